@@ -1,0 +1,1 @@
+//! The key service over a key file.

@@ -1,0 +1,32 @@
+//! The words of Custody: identities, names, times, actions and the user's error.
+//!
+//! Everything here is plain data without input or output. A value of one of these types is valid by
+//! construction: text is parsed once, at the edge, and never checked again. The words are those of
+//! `docs/glossary.md`.
+//!
+//! Enter at [`Reference`] (how a user names a version), [`Digest`] (what a version is), [`Action`]
+//! (what may be asked of the door) and [`Problem`] (what a user is told).
+#![forbid(unsafe_code)]
+
+mod action;
+mod digest;
+mod files;
+mod listing;
+mod name;
+mod ports;
+mod problem;
+mod size;
+mod time;
+
+pub use action::{Action, Actor, ActorKind, Purpose, Resource, ResourceKind};
+pub use digest::{Digest, DigestError};
+pub use files::{ReadError, VersionFiles};
+pub use listing::{FileEntry, FilePath, listing_digest};
+pub use name::{
+    Alias, ArtifactName, Classification, Kind, NameError, ProjectName, Reference, Selector,
+    VersionName, VersionNumber,
+};
+pub use ports::{Clock, Entropy};
+pub use problem::{ExitCode, Problem, Retry};
+pub use size::ByteSize;
+pub use time::Timestamp;

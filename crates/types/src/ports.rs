@@ -1,0 +1,20 @@
+//! What a pure crate needs of the machine: the time and randomness.
+
+use crate::Timestamp;
+
+/// Tells the time. The real one is made once, where the program starts; tests bring their own.
+pub trait Clock: Send + Sync + std::fmt::Debug {
+    /// Returns the wall-clock time. It may step backwards.
+    fn now(&self) -> Timestamp;
+
+    /// Returns the milliseconds since some fixed point of this process. It never steps backwards.
+    fn monotonic_ms(&self) -> u64;
+}
+
+/// Gives unpredictable bytes.
+pub trait Entropy: Send + Sync + std::fmt::Debug {
+    /// Fills `buffer` with bytes that no one can predict.
+    ///
+    /// A source that cannot deliver stops the process: nothing may be sealed with weak bytes.
+    fn fill(&self, buffer: &mut [u8]);
+}

@@ -1,0 +1,180 @@
+//! The user's error.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What a user is told when something does not work: one type at every edge.
+///
+/// Wording: lower case, no full stop, in the user's words, values in backticks; `what` failed,
+/// `because` of what, and in `hint` the way out, with a command to type where there is one. Never a
+/// type name of the program, a secret, or governed data that the caller may not see.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// The stable, documented code: `CUS-`, an area, three digits.
+    pub code: String,
+    /// What failed, on what.
+    pub what: String,
+    /// Why, from the outermost cause to the innermost.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub because: Vec<String>,
+    /// The way out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// The thing that it is about: a reference, a path, a check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// Whether the same call may work later.
+    pub retry: Retry,
+    /// The exit code of a command that ends with this problem.
+    pub exit: ExitCode,
+}
+
+/// Whether the same call may work later without a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Retry {
+    /// Something must be changed first.
+    No,
+    /// The cause may pass by itself.
+    Later,
+}
+
+/// The exit codes of every command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExitCode {
+    /// 0: yes, done.
+    Done,
+    /// 1: the answer is no: a contract broken, a gate closed, a difference found.
+    No,
+    /// 2: bad usage or settings.
+    Usage,
+    /// 3: denied by policy.
+    Denied,
+    /// 4: integrity is broken.
+    Integrity,
+    /// 5: not found, or in conflict with what is there.
+    NotFound,
+    /// 6: waits for an approval.
+    Approval,
+    /// 70: a fault of the program.
+    Fault,
+    /// 75: try again later.
+    Later,
+    /// 124: a step ran out of its time.
+    TimedOut,
+    /// 125: the sandbox could not be set up; nothing of the step ran.
+    Isolation,
+    /// 130: interrupted.
+    Interrupted,
+}
+
+impl ExitCode {
+    /// Returns the number that the process ends with.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::No => 1,
+            Self::Usage => 2,
+            Self::Denied => 3,
+            Self::Integrity => 4,
+            Self::NotFound => 5,
+            Self::Approval => 6,
+            Self::Fault => 70,
+            Self::Later => 75,
+            Self::TimedOut => 124,
+            Self::Isolation => 125,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+impl Problem {
+    /// Starts a problem from its code, the exit code and what failed.
+    pub fn new(code: &str, exit: ExitCode, what: impl Into<String>) -> Self {
+        let retry = if exit == ExitCode::Later {
+            Retry::Later
+        } else {
+            Retry::No
+        };
+        Self {
+            code: code.to_owned(),
+            what: what.into(),
+            because: Vec::new(),
+            hint: None,
+            subject: None,
+            retry,
+            exit,
+        }
+    }
+
+    /// Adds a cause below those already there.
+    #[must_use]
+    pub fn because(mut self, cause: impl fmt::Display) -> Self {
+        self.because.push(cause.to_string());
+        self
+    }
+
+    /// Adds the causes of `error`: its own text and those of its sources.
+    #[must_use]
+    pub fn because_of(mut self, error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            self.because.push(error.to_string());
+            next = error.source();
+        }
+        self
+    }
+
+    /// Sets the way out.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Sets the thing that it is about.
+    #[must_use]
+    pub fn subject(mut self, subject: impl fmt::Display) -> Self {
+        self.subject = Some(subject.to_string());
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    /// Writes the lines that a terminal shows, without a final line feed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {} [{}]", self.what, self.code)?;
+        for cause in &self.because {
+            write!(f, "\n  because: {}", cause.replace('\n', "\n           "))?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\n  hint: {}", hint.replace('\n', "\n        "))?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problem {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_is_shown_with_its_cause_and_the_way_out() {
+        let problem = Problem::new(
+            "CUS-RUN-004",
+            ExitCode::No,
+            "dataset `loans@7` breaks its contract",
+        )
+        .because("column `income` has 312 nulls in 10,000 rows; at most 0 are allowed")
+        .hint("see the rows with `custody show loans@7`");
+        assert_eq!(
+            problem.to_string(),
+            "error: dataset `loans@7` breaks its contract [CUS-RUN-004]\n  because: column `income` has 312 nulls in 10,000 rows; at most 0 are allowed\n  hint: see the rows with `custody show loans@7`"
+        );
+        assert_eq!(problem.exit.number(), 1);
+    }
+}
