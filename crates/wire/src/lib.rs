@@ -1,1 +1,82 @@
-//! Placeholder.
+//! The documents of the API: what a request says and what an answer says.
+//!
+//! Every document that leaves the program carries a `schema` field with its name and version
+//! ([`Document`]); a field is only ever added within a version. Long jobs answer with one JSON object
+//! a line ([`RunEvent`]). Files travel as a tar stream; [`stream`] turns such a stream into blocking
+//! reads and writes.
+#![forbid(unsafe_code)]
+
+mod evidence;
+mod ledger;
+mod policy;
+mod run;
+pub mod stream;
+mod version;
+
+use serde::{Deserialize, Serialize};
+
+pub use evidence::{
+    CheckResult, Edge, NamedCheck, Node, ReproduceReply, ReproducedStep, TraceQuery, TraceReply,
+    VerifyReply, VerifyRequest,
+};
+pub use ledger::{EntryQuery, EntryView, LedgerReply, LedgerVerifyReply};
+pub use policy::{PolicyReply, PolicySource};
+pub use run::{PlannedStep, RunEvent, RunReply, RunRequest, StepOutcome, StepState};
+pub use version::{
+    AliasReply, AliasRequest, ArtifactQuery, EntryRef, ListQuery, ListReply, Origin, PutQuery,
+    PutReply, ShowReply, VersionView,
+};
+
+/// An answer with the name and version of its schema in front.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Document<T> {
+    /// The name and version of the schema, such as `custody/list/1`.
+    pub schema: String,
+    /// The fields of the answer.
+    #[serde(flatten)]
+    pub body: T,
+}
+
+/// An answer that knows the name of its schema.
+pub trait Schema {
+    /// The name and version, such as `custody/list/1`.
+    const NAME: &'static str;
+}
+
+impl<T: Schema> Document<T> {
+    /// Puts the schema's name in front of `body`.
+    pub fn new(body: T) -> Self {
+        Self {
+            schema: T::NAME.to_owned(),
+            body,
+        }
+    }
+}
+
+macro_rules! schemas {
+    ($($type:ty = $name:literal;)+) => {
+        $(impl Schema for $type { const NAME: &'static str = $name; })+
+    };
+}
+
+schemas! {
+    ListReply = "custody/list/1";
+    ShowReply = "custody/show/1";
+    PutReply = "custody/put/1";
+    AliasReply = "custody/alias/1";
+    LedgerReply = "custody/ledger-log/1";
+    LedgerVerifyReply = "custody/ledger-verify/1";
+    TraceReply = "custody/trace/1";
+    VerifyReply = "custody/verify/1";
+    ReproduceReply = "custody/reproduce/1";
+    RunReply = "custody/run/1";
+    RunEvent = "custody/run-event/1";
+    PolicyReply = "custody/policy/1";
+}
+
+/// The header that names the principal to act as.
+pub const HEADER_AS: &str = "custody-as";
+/// The header that names the purpose.
+pub const HEADER_PURPOSE: &str = "custody-purpose";
+/// The header under which an upload or download names its ledger entry.
+pub const HEADER_ENTRY: &str = "custody-entry";

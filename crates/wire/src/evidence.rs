@@ -1,0 +1,139 @@
+//! Provenance and its verification.
+
+use custody_types::{Digest, VersionName};
+use serde::{Deserialize, Serialize};
+
+/// Where to look from a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceQuery {
+    /// The version from which to look.
+    pub reference: String,
+    /// Towards what was made from it, instead of what it was made from.
+    #[serde(default)]
+    pub down: bool,
+}
+
+/// The graph of what was made from what.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TraceReply {
+    /// The version from which the search began.
+    pub root: VersionName,
+    /// Whether it goes towards what was made from it.
+    pub down: bool,
+    /// The versions, the root first.
+    pub nodes: Vec<Node>,
+    /// Which was made from which.
+    pub edges: Vec<Edge>,
+}
+
+/// One version in the graph and how it was made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Node {
+    /// The version.
+    pub version: VersionName,
+    /// What it is.
+    pub kind: String,
+    /// Its identity.
+    pub digest: Digest,
+    /// The step that made it: its name.
+    pub step: String,
+    /// The kind of step: `source`, `sql`, `run`.
+    pub action: String,
+    /// The run that made it.
+    pub run: String,
+    /// Who made it.
+    pub actor: String,
+    /// When the step ended.
+    pub finished: String,
+    /// What the step was told: the declaration as it stands in the attestation.
+    pub parameters: serde_json::Value,
+    /// How the step was confined, one line each.
+    pub isolation: Vec<String>,
+    /// The attestation.
+    pub statement: Option<Digest>,
+    /// The ledger entry that made the version valid.
+    pub entry: u64,
+}
+
+/// `to` was made from `from`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edge {
+    /// What went in.
+    pub from: VersionName,
+    /// What came out.
+    pub to: VersionName,
+    /// As what it went in: the input's name, `code` or `environment`.
+    pub role: String,
+}
+
+/// What to verify.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifyRequest {
+    /// The version; `None`: everything.
+    #[serde(default)]
+    pub reference: Option<String>,
+}
+
+/// How a named check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckResult {
+    /// It holds.
+    Ok,
+    /// It does not hold.
+    Broken,
+    /// It does not apply to this version, and says why.
+    NotApplicable,
+}
+
+/// A named check and its evidence.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NamedCheck {
+    /// The name: `bytes`, `model-signature`, `provenance`.
+    pub name: String,
+    /// How it ended.
+    pub result: CheckResult,
+    /// What was looked at and found, a line each.
+    pub evidence: Vec<String>,
+    /// What is broken, a line each, with the name of the thing.
+    pub broken: Vec<String>,
+}
+
+/// What a verification found.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VerifyReply {
+    /// What was verified: a version, or `everything`.
+    pub subject: String,
+    /// Whether all checks hold.
+    pub ok: bool,
+    /// The checks.
+    pub checks: Vec<NamedCheck>,
+}
+
+/// One step that was run again.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReproducedStep {
+    /// The step.
+    pub step: String,
+    /// What it had made.
+    pub version: VersionName,
+    /// The identity on record.
+    pub recorded: Digest,
+    /// The identity of what it made now.
+    pub reproduced: Digest,
+    /// Whether they are equal.
+    pub equal: bool,
+}
+
+/// What a reproduction found.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReproduceReply {
+    /// The version that was reproduced.
+    pub version: VersionName,
+    /// Whether every step gave the same bytes.
+    pub equal: bool,
+    /// The steps, in the order in which they ran.
+    pub steps: Vec<ReproducedStep>,
+    /// The sources, which were taken from the store and not collected again.
+    pub sources: Vec<VersionName>,
+}

@@ -1,0 +1,65 @@
+//! The ledger as a reader sees it.
+
+use custody_types::{Digest, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::NamedCheck;
+
+/// Which entries to show; all conditions must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntryQuery {
+    /// The actor's account name, or a pseudonym.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// The verb, or the part before its dot: `object.read`, `object`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// A resource's name or the start of it: `employment/raw`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+    /// The answer: `ok`, `denied` or `error`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+    /// Not before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// Before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// At most this many, the newest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+}
+
+/// One entry, with the actor's name where the reader may know it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EntryView {
+    /// The position, counted from 0.
+    pub index: u64,
+    /// The RFC 6962 leaf hash.
+    pub leaf: Digest,
+    /// The actor: a name that the policy knows, else the pseudonym.
+    pub actor: String,
+    /// The entry as it stands in the ledger.
+    pub entry: serde_json::Value,
+}
+
+/// The entries that match, oldest first.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LedgerReply {
+    /// How many entries the ledger has.
+    pub size: u64,
+    /// The root hash over them all.
+    pub root: Digest,
+    /// Those that match.
+    pub entries: Vec<EntryView>,
+}
+
+/// What a check of the whole ledger found.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LedgerVerifyReply {
+    /// Whether all checks hold.
+    pub ok: bool,
+    /// The checks.
+    pub checks: Vec<NamedCheck>,
+}

@@ -1,0 +1,119 @@
+//! Runs of a pipeline.
+
+use custody_types::{Digest, VersionName};
+use serde::{Deserialize, Serialize};
+
+use crate::EntryRef;
+
+/// What to run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRequest {
+    /// The steps to reach; empty: all that are not marked as manual.
+    #[serde(default)]
+    pub targets: Vec<String>,
+    /// Only say what would run, and why.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// What became of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepState {
+    /// It ran and made what it declares.
+    Made,
+    /// What it had made before was used again.
+    Reused,
+    /// It ran and the answer is no: a contract broken, a gate closed.
+    Refused,
+    /// It could not be carried out.
+    Failed,
+    /// It did not run since a step before it did not succeed.
+    Blocked,
+}
+
+/// A step of the plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedStep {
+    /// The step's name.
+    pub step: String,
+    /// The kind of step: `source`, `sql`, `run`.
+    pub action: String,
+    /// Whether it will run.
+    pub runs: bool,
+    /// Why it runs, or what it reuses.
+    pub why: String,
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StepOutcome {
+    /// The step's name.
+    pub step: String,
+    /// The kind of step: `source`, `sql`, `run`.
+    pub action: String,
+    /// What became of it.
+    pub state: StepState,
+    /// The versions that it made or reused.
+    pub versions: Vec<VersionName>,
+    /// What it decided or measured, in plain words, a line each.
+    pub notes: Vec<String>,
+    /// The attestation.
+    pub statement: Option<Digest>,
+    /// The ledger entry of its end.
+    pub entry: Option<EntryRef>,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+}
+
+/// What happens during a run; one JSON object a line.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum RunEvent {
+    /// The plan is made.
+    Planned {
+        /// The run's id; empty for a dry run.
+        run: String,
+        /// The steps in the order in which they come.
+        steps: Vec<PlannedStep>,
+    },
+    /// A step begins.
+    StepStarted {
+        /// The step's name.
+        step: String,
+    },
+    /// A step's program wrote to its output.
+    StepLog {
+        /// The step's name.
+        step: String,
+        /// The text.
+        text: String,
+    },
+    /// A step ended.
+    StepFinished(Box<StepOutcome>),
+    /// The run ended; the last line.
+    Finished(Box<RunReply>),
+    /// The run ended with an error; the last line.
+    Problem(Box<custody_types::Problem>),
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunReply {
+    /// The run's id; empty for a dry run.
+    pub run: String,
+    /// Whether every step was made or reused.
+    pub ok: bool,
+    /// Only planned, not run.
+    pub dry_run: bool,
+    /// The plan.
+    pub plan: Vec<PlannedStep>,
+    /// How each step ended.
+    pub steps: Vec<StepOutcome>,
+    /// The first and the last ledger entry of the run.
+    pub entries: Option<(u64, u64)>,
+    /// Why the run is not ok, if so.
+    pub problem: Option<Box<custody_types::Problem>>,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+}

@@ -1,0 +1,163 @@
+//! Versions: listing, showing, adding, naming.
+
+use custody_types::{
+    Alias, ArtifactName, ByteSize, Classification, Digest, FileEntry, Kind, ProjectName, Purpose,
+    Timestamp, VersionName, VersionNumber,
+};
+use serde::{Deserialize, Serialize};
+
+/// Which versions to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListQuery {
+    /// Only those of this project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<ProjectName>,
+    /// Only those of this artifact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact: Option<ArtifactName>,
+    /// Only those of this kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
+    /// Those in quarantine instead of those that may be used.
+    #[serde(default)]
+    pub quarantine: bool,
+}
+
+/// Which artifact version is meant, in a query string.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArtifactQuery {
+    /// The reference as typed: `employment/model@1`.
+    pub reference: String,
+}
+
+/// The versions that the caller may see.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ListReply {
+    /// In the order of artifact and number.
+    pub versions: Vec<VersionView>,
+}
+
+/// One version as its record tells it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VersionView {
+    /// The name: `employment/raw@3`.
+    pub name: VersionName,
+    /// What it is.
+    pub kind: Kind,
+    /// Its identity.
+    pub digest: Digest,
+    /// How many files it has.
+    pub files: u64,
+    /// How many bytes its files have together.
+    pub size: ByteSize,
+    /// How sensitive it is.
+    pub classification: Classification,
+    /// The purposes that it may serve; empty: any.
+    pub purposes: Vec<Purpose>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Who made it: a name where the reader may know it, else the pseudonym.
+    pub author: String,
+    /// Whether it is in quarantine: its contract failed.
+    pub quarantined: bool,
+    /// The aliases that point to it.
+    pub aliases: Vec<Alias>,
+    /// The attestation of how it was made.
+    pub statement: Option<Digest>,
+    /// The ledger entry that made it valid.
+    pub entry: u64,
+}
+
+/// Where collected data came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Origin {
+    /// Who published it.
+    pub publisher: String,
+    /// Where it was found.
+    pub url: String,
+    /// The licence under which it may be used.
+    pub licence: String,
+    /// The legal basis of its processing, such as `public-task` (GDPR Art. 6).
+    pub legal_basis: String,
+    /// How sensitive it is.
+    pub classification: Classification,
+    /// When it was collected.
+    pub collected_at: Timestamp,
+    /// Who collected it: a pseudonym.
+    pub collected_by: String,
+    /// The SHA-256 of the collected bytes.
+    pub sha256: Digest,
+    /// What it is, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}
+
+/// One version with its files and what is known about it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ShowReply {
+    /// The version.
+    pub version: VersionView,
+    /// Its files in the order of their paths; at most 10,000 are listed.
+    pub listing: Vec<FileEntry>,
+    /// Where it came from, for collected data.
+    pub origin: Option<Origin>,
+    /// What the version carries besides its files: results, signatures, by name.
+    pub evidence: std::collections::BTreeMap<String, serde_json::Value>,
+}
+
+/// What a new version is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PutQuery {
+    /// The artifact that gets a new version.
+    pub artifact: ArtifactName,
+    /// What it is.
+    pub kind: Kind,
+    /// How sensitive it is.
+    pub classification: Classification,
+}
+
+/// A place in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntryRef {
+    /// The position, counted from 0.
+    pub index: u64,
+    /// The entry's id.
+    pub id: String,
+}
+
+/// A version was made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PutReply {
+    /// The version.
+    pub version: VersionView,
+    /// The bytes newly written to the store, after deduplication, compression and encryption.
+    pub stored: ByteSize,
+    /// The entry that made it valid.
+    pub entry: EntryRef,
+}
+
+/// Where an alias shall point.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AliasRequest {
+    /// The artifact.
+    pub artifact: ArtifactName,
+    /// The alias.
+    pub alias: Alias,
+    /// The version that it shall point to.
+    pub to: VersionNumber,
+    /// Where it must point now for the move to take place; `None`: it does not matter.
+    #[serde(default)]
+    pub expected: Option<VersionNumber>,
+}
+
+/// An alias was moved.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AliasReply {
+    /// The alias.
+    pub alias: Alias,
+    /// Where it points now.
+    pub version: VersionName,
+    /// The entry.
+    pub entry: EntryRef,
+}
