@@ -1,1 +1,415 @@
-//! Placeholder.
+//! The typed client of the API.
+//!
+//! [`Client`] speaks HTTP over a [`Transport`]. Embedded, the transport calls the router in the same
+//! process, without a socket; the requests and answers are the same as against a server. All calls
+//! block: the client brings its own small runtime.
+#![forbid(unsafe_code)]
+
+mod transport;
+
+use std::io::{self, Read, Write};
+
+use bytes::Bytes;
+use custody_types::{ExitCode, Problem, Purpose};
+use custody_wire::stream::{PieceReader, PieceWriter, channel};
+use custody_wire::{
+    AliasReply, AliasRequest, Document, EntryQuery, HEADER_AS, HEADER_PURPOSE, LedgerReply,
+    LedgerVerifyReply, ListQuery, ListReply, PolicyReply, PolicySource, PutQuery, PutReply,
+    ReproduceReply, RunEvent, RunReply, RunRequest, Schema, ShowReply, TraceQuery, TraceReply,
+    VerifyReply, VerifyRequest,
+};
+use http::{Method, Request, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+pub use transport::Transport;
+use transport::{Body, read_to_end};
+
+/// The largest answer that is read into memory: a document, not a file.
+const DOCUMENT_BYTES: usize = 256 << 20;
+
+/// A client of the API, for one principal and purpose.
+#[derive(Debug)]
+pub struct Client {
+    transport: Transport,
+    runtime: tokio::runtime::Runtime,
+    act_as: Option<String>,
+    purpose: Option<Purpose>,
+}
+
+impl Client {
+    /// Makes a client over `transport`, acting as the caller.
+    ///
+    /// # Errors
+    /// When the machine gives no threads for the runtime.
+    pub fn new(transport: Transport) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_time()
+            .build()?;
+        Ok(Self {
+            transport,
+            runtime,
+            act_as: None,
+            purpose: None,
+        })
+    }
+
+    /// Acts as a narrower principal of the workspace's policy.
+    #[must_use]
+    pub fn acting_as(mut self, principal: Option<String>) -> Self {
+        self.act_as = principal;
+        self
+    }
+
+    /// States the purpose of every request.
+    #[must_use]
+    pub fn for_purpose(mut self, purpose: Option<Purpose>) -> Self {
+        self.purpose = purpose;
+        self
+    }
+
+    /// Lists versions.
+    ///
+    /// # Errors
+    /// The [`Problem`] that the API answers, as for every call of this client.
+    pub fn list(&self, query: &ListQuery) -> Result<ListReply, Problem> {
+        self.get("/v1/versions", query)
+    }
+
+    /// Shows one version.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn show(&self, reference: &str) -> Result<ShowReply, Problem> {
+        self.get("/v1/version", &[("reference", reference)])
+    }
+
+    /// Makes a new version from the tar stream that `write` produces.
+    ///
+    /// # Errors
+    /// The API's [`Problem`], or one that says why the files could not be read.
+    pub fn put(
+        &self,
+        query: &PutQuery,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
+    ) -> Result<PutReply, Problem> {
+        let (sender, receiver) = channel();
+        let feeder = std::thread::spawn(move || {
+            let mut writer = PieceWriter::new(sender);
+            match write(&mut writer) {
+                Ok(()) => writer.finish(),
+                Err(error) => {
+                    let copy = io::Error::new(error.kind(), error.to_string());
+                    writer.fail(error);
+                    Err(copy)
+                }
+            }
+        });
+        let request = self.request(Method::POST, "/v1/versions", query)?;
+        let reply = self.send(request, transport::pieces_body(receiver));
+        let fed = feeder
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("the reader of the files stopped")));
+        match (reply, fed) {
+            (Err(_), Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(unreadable(&error))
+            }
+            (reply, _) => self.document(reply?),
+        }
+    }
+
+    /// Takes a version's files out, as a tar stream that `read` consumes.
+    ///
+    /// # Errors
+    /// The API's [`Problem`], or the one that `read` gives.
+    pub fn export<T>(
+        &self,
+        reference: &str,
+        read: impl FnOnce(&mut dyn Read) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        let request = self.request(Method::GET, "/v1/files", &[("reference", reference)])?;
+        self.download(request, read)
+    }
+
+    /// Points an alias at a version.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn set_alias(&self, request: &AliasRequest) -> Result<AliasReply, Problem> {
+        self.post("/v1/aliases", request)
+    }
+
+    /// Shows what a version was made from, or what was made from it.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn trace(&self, query: &TraceQuery) -> Result<TraceReply, Problem> {
+        self.get("/v1/trace", query)
+    }
+
+    /// Verifies a version, or everything.
+    ///
+    /// # Errors
+    /// The API's [`Problem`]; that something is broken is an answer, not a problem.
+    pub fn verify(&self, request: &VerifyRequest) -> Result<VerifyReply, Problem> {
+        self.post("/v1/verify", request)
+    }
+
+    /// Runs the steps that made a version again and compares.
+    ///
+    /// # Errors
+    /// The API's [`Problem`]; a difference is an answer, not a problem.
+    pub fn reproduce(&self, reference: &str) -> Result<ReproduceReply, Problem> {
+        self.post(
+            "/v1/reproduce",
+            &VerifyRequest {
+                reference: Some(reference.to_owned()),
+            },
+        )
+    }
+
+    /// Runs the pipeline and hands every event to `on_event` as it happens.
+    ///
+    /// # Errors
+    /// The API's [`Problem`]; a step that fails or refuses is an answer, not a problem.
+    pub fn run(
+        &self,
+        request: &RunRequest,
+        mut on_event: impl FnMut(&RunEvent),
+    ) -> Result<RunReply, Problem> {
+        let body = serde_json::to_vec(request).map_err(|error| garbled(&error))?;
+        let request = self.json_request(Method::POST, "/v1/runs")?;
+        let response = self.send(request, Body::from(body))?;
+        let mut lines = Lines::new(self, response.into_body());
+        while let Some(line) = lines.next_line()? {
+            let event: Document<RunEvent> =
+                serde_json::from_slice(&line).map_err(|error| garbled(&error))?;
+            match event.body {
+                RunEvent::Finished(reply) => return Ok(*reply),
+                RunEvent::Problem(problem) => return Err(*problem),
+                event => on_event(&event),
+            }
+        }
+        Err(Problem::new("CUS-API-003", ExitCode::Later, "the run's answer broke off")
+            .hint("see what was done with `custody ledger log`, then start it again with `custody run`"))
+    }
+
+    /// Shows entries of the ledger.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn ledger_entries(&self, query: &EntryQuery) -> Result<LedgerReply, Problem> {
+        self.get("/v1/ledger/entries", query)
+    }
+
+    /// Checks the whole ledger.
+    ///
+    /// # Errors
+    /// The API's [`Problem`]; that something is broken is an answer, not a problem.
+    pub fn verify_ledger(&self) -> Result<LedgerVerifyReply, Problem> {
+        self.post("/v1/ledger/verify", &())
+    }
+
+    /// Takes a copy of the ledger out, as a tar stream of its static files.
+    ///
+    /// # Errors
+    /// The API's [`Problem`], or the one that `read` gives.
+    pub fn export_ledger<T>(
+        &self,
+        read: impl FnOnce(&mut dyn Read) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        let request = self.request(Method::GET, "/v1/ledger/export", &())?;
+        self.download(request, read)
+    }
+
+    /// Shows the policies in force.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn policy(&self) -> Result<PolicyReply, Problem> {
+        self.get("/v1/policy", &())
+    }
+
+    /// Puts the given policies in force, beside the built-in one.
+    ///
+    /// # Errors
+    /// The API's [`Problem`], with every fault of the policies.
+    pub fn change_policy(&self, sources: &[PolicySource]) -> Result<PolicyReply, Problem> {
+        self.post("/v1/policy", &sources)
+    }
+
+    /// Rebuilds the index from the store and the ledger, and tells how many versions there are.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn rebuild_index(&self) -> Result<ListReply, Problem> {
+        self.post("/v1/index/rebuild", &())
+    }
+
+    fn get<Q: Serialize + ?Sized, T: DeserializeOwned + Schema>(
+        &self,
+        path: &str,
+        query: &Q,
+    ) -> Result<T, Problem> {
+        let request = self.request(Method::GET, path, query)?;
+        let response = self.send(request, Body::empty())?;
+        self.document(response)
+    }
+
+    fn post<B: Serialize + ?Sized, T: DeserializeOwned + Schema>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, Problem> {
+        let body = serde_json::to_vec(body).map_err(|error| garbled(&error))?;
+        let request = self.json_request(Method::POST, path)?;
+        let response = self.send(request, Body::from(body))?;
+        self.document(response)
+    }
+
+    fn download<T>(
+        &self,
+        request: http::request::Builder,
+        read: impl FnOnce(&mut dyn Read) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        let response = self.send(request, Body::empty())?;
+        let (sender, receiver) = channel();
+        let pump = self
+            .runtime
+            .spawn(transport::pump(response.into_body(), sender));
+        let result = read(&mut PieceReader::new(receiver));
+        pump.abort();
+        result
+    }
+
+    fn json_request(&self, method: Method, path: &str) -> Result<http::request::Builder, Problem> {
+        Ok(self
+            .request(method, path, &())?
+            .header(http::header::CONTENT_TYPE, "application/json"))
+    }
+
+    fn request<Q: Serialize + ?Sized>(
+        &self,
+        method: Method,
+        path: &str,
+        query: &Q,
+    ) -> Result<http::request::Builder, Problem> {
+        let query = serde_urlencoded::to_string(query).map_err(|error| garbled(&error))?;
+        let uri = if query.is_empty() {
+            path.to_owned()
+        } else {
+            format!("{path}?{query}")
+        };
+        let mut request = Request::builder().method(method).uri(uri);
+        if let Some(principal) = &self.act_as {
+            request = request.header(HEADER_AS, principal);
+        }
+        if let Some(purpose) = &self.purpose {
+            request = request.header(HEADER_PURPOSE, purpose.as_str());
+        }
+        Ok(request)
+    }
+
+    /// Sends a request and turns an answer that tells a problem into that problem.
+    fn send(&self, request: http::request::Builder, body: Body) -> Result<Response<Body>, Problem> {
+        let request = request.body(body).map_err(|error| {
+            Problem::new(
+                "CUS-API-001",
+                ExitCode::Usage,
+                "the request cannot be written",
+            )
+            .because(error)
+        })?;
+        let response = self.runtime.block_on(self.transport.send(request));
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        let bytes = self
+            .runtime
+            .block_on(read_to_end(response.into_body(), DOCUMENT_BYTES))
+            .unwrap_or_default();
+        Err(serde_json::from_slice(&bytes).unwrap_or_else(|_| {
+            Problem::new(
+                "CUS-API-002",
+                ExitCode::Fault,
+                format!("the API answered {status} without saying why"),
+            )
+        }))
+    }
+
+    fn document<T: DeserializeOwned + Schema>(
+        &self,
+        response: Response<Body>,
+    ) -> Result<T, Problem> {
+        let bytes = self
+            .runtime
+            .block_on(read_to_end(response.into_body(), DOCUMENT_BYTES))
+            .map_err(|error| garbled(&error))?;
+        let document: Document<T> =
+            serde_json::from_slice(&bytes).map_err(|error| garbled(&error))?;
+        if document.schema == T::NAME {
+            Ok(document.body)
+        } else {
+            Err(garbled(&format!(
+                "the answer is a `{}`, not a `{}`",
+                document.schema,
+                T::NAME
+            )))
+        }
+    }
+}
+
+/// Splits a body into lines as they arrive.
+struct Lines<'a> {
+    client: &'a Client,
+    body: Body,
+    gathered: Vec<u8>,
+}
+
+impl<'a> Lines<'a> {
+    fn new(client: &'a Client, body: Body) -> Self {
+        Self {
+            client,
+            body,
+            gathered: Vec::new(),
+        }
+    }
+
+    fn next_line(&mut self) -> Result<Option<Vec<u8>>, Problem> {
+        loop {
+            if let Some(end) = self.gathered.iter().position(|byte| *byte == b'\n') {
+                let rest = self.gathered.split_off(end + 1);
+                return Ok(Some(std::mem::replace(&mut self.gathered, rest)));
+            }
+            match self
+                .client
+                .runtime
+                .block_on(transport::next_piece(&mut self.body))
+            {
+                Some(Ok(piece)) => self.gathered.extend_from_slice(&piece),
+                Some(Err(error)) => return Err(garbled(&error)),
+                None => return Ok(None),
+            }
+            if self.gathered.len() > DOCUMENT_BYTES {
+                return Err(garbled(&"a line is longer than a document may be"));
+            }
+        }
+    }
+}
+
+fn unreadable(error: &io::Error) -> Problem {
+    Problem::new("CUS-CLI-010", ExitCode::Usage, "the files cannot be read").because(error)
+}
+
+fn garbled(error: &dyn std::fmt::Display) -> Problem {
+    Problem::new(
+        "CUS-API-004",
+        ExitCode::Fault,
+        "the API's answer cannot be read",
+    )
+    .because(error)
+}
+
+/// A piece of a body.
+type PieceBytes = Result<Bytes, axum::Error>;
