@@ -3,5 +3,8 @@
 
 pub mod blobs;
 pub mod catalog;
+pub mod environment;
 pub mod key_file;
 pub mod ledger_files;
+pub mod machine;
+pub mod user_files;

@@ -1,0 +1,680 @@
+//! Python environments: made once from a lock file, kept as a folder that steps see read-only.
+//!
+//! An environment is complete in itself: the interpreter, its standard library and the packages of
+//! the lock file, compiled to byte code. The same lock file and interpreter give the same bytes: the
+//! folder's listing digest is the identity of the environment's version.
+//!
+//! The folder is a cache outside the workspace; it holds public packages and no governed data. Beside
+//! it stands an inventory with the digest of every file and what the file system said about it, so
+//! that a folder that nobody touched is recognised without reading it again, and a touched one is
+//! hashed anew.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this module is the adapter to the interpreter and the package installer"
+)]
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use custody_types::{ByteSize, Digest, FileEntry, FilePath, listing_digest};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+/// The version of the recipe below; a change of it makes other environments.
+const RECIPE: u32 = 1;
+
+/// What of the standard library is left out: tests, editors and what only builds or installs.
+const LEFT_OUT: &[&str] = &[
+    "__pycache__",
+    "test",
+    "tests",
+    "idlelib",
+    "turtledemo",
+    "tkinter",
+    "ensurepip",
+    "lib2to3",
+    "site-packages",
+    "dist-packages",
+];
+
+/// Why an environment could not be made or used.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvironmentError {
+    /// No interpreter of the wanted version was found.
+    #[error("no Python {wanted} was found on the search path")]
+    NoInterpreter {
+        /// The version asked for, such as `3.11`.
+        wanted: String,
+    },
+    /// The interpreter cannot install packages.
+    #[error("`{python}` has no pip")]
+    NoPip {
+        /// The interpreter.
+        python: PathBuf,
+    },
+    /// The installer refused.
+    #[error("the packages could not be installed: {0}")]
+    Install(String),
+    /// A file of the folder is not what was installed.
+    #[error("`{path}` in the environment was changed, added or removed since it was installed")]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file system refused.
+    #[error("`{path}`: {error}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What it said.
+        #[source]
+        error: io::Error,
+    },
+}
+
+fn io_at(path: &Path) -> impl FnOnce(io::Error) -> EnvironmentError + '_ {
+    |error| EnvironmentError::Io {
+        path: path.to_owned(),
+        error,
+    }
+}
+
+/// An interpreter found on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interpreter {
+    /// The program file itself, behind all links and wrappers.
+    pub executable: PathBuf,
+    /// The full version: `3.11.7`.
+    pub version: String,
+    /// The standard library.
+    pub stdlib: PathBuf,
+    /// The shared library of the interpreter, where it has one.
+    pub library: Option<PathBuf>,
+    /// The platform: `linux-x86_64`.
+    pub platform: String,
+}
+
+const DESCRIBE: &str = r"
+import json, os, sys, sysconfig
+library = sysconfig.get_config_var('INSTSONAME') if sysconfig.get_config_var('Py_ENABLE_SHARED') else None
+folders = [sysconfig.get_config_var('LIBDIR') or '', sysconfig.get_config_var('LIBPL') or '']
+multiarch = sysconfig.get_config_var('MULTIARCH') or ''
+folders += [os.path.join(folders[0], multiarch), '/usr/lib/' + multiarch]
+paths = [os.path.join(f, library) for f in folders] if library else []
+print(json.dumps({
+    'executable': os.path.realpath(getattr(sys, '_base_executable', None) or sys.executable),
+    'version': '.'.join(map(str, sys.version_info[:3])),
+    'stdlib': os.path.realpath(sysconfig.get_path('stdlib', vars={'installed_base': sys.base_prefix})),
+    'library': next((os.path.realpath(p) for p in paths if os.path.exists(p)), None),
+    'platform': sysconfig.get_platform(),
+}))
+";
+
+/// Finds a Python whose version starts with `wanted` (`3.11`) in the folders of `search_path`.
+///
+/// # Errors
+/// [`EnvironmentError::NoInterpreter`] when there is none.
+pub fn find_interpreter(wanted: &str, search_path: &str) -> Result<Interpreter, EnvironmentError> {
+    let names = [
+        format!("python{wanted}"),
+        "python3".to_owned(),
+        "python".to_owned(),
+    ];
+    let candidates = names
+        .iter()
+        .flat_map(|name| {
+            search_path
+                .split(':')
+                .filter(|f| !f.is_empty())
+                .map(move |f| Path::new(f).join(name))
+        })
+        .filter(|path| path.is_file());
+    for candidate in candidates {
+        let answer = Command::new(&candidate)
+            .args(["-I", "-S", "-c", DESCRIBE])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .output();
+        if let Ok(answer) = answer
+            && let Ok(found) = serde_json::from_slice::<Interpreter>(&answer.stdout)
+            && (found.version == wanted || found.version.starts_with(&format!("{wanted}.")))
+        {
+            return Ok(found);
+        }
+    }
+    Err(EnvironmentError::NoInterpreter {
+        wanted: wanted.to_owned(),
+    })
+}
+
+/// What an environment is made of.
+#[derive(Debug, Clone)]
+pub struct EnvironmentSpec {
+    /// The interpreter.
+    pub interpreter: Interpreter,
+    /// The text of the lock file, in the format of pip, with a hash for every package.
+    pub lock: String,
+}
+
+impl EnvironmentSpec {
+    /// Returns the key of the environment: the digest of the lock file, the interpreter and the recipe.
+    ///
+    /// # Errors
+    /// When the interpreter's program file cannot be read.
+    pub fn key(&self) -> Result<Digest, EnvironmentError> {
+        let program = hash_file(&self.interpreter.executable)?;
+        let text = format!(
+            "custody-environment/{RECIPE}\npython {} {} {program}\nlock {}\n",
+            self.interpreter.version,
+            self.interpreter.platform,
+            Digest::of(self.lock.as_bytes()),
+        );
+        Ok(Digest::of(text.as_bytes()))
+    }
+
+    /// Returns the path of the interpreter below the environment's folder, `bin/python`.
+    pub const fn python(&self) -> &'static str {
+        "bin/python"
+    }
+
+    fn library_folder(&self) -> String {
+        let mut parts = self.interpreter.version.split('.');
+        let (major, minor) = (parts.next().unwrap_or("3"), parts.next().unwrap_or("0"));
+        format!("lib/python{major}.{minor}")
+    }
+}
+
+/// An environment's folder and what is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Environment {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Its files.
+    pub files: Vec<FileEntry>,
+    /// Its identity.
+    pub digest: Digest,
+}
+
+/// The folder in which environments are kept, one below the other.
+#[derive(Debug, Clone)]
+pub struct Environments {
+    root: PathBuf,
+}
+
+impl Environments {
+    /// Keeps environments below `root`, which is made when it is needed.
+    pub fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// Finds the environment with the key `name`, untouched since it was made. `None` when it was
+    /// never made here, or not to its end.
+    ///
+    /// With `hash_all` every file is read again, otherwise only those that the file system says were
+    /// touched.
+    ///
+    /// # Errors
+    /// [`EnvironmentError::Changed`] when a file is not what was installed.
+    pub fn find(
+        &self,
+        name: &Digest,
+        hash_all: bool,
+    ) -> Result<Option<Environment>, EnvironmentError> {
+        let folder = self.root.join(name.to_hex());
+        let Ok(text) = fs::read(self.inventory(name)) else {
+            return Ok(None);
+        };
+        let Ok(inventory) = serde_json::from_slice::<BTreeMap<FilePath, Known>>(&text) else {
+            return Ok(None);
+        };
+        let present = list(&folder)?;
+        if let Some(path) = inventory.keys().find(|path| !present.contains_key(*path)) {
+            return Err(EnvironmentError::Changed {
+                path: folder.join(path.as_str()),
+            });
+        }
+        for (path, stamp) in &present {
+            let host = folder.join(path.as_str());
+            let known = inventory
+                .get(path)
+                .filter(|known| known.executable == stamp.executable());
+            let same = match known {
+                Some(known) if !hash_all && known.stamp == *stamp => true,
+                Some(known) => hash_file(&host)? == known.sha256,
+                None => false,
+            };
+            if !same {
+                return Err(EnvironmentError::Changed { path: host });
+            }
+        }
+        Ok(Some(environment(folder, inventory)))
+    }
+
+    /// Makes the environment `name` from a lock file by the installer of the interpreter; the one
+    /// act that reaches the package registry. `progress` gets a line for each stage.
+    ///
+    /// # Errors
+    /// [`EnvironmentError`]; nothing is left of an unfinished environment.
+    pub fn install(
+        &self,
+        name: &Digest,
+        spec: &EnvironmentSpec,
+        progress: &mut dyn FnMut(&str),
+    ) -> Result<Environment, EnvironmentError> {
+        self.make(name, |folder| {
+            progress("copying the interpreter");
+            copy_interpreter(spec, folder)?;
+            progress("installing the packages of the lock file");
+            install_packages(spec, folder)?;
+            progress("compiling to byte code");
+            compile(spec, folder)
+        })
+    }
+
+    /// Makes the environment `name` from files that are already known, such as those of a version.
+    ///
+    /// # Errors
+    /// [`EnvironmentError`]; nothing is left of an unfinished environment.
+    pub fn restore(
+        &self,
+        name: &Digest,
+        files: &[FileEntry],
+        mut open: impl FnMut(&FileEntry) -> io::Result<Box<dyn Read>>,
+    ) -> Result<Environment, EnvironmentError> {
+        self.make(name, |folder| {
+            for file in files {
+                let host = folder.join(file.path.as_str());
+                if let Some(parent) = host.parent() {
+                    fs::create_dir_all(parent).map_err(io_at(parent))?;
+                }
+                let mut out = File::create_new(&host).map_err(io_at(&host))?;
+                let mut content = open(file).map_err(io_at(&host))?;
+                io::copy(&mut content, &mut out).map_err(io_at(&host))?;
+                set_mode(&host, file.executable)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn inventory(&self, name: &Digest) -> PathBuf {
+        self.root.join(format!("{}.json", name.to_hex()))
+    }
+
+    /// Fills a new folder, takes its inventory and puts both in place.
+    fn make(
+        &self,
+        name: &Digest,
+        fill: impl FnOnce(&Path) -> Result<(), EnvironmentError>,
+    ) -> Result<Environment, EnvironmentError> {
+        fs::create_dir_all(&self.root).map_err(io_at(&self.root))?;
+        let partial = tempfile::Builder::new()
+            .prefix("partial-")
+            .tempdir_in(&self.root)
+            .map_err(io_at(&self.root))?;
+        fill(partial.path())?;
+        open_to_all(partial.path())?;
+        let folder = self.root.join(name.to_hex());
+        if folder.exists() {
+            fs::remove_dir_all(&folder).map_err(io_at(&folder))?;
+        }
+        // CRASH: a folder without an inventory is no environment; the next call makes it anew.
+        fs::rename(partial.keep(), &folder).map_err(io_at(&folder))?;
+        let mut inventory = BTreeMap::new();
+        for (path, stamp) in list(&folder)? {
+            let sha256 = hash_file(&folder.join(path.as_str()))?;
+            inventory.insert(
+                path,
+                Known {
+                    sha256,
+                    executable: stamp.executable(),
+                    stamp,
+                },
+            );
+        }
+        let text =
+            serde_json::to_vec(&inventory).map_err(|e| io_at(&folder)(io::Error::other(e)))?;
+        let mut out = tempfile::NamedTempFile::new_in(&self.root).map_err(io_at(&self.root))?;
+        out.write_all(&text).map_err(io_at(&self.root))?;
+        out.persist(self.inventory(name))
+            .map_err(|error| io_at(&self.root)(error.error))?;
+        Ok(environment(folder, inventory))
+    }
+}
+
+/// What the inventory knows of a file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Known {
+    sha256: Digest,
+    executable: bool,
+    stamp: Stamp,
+}
+
+/// What the file system says of a file; a change of the content changes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Stamp {
+    size: u64,
+    inode: u64,
+    modified_ns: i128,
+    changed_ns: i128,
+    mode: u32,
+}
+
+impl Stamp {
+    const fn executable(&self) -> bool {
+        self.mode & 0o111 != 0
+    }
+}
+
+fn environment(folder: PathBuf, inventory: BTreeMap<FilePath, Known>) -> Environment {
+    let files: Vec<_> = inventory
+        .into_iter()
+        .map(|(path, known)| FileEntry {
+            path,
+            size: ByteSize::from_bytes(known.stamp.size),
+            sha256: known.sha256,
+            executable: known.executable,
+        })
+        .collect();
+    let digest = listing_digest(&files);
+    Environment {
+        folder,
+        files,
+        digest,
+    }
+}
+
+fn list(folder: &Path) -> Result<BTreeMap<FilePath, Stamp>, EnvironmentError> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(&next).map_err(io_at(&next))? {
+            let host = entry.map_err(io_at(&next))?.path();
+            let metadata = fs::symlink_metadata(&host).map_err(io_at(&host))?;
+            if metadata.is_dir() {
+                folders.push(host);
+                continue;
+            }
+            let relative = host.strip_prefix(folder).ok().and_then(Path::to_str);
+            let path = relative
+                .and_then(|text| text.parse::<FilePath>().ok())
+                .filter(|_| metadata.is_file());
+            let Some(path) = path else {
+                return Err(EnvironmentError::Changed { path: host });
+            };
+            let nanoseconds =
+                |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
+            found.insert(
+                path,
+                Stamp {
+                    size: metadata.len(),
+                    inode: metadata.ino(),
+                    modified_ns: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
+                    changed_ns: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
+                    mode: metadata.mode(),
+                },
+            );
+        }
+    }
+    Ok(found)
+}
+
+fn hash_file(path: &Path) -> Result<Digest, EnvironmentError> {
+    let mut file = File::open(path).map_err(io_at(path))?;
+    let mut hasher = Sha256::new();
+    io::copy(&mut file, &mut hasher).map_err(io_at(path))?;
+    Ok(Digest::from_bytes(hasher.finalize().into()))
+}
+
+fn copy_interpreter(spec: &EnvironmentSpec, folder: &Path) -> Result<(), EnvironmentError> {
+    let interpreter = &spec.interpreter;
+    let bin = folder.join("bin");
+    fs::create_dir_all(&bin).map_err(io_at(&bin))?;
+    copy_file(&interpreter.executable, &folder.join(spec.python()))?;
+    fs::hard_link(folder.join(spec.python()), bin.join("python3")).map_err(io_at(&bin))?;
+    let library = folder.join(spec.library_folder());
+    copy_library(&interpreter.stdlib, &library)?;
+    if let Some(shared) = &interpreter.library
+        && let Some(name) = shared.file_name()
+    {
+        copy_file(shared, &folder.join("lib").join(name))?;
+    }
+    Ok(())
+}
+
+fn copy_library(from: &Path, to: &Path) -> Result<(), EnvironmentError> {
+    fs::create_dir_all(to).map_err(io_at(to))?;
+    for entry in fs::read_dir(from).map_err(io_at(from))? {
+        let entry = entry.map_err(io_at(from))?;
+        let name = entry.file_name();
+        let Some(text) = name.to_str() else { continue };
+        if LEFT_OUT.contains(&text) || text.starts_with("config-") {
+            continue;
+        }
+        // Follows links: Debian links some modules to files elsewhere. A dead link is left out.
+        let Ok(metadata) = fs::metadata(entry.path()) else {
+            continue;
+        };
+        if metadata.is_dir() {
+            copy_library(&entry.path(), &to.join(&name))?;
+        } else if metadata.is_file() {
+            copy_file(&entry.path(), &to.join(&name))?;
+        }
+    }
+    Ok(())
+}
+
+fn copy_file(from: &Path, to: &Path) -> Result<(), EnvironmentError> {
+    fs::copy(from, to).map_err(io_at(from)).map(|_| ())
+}
+
+fn install_packages(spec: &EnvironmentSpec, folder: &Path) -> Result<(), EnvironmentError> {
+    let site = folder.join(spec.library_folder()).join("site-packages");
+    fs::create_dir_all(&site).map_err(io_at(&site))?;
+    let mut lock = tempfile::Builder::new()
+        .suffix(".txt")
+        .tempfile()
+        .map_err(io_at(folder))?;
+    lock.write_all(spec.lock.as_bytes())
+        .map_err(io_at(folder))?;
+    let answer = Command::new(&spec.interpreter.executable)
+        .args([
+            "-m",
+            "pip",
+            "install",
+            "--require-hashes",
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+        ])
+        .args([
+            "--no-compile",
+            "--no-input",
+            "--disable-pip-version-check",
+            "--quiet",
+        ])
+        .args(["--root-user-action", "ignore", "--target"])
+        .arg(&site)
+        .arg("-r")
+        .arg(lock.path())
+        .stdin(Stdio::null())
+        .output()
+        .map_err(io_at(&spec.interpreter.executable))?;
+    if !answer.status.success() {
+        let text = String::from_utf8_lossy(&answer.stderr);
+        if text.contains("No module named pip") {
+            return Err(EnvironmentError::NoPip {
+                python: spec.interpreter.executable.clone(),
+            });
+        }
+        let lines: Vec<_> = text
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .collect();
+        let last = lines
+            .iter()
+            .skip(lines.len().saturating_sub(6))
+            .copied()
+            .collect::<Vec<_>>()
+            .join("\n");
+        return Err(EnvironmentError::Install(last));
+    }
+    drop_launchers(&site)
+}
+
+/// Removes the programs that the installer made for the host's interpreter, and their mention: their
+/// first line names a path of this machine, and a step starts modules, not programs.
+fn drop_launchers(site: &Path) -> Result<(), EnvironmentError> {
+    let bin = site.join("bin");
+    if bin.is_dir() {
+        fs::remove_dir_all(&bin).map_err(io_at(&bin))?;
+    }
+    for entry in fs::read_dir(site).map_err(io_at(site))? {
+        let record = entry.map_err(io_at(site))?.path().join("RECORD");
+        if let Ok(text) = fs::read_to_string(&record) {
+            let kept: String = text
+                .split_inclusive('\n')
+                .filter(|line| !line.starts_with("../") && !line.starts_with("bin/"))
+                .collect();
+            fs::write(&record, kept).map_err(io_at(&record))?;
+        }
+    }
+    Ok(())
+}
+
+/// Compiles every module to byte code that does not depend on times and paths of this machine. What
+/// does not compile (templates, other versions' syntax) is left as it is.
+fn compile(spec: &EnvironmentSpec, folder: &Path) -> Result<(), EnvironmentError> {
+    Command::new(&spec.interpreter.executable)
+        .args([
+            "-I",
+            "-m",
+            "compileall",
+            "-q",
+            "-q",
+            "-j",
+            "0",
+            "--invalidation-mode",
+            "unchecked-hash",
+        ])
+        .arg("-s")
+        .arg(folder)
+        .args(["-p", "/env"])
+        .arg(folder.join(spec.library_folder()))
+        .stdin(Stdio::null())
+        .output()
+        .map_err(io_at(&spec.interpreter.executable))?;
+    Ok(())
+}
+
+fn set_mode(path: &Path, executable: bool) -> Result<(), EnvironmentError> {
+    let mode = if executable { 0o755 } else { 0o644 };
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(io_at(path))
+}
+
+/// Lets every user read what is in `folder`: a step runs as another user.
+fn open_to_all(folder: &Path) -> Result<(), EnvironmentError> {
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).map_err(io_at(folder))?;
+    for entry in fs::read_dir(folder).map_err(io_at(folder))? {
+        let host = entry.map_err(io_at(folder))?.path();
+        let metadata = fs::symlink_metadata(&host).map_err(io_at(&host))?;
+        if metadata.is_dir() {
+            open_to_all(&host)?;
+        } else if metadata.is_file() {
+            set_mode(&host, metadata.mode() & 0o111 != 0)?;
+        } else {
+            fs::remove_file(&host).map_err(io_at(&host))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made() -> (tempfile::TempDir, Environments, Environment) {
+        let root = tempfile::tempdir().unwrap();
+        let environments = Environments::new(root.path().join("environments"));
+        let entry = |path: &str, bytes: &[u8], executable| FileEntry {
+            path: path.parse().unwrap(),
+            size: ByteSize::from_bytes(bytes.len() as u64),
+            sha256: Digest::of(bytes),
+            executable,
+        };
+        let files = [
+            entry("bin/python", b"program", true),
+            entry("lib/a.py", b"a = 1", false),
+        ];
+        let made = environments
+            .restore(&Digest::of(b"key"), &files, |file| {
+                let bytes: &[u8] = if file.executable {
+                    b"program"
+                } else {
+                    b"a = 1"
+                };
+                Ok(Box::new(bytes))
+            })
+            .unwrap();
+        assert_eq!(made.digest, listing_digest(&files));
+        (root, environments, made)
+    }
+
+    #[test]
+    fn an_untouched_environment_is_found() {
+        let (_root, environments, made) = made();
+        for hash_all in [false, true] {
+            assert_eq!(
+                environments.find(&Digest::of(b"key"), hash_all).unwrap(),
+                Some(made.clone())
+            );
+        }
+        assert_eq!(
+            environments.find(&Digest::of(b"other"), false).unwrap(),
+            None
+        );
+    }
+
+    #[test]
+    fn a_touched_environment_is_refused() {
+        let damages: [fn(&Path); 4] = [
+            |folder| fs::write(folder.join("lib/a.py"), "a = 2").unwrap(),
+            |folder| fs::write(folder.join("lib/b.py"), "").unwrap(),
+            |folder| fs::remove_file(folder.join("lib/a.py")).unwrap(),
+            |folder| std::os::unix::fs::symlink("/etc/passwd", folder.join("lib/c.py")).unwrap(),
+        ];
+        for damage in damages {
+            let (_root, environments, made) = made();
+            damage(&made.folder);
+            assert!(matches!(
+                environments.find(&Digest::of(b"key"), false),
+                Err(EnvironmentError::Changed { .. })
+            ));
+        }
+    }
+
+    #[test]
+    fn a_half_made_environment_is_none() {
+        let (_root, environments, _made) = made();
+        fs::remove_file(environments.inventory(&Digest::of(b"key"))).unwrap();
+        assert_eq!(environments.find(&Digest::of(b"key"), false).unwrap(), None);
+    }
+
+    #[test]
+    fn an_interpreter_is_found_by_its_version_or_not_at_all() {
+        let path = std::env::var("PATH").unwrap_or_default();
+        let found = find_interpreter("3.11", &path).unwrap();
+        assert!(
+            found.version.starts_with("3.11.")
+                && found.stdlib.is_dir()
+                && found.executable.is_file()
+        );
+        assert!(matches!(
+            find_interpreter("9.9", &path),
+            Err(EnvironmentError::NoInterpreter { .. })
+        ));
+    }
+}

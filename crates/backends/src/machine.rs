@@ -1,0 +1,53 @@
+//! The machine's clock and randomness.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place where the real clock and the real randomness are taken"
+)]
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use custody_types::{Clock, Entropy, Timestamp};
+
+/// The clock of the machine.
+#[derive(Debug)]
+pub struct SystemClock {
+    start: Instant,
+}
+
+impl SystemClock {
+    /// Starts the monotonic count.
+    pub fn start() -> Self {
+        Self {
+            start: Instant::now(),
+        }
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        i64::try_from(since.as_micros())
+            .ok()
+            .and_then(Timestamp::from_unix_micros)
+            .unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    fn monotonic_ms(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// The randomness of the operating system.
+#[derive(Debug)]
+pub struct SystemEntropy;
+
+impl Entropy for SystemEntropy {
+    fn fill(&self, buffer: &mut [u8]) {
+        if getrandom::fill(buffer).is_err() {
+            // Nothing may be sealed with weak bytes, and no caller could do better: stop here.
+            std::process::abort();
+        }
+    }
+}
