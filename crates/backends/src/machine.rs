@@ -51,3 +51,18 @@ impl Entropy for SystemEntropy {
         }
     }
 }
+
+/// Returns the account name of the user who runs this process, or `uid-N` where the machine knows none.
+pub fn account_name() -> String {
+    let uid = rustix::process::getuid().as_raw().to_string();
+    let known = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    known
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.split(':');
+            let name = fields.next()?;
+            (fields.nth(1)? == uid).then(|| name.to_owned())
+        })
+        .next()
+        .unwrap_or_else(|| format!("uid-{uid}"))
+}

@@ -1,1 +1,41 @@
-fn main(){}
+//! The binary `custody`: the command line, and the composition of the whole.
+//!
+//! Enter at [`args`] for the grammar, [`commands`] for what each command does, and [`context`] for how
+//! the parts are put together. The same file is the launcher of sandboxed steps: started with the
+//! word that [`custody_sandbox::LAUNCHER_WORD`] names, it is nothing else.
+#![forbid(unsafe_code)]
+
+mod args;
+mod commands;
+mod completions;
+mod context;
+mod output;
+mod problems;
+mod settings;
+mod svg;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::Cli;
+use crate::context::Context;
+use crate::settings::Settings;
+
+fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|word| word == custody_sandbox::LAUNCHER_WORD) {
+        return custody_sandbox::launcher_main();
+    }
+    completions::answer_shell();
+    let cli = Cli::parse();
+    let json = cli.global.json;
+    let context = Context::new(Settings::read(), Some(cli.global), json);
+    let exit = match commands::dispatch(&context, cli.command) {
+        Ok(exit) => exit,
+        Err(problem) => {
+            context.output.problem(&problem);
+            problem.exit
+        }
+    };
+    ExitCode::from(exit.number())
+}

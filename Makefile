@@ -1,0 +1,32 @@
+# Two commands do all the set-up: `make demo` runs the main job on real data, `make test` the tests.
+
+CARGO ?= cargo
+
+.PHONY: help demo demo-clean test lint bench generate
+
+help:
+	@echo "make demo        build, then run examples/employment from source to signed model"
+	@echo "make demo-clean  forget the demo's workspace"
+	@echo "make test        format, lints, layers, unit, property, end-to-end and Python tests"
+	@echo "make lint        format, lints and layers alone"
+	@echo "make bench       measure beside the peers and print the table"
+	@echo "make generate    write the generated references anew"
+
+demo:
+	@$(CARGO) build --quiet --bin custody
+	@examples/employment/demo.sh
+
+demo-clean:
+	@examples/employment/demo.sh clean
+
+test:
+	@scripts/test.sh
+
+lint:
+	@scripts/lint.sh
+
+bench:
+	@benches/run.sh
+
+generate:
+	@$(CARGO) xtask generate

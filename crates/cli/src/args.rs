@@ -1,0 +1,371 @@
+//! The grammar of the command line. The doc comments are the help texts.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
+use custody_types::{Alias, ArtifactName, Classification, Kind, ProjectName, Purpose, Reference, Timestamp, VersionNumber};
+
+use crate::completions;
+
+/// The chain of custody for machine learning: from collected data to a signed model, with a proof.
+///
+/// Every command acts in the workspace of the current folder or of a folder above it. Each access is
+/// decided by the workspace's policy and entered in its ledger before it happens.
+#[derive(Debug, Parser)]
+#[command(name = "custody", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 yes or done, 1 the answer is no, 2 bad usage or settings, 3 denied by policy,\n\
+4 integrity broken, 5 not found or conflict, 6 waits for an approval, 70 a fault of the program,\n\
+75 try again later, 124 a step ran out of time, 125 the sandbox could not be set up, 130 interrupted.")]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Options of every command.
+    #[command(flatten)]
+    pub(crate) global: Global,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
+pub(crate) struct Global {
+    /// Print one JSON document; errors are JSON too, on standard error
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Act as a narrower principal of the workspace's policy
+    #[arg(long = "as", value_name = "NAME", global = true)]
+    pub(crate) act_as: Option<String>,
+    /// The purpose of the access, one that the policy declares
+    #[arg(long, value_name = "PURPOSE", global = true)]
+    pub(crate) purpose: Option<Purpose>,
+    /// The folder of the workspace [default: this folder or the nearest above with one]
+    #[arg(short = 'C', long, value_name = "DIR", global = true)]
+    pub(crate) workspace: Option<PathBuf>,
+    /// The key file [default: CUSTODY_KEY_FILE, or keys/<workspace>.key in the user's settings folder]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) key_file: Option<PathBuf>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Init(Init),
+    Put(Put),
+    Get(Get),
+    Ls(Ls),
+    Show(Show),
+    Alias(AliasArgs),
+    Run(Run),
+    Trace(Trace),
+    Verify(Verify),
+    Reproduce(Reproduce),
+    /// Read, check and copy the ledger
+    #[command(subcommand)]
+    Ledger(Ledger),
+    /// See and change the policies in force
+    #[command(subcommand)]
+    Policy(Policy),
+    /// Look after the index, which can be rebuilt from the store and the ledger
+    #[command(subcommand)]
+    Index(Index),
+    Doctor(Doctor),
+    Completions(Completions),
+}
+
+/// Make a workspace in this folder
+///
+/// Makes the folder `.custody` for the encrypted store and the ledger, and a key file outside of it,
+/// readable by you alone. Whoever loses the key file loses the data: keep a copy in a safe place.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  custody init\n  custody init --passphrase     # asks for one, or reads CUSTODY_PASSPHRASE\n  custody init --key-file /media/stick/team.key")]
+pub(crate) struct Init {
+    /// Protect the key file with a passphrase as well
+    #[arg(long)]
+    pub(crate) passphrase: bool,
+}
+
+/// Add files or folders as a new version
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  custody put employment/raw data/people.parquet\n  custody put loans/model model/ --kind model\n  custody put loans/raw a.csv b.csv --classification personal")]
+pub(crate) struct Put {
+    /// The artifact that gets the version: project/artifact
+    #[arg(add = ArgValueCompleter::new(completions::artifacts))]
+    pub(crate) artifact: ArtifactName,
+    /// The files and folders; of a folder its content is taken
+    #[arg(required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// What it is: dataset, features, code, model, report or baseline
+    #[arg(long, default_value = "dataset")]
+    pub(crate) kind: Kind,
+    /// How sensitive it is: public, internal, confidential, personal or special
+    #[arg(long, default_value = "confidential")]
+    pub(crate) classification: Classification,
+}
+
+/// Take the files of a version out of the workspace
+///
+/// What is taken out is in clear and no longer under control: the policy decides on it as `export`,
+/// and the ledger says who took it. A model is accompanied by its signature, `model.sig`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  custody get employment/model@1\n  custody get employment/model@production --to /srv/model\n  custody get employment/raw@1 --purpose model-development")]
+pub(crate) struct Get {
+    /// The version: project/artifact, @number, @alias or @sha256:…
+    #[arg(add = ArgValueCompleter::new(completions::references))]
+    pub(crate) reference: Reference,
+    /// The folder to make [default: the artifact's name and number]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: Option<PathBuf>,
+}
+
+/// List versions
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  custody ls\n  custody ls employment/raw\n  custody ls --kind model\n  custody ls --quarantine     # batches that broke their contract")]
+pub(crate) struct Ls {
+    /// Only those of this project or artifact
+    #[arg(add = ArgValueCompleter::new(completions::artifacts))]
+    pub(crate) name: Option<String>,
+    /// Only those of this kind
+    #[arg(long)]
+    pub(crate) kind: Option<Kind>,
+    /// Those in quarantine
+    #[arg(long)]
+    pub(crate) quarantine: bool,
+}
+
+/// Show a version: its files, origin, results and signatures
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  custody show employment/model@1\n  custody show employment/checked --json")]
+pub(crate) struct Show {
+    /// The version: project/artifact, @number, @alias or @sha256:…
+    #[arg(add = ArgValueCompleter::new(completions::references))]
+    pub(crate) reference: Reference,
+}
+
+/// Point an alias at a version
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  custody alias employment/model production 1\n  custody alias employment/model production 2 --expect 1    # only if it points to 1 now")]
+pub(crate) struct AliasArgs {
+    /// The artifact: project/artifact
+    #[arg(add = ArgValueCompleter::new(completions::artifacts))]
+    pub(crate) artifact: ArtifactName,
+    /// The alias
+    pub(crate) alias: Alias,
+    /// The number of the version that it shall point to
+    #[arg(value_parser = version_number)]
+    pub(crate) to: VersionNumber,
+    /// Move it only if it points to this version now
+    #[arg(long, value_name = "NUMBER", value_parser = version_number)]
+    pub(crate) expect: Option<VersionNumber>,
+}
+
+/// Run the pipeline of custody.yaml
+///
+/// Steps whose declaration and inputs have not changed are not run again: what they made is used. A
+/// run that was interrupted goes on where it stopped.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  custody run\n  custody run --dry-run        # says what would run, and why\n  custody run strict           # this step and what it needs")]
+pub(crate) struct Run {
+    /// The steps to reach [default: all that are not marked as manual]
+    pub(crate) targets: Vec<String>,
+    /// Say what would run, and why; run nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// Show what a version was made from, back to the source
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  custody trace employment/model@1\n  custody trace employment/raw@1 --down       # everything made from it\n  custody trace employment/model@1 --svg lineage.svg")]
+pub(crate) struct Trace {
+    /// The version: project/artifact, @number, @alias or @sha256:…
+    #[arg(add = ArgValueCompleter::new(completions::references))]
+    pub(crate) reference: Reference,
+    /// Show what was made from it instead
+    #[arg(long)]
+    pub(crate) down: bool,
+    /// Draw it into this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+}
+
+/// Verify a version: bytes, signatures, provenance, contract, gates, ledger
+///
+/// Needs no network. Ends with 0 only if every check holds, with 4 and the name of the broken thing
+/// otherwise.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  custody verify employment/model@1\n  custody verify --all")]
+pub(crate) struct Verify {
+    /// The version: project/artifact, @number, @alias or @sha256:…
+    #[arg(required_unless_present = "all", add = ArgValueCompleter::new(completions::references))]
+    pub(crate) reference: Option<Reference>,
+    /// Everything in the workspace
+    #[arg(long, conflicts_with = "reference")]
+    pub(crate) all: bool,
+}
+
+/// Run the steps that made a version again and compare, bit for bit
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  custody reproduce employment/model@1")]
+pub(crate) struct Reproduce {
+    /// The version: project/artifact, @number, @alias or @sha256:…
+    #[arg(add = ArgValueCompleter::new(completions::references))]
+    pub(crate) reference: Reference,
+}
+
+/// Commands on the ledger.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ledger {
+    Log(LedgerLog),
+    /// Check the whole ledger: every entry, tile, proof and the signed checkpoint
+    #[command(after_help = "Example:\n  custody ledger verify")]
+    Verify,
+    Export(LedgerExport),
+}
+
+/// Show entries of the ledger, oldest first
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  custody ledger log\n  custody ledger log --actor ada --since 2026-11-01T00:00:00Z\n  custody ledger log --action object.read --resource employment/raw\n  custody ledger log --outcome denied")]
+pub(crate) struct LedgerLog {
+    /// Only those of this actor: an account name or a pseudonym
+    #[arg(long)]
+    pub(crate) actor: Option<String>,
+    /// Only those with this verb, or the part before its dot
+    #[arg(long)]
+    pub(crate) action: Option<String>,
+    /// Only those on resources whose name starts so
+    #[arg(long)]
+    pub(crate) resource: Option<String>,
+    /// Only those that ended so
+    #[arg(long)]
+    pub(crate) outcome: Option<OutcomeArg>,
+    /// Not before this time (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<Timestamp>,
+    /// Before this time (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<Timestamp>,
+    /// At most this many, the newest
+    #[arg(short = 'n', long, default_value_t = 50)]
+    pub(crate) limit: u64,
+}
+
+/// How an access ended.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum OutcomeArg {
+    /// It was done.
+    Ok,
+    /// The policy refused it.
+    Denied,
+    /// It failed.
+    Error,
+}
+
+/// Copy the ledger into a folder, in the static layout that third-party verifiers read
+///
+/// The layout is that of C2SP tlog-tiles: `checkpoint`, `tile/…`; beside it `vkey`, the key that
+/// signs the checkpoint.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  custody ledger export audit/")]
+pub(crate) struct LedgerExport {
+    /// The folder to make
+    pub(crate) to: PathBuf,
+}
+
+/// Commands on the policies.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Policy {
+    /// Show the policies in force
+    #[command(after_help = "Example:\n  custody policy show")]
+    Show,
+    Apply(PolicyApply),
+}
+
+/// Put the files of a folder in force, beside the built-in policy
+///
+/// The files are validated first; with any fault nothing changes.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  custody policy apply policies/")]
+pub(crate) struct PolicyApply {
+    /// The folder with `*.cedar` files and `principals.json`
+    #[arg(default_value = "policies")]
+    pub(crate) folder: PathBuf,
+}
+
+/// Commands on the index.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Index {
+    /// Rebuild the index from the store and the ledger
+    #[command(after_help = "Example:\n  custody index rebuild")]
+    Rebuild,
+}
+
+/// Say what this machine offers: isolation, keys, clock, disk; and what to do where something lacks
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  custody doctor")]
+pub(crate) struct Doctor {}
+
+/// Print the completion script for a shell
+///
+/// Completes the names of artifacts and versions, too.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  source <(custody completions bash)\n  custody completions zsh > ~/.zfunc/_custody")]
+pub(crate) struct Completions {
+    /// The shell
+    pub(crate) shell: ShellArg,
+}
+
+/// The shells.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ShellArg {
+    /// GNU Bash.
+    Bash,
+    /// Z shell.
+    Zsh,
+    /// Fish.
+    Fish,
+    /// PowerShell.
+    Powershell,
+    /// Elvish.
+    Elvish,
+}
+
+/// Reads `employment` as a project and `employment/raw` as an artifact.
+pub(crate) fn project_or_artifact(
+    text: Option<&str>,
+) -> Result<(Option<ProjectName>, Option<ArtifactName>), custody_types::NameError> {
+    match text {
+        None => Ok((None, None)),
+        Some(text) if text.contains('/') => Ok((None, Some(text.parse()?))),
+        Some(text) => Ok((Some(text.parse()?), None)),
+    }
+}
+
+fn version_number(text: &str) -> Result<VersionNumber, String> {
+    let number: u32 = text.parse().map_err(|_| "write a number, such as 1".to_owned())?;
+    VersionNumber::new(number).ok_or_else(|| "versions count from 1".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_grammar_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_an_example() {
+        fn check(command: &clap::Command) {
+            if command.has_subcommands() {
+                command.get_subcommands().filter(|c| c.get_name() != "help").for_each(check);
+            } else {
+                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.contains("Example"), "`{}` has no example", command.get_name());
+            }
+        }
+        check(&Cli::command());
+    }
+}

@@ -1,0 +1,46 @@
+//! The commands, one short file each.
+
+mod alias;
+mod doctor;
+mod get;
+mod index;
+mod init;
+mod ledger;
+mod ls;
+mod policy;
+mod put;
+mod reproduce;
+mod run;
+mod show;
+mod trace;
+mod verify;
+
+use custody_types::{ExitCode, Problem};
+
+use crate::args::{Command, Index, Ledger, Policy};
+use crate::completions;
+use crate::context::Context;
+
+/// Carries out a command and returns the exit code of its answer.
+pub(crate) fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Problem> {
+    match command {
+        Command::Init(args) => init::run(context, &args),
+        Command::Put(args) => put::run(context, args),
+        Command::Get(args) => get::run(context, args),
+        Command::Ls(args) => ls::run(context, &args),
+        Command::Show(args) => show::run(context, &args),
+        Command::Alias(args) => alias::run(context, args),
+        Command::Run(args) => run::run(context, args),
+        Command::Trace(args) => trace::run(context, args),
+        Command::Verify(args) => verify::run(context, &args),
+        Command::Reproduce(args) => reproduce::run(context, &args),
+        Command::Ledger(Ledger::Log(args)) => ledger::log(context, args),
+        Command::Ledger(Ledger::Verify) => verify::ledger(context),
+        Command::Ledger(Ledger::Export(args)) => ledger::export(context, args),
+        Command::Policy(Policy::Show) => policy::show(context),
+        Command::Policy(Policy::Apply(args)) => policy::apply(context, args),
+        Command::Index(Index::Rebuild) => index::rebuild(context),
+        Command::Doctor(_) => doctor::run(context),
+        Command::Completions(args) => completions::print(&args),
+    }
+}

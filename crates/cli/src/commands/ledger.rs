@@ -1,0 +1,79 @@
+//! `custody ledger log` and `custody ledger export`.
+
+use std::path::PathBuf;
+
+use custody_backends::user_files;
+use custody_types::{ExitCode, Problem};
+use custody_wire::{EntryQuery, EntryView, Schema};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::args::{LedgerExport, LedgerLog, OutcomeArg};
+use crate::context::Context;
+use crate::problems::user_files_problem;
+
+pub(crate) fn log(context: &Context, args: LedgerLog) -> Result<ExitCode, Problem> {
+    let outcome = args.outcome.map(|outcome| match outcome {
+        OutcomeArg::Ok => "ok".to_owned(),
+        OutcomeArg::Denied => "denied".to_owned(),
+        OutcomeArg::Error => "error".to_owned(),
+    });
+    let query = EntryQuery {
+        actor: args.actor,
+        action: args.action,
+        resource: args.resource,
+        outcome,
+        since: args.since,
+        until: args.until,
+        limit: Some(args.limit),
+    };
+    let reply = context.client()?.ledger_entries(&query)?;
+    context.output.answer(reply, |reply, text| {
+        let head = ["entry", "time", "actor", "action", "phase", "resource", "answer"];
+        let mut rows = vec![head.map(str::to_owned).to_vec()];
+        rows.extend(reply.entries.iter().map(row));
+        text.table(&rows);
+        text.line(format!("{} of {} entries, root {}", reply.entries.len(), reply.size, reply.root));
+        Ok(())
+    })?;
+    Ok(ExitCode::Done)
+}
+
+fn row(view: &EntryView) -> Vec<String> {
+    let text = |path: &str| view.entry.pointer(path).and_then(Value::as_str).unwrap_or("").to_owned();
+    let resources: Vec<_> = view
+        .entry
+        .get("obj")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|object| object.get("n").and_then(Value::as_str))
+        .collect();
+    let answer = match (text("/out"), text("/dec/eff")) {
+        (out, _) if !out.is_empty() => out,
+        (_, effect) => effect,
+    };
+    let time: String = text("/ts").chars().take(19).collect();
+    vec![view.index.to_string(), time, view.actor.clone(), text("/act"), text("/ph"), resources.join(" "), answer]
+}
+
+#[derive(Debug, Serialize)]
+struct Exported {
+    to: PathBuf,
+    files: u64,
+}
+
+impl Schema for Exported {
+    const NAME: &'static str = "custody/ledger-export/1";
+}
+
+pub(crate) fn export(context: &Context, args: LedgerExport) -> Result<ExitCode, Problem> {
+    let (files, _) = context.client()?.export_ledger(|stream| {
+        user_files::write_folder(stream, &args.to).map_err(|error| user_files_problem(&error))
+    })?;
+    context.output.answer(Exported { to: args.to, files }, |exported, text| {
+        text.line(format!("exported the ledger to {}: {} files", exported.to.display(), exported.files));
+        Ok(())
+    })?;
+    Ok(ExitCode::Done)
+}

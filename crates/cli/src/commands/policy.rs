@@ -1,0 +1,54 @@
+//! `custody policy show` and `custody policy apply`.
+
+use custody_backends::user_files;
+use custody_types::{ExitCode, Problem};
+use custody_wire::{PolicyReply, PolicySource};
+
+use crate::args::PolicyApply;
+use crate::context::Context;
+use crate::output::Text;
+use crate::problems::user_files_problem;
+
+/// The largest policy file.
+const POLICY_BYTES: u64 = 1 << 20;
+
+pub(crate) fn show(context: &Context) -> Result<ExitCode, Problem> {
+    let reply = context.client()?.policy()?;
+    context.output.answer(reply, |reply, text| {
+        text.line(format!("policy set {}", reply.digest));
+        text.line("the built-in policy, and:");
+        if reply.sources.is_empty() {
+            text.line("  no file of the project");
+        }
+        for source in &reply.sources {
+            text.line("");
+            text.heading(&source.name);
+            text.line(source.text.trim_end());
+        }
+        Ok(())
+    })?;
+    Ok(ExitCode::Done)
+}
+
+pub(crate) fn apply(context: &Context, args: PolicyApply) -> Result<ExitCode, Problem> {
+    let files = user_files::find(&[args.folder]).map_err(|error| user_files_problem(&error))?;
+    let mut sources = Vec::new();
+    for file in files {
+        let name = file.path.as_str();
+        let policy = std::path::Path::new(name).extension().is_some_and(|extension| extension == "cedar");
+        if policy || name == "principals.json" {
+            let text = user_files::read_text(&file.host, POLICY_BYTES).map_err(|error| user_files_problem(&error))?;
+            sources.push(PolicySource { name: name.to_owned(), text });
+        }
+    }
+    let reply = context.client()?.change_policy(&sources)?;
+    context.output.answer(reply, applied)?;
+    Ok(ExitCode::Done)
+}
+
+fn applied(reply: &PolicyReply, text: &mut Text) -> std::io::Result<()> {
+    let names: Vec<_> = reply.sources.iter().map(|source| source.name.as_str()).collect();
+    text.line(format!("in force now: the built-in policy and {}", names.join(", ")));
+    text.line(format!("policy set {}", reply.digest));
+    Ok(())
+}

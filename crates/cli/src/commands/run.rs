@@ -1,0 +1,97 @@
+//! `custody run`.
+
+use custody_types::{ExitCode, Problem};
+use custody_wire::{Document, PlannedStep, RunEvent, RunReply, RunRequest, StepOutcome, StepState};
+
+use crate::args::Run;
+use crate::context::Context;
+use crate::output::{Output, Text};
+
+pub(crate) fn run(context: &Context, args: Run) -> Result<ExitCode, Problem> {
+    let request = RunRequest { targets: args.targets, dry_run: args.dry_run };
+    let output = &context.output;
+    let reply = context.client()?.run(&request, |event| show(output, event))?;
+    let exit = exit(&reply);
+    if output.is_json() {
+        Output::plain(&json_line(&RunEvent::Finished(Box::new(reply)))?)?;
+        return Ok(exit);
+    }
+    output.answer(reply, summary)?;
+    Ok(exit)
+}
+
+/// With `--json` every event is a line on standard output; otherwise the steps are told as they end.
+fn show(output: &Output, event: &RunEvent) {
+    if output.is_json() {
+        if let Ok(line) = json_line(event) {
+            let _closed = Output::plain(&line);
+        }
+        return;
+    }
+    match event {
+        RunEvent::StepStarted { step } => output.note(&format!("… {step}")),
+        RunEvent::StepLog { step, text } => {
+            for line in text.lines() {
+                output.note(&format!("  {step} | {line}"));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn json_line(event: &RunEvent) -> Result<String, Problem> {
+    let mut line = serde_json::to_string(&Document::new(event.clone()))
+        .map_err(|error| Problem::new("CUS-CLI-011", ExitCode::Fault, "the answer cannot be written").because(error))?;
+    line.push('\n');
+    Ok(line)
+}
+
+fn exit(reply: &RunReply) -> ExitCode {
+    match &reply.problem {
+        Some(problem) => problem.exit,
+        None => ExitCode::Done,
+    }
+}
+
+fn summary(reply: &RunReply, text: &mut Text) -> std::io::Result<()> {
+    if reply.dry_run {
+        plan(&reply.plan, text);
+        return Ok(());
+    }
+    for step in &reply.steps {
+        outcome(step, text);
+    }
+    if let Some((first, last)) = reply.entries {
+        text.line(format!("run {}: {} ms, ledger entries {first} to {last}", reply.run, reply.took_ms));
+    }
+    if let Some(problem) = &reply.problem {
+        text.line("");
+        text.line(problem.to_string());
+    }
+    Ok(())
+}
+
+fn plan(steps: &[PlannedStep], text: &mut Text) {
+    for step in steps {
+        let mark = if step.runs { "run  " } else { "reuse" };
+        text.line(format!("  {mark}  {:<16} {:<10} {}", step.step, step.action, step.why));
+    }
+    let running = steps.iter().filter(|step| step.runs).count();
+    text.line(format!("{running} of {} steps would run", steps.len()));
+}
+
+fn outcome(step: &StepOutcome, text: &mut Text) {
+    let mark = match step.state {
+        StepState::Made => "made   ",
+        StepState::Reused => "reused ",
+        StepState::Refused => "REFUSED",
+        StepState::Failed => "FAILED ",
+        StepState::Blocked => "blocked",
+    };
+    let versions: Vec<_> = step.versions.iter().map(ToString::to_string).collect();
+    let entry = step.entry.as_ref().map(|entry| format!("  entry {}", entry.index)).unwrap_or_default();
+    text.line(format!("  {mark}  {:<14} {}{entry}", step.step, versions.join(" ")));
+    for note in &step.notes {
+        text.line(format!("             {note}"));
+    }
+}

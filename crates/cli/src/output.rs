@@ -1,0 +1,141 @@
+//! What is written to the terminal: the answer to standard output, all else to standard error.
+
+use std::io::{self, IsTerminal, Write};
+
+use custody_types::{ExitCode, Problem};
+use custody_wire::{Document, Schema};
+use serde::Serialize;
+
+/// Where the answer goes, and in which form.
+#[derive(Debug)]
+pub(crate) struct Output {
+    json: bool,
+    bold: bool,
+    quiet: bool,
+}
+
+impl Output {
+    /// Writes JSON with `json`; uses bold type only on a terminal that wants it.
+    pub(crate) fn new(json: bool, plain: bool) -> Self {
+        let terminal = io::stdout().is_terminal();
+        Self { json, bold: terminal && !plain, quiet: plain || !io::stderr().is_terminal() }
+    }
+
+    /// Writes the answer: the document, or the text that `text` makes of it.
+    pub(crate) fn answer<T: Serialize + Schema>(
+        &self,
+        reply: T,
+        text: impl FnOnce(&T, &mut Text) -> io::Result<()>,
+    ) -> Result<(), Problem> {
+        let written = if self.json {
+            let mut line = serde_json::to_vec_pretty(&Document::new(reply)).map_err(io::Error::other);
+            if let Ok(line) = &mut line {
+                line.push(b'\n');
+            }
+            line.and_then(|line| io::stdout().write_all(&line))
+        } else {
+            let mut out = Text { lines: String::new(), bold: self.bold };
+            text(&reply, &mut out).and_then(|()| io::stdout().write_all(out.lines.as_bytes()))
+        };
+        ignore_closed_pipe(written.and_then(|()| io::stdout().flush()))
+    }
+
+    /// Writes plain text to standard output.
+    pub(crate) fn plain(text: &str) -> Result<(), Problem> {
+        ignore_closed_pipe(io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()))
+    }
+
+    /// Tells how the work goes, on standard error; nothing with `--json`.
+    pub(crate) fn note(&self, line: &str) {
+        if !self.json {
+            let _closed = writeln!(io::stderr(), "{line}");
+        }
+    }
+
+    /// Whether the answer is JSON.
+    pub(crate) const fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether progress bars are out of place.
+    pub(crate) const fn is_quiet(&self) -> bool {
+        self.quiet || self.json
+    }
+
+    /// Writes a problem to standard error.
+    pub(crate) fn problem(&self, problem: &Problem) {
+        let line = if self.json {
+            serde_json::to_string(&serde_json::json!({ "schema": "custody/problem/1", "problem": problem }))
+                .unwrap_or_else(|_| problem.to_string())
+        } else {
+            problem.to_string()
+        };
+        let _closed = writeln!(io::stderr(), "{line}");
+    }
+}
+
+/// Text for people, gathered line by line.
+#[derive(Debug)]
+pub(crate) struct Text {
+    lines: String,
+    bold: bool,
+}
+
+impl Text {
+    /// Adds a line.
+    pub(crate) fn line(&mut self, line: impl AsRef<str>) {
+        self.lines.push_str(line.as_ref());
+        self.lines.push('\n');
+    }
+
+    /// Adds a heading.
+    pub(crate) fn heading(&mut self, line: &str) {
+        if self.bold {
+            self.line(format!("\u{1b}[1m{line}\u{1b}[0m"));
+        } else {
+            self.line(line);
+        }
+    }
+
+    /// Adds rows with aligned columns; the first row is the head.
+    pub(crate) fn table(&mut self, rows: &[Vec<String>]) {
+        let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..columns)
+            .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0))
+            .collect();
+        for (number, row) in rows.iter().enumerate() {
+            let mut line = String::new();
+            for (cell, width) in row.iter().zip(&widths) {
+                line.push_str(cell);
+                line.extend(std::iter::repeat_n(' ', width.saturating_sub(cell.chars().count()) + 2));
+            }
+            if number == 0 {
+                self.heading(line.trim_end());
+            } else {
+                self.line(line.trim_end());
+            }
+        }
+    }
+}
+
+/// A reader that closed the pipe has seen enough; that is no error.
+fn ignore_closed_pipe(written: io::Result<()>) -> Result<(), Problem> {
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Problem::new("CUS-CLI-011", ExitCode::Fault, "the answer cannot be written").because(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_by_characters_and_lines_end_without_spaces() {
+        let mut text = Text { lines: String::new(), bold: false };
+        text.table(&[vec!["name".into(), "n".into()], vec!["ä".into(), "10".into()]]);
+        assert_eq!(text.lines, "name  n\nä     10\n");
+    }
+}
