@@ -1,1 +1,35 @@
-//! Placeholder.
+//! Encrypted, deduplicated, versioned storage in the format CSF1 (`docs/formats/store.md`).
+//!
+//! Enter at [`Store`]. A [`Writer`] takes files, cuts them into chunks, and puts those that are new into
+//! packs; [`Store::stage`] makes them a version that is valid once the ledger names its record and
+//! [`Store::commit`] was called. [`Store::files`] reads a version in ranges.
+//!
+//! INVARIANT: no plaintext leaves this crate but through [`custody_types::VersionFiles`] and
+//! [`Store::record`]; every chunk that is read is checked against its id.
+//!
+//! Deliberately absent: deciding who may do what (the door's business), garbage collection, rotation.
+#![forbid(unsafe_code)]
+
+mod chunker;
+mod error;
+mod files;
+mod ids;
+mod manifest;
+mod pack;
+mod ports;
+mod record;
+mod store;
+mod verify;
+mod writer;
+
+pub use error::StoreError;
+pub use ids::{ChunkId, DomainId, PackId};
+pub use pack::{ChunkKind, PackChunk};
+pub use ports::{
+    BlobError, Blobs, Catalog, CatalogError, ChunkPlace, RecordPlace, Staging, VersionFilter,
+    VersionRow, VersionState,
+};
+pub use record::{SignedRecord, Version, VersionRecord};
+pub use store::{Domain, Parts, Store};
+pub use verify::PackCheck;
+pub use writer::{Tree, VersionDraft, Writer};

@@ -1,0 +1,477 @@
+//! Packs: many chunks in one opaque ciphertext.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use custody_crypto::aead::Aead;
+use custody_crypto::floe::{self, Decryptor, HEADER_BYTES, Parameters, SEGMENT_OVERHEAD};
+use custody_crypto::{DomainKeys, Secret};
+use custody_types::Entropy;
+
+use crate::chunker::LONGEST;
+use crate::error::StoreError;
+use crate::ids::{ChunkId, DomainId, PackId};
+use crate::ports::Blobs;
+
+/// The stored bytes at which a pack is closed.
+pub(crate) const FULL: usize = 32 << 20;
+const MAGIC: &[u8; 8] = b"CSTPACK1";
+const SUITE: u8 = 1;
+const PREAMBLE: usize = 45;
+const SEGMENT: usize = 16 << 10;
+const END_MAGIC: &[u8; 4] = b"CST1";
+const ROW: usize = 48;
+const END: usize = 8;
+/// The longest record, and so the longest chunk of all.
+pub(crate) const LONGEST_RECORD: usize = 4 << 20;
+const COMPRESSED: u32 = 1 << 31;
+const PROBE: usize = 4 << 10;
+
+/// What a chunk holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ChunkKind {
+    /// A piece of a file.
+    Data,
+    /// A manifest or a piece of one.
+    Manifest,
+    /// A small document.
+    Record,
+    /// A signed version record.
+    Version,
+}
+
+impl ChunkKind {
+    /// Returns the byte that stands for it.
+    pub const fn byte(self) -> u8 {
+        match self {
+            Self::Data => 0,
+            Self::Manifest => 1,
+            Self::Record => 2,
+            Self::Version => 3,
+        }
+    }
+
+    /// Finds the kind that `byte` stands for.
+    pub const fn of_byte(byte: u8) -> Option<Self> {
+        match byte {
+            0 => Some(Self::Data),
+            1 => Some(Self::Manifest),
+            2 => Some(Self::Record),
+            3 => Some(Self::Version),
+            _ => None,
+        }
+    }
+
+    const fn longest(self) -> usize {
+        match self {
+            Self::Data | Self::Manifest => LONGEST,
+            Self::Record | Self::Version => LONGEST_RECORD,
+        }
+    }
+}
+
+/// A chunk as a pack's trailer tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PackChunk {
+    /// The id.
+    pub id: ChunkId,
+    /// What it holds.
+    pub kind: ChunkKind,
+    /// Where its stored bytes begin in the pack's plaintext.
+    pub offset: u64,
+    /// How many stored bytes there are.
+    pub stored: u32,
+    /// Whether they are compressed.
+    pub compressed: bool,
+    /// How many plain bytes there are.
+    pub length: u32,
+}
+
+/// Computes a chunk's id.
+pub(crate) fn chunk_id(key: &Secret<32>, kind: ChunkKind, plain: &[u8]) -> ChunkId {
+    let mut hasher = blake3::Hasher::new_keyed(key.expose());
+    hasher.update(&[kind.byte()]).update(plain);
+    ChunkId(*hasher.finalize().as_bytes())
+}
+
+fn parameters() -> Result<Parameters, StoreError> {
+    Parameters::new(SEGMENT).map_err(|error| unstorable(&error))
+}
+
+fn unstorable(error: &dyn std::fmt::Display) -> StoreError {
+    StoreError::Unstorable {
+        what: "pack".to_owned(),
+        because: error.to_string(),
+    }
+}
+
+fn preamble(domain: &DomainId, epoch: u32, pack: &PackId) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    bytes.push(SUITE);
+    bytes.extend(domain.as_bytes());
+    bytes.extend(epoch.to_be_bytes());
+    bytes.extend(pack.as_bytes());
+    bytes
+}
+
+/// Padmé (Nikitin et al., "Reducing Metadata Leakage from Encrypted Files and Communication with PURBs",
+/// 2019, §4): the length to which `length` is padded, so that it tells only O(log log n) bits.
+fn padded(length: u64) -> u64 {
+    if length < 2 {
+        return length;
+    }
+    let exponent = length.ilog2();
+    let significant = exponent.checked_ilog2().unwrap_or(0) + 1;
+    let mask = (1_u64 << exponent.saturating_sub(significant)) - 1;
+    length.saturating_add(mask) & !mask
+}
+
+/// Compresses where a probe of the beginning says that it pays.
+fn compress(plain: &[u8]) -> Option<Vec<u8>> {
+    const LEVEL: i32 = 1;
+    let pays = |before: usize, after: usize| after < before - before / 20;
+    let probe = plain.get(..PROBE).unwrap_or(plain);
+    let tried = zstd::bulk::compress(probe, LEVEL).ok()?;
+    if !pays(probe.len(), tried.len()) {
+        return None;
+    }
+    if probe.len() == plain.len() {
+        return Some(tried);
+    }
+    let whole = zstd::bulk::compress(plain, LEVEL).ok()?;
+    pays(plain.len(), whole.len()).then_some(whole)
+}
+
+/// Collects chunks until they are sealed as one pack.
+#[derive(Debug)]
+pub(crate) struct PackBuilder {
+    id: PackId,
+    stored: Vec<u8>,
+    chunks: Vec<PackChunk>,
+}
+
+impl PackBuilder {
+    pub(crate) fn new(entropy: &dyn Entropy) -> Self {
+        let mut id = [0; 16];
+        entropy.fill(&mut id);
+        Self {
+            id: PackId(id),
+            stored: Vec::new(),
+            chunks: Vec::new(),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    pub(crate) fn stored_bytes(&self) -> u64 {
+        self.stored.len() as u64
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.stored.len() >= FULL
+    }
+
+    pub(crate) fn add(
+        &mut self,
+        id: ChunkId,
+        kind: ChunkKind,
+        plain: &[u8],
+    ) -> Result<(), StoreError> {
+        let too_long = || unstorable(&"a chunk is too long");
+        if plain.len() > kind.longest() {
+            return Err(too_long());
+        }
+        let offset = self.stored.len() as u64;
+        let packed = compress(plain);
+        let bytes = packed.as_deref().unwrap_or(plain);
+        self.stored.extend_from_slice(bytes);
+        self.chunks.push(PackChunk {
+            id,
+            kind,
+            offset,
+            stored: u32::try_from(bytes.len()).map_err(|_| too_long())?,
+            compressed: packed.is_some(),
+            length: u32::try_from(plain.len()).map_err(|_| too_long())?,
+        });
+        Ok(())
+    }
+
+    /// Seals the pack under the newest content key.
+    pub(crate) fn seal(
+        mut self,
+        domain: &DomainId,
+        keys: &DomainKeys,
+        aead: Arc<dyn Aead>,
+        entropy: &dyn Entropy,
+    ) -> Result<(PackId, Vec<u8>, Vec<PackChunk>), StoreError> {
+        let (epoch, key) = keys
+            .newest()
+            .ok_or_else(|| unstorable(&"the domain has no content key"))?;
+        let trailer = self.chunks.len() * ROW + END;
+        let whole = padded((self.stored.len() + trailer) as u64);
+        let whole = usize::try_from(whole).map_err(|error| unstorable(&error))?;
+        self.stored.resize(whole - trailer, 0);
+        for chunk in &self.chunks {
+            write_row(&mut self.stored, chunk);
+        }
+        let count = u32::try_from(self.chunks.len()).map_err(|error| unstorable(&error))?;
+        self.stored.extend(count.to_be_bytes());
+        self.stored.extend(END_MAGIC);
+        let mut bytes = preamble(domain, epoch, &self.id);
+        let sealed = floe::seal_all(parameters()?, aead, key, &bytes, &self.stored, entropy)
+            .map_err(|error| unstorable(&error))?;
+        bytes.extend(sealed);
+        Ok((self.id, bytes, self.chunks))
+    }
+}
+
+fn write_row(out: &mut Vec<u8>, chunk: &PackChunk) {
+    let flag = if chunk.compressed { COMPRESSED } else { 0 };
+    out.extend(chunk.id.as_bytes());
+    out.extend(chunk.offset.to_be_bytes());
+    out.extend((chunk.stored | flag).to_be_bytes());
+    // The length fits into three bytes: a chunk has at most 4 MiB.
+    out.extend(chunk.length.to_be_bytes().iter().skip(1));
+    out.push(chunk.kind.byte());
+}
+
+fn read_row(row: &[u8; ROW]) -> Option<PackChunk> {
+    let (id, rest) = row.split_first_chunk::<32>()?;
+    let (offset, rest) = rest.split_first_chunk::<8>()?;
+    let (stored, rest) = rest.split_first_chunk::<4>()?;
+    let (length, kind) = rest.split_first_chunk::<3>()?;
+    let stored = u32::from_be_bytes(*stored);
+    let [high, middle, low] = *length;
+    Some(PackChunk {
+        id: ChunkId(*id),
+        kind: ChunkKind::of_byte(*kind.first()?)?,
+        offset: u64::from_be_bytes(*offset),
+        stored: stored & !COMPRESSED,
+        compressed: stored & COMPRESSED != 0,
+        length: u32::from_be_bytes([0, high, middle, low]),
+    })
+}
+
+/// Reads the preamble: which domain and epoch a pack belongs to, before any key is at hand.
+pub(crate) fn read_preamble(
+    blobs: &dyn Blobs,
+    pack: &PackId,
+) -> Result<(DomainId, u32), StoreError> {
+    let bytes = blobs.read(pack, 0..PREAMBLE as u64)?;
+    parse_preamble(&bytes, pack).ok_or_else(|| {
+        damaged(
+            blobs,
+            pack,
+            "its beginning is not that of a pack of this name",
+        )
+    })
+}
+
+fn parse_preamble(bytes: &[u8], pack: &PackId) -> Option<(DomainId, u32)> {
+    let rest = bytes.strip_prefix(MAGIC)?.strip_prefix(&[SUITE])?;
+    let (domain, rest) = rest.split_first_chunk::<16>()?;
+    let (epoch, rest) = rest.split_first_chunk::<4>()?;
+    (rest.first_chunk::<16>()? == pack.as_bytes())
+        .then(|| (DomainId(*domain), u32::from_be_bytes(*epoch)))
+}
+
+fn damaged(blobs: &dyn Blobs, pack: &PackId, because: impl std::fmt::Display) -> StoreError {
+    StoreError::Damaged {
+        what: blobs.name(pack),
+        because: because.to_string(),
+    }
+}
+
+/// An open pack.
+#[derive(Debug)]
+pub(crate) struct PackReader {
+    pack: PackId,
+    blobs: Arc<dyn Blobs>,
+    decryptor: Decryptor,
+    /// The length of the plaintext.
+    plain: u64,
+    last_segment: u64,
+}
+
+impl PackReader {
+    pub(crate) fn open(
+        blobs: Arc<dyn Blobs>,
+        pack: PackId,
+        keys: &DomainKeys,
+        aead: Arc<dyn Aead>,
+    ) -> Result<Self, StoreError> {
+        const HEAD: u64 = (PREAMBLE + HEADER_BYTES) as u64;
+        let head = blobs.read(&pack, 0..HEAD)?;
+        let (start, header) = head
+            .split_at_checked(PREAMBLE)
+            .ok_or_else(|| damaged(blobs.as_ref(), &pack, "it is too short"))?;
+        let (_, epoch) = parse_preamble(start, &pack).ok_or_else(|| {
+            damaged(
+                blobs.as_ref(),
+                &pack,
+                "its beginning is not that of a pack of this name",
+            )
+        })?;
+        let key = keys.content.get(&epoch).ok_or_else(|| {
+            damaged(
+                blobs.as_ref(),
+                &pack,
+                format!("there is no key of epoch {epoch}"),
+            )
+        })?;
+        let decryptor = Decryptor::start(parameters()?, aead, key, start, header)
+            .map_err(|error| damaged(blobs.as_ref(), &pack, error))?;
+        let body = blobs.size(&pack)?.saturating_sub(HEAD);
+        let segments = body.div_ceil(SEGMENT as u64).max(1);
+        let plain = body
+            .checked_sub(segments * SEGMENT_OVERHEAD as u64)
+            .ok_or_else(|| damaged(blobs.as_ref(), &pack, "it was cut short"))?;
+        Ok(Self {
+            pack,
+            blobs,
+            decryptor,
+            plain,
+            last_segment: segments - 1,
+        })
+    }
+
+    /// Decrypts `range` of the plaintext: the segments that it touches, read in one piece.
+    fn read(&self, range: Range<u64>) -> Result<Vec<u8>, StoreError> {
+        const SEGMENT_PLAIN: u64 = (SEGMENT - SEGMENT_OVERHEAD) as u64;
+        const START: u64 = (PREAMBLE + HEADER_BYTES) as u64;
+        if range.is_empty() {
+            return Ok(Vec::new());
+        }
+        if range.end > self.plain {
+            return Err(damaged(
+                self.blobs.as_ref(),
+                &self.pack,
+                "it is shorter than the index says",
+            ));
+        }
+        let (first, last) = (range.start / SEGMENT_PLAIN, (range.end - 1) / SEGMENT_PLAIN);
+        let end = if last == self.last_segment {
+            START + self.plain + (self.last_segment + 1) * SEGMENT_OVERHEAD as u64
+        } else {
+            START + (last + 1) * SEGMENT as u64
+        };
+        let sealed = self
+            .blobs
+            .read(&self.pack, START + first * SEGMENT as u64..end)?;
+        let mut plain = Vec::with_capacity(sealed.len());
+        for (position, segment) in (first..).zip(sealed.chunks(SEGMENT)) {
+            let opened = self
+                .decryptor
+                .open(position, position == self.last_segment, segment);
+            plain.extend(opened.map_err(|error| damaged(self.blobs.as_ref(), &self.pack, error))?);
+        }
+        let skip = usize::try_from(range.start - first * SEGMENT_PLAIN).unwrap_or(usize::MAX);
+        let count = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+        plain.drain(..skip.min(plain.len()));
+        plain.truncate(count);
+        Ok(plain)
+    }
+
+    /// Reads a chunk and checks it against its id.
+    pub(crate) fn chunk(
+        &self,
+        chunk: &PackChunk,
+        id_key: &Secret<32>,
+    ) -> Result<Vec<u8>, StoreError> {
+        let wrong = |because: &str| {
+            damaged(
+                self.blobs.as_ref(),
+                &self.pack,
+                format!("chunk {}: {because}", chunk.id),
+            )
+        };
+        let length = usize::try_from(chunk.length).unwrap_or(usize::MAX);
+        if length > chunk.kind.longest() {
+            return Err(wrong("it is longer than any chunk"));
+        }
+        let stored =
+            self.read(chunk.offset..chunk.offset.saturating_add(u64::from(chunk.stored)))?;
+        let plain = if chunk.compressed {
+            zstd::bulk::decompress(&stored, length).map_err(|_| wrong("it does not decompress"))?
+        } else {
+            stored
+        };
+        if plain.len() == length && chunk_id(id_key, chunk.kind, &plain) == chunk.id {
+            Ok(plain)
+        } else {
+            Err(wrong("its bytes are not those of its id"))
+        }
+    }
+
+    /// Decrypts the whole pack, so that a flipped byte in its padding is found as well.
+    pub(crate) fn check_padding(&self) -> Result<(), StoreError> {
+        const STEP: u64 = 1 << 20;
+        let mut at = 0;
+        while at < self.plain {
+            let end = (at + STEP).min(self.plain);
+            self.read(at..end)?;
+            at = end;
+        }
+        Ok(())
+    }
+
+    /// Reads the trailer: what the pack holds.
+    pub(crate) fn trailer(&self) -> Result<Vec<PackChunk>, StoreError> {
+        let wrong = || {
+            damaged(
+                self.blobs.as_ref(),
+                &self.pack,
+                "its trailer cannot be read",
+            )
+        };
+        let end_at = self.plain.checked_sub(END as u64).ok_or_else(wrong)?;
+        let end = self.read(end_at..self.plain)?;
+        let (count, magic) = end.split_first_chunk::<4>().ok_or_else(wrong)?;
+        if magic != END_MAGIC {
+            return Err(wrong());
+        }
+        let bytes = u64::from(u32::from_be_bytes(*count)) * ROW as u64;
+        let rows = self.read(end_at.checked_sub(bytes).ok_or_else(wrong)?..end_at)?;
+        rows.as_chunks::<ROW>()
+            .0
+            .iter()
+            .map(|row| read_row(row).ok_or_else(wrong))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn padding_costs_little_and_hides_the_length() {
+        for length in [0_u64, 1, 2, 9, 100, 1000, 16 << 20, (32 << 20) + 1] {
+            let to = padded(length);
+            assert!(
+                to >= length && to <= length + length / 8,
+                "{length} -> {to}"
+            );
+        }
+        let lengths: std::collections::BTreeSet<_> =
+            (1_000_000..2_000_000).step_by(97).map(padded).collect();
+        assert!(lengths.len() <= 64, "{}", lengths.len());
+    }
+
+    #[test]
+    fn a_row_reads_back() {
+        let chunk = PackChunk {
+            id: ChunkId([9; 32]),
+            kind: ChunkKind::Record,
+            offset: 1 << 33,
+            stored: 77,
+            compressed: true,
+            length: (4 << 20) - 1,
+        };
+        let mut row = Vec::new();
+        write_row(&mut row, &chunk);
+        assert_eq!(read_row(row.as_chunks().0.first().unwrap()), Some(chunk));
+    }
+}

@@ -1,0 +1,533 @@
+//! The store itself.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use custody_crypto::DomainKeys;
+use custody_crypto::aead::Aead;
+use custody_crypto::sign::SigningKey;
+use custody_types::{
+    Alias, ArtifactName, Digest, Entropy, ProjectName, Reference, Selector, VersionFiles,
+    VersionName, VersionNumber,
+};
+
+use crate::chunker::Chunker;
+use crate::error::StoreError;
+use crate::files::StoredFiles;
+use crate::ids::{ChunkId, DomainId, PackId};
+use crate::pack::{ChunkKind, PackReader};
+use crate::ports::{Blobs, Catalog, VersionFilter, VersionRow, VersionState};
+use crate::record::{SignedRecord, Version, VersionRecord};
+use crate::writer::{VersionDraft, Writer};
+
+/// How many packs are kept open for reading.
+const OPEN_PACKS: usize = 64;
+
+/// What the store is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// Where packs lie.
+    pub blobs: Arc<dyn Blobs>,
+    /// The index.
+    pub catalog: Arc<dyn Catalog>,
+    /// The AES-256-GCM that is the faster here.
+    pub aead: Arc<dyn Aead>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Signs version records.
+    pub signing: Arc<SigningKey>,
+}
+
+/// A project's part of the store, with its keys.
+pub struct Domain {
+    pub(crate) id: DomainId,
+    pub(crate) keys: DomainKeys,
+    pub(crate) chunker: Chunker,
+}
+
+impl std::fmt::Debug for Domain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Domain")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+pub(crate) struct Inner {
+    pub(crate) parts: Parts,
+    domains: RwLock<Domains>,
+    open_packs: Mutex<HashMap<PackId, Arc<PackReader>>>,
+    /// Version records read before: they never change.
+    versions: Mutex<HashMap<Digest, VersionRecord>>,
+}
+
+#[derive(Default)]
+struct Domains {
+    by_project: BTreeMap<ProjectName, Arc<Domain>>,
+    by_id: HashMap<DomainId, Arc<Domain>>,
+}
+
+/// Encrypted, deduplicated versions. Cheap to clone; safe to use from several threads.
+///
+/// One process works on a store at a time; the ledger's lock sees to that.
+#[derive(Clone)]
+pub struct Store(pub(crate) Arc<Inner>);
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store")
+            .field("parts", &self.0.parts)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    pub(crate) fn domain_of(&self, project: &ProjectName) -> Result<Arc<Domain>, StoreError> {
+        let domains = self.domains.read().unwrap_or_else(PoisonError::into_inner);
+        domains
+            .by_project
+            .get(project)
+            .cloned()
+            .ok_or_else(|| StoreError::NotFound {
+                what: "project",
+                name: project.to_string(),
+            })
+    }
+
+    pub(crate) fn domain_by_id(&self, id: &DomainId) -> Result<Arc<Domain>, StoreError> {
+        let domains = self.domains.read().unwrap_or_else(PoisonError::into_inner);
+        domains
+            .by_id
+            .get(id)
+            .cloned()
+            .ok_or_else(|| StoreError::KeyMissing {
+                domain: id.to_string(),
+                because: "the keyring has no project with this domain".to_owned(),
+            })
+    }
+
+    pub(crate) fn pack(
+        &self,
+        domain: &Domain,
+        pack: &PackId,
+    ) -> Result<Arc<PackReader>, StoreError> {
+        let mut open = self
+            .open_packs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(reader) = open.get(pack) {
+            return Ok(reader.clone());
+        }
+        let reader = PackReader::open(
+            self.parts.blobs.clone(),
+            *pack,
+            &domain.keys,
+            self.parts.aead.clone(),
+        )?;
+        let reader = Arc::new(reader);
+        if open.len() >= OPEN_PACKS {
+            open.clear();
+        }
+        open.insert(*pack, reader.clone());
+        Ok(reader)
+    }
+
+    /// Forgets what was read before.
+    pub(crate) fn forget(&self) {
+        self.open_packs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+        self.versions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+
+    /// Reads a chunk that must have the kind `kind`.
+    pub(crate) fn chunk(
+        &self,
+        domain: &Domain,
+        id: &ChunkId,
+        kind: ChunkKind,
+    ) -> Result<Vec<u8>, StoreError> {
+        let damaged = |because: &str| StoreError::Damaged {
+            what: format!("chunk {id}"),
+            because: because.to_owned(),
+        };
+        let place = self
+            .parts
+            .catalog
+            .chunk(&domain.id, id)?
+            .ok_or_else(|| damaged("no pack holds it"))?;
+        if place.chunk.kind != kind {
+            return Err(damaged("it is of another kind"));
+        }
+        self.pack(domain, &place.pack)?
+            .chunk(&place.chunk, &domain.keys.id)
+    }
+}
+
+impl Store {
+    /// Puts the store together.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(Inner {
+            parts,
+            domains: RwLock::default(),
+            open_packs: Mutex::default(),
+            versions: Mutex::default(),
+        }))
+    }
+
+    /// Removes what an earlier process left unfinished under the packs. Staged versions are the caller's
+    /// to commit or discard, by what the ledger says.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the storage fails.
+    pub fn sweep(&self) -> Result<(), StoreError> {
+        Ok(self.0.parts.blobs.sweep()?)
+    }
+
+    /// Makes a project known with its domain and keys.
+    pub fn add_project(&self, project: ProjectName, id: DomainId, keys: DomainKeys) {
+        let chunker = Chunker::new(&keys.chunking);
+        let domain = Arc::new(Domain { id, keys, chunker });
+        let mut domains = self
+            .0
+            .domains
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        domains.by_project.insert(project, domain.clone());
+        domains.by_id.insert(id, domain);
+    }
+
+    /// Lists the projects that are known.
+    pub fn projects(&self) -> Vec<ProjectName> {
+        let domains = self
+            .0
+            .domains
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        domains.by_project.keys().cloned().collect()
+    }
+
+    pub(crate) fn entropy(&self) -> &dyn Entropy {
+        self.0.parts.entropy.as_ref()
+    }
+
+    pub(crate) fn aead(&self) -> Arc<dyn Aead> {
+        self.0.parts.aead.clone()
+    }
+
+    pub(crate) fn catalog(&self) -> &dyn Catalog {
+        self.0.parts.catalog.as_ref()
+    }
+
+    pub(crate) fn blobs(&self) -> &dyn Blobs {
+        self.0.parts.blobs.as_ref()
+    }
+
+    /// Starts taking in files and records of `project`.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when the project is not known.
+    pub fn writer(&self, project: &ProjectName) -> Result<Writer<'_>, StoreError> {
+        Ok(Writer::new(self, self.0.domain_of(project)?))
+    }
+
+    /// Returns the number that the next version of `artifact` gets.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the catalog fails.
+    pub fn next_number(&self, artifact: &ArtifactName) -> Result<VersionNumber, StoreError> {
+        let highest = self.catalog().highest(artifact)?;
+        Ok(VersionNumber::new(highest).map_or(VersionNumber::FIRST, VersionNumber::next))
+    }
+
+    /// Makes what the writer took in durable, with the versions of `drafts` staged. They become valid
+    /// once the ledger names their records and [`Store::commit`] was called.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is staged then.
+    pub fn stage(
+        &self,
+        mut writer: Writer<'_>,
+        drafts: Vec<VersionDraft>,
+    ) -> Result<Vec<Version>, StoreError> {
+        let mut versions: Vec<Version> = Vec::with_capacity(drafts.len());
+        for draft in drafts {
+            let mut number = self.next_number(&draft.artifact)?;
+            while versions
+                .iter()
+                .any(|made| made.record.artifact == draft.artifact && made.record.number >= number)
+            {
+                number = number.next();
+            }
+            let record = record_of(draft, number);
+            let bytes = SignedRecord::sign(record.clone(), &self.0.parts.signing)?;
+            let record_digest = writer.put(ChunkKind::Version, &bytes)?;
+            versions.push(Version {
+                record,
+                record_digest,
+                entry: 0,
+            });
+        }
+        let mut staging = writer.seal()?;
+        staging.versions = versions
+            .iter()
+            .map(|version| row(version, VersionState::Staged))
+            .collect();
+        self.catalog().stage(&staging)?;
+        Ok(versions)
+    }
+
+    /// Marks staged versions as committed by the ledger entry `entry`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the catalog fails.
+    pub fn commit(&self, versions: &[(VersionName, u64)]) -> Result<(), StoreError> {
+        Ok(self.catalog().commit(versions)?)
+    }
+
+    /// Lists what is staged: name, and the SHA-256 of the signed record.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the catalog fails.
+    pub fn staged(&self) -> Result<Vec<(VersionName, Digest)>, StoreError> {
+        let rows = self.catalog().staged()?;
+        Ok(rows.into_iter().map(|row| (row.name, row.record)).collect())
+    }
+
+    /// Forgets a staged version.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the catalog fails.
+    pub fn discard(&self, version: &VersionName) -> Result<(), StoreError> {
+        Ok(self.catalog().discard(version)?)
+    }
+
+    /// Finds the version that `reference` names.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is none; [`StoreError::Damaged`] when its record is.
+    pub fn resolve(&self, reference: &Reference) -> Result<Version, StoreError> {
+        let artifact = &reference.artifact;
+        let row = match &reference.selector {
+            Selector::Latest => self.catalog().latest(artifact)?,
+            Selector::Number(number) => self.catalog().version(&artifact.version(*number))?,
+            Selector::Digest(digest) => {
+                let rows = self.catalog().by_digest(digest)?;
+                rows.into_iter().rfind(|row| row.name.artifact == *artifact)
+            }
+            Selector::Alias(alias) => {
+                let aliases = self.catalog().aliases(artifact)?;
+                match aliases.iter().find(|(known, _)| known == alias) {
+                    Some((_, number)) => self.catalog().version(&artifact.version(*number))?,
+                    None => None,
+                }
+            }
+        };
+        self.read(&row.ok_or_else(|| StoreError::NotFound {
+            what: "version",
+            name: reference.to_string(),
+        })?)
+    }
+
+    /// Lists committed versions in the order of artifact and number.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when a record is.
+    pub fn versions(&self, filter: &VersionFilter) -> Result<Vec<Version>, StoreError> {
+        self.catalog()
+            .versions(filter)?
+            .iter()
+            .map(|row| self.read(row))
+            .collect()
+    }
+
+    /// Lists the rows of committed versions, without reading their records.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the catalog fails.
+    pub fn rows(&self, filter: &VersionFilter) -> Result<Vec<VersionRow>, StoreError> {
+        Ok(self.catalog().versions(filter)?)
+    }
+
+    /// Lists the committed versions whose identity is `digest`.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when a record is.
+    pub fn by_digest(&self, digest: &Digest) -> Result<Vec<Version>, StoreError> {
+        self.catalog()
+            .by_digest(digest)?
+            .iter()
+            .map(|row| self.read(row))
+            .collect()
+    }
+
+    fn read(&self, row: &VersionRow) -> Result<Version, StoreError> {
+        let record = self.version_record(&row.record)?;
+        if record.name() != row.name
+            || record.digest != row.digest
+            || record.quarantined != row.quarantined
+        {
+            return Err(StoreError::Damaged {
+                what: row.name.to_string(),
+                because: "the catalog and the signed record differ; rebuild it with `custody index rebuild`".to_owned(),
+            });
+        }
+        Ok(Version {
+            record,
+            record_digest: row.record,
+            entry: row.entry,
+        })
+    }
+
+    /// Reads and checks a signed version record.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when it is missing, changed, or not signed by this workspace.
+    pub fn version_record(&self, digest: &Digest) -> Result<VersionRecord, StoreError> {
+        let known = |versions: &Mutex<HashMap<Digest, VersionRecord>>| {
+            versions
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get(digest)
+                .cloned()
+        };
+        if let Some(record) = known(&self.0.versions) {
+            return Ok(record);
+        }
+        let bytes = self.read_record(digest, ChunkKind::Version)?;
+        let signed =
+            SignedRecord::open(&bytes, self.0.parts.signing.public()).map_err(|because| {
+                StoreError::Damaged {
+                    what: format!("version record {digest}"),
+                    because,
+                }
+            })?;
+        let mut versions = self
+            .0
+            .versions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        versions.insert(*digest, signed.record.clone());
+        Ok(signed.record)
+    }
+
+    /// Reads the record with the SHA-256 `digest`.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is none; [`StoreError::Damaged`] when it was changed.
+    pub fn record(&self, digest: &Digest) -> Result<Vec<u8>, StoreError> {
+        self.read_record(digest, ChunkKind::Record)
+    }
+
+    fn read_record(&self, digest: &Digest, kind: ChunkKind) -> Result<Vec<u8>, StoreError> {
+        let place = self.catalog().record(digest)?;
+        let (domain, chunk) = place.ok_or_else(|| StoreError::NotFound {
+            what: "record",
+            name: digest.to_string(),
+        })?;
+        let bytes = self
+            .0
+            .chunk(&*self.0.domain_by_id(&domain)?, &chunk, kind)?;
+        if Digest::of(&bytes) == *digest {
+            Ok(bytes)
+        } else {
+            Err(StoreError::Damaged {
+                what: format!("record {digest}"),
+                because: "its bytes are others".to_owned(),
+            })
+        }
+    }
+
+    /// Opens the files of a version.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when its manifest is.
+    pub fn files(&self, version: &Version) -> Result<Arc<dyn VersionFiles>, StoreError> {
+        let record = &version.record;
+        let domain = self.0.domain_of(record.artifact.project())?;
+        let files = StoredFiles::open(self.0.clone(), domain, record.digest, &record.manifest)?;
+        Ok(Arc::new(files))
+    }
+
+    /// Lists the aliases of an artifact.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the catalog fails.
+    pub fn aliases(
+        &self,
+        artifact: &ArtifactName,
+    ) -> Result<Vec<(Alias, VersionNumber)>, StoreError> {
+        Ok(self.catalog().aliases(artifact)?)
+    }
+
+    /// Points an alias at a version; the ledger already says so.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the catalog fails.
+    pub fn set_alias(
+        &self,
+        artifact: &ArtifactName,
+        alias: &Alias,
+        to: VersionNumber,
+    ) -> Result<(), StoreError> {
+        Ok(self.catalog().set_alias(artifact, alias, to)?)
+    }
+
+    /// Finds the statement of the last success of the step with this key.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the catalog fails.
+    pub fn step(&self, project: &ProjectName, key: &Digest) -> Result<Option<Digest>, StoreError> {
+        Ok(self.catalog().step(project, key)?)
+    }
+
+    /// Notes the statement of a step that succeeded, so that an equal step can reuse its outputs.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the catalog fails.
+    pub fn set_step(
+        &self,
+        project: &ProjectName,
+        key: &Digest,
+        statement: &Digest,
+    ) -> Result<(), StoreError> {
+        Ok(self.catalog().set_step(project, key, statement)?)
+    }
+}
+
+pub(crate) fn row(version: &Version, state: VersionState) -> VersionRow {
+    VersionRow {
+        name: version.name(),
+        digest: version.record.digest,
+        record: version.record_digest,
+        quarantined: version.record.quarantined,
+        state,
+        entry: version.entry,
+    }
+}
+
+fn record_of(draft: VersionDraft, number: VersionNumber) -> VersionRecord {
+    VersionRecord {
+        artifact: draft.artifact,
+        number,
+        kind: draft.kind,
+        digest: draft.tree.digest,
+        manifest: draft.tree.manifest,
+        files: draft.tree.files.len() as u64,
+        size: draft.tree.size,
+        classification: draft.classification,
+        purposes: draft.purposes,
+        created: draft.created,
+        author: draft.author,
+        quarantined: draft.quarantined,
+        origin: draft.origin,
+        statement: draft.statement,
+        run: draft.run,
+        step: draft.step,
+        extra: draft.extra,
+    }
+}
