@@ -1,1 +1,176 @@
-//! The ledger in local files.
+//! The ledger's files in a local folder.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use custody_ledger::{Head, LedgerError, PortError, Tiles, Wal};
+use rustix::fs::{FlockOperation, flock};
+
+use crate::disk;
+
+/// Holds the folder of a ledger for this process alone, as long as it lives.
+#[derive(Debug)]
+pub struct LedgerFolder {
+    root: PathBuf,
+    _lock: File,
+}
+
+/// The write-ahead log.
+#[derive(Debug)]
+struct WalFile {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+/// Tiles, bundles and the checkpoint.
+#[derive(Debug)]
+struct Files(PathBuf);
+
+fn failed(path: &Path, error: &io::Error) -> PortError {
+    let file = path.display().to_string();
+    if disk::is_full(error) {
+        PortError::NoSpace { file }
+    } else {
+        PortError::Failed {
+            file,
+            because: error.to_string(),
+        }
+    }
+}
+
+impl LedgerFolder {
+    /// Takes the folder, which is created where there is none.
+    ///
+    /// # Errors
+    /// [`LedgerError::Busy`] when another process has it; [`LedgerError::Storage`].
+    pub fn take(root: &Path) -> Result<Self, LedgerError> {
+        disk::create_folder(root).map_err(|error| failed(root, &error))?;
+        let path = root.join("lock");
+        let open = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path);
+        let mut lock = open.map_err(|error| failed(&path, &error))?;
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            let mut pid = String::new();
+            // Who holds it is only told where it can be read.
+            let _ = lock.read_to_string(&mut pid);
+            return Err(LedgerError::Busy {
+                pid: pid.trim().to_owned(),
+            });
+        }
+        let pid = format!("{}\n", std::process::id());
+        lock.set_len(0)
+            .and_then(|()| lock.seek(SeekFrom::Start(0)))
+            .and_then(|_| lock.write_all(pid.as_bytes()))
+            .map_err(|error| failed(&path, &error))?;
+        Ok(Self {
+            root: root.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    /// Returns the write-ahead log.
+    pub fn wal(&self) -> Box<dyn Wal> {
+        Box::new(WalFile {
+            path: self.root.join("wal"),
+            file: None,
+        })
+    }
+
+    /// Returns tiles and bundles.
+    pub fn tiles(&self) -> Arc<dyn Tiles> {
+        Arc::new(Files(self.root.clone()))
+    }
+
+    /// Returns the checkpoint.
+    pub fn head(&self) -> Arc<dyn Head> {
+        Arc::new(Files(self.root.clone()))
+    }
+}
+
+impl WalFile {
+    fn open(&mut self) -> io::Result<&File> {
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => OpenOptions::new().read(true).write(true).open(&self.path)?,
+        };
+        Ok(self.file.insert(file))
+    }
+}
+
+impl Wal for WalFile {
+    fn load(&mut self) -> Result<Vec<u8>, PortError> {
+        disk::read(&self.path)
+            .map(Option::unwrap_or_default)
+            .map_err(|error| failed(&self.path, &error))
+    }
+
+    fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), PortError> {
+        let path = self.path.clone();
+        let file = self.open().map_err(|error| failed(&path, &error))?;
+        file.write_all_at(bytes, at)
+            .and_then(|()| file.sync_data())
+            .map_err(|error| failed(&path, &error))
+    }
+
+    fn renew(&mut self, length: u64) -> Result<(), PortError> {
+        self.file = None;
+        let zeros = vec![0; usize::try_from(length).unwrap_or(0)];
+        disk::replace(&self.path, &zeros).map_err(|error| failed(&self.path, &error))
+    }
+}
+
+impl Tiles for Files {
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, PortError> {
+        let path = self.0.join(path);
+        disk::read(&path).map_err(|error| failed(&path, &error))
+    }
+
+    fn write(&self, files: &[(String, Vec<u8>)]) -> Result<(), PortError> {
+        let mut folders = std::collections::BTreeSet::new();
+        for (name, bytes) in files {
+            let path = self.0.join(name);
+            let folder = path.parent().unwrap_or(&self.0);
+            disk::create_folder(folder)
+                .and_then(|()| disk::write_synced(&path, bytes))
+                .map_err(|error| failed(&path, &error))?;
+            // The folder may be new, and so may those above it.
+            folders.extend(
+                folder
+                    .ancestors()
+                    .take_while(|above| above.starts_with(&self.0))
+                    .map(Path::to_path_buf),
+            );
+        }
+        folders.iter().try_for_each(|folder| {
+            disk::sync_folder(folder).map_err(|error| failed(folder, &error))
+        })
+    }
+}
+
+impl Head for Files {
+    fn load(&self) -> Result<Option<String>, PortError> {
+        let path = self.0.join("checkpoint");
+        let bytes = disk::read(&path).map_err(|error| failed(&path, &error))?;
+        bytes
+            .map(|bytes| {
+                String::from_utf8(bytes).map_err(|error| PortError::Failed {
+                    file: path.display().to_string(),
+                    because: error.to_string(),
+                })
+            })
+            .transpose()
+    }
+
+    fn replace(&self, note: &str) -> Result<(), PortError> {
+        let path = self.0.join("checkpoint");
+        disk::replace(&path, note.as_bytes()).map_err(|error| failed(&path, &error))
+    }
+}

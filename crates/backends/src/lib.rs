@@ -1,8 +1,9 @@
-//! Adapters of the ports of `crypto`, `store` and `ledger`: local files and SQLite.
+//! The world behind the ports: local files, SQLite, the machine.
 #![forbid(unsafe_code)]
 
 pub mod blobs;
 pub mod catalog;
+mod disk;
 pub mod environment;
 pub mod key_file;
 pub mod ledger_files;

@@ -58,11 +58,10 @@ pub fn account_name() -> String {
     let known = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     known
         .lines()
-        .filter_map(|line| {
+        .find_map(|line| {
             let mut fields = line.split(':');
             let name = fields.next()?;
             (fields.nth(1)? == uid).then(|| name.to_owned())
         })
-        .next()
         .unwrap_or_else(|| format!("uid-{uid}"))
 }

@@ -1,1 +1,26 @@
-//! Placeholder.
+//! The tamper-evident log (`docs/formats/ledger.md`).
+//!
+//! Enter at [`Ledger`]. [`Ledger::append`] returns a [`Receipt`] once the entry outlives a loss of
+//! power; nothing else can make one, so that code which asks for a receipt runs only after its entry
+//! was written.
+//!
+//! INVARIANT: the log grows only; what was acknowledged is in it for ever. Where that cannot be shown at
+//! start, it refuses to work.
+//!
+//! Deliberately absent: what entries mean (the door's business), witnesses, erasure.
+#![forbid(unsafe_code)]
+
+mod entry;
+mod error;
+mod ledger;
+mod ports;
+mod verify;
+mod wal;
+
+pub use entry::{
+    DecisionFact, Effect, Entry, EntryDraft, Lineage, Object, Outcome, Phase, Subject,
+};
+pub use error::LedgerError;
+pub use ledger::{Ledger, Parts, Receipt};
+pub use ports::{Head, PortError, Tiles, Wal};
+pub use verify::LedgerCheck;

@@ -1,1 +1,16 @@
-//! Placeholder.
+//! Policy: who may do what to which data for what purpose, decided by Cedar.
+//!
+//! A [`PolicySet`] is the built-in policy, the project's own `*.cedar` files, and `principals.json`: who has
+//! which roles and purposes. It is validated as a whole before it can decide anything.
+//!
+//! INVARIANT: [`PolicySet::decide`] permits only when a policy permits, none forbids, and none could not
+//! be evaluated. A step may do no more than its scope says, and no more than the person for whom it acts.
+#![forbid(unsafe_code)]
+
+mod decide;
+mod principals;
+mod set;
+
+pub use decide::{Decision, Request, ResourceFacts, StepScope};
+pub use principals::{Principal, Principals};
+pub use set::{PolicyError, PolicySet, Source};

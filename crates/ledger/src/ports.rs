@@ -1,0 +1,73 @@
+//! What the ledger needs of the world.
+
+use std::fmt;
+
+/// Why the storage did not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PortError {
+    /// The disk is full.
+    #[error("there is no room left for `{file}`")]
+    NoSpace {
+        /// The file.
+        file: String,
+    },
+    /// Anything else.
+    #[error("`{file}`: {because}")]
+    Failed {
+        /// The file.
+        file: String,
+        /// What the storage said.
+        because: String,
+    },
+}
+
+/// The write-ahead log: one file of fixed length, zeros where nothing was written.
+pub trait Wal: Send + fmt::Debug {
+    /// Reads the whole file; empty when there is none.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    fn load(&mut self) -> Result<Vec<u8>, PortError>;
+
+    /// Overwrites bytes inside the file; durable when it returns.
+    ///
+    /// # Errors
+    /// [`PortError`]; what reached the disk is unknown then.
+    fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), PortError>;
+
+    /// Puts a file of `length` zeros in the place of the old one, atomically; durable when it returns.
+    ///
+    /// # Errors
+    /// [`PortError`]; the old file is still there then.
+    fn renew(&mut self, length: u64) -> Result<(), PortError>;
+}
+
+/// Tiles and bundles: files that are written once, or again with the same bytes.
+pub trait Tiles: Send + Sync + fmt::Debug {
+    /// Reads a file; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, PortError>;
+
+    /// Writes files; all of them are durable when it returns.
+    ///
+    /// # Errors
+    /// [`PortError`]; any of them may be there then.
+    fn write(&self, files: &[(String, Vec<u8>)]) -> Result<(), PortError>;
+}
+
+/// The published checkpoint.
+pub trait Head: Send + Sync + fmt::Debug {
+    /// Reads it; `None` before the first.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    fn load(&self) -> Result<Option<String>, PortError>;
+
+    /// Replaces it atomically; durable when it returns.
+    ///
+    /// # Errors
+    /// [`PortError`]; the old one is still there then.
+    fn replace(&self, note: &str) -> Result<(), PortError>;
+}

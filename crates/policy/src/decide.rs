@@ -1,0 +1,588 @@
+//! Deciding one request.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use cedar_policy::{
+    Authorizer, Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicyId,
+    RestrictedExpression,
+};
+use custody_types::{
+    Action, Actor, ActorKind, Classification, Digest, Kind, ProjectName, Purpose, Resource,
+    ResourceKind,
+};
+
+use crate::set::PolicySet;
+
+/// What the policy is told about the thing that is acted upon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResourceFacts {
+    /// The thing.
+    pub resource: Resource,
+    /// Its project.
+    pub project: Option<ProjectName>,
+    /// What it is.
+    pub kind: Option<Kind>,
+    /// How sensitive it is.
+    pub classification: Option<Classification>,
+    /// Whether it is in quarantine.
+    pub quarantined: bool,
+    /// The purposes that it admits; empty: any.
+    pub purposes: Vec<Purpose>,
+}
+
+/// What a step may touch: its declared inputs and outputs, nothing else.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StepScope {
+    /// The versions that it may read.
+    pub inputs: BTreeSet<Digest>,
+    /// The artifacts that it may make versions of: `project/name`.
+    pub outputs: BTreeSet<String>,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// Who asks.
+    pub actor: &'a Actor,
+    /// The person for whom a step acts.
+    pub on_behalf_of: Option<&'a Actor>,
+    /// What is to be done.
+    pub action: Action,
+    /// To what.
+    pub resource: &'a ResourceFacts,
+    /// Why.
+    pub purpose: Option<&'a Purpose>,
+    /// What a step may touch.
+    pub scope: Option<&'a StepScope>,
+    /// The way in: `cli`, `http`.
+    pub via: &'a str,
+}
+
+/// The answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Decision {
+    /// Yes or no.
+    pub permit: bool,
+    /// The policies that decided.
+    pub policies: Vec<String>,
+    /// What they say for themselves.
+    pub reasons: Vec<String>,
+    /// Which policies could not be evaluated, and why; any of these means no.
+    pub errors: Vec<String>,
+    /// The way out of a refusal.
+    pub hint: Option<String>,
+}
+
+impl PolicySet {
+    /// Decides one request.
+    pub fn decide(&self, request: &Request<'_>) -> Decision {
+        let person = match (request.actor.kind, request.on_behalf_of, request.scope) {
+            (ActorKind::Step, Some(person), Some(scope)) => {
+                if let Some(refused) = outside(request, scope) {
+                    return refused;
+                }
+                person
+            }
+            (ActorKind::Step, _, _) => {
+                return refuse(
+                    "step-scope",
+                    "a step acts only for a person and within its declaration",
+                );
+            }
+            _ => request.actor,
+        };
+        let mut decision = self
+            .evaluate(person, request)
+            .unwrap_or_else(|error| Decision {
+                errors: vec![error],
+                ..Decision::default()
+            });
+        if decision.permit && request.actor.kind == ActorKind::Step {
+            decision.policies.push("step-scope".to_owned());
+        }
+        decision
+    }
+
+    fn evaluate(&self, person: &Actor, request: &Request<'_>) -> Result<Decision, String> {
+        let Some(known) = self
+            .principals
+            .users
+            .get(&person.id)
+            .filter(|_| person.kind == ActorKind::User)
+        else {
+            return Ok(refuse(
+                "principal",
+                "the workspace's policy does not know this principal",
+            ));
+        };
+        let principal = uid("User", &person.id)?;
+        let action = uid("Action", request.action.name())?;
+        let resource = uid(
+            entity_type(request.resource),
+            &request.resource.resource.name,
+        )?;
+        let parents = known
+            .roles
+            .iter()
+            .map(|role| uid("Role", role))
+            .collect::<Result<HashSet<_>, _>>()?;
+        let purposes = strings(known.purposes.iter().map(Purpose::as_str));
+        let user = Entity::new(
+            principal.clone(),
+            HashMap::from([("purposes".to_owned(), purposes)]),
+            parents.clone(),
+        )
+        .map_err(text)?;
+        let mut entities = vec![user, resource_entity(&resource, request.resource)?];
+        entities.extend(parents.into_iter().map(Entity::with_uid));
+        let entities = Entities::from_entities(entities, Some(&self.schema)).map_err(text)?;
+        let mut context = vec![(
+            "via".to_owned(),
+            RestrictedExpression::new_string(request.via.to_owned()),
+        )];
+        if let Some(purpose) = request.purpose {
+            context.push((
+                "purpose".to_owned(),
+                RestrictedExpression::new_string(purpose.as_str().to_owned()),
+            ));
+        }
+        let context = Context::from_pairs(context).map_err(text)?;
+        let asked =
+            cedar_policy::Request::new(principal, action, resource, context, Some(&self.schema))
+                .map_err(text)?;
+        let response = Authorizer::new().is_authorized(&asked, &self.policies, &entities);
+        let mut policies: Vec<PolicyId> = response.diagnostics().reason().cloned().collect();
+        policies.sort();
+        let errors: Vec<_> = response
+            .diagnostics()
+            .errors()
+            .map(ToString::to_string)
+            .collect();
+        Ok(Decision {
+            permit: response.decision() == cedar_policy::Decision::Allow && errors.is_empty(),
+            reasons: self.annotations(&policies, "because"),
+            hint: self.annotations(&policies, "hint").into_iter().next(),
+            policies: policies.iter().map(ToString::to_string).collect(),
+            errors,
+        })
+    }
+
+    fn annotations(&self, policies: &[PolicyId], name: &str) -> Vec<String> {
+        policies
+            .iter()
+            .filter_map(|id| {
+                self.policies
+                    .policy(id)?
+                    .annotation(name)
+                    .map(ToOwned::to_owned)
+            })
+            .collect()
+    }
+}
+
+fn refuse(policy: &str, reason: &str) -> Decision {
+    Decision {
+        policies: vec![policy.to_owned()],
+        reasons: vec![reason.to_owned()],
+        ..Decision::default()
+    }
+}
+
+/// Refuses what lies outside a step's declaration.
+fn outside(request: &Request<'_>, scope: &StepScope) -> Option<Decision> {
+    let resource = &request.resource.resource;
+    let artifact = resource.name.split('@').next().unwrap_or_default();
+    match request.action {
+        Action::Read | Action::Validate
+            if !resource
+                .digest
+                .is_some_and(|digest| scope.inputs.contains(&digest)) =>
+        {
+            Some(refuse(
+                "step-scope",
+                "the version is not a declared input of the step",
+            ))
+        }
+        Action::Collect
+        | Action::Write
+        | Action::RegisterModel
+        | Action::SignModel
+        | Action::InstallEnvironment
+            if !scope.outputs.contains(artifact) =>
+        {
+            Some(refuse(
+                "step-scope",
+                "the artifact is not a declared output of the step",
+            ))
+        }
+        Action::Read
+        | Action::Validate
+        | Action::Collect
+        | Action::Write
+        | Action::RegisterModel
+        | Action::SignModel
+        | Action::InstallEnvironment
+        | Action::RunStep
+        | Action::EvaluateModel
+        | Action::DecideGate => None,
+        _ => Some(refuse(
+            "step-scope",
+            "a step may only read its inputs and make its outputs",
+        )),
+    }
+}
+
+fn entity_type(facts: &ResourceFacts) -> &'static str {
+    match facts.resource.kind {
+        ResourceKind::Project => "Project",
+        ResourceKind::Artifact => "Artifact",
+        ResourceKind::Run => "Run",
+        ResourceKind::Ledger => "Ledger",
+        ResourceKind::Policy => "Policy",
+    }
+}
+
+fn resource_entity(uid: &EntityUid, facts: &ResourceFacts) -> Result<Entity, String> {
+    let string = |text: &str| RestrictedExpression::new_string(text.to_owned());
+    let mut attributes = HashMap::new();
+    if facts.resource.kind == ResourceKind::Artifact {
+        // What is not known counts as the most sensitive.
+        let classification = facts.classification.unwrap_or(Classification::Special);
+        attributes.insert(
+            "project".to_owned(),
+            string(facts.project.as_ref().map_or("", ProjectName::as_str)),
+        );
+        attributes.insert(
+            "kind".to_owned(),
+            string(facts.kind.map_or("", Kind::as_str)),
+        );
+        attributes.insert("classification".to_owned(), string(classification.as_str()));
+        attributes.insert(
+            "quarantined".to_owned(),
+            RestrictedExpression::new_bool(facts.quarantined),
+        );
+        attributes.insert(
+            "purposes".to_owned(),
+            strings(facts.purposes.iter().map(Purpose::as_str)),
+        );
+    }
+    Entity::new(uid.clone(), attributes, HashSet::new()).map_err(text)
+}
+
+fn strings<'a>(texts: impl Iterator<Item = &'a str>) -> RestrictedExpression {
+    RestrictedExpression::new_set(
+        texts.map(|text| RestrictedExpression::new_string(text.to_owned())),
+    )
+}
+
+fn uid(kind: &str, id: &str) -> Result<EntityUid, String> {
+    let kind: EntityTypeName = kind.parse().map_err(text)?;
+    Ok(EntityUid::from_type_name_and_id(kind, EntityId::new(id)))
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::set::{PolicyError, SCHEMA, Source};
+
+    fn source(name: &str, text: &str) -> Source {
+        Source {
+            name: name.to_owned(),
+            text: text.to_owned(),
+        }
+    }
+
+    const PRINCIPALS: &str = r#"{"users": {
+        "ada": {"roles": ["data_scientist"], "purposes": ["model-development"]},
+        "grace": {"roles": ["auditor"]}, "rex": {"roles": ["reader"]}, "sol": {"roles": ["security_officer"]}}}"#;
+
+    fn set(extra: &[Source]) -> PolicySet {
+        let mut sources = vec![source("principals.json", PRINCIPALS)];
+        sources.extend_from_slice(extra);
+        PolicySet::parse(&sources, "root").unwrap()
+    }
+
+    fn data(classification: Classification) -> ResourceFacts {
+        ResourceFacts {
+            resource: Resource::new(ResourceKind::Artifact, "loans/raw@1")
+                .with_digest(Digest::of(b"raw")),
+            project: Some("loans".parse().unwrap()),
+            kind: Some(Kind::Dataset),
+            classification: Some(classification),
+            quarantined: false,
+            purposes: Vec::new(),
+        }
+    }
+
+    fn plain(kind: ResourceKind) -> ResourceFacts {
+        ResourceFacts {
+            resource: Resource::new(kind, "x"),
+            kind: None,
+            classification: None,
+            ..data(Classification::Public)
+        }
+    }
+
+    fn ask(
+        set: &PolicySet,
+        who: &str,
+        action: Action,
+        facts: &ResourceFacts,
+        purpose: Option<&str>,
+    ) -> Decision {
+        let purpose = purpose.map(|purpose| purpose.parse().unwrap());
+        let actor = Actor::user(who);
+        set.decide(&Request {
+            actor: &actor,
+            on_behalf_of: None,
+            action,
+            resource: facts,
+            purpose: purpose.as_ref(),
+            scope: None,
+            via: "cli",
+        })
+    }
+
+    #[test]
+    fn the_table_of_who_may_do_what() {
+        use Action::{ChangePolicy, Export, List, Read, ReadLedger, StartRun, Verify};
+        let set = set(&[]);
+        let personal = data(Classification::Personal);
+        let internal = data(Classification::Internal);
+        let development = Some("model-development");
+        let cases: &[(&str, Action, &ResourceFacts, Option<&str>, bool)] = &[
+            ("root", Read, &personal, None, false),
+            ("root", Read, &personal, development, true),
+            (
+                "root",
+                ChangePolicy,
+                &plain(ResourceKind::Policy),
+                None,
+                true,
+            ),
+            ("ada", Read, &personal, development, true),
+            ("ada", Read, &personal, Some("marketing"), false),
+            ("ada", Read, &personal, None, false),
+            ("ada", Export, &personal, development, false),
+            ("ada", Export, &internal, None, true),
+            ("ada", StartRun, &plain(ResourceKind::Run), None, true),
+            ("ada", ReadLedger, &plain(ResourceKind::Ledger), None, false),
+            (
+                "ada",
+                ChangePolicy,
+                &plain(ResourceKind::Policy),
+                None,
+                false,
+            ),
+            (
+                "grace",
+                ReadLedger,
+                &plain(ResourceKind::Ledger),
+                None,
+                true,
+            ),
+            ("grace", Verify, &personal, None, true),
+            ("grace", Read, &personal, development, false),
+            ("rex", List, &personal, None, true),
+            ("rex", Verify, &personal, None, false),
+            (
+                "sol",
+                ChangePolicy,
+                &plain(ResourceKind::Policy),
+                None,
+                true,
+            ),
+            ("nobody", List, &internal, None, false),
+        ];
+        for (who, action, facts, purpose, expected) in cases {
+            let decision = ask(&set, who, *action, facts, *purpose);
+            assert_eq!(
+                decision.permit, *expected,
+                "{who} {action} {purpose:?}: {decision:?}"
+            );
+            assert!(decision.errors.is_empty(), "{decision:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_why_and_how_to_go_on() {
+        let decision = ask(
+            &set(&[]),
+            "root",
+            Action::Read,
+            &data(Classification::Personal),
+            None,
+        );
+        assert_eq!(
+            decision.reasons,
+            ["personal and special data may be read only for a stated purpose"]
+        );
+        assert!(decision.hint.unwrap().contains("--purpose"));
+    }
+
+    #[test]
+    fn quarantine_and_admitted_purposes_hold_for_the_owner_too() {
+        let set = set(&[]);
+        let quarantined = ResourceFacts {
+            quarantined: true,
+            ..data(Classification::Internal)
+        };
+        assert!(!ask(&set, "root", Action::Read, &quarantined, None).permit);
+        assert!(
+            ask(
+                &set,
+                "root",
+                Action::Read,
+                &quarantined,
+                Some("investigation")
+            )
+            .permit
+        );
+        let bound = ResourceFacts {
+            purposes: vec!["research".parse().unwrap()],
+            ..data(Classification::Personal)
+        };
+        assert!(!ask(&set, "root", Action::Read, &bound, Some("marketing")).permit);
+        assert!(ask(&set, "root", Action::Read, &bound, Some("research")).permit);
+    }
+
+    #[test]
+    fn a_step_exceeds_neither_its_declaration_nor_its_person() {
+        let set = set(&[]);
+        let step = Actor::step("run", "train");
+        let (ada, rex) = (Actor::user("ada"), Actor::user("rex"));
+        let purpose = "model-development".parse().unwrap();
+        let scope = StepScope {
+            inputs: [Digest::of(b"raw")].into(),
+            outputs: ["loans/model".to_owned()].into(),
+        };
+        let mut other = data(Classification::Personal);
+        other.resource.digest = Some(Digest::of(b"other"));
+        let mut output = data(Classification::Internal);
+        output.resource = Resource::new(ResourceKind::Artifact, "loans/model");
+        let decide = |person: Option<&Actor>,
+                      action,
+                      resource: &ResourceFacts,
+                      scope: Option<&StepScope>| {
+            set.decide(&Request {
+                actor: &step,
+                on_behalf_of: person,
+                action,
+                resource,
+                purpose: Some(&purpose),
+                scope,
+                via: "cli",
+            })
+            .permit
+        };
+        let input = data(Classification::Personal);
+        assert!(decide(Some(&ada), Action::Read, &input, Some(&scope)));
+        assert!(decide(Some(&ada), Action::Write, &output, Some(&scope)));
+        assert!(!decide(Some(&ada), Action::Read, &other, Some(&scope)));
+        assert!(!decide(Some(&ada), Action::Write, &input, Some(&scope)));
+        assert!(!decide(Some(&ada), Action::Export, &input, Some(&scope)));
+        assert!(!decide(
+            Some(&ada),
+            Action::ReadLedger,
+            &plain(ResourceKind::Ledger),
+            Some(&scope)
+        ));
+        assert!(!decide(Some(&rex), Action::Read, &input, Some(&scope)));
+        assert!(!decide(None, Action::Read, &input, Some(&scope)));
+        assert!(!decide(Some(&ada), Action::Read, &input, None));
+    }
+
+    #[test]
+    fn policies_that_do_not_hold_up_are_refused_with_their_place() {
+        let parse = |text: &str| PolicySet::parse(&[source("own.cedar", text)], "root");
+        match parse("permit (principal, action,\n  resurce);").unwrap_err() {
+            PolicyError::Syntax {
+                file,
+                line,
+                excerpt,
+                ..
+            } => {
+                assert_eq!((file.as_str(), line), ("own.cedar", 2));
+                assert!(
+                    excerpt.contains("resurce") && excerpt.contains('^'),
+                    "{excerpt}"
+                );
+            }
+            other => panic!("{other}"),
+        }
+        for text in [
+            "permit (principal, action == Action::\"reed\", resource);",
+            "forbid (principal, action == Action::\"read\", resource) when { resource.colour == \"red\" };",
+        ] {
+            assert!(
+                matches!(parse(text), Err(PolicyError::Invalid(_))),
+                "{text}"
+            );
+        }
+        assert!(matches!(
+            parse("@id(\"owner\") permit (principal, action, resource);"),
+            Err(PolicyError::SameId(_))
+        ));
+        assert!(matches!(
+            PolicySet::parse(&[source("x.txt", "")], "root"),
+            Err(PolicyError::UnknownFile(_))
+        ));
+        assert!(matches!(
+            PolicySet::parse(&[source("principals.json", "{")], "root"),
+            Err(PolicyError::Principals(_))
+        ));
+    }
+
+    #[test]
+    fn a_policy_that_cannot_be_evaluated_means_no() {
+        // The sum overflows for every request: nothing is decided on the strength of the rest.
+        let text = "forbid (principal, action, resource) when { 9223372036854775807 + 1 > context.via.contains(\"x\") };";
+        assert!(PolicySet::parse(&[source("own.cedar", text)], "root").is_err());
+        let text = "forbid (principal, action, resource) when { 9223372036854775807 + 1 > 0 };";
+        let set = set(&[source("own.cedar", text)]);
+        let decision = ask(
+            &set,
+            "root",
+            Action::List,
+            &data(Classification::Internal),
+            None,
+        );
+        assert!(
+            !decision.permit && !decision.errors.is_empty(),
+            "{decision:?}"
+        );
+    }
+
+    #[test]
+    fn the_schema_knows_every_action() {
+        for action in Action::ALL {
+            assert!(
+                SCHEMA.contains(&format!("\"{}\"", action.name())),
+                "{action}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_digest_depends_on_content_not_on_order() {
+        let (a, b) = (
+            source(
+                "a.cedar",
+                "@id(\"a\") permit (principal, action, resource);",
+            ),
+            source("principals.json", PRINCIPALS),
+        );
+        let one = PolicySet::parse(&[a.clone(), b.clone()], "root").unwrap();
+        let two = PolicySet::parse(&[b.clone(), a.clone()], "root").unwrap();
+        assert_eq!(one.digest(), two.digest());
+        assert_ne!(
+            one.digest(),
+            PolicySet::parse(&[a, b], "eve").unwrap().digest()
+        );
+        assert_ne!(one.digest(), PolicySet::builtin("root").unwrap().digest());
+    }
+}
