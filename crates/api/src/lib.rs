@@ -1,1 +1,14 @@
-//! Placeholder.
+//! The HTTP edge: it translates between requests and the door, nothing else.
+//!
+//! [`OPERATIONS`] is the closed table of everything that can be asked; the router is built from it, and
+//! the coverage test walks it. Each operation names the actions that it asks the door for. Handlers
+//! block, so each call runs on a thread for blocking work; bodies are streams of pieces.
+#![forbid(unsafe_code)]
+
+mod app;
+mod call;
+mod handlers;
+mod operations;
+
+pub use app::App;
+pub use operations::{OPERATIONS, Operation, router};

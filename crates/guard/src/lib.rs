@@ -1,1 +1,28 @@
-//! Placeholder.
+//! The one door. Nothing reads, writes, runs or administers but through [`Door::ask`]: it decides by
+//! policy, enters the intent in the ledger, waits until that outlives a loss of power, and only then hands
+//! out a [`Grant`]. What was done is entered afterwards.
+//!
+//! INVARIANT: functions that touch data take a [`Grant`], and only this crate can make one; it holds the
+//! ledger's receipt. No ledger, no access.
+//!
+//! Enter at [`Door`]. [`Making`] turns write grants into versions; [`Evidence`] looks at records without
+//! touching the bytes of data.
+#![forbid(unsafe_code)]
+
+mod act;
+mod door;
+mod evidence;
+mod grant;
+mod making;
+mod problem;
+mod reading;
+mod session;
+mod target;
+
+pub use act::*;
+pub use door::{Door, Keyring, Parts};
+pub use evidence::Evidence;
+pub use grant::Grant;
+pub use making::{Done, Made, Making, NewVersion, StatementOf};
+pub use session::Session;
+pub use target::Target;

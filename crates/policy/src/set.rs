@@ -128,6 +128,11 @@ impl PolicySet {
         &self.sources
     }
 
+    /// Lists the account names of the principals.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.principals.users.keys().map(String::as_str)
+    }
+
     /// Returns whether the actor is one of the principals.
     pub fn knows(&self, actor: &Actor) -> bool {
         actor.kind == ActorKind::User && self.principals.users.contains_key(&actor.id)

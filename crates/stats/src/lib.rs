@@ -7,6 +7,7 @@
 //! Enter at [`evaluate`], which gives the [`Evaluation`] that gates ask for figures.
 #![forbid(unsafe_code)]
 
+pub mod contract;
 mod evaluation;
 mod fairness;
 mod metric;

@@ -231,8 +231,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::NotFound`] when the project is not known.
-    pub fn writer(&self, project: &ProjectName) -> Result<Writer<'_>, StoreError> {
-        Ok(Writer::new(self, self.0.domain_of(project)?))
+    pub fn writer(&self, project: &ProjectName) -> Result<Writer, StoreError> {
+        Ok(Writer::new(self.clone(), self.0.domain_of(project)?))
     }
 
     /// Returns the number that the next version of `artifact` gets.
@@ -251,7 +251,7 @@ impl Store {
     /// [`StoreError`]; nothing is staged then.
     pub fn stage(
         &self,
-        mut writer: Writer<'_>,
+        mut writer: Writer,
         drafts: Vec<VersionDraft>,
     ) -> Result<Vec<Version>, StoreError> {
         let mut versions: Vec<Version> = Vec::with_capacity(drafts.len());

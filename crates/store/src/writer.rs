@@ -81,8 +81,8 @@ struct OpenFile {
 ///
 /// Dropping it leaves nothing that anyone sees. Bytes are cut, hashed and sealed as they come; at most
 /// one pack and one window of 1 MiB are in memory.
-pub struct Writer<'s> {
-    store: &'s Store,
+pub struct Writer {
+    store: Store,
     domain: Arc<Domain>,
     pack: PackBuilder,
     done: Vec<(PackId, Vec<PackChunk>)>,
@@ -93,7 +93,7 @@ pub struct Writer<'s> {
     stored: u64,
 }
 
-impl std::fmt::Debug for Writer<'_> {
+impl std::fmt::Debug for Writer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Writer")
             .field("files", &self.files.len())
@@ -101,8 +101,8 @@ impl std::fmt::Debug for Writer<'_> {
     }
 }
 
-impl<'s> Writer<'s> {
-    pub(crate) fn new(store: &'s Store, domain: Arc<Domain>) -> Self {
+impl Writer {
+    pub(crate) fn new(store: Store, domain: Arc<Domain>) -> Self {
         let pack = PackBuilder::new(store.entropy());
         Self {
             store,

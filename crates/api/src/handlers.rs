@@ -1,0 +1,161 @@
+//! What each operation does: read the request, ask the door, write the answer.
+
+use axum::body::Body;
+use custody_guard::{
+    ChangePolicy, Export, ExportLedger, List, NewVersion, ReadLedger, ReadPolicy, RebuildIndex, SetAlias, Target, Write,
+};
+use custody_types::{Problem, Reference};
+use custody_wire::{
+    AliasReply, AliasRequest, ArtifactQuery, Document, EntryQuery, LedgerVerifyReply, ListQuery, ListReply, PolicyReply,
+    PolicySource, PutQuery, PutReply, RunEvent, RunRequest, TraceQuery, VerifyRequest,
+};
+use http::Response;
+
+use crate::app::App;
+use crate::call::{Call, reply, stream};
+
+type Answer = Result<Response<Body>, Problem>;
+
+pub(crate) fn list(app: &App, call: Call) -> Answer {
+    let query: ListQuery = call.query()?;
+    let target = match (&query.project, &query.artifact) {
+        (Some(project), _) => Target::Project(project.clone()),
+        (None, Some(artifact)) => Target::Project(artifact.project().clone()),
+        (None, None) => Target::Workspace,
+    };
+    let grant = app.door.ask::<List>(&call.session, target)?;
+    let versions = grant.views(&query)?;
+    grant.finish()?;
+    reply(ListReply { versions })
+}
+
+pub(crate) fn show(app: &App, call: Call) -> Answer {
+    let reference = reference(&call)?;
+    let grant = app.door.ask::<List>(&call.session, Target::Named(reference))?;
+    let shown = grant.show()?;
+    grant.finish()?;
+    reply(shown)
+}
+
+pub(crate) fn put(app: &App, call: Call) -> Answer {
+    let PutQuery { artifact, kind, classification } = call.query()?;
+    let grant = app.door.ask::<Write>(&call.session, Target::New { artifact, kind, classification })?;
+    let tree = grant.tree_from_tar(call.into_stream())?;
+    let stored = tree.stored;
+    let made = grant.commit(NewVersion::of(tree))?;
+    reply(PutReply { version: made.view, stored, entry: made.entry })
+}
+
+pub(crate) fn export(app: &App, call: Call) -> Answer {
+    let reference = reference(&call)?;
+    let grant = app.door.ask::<Export>(&call.session, Target::Named(reference))?;
+    stream("application/x-tar", move |out| grant.write_tar(out))
+}
+
+pub(crate) fn set_alias(app: &App, call: Call) -> Answer {
+    let session = call.session.clone();
+    let AliasRequest { artifact, alias, to, expected } = call.document()?;
+    let version = artifact.version(to);
+    let grant = app.door.ask::<SetAlias>(&session, Target::Named(version.clone().into()))?;
+    let entry = grant.set(&alias, expected)?;
+    reply(AliasReply { alias, version, entry })
+}
+
+pub(crate) fn trace(app: &App, call: Call) -> Answer {
+    let query: TraceQuery = call.query()?;
+    reply(app.runner.trace(&call.session, &query)?)
+}
+
+pub(crate) fn verify(app: &App, call: Call) -> Answer {
+    let session = call.session.clone();
+    let request: VerifyRequest = call.document()?;
+    reply(app.runner.verify(&session, &request)?)
+}
+
+pub(crate) fn reproduce(app: &App, call: Call) -> Answer {
+    let session = call.session.clone();
+    let request: VerifyRequest = call.document()?;
+    let reference: Reference = parse_reference(request.reference.as_deref().unwrap_or_default())?;
+    reply(app.runner.reproduce(&session, &reference)?)
+}
+
+/// Answers with a line for each event, the last of them the result.
+pub(crate) fn run(app: &App, call: Call) -> Answer {
+    let session = call.session.clone();
+    let request: RunRequest = call.document()?;
+    let runner = app.runner.clone();
+    stream("application/x-ndjson", move |out| {
+        let mut broken = None;
+        let mut tell = |event: RunEvent| {
+            let written = serde_json::to_vec(&Document::new(event)).map_err(std::io::Error::other).and_then(|mut line| {
+                line.push(b'\n');
+                out.write_all(&line)?;
+                out.flush()
+            });
+            // A run goes on when nobody listens any more: what it makes is kept.
+            if let Err(error) = written {
+                broken.get_or_insert(error);
+            }
+        };
+        let last = match runner.run(&session, &request, &mut tell) {
+            Ok(reply) => RunEvent::Finished(Box::new(reply)),
+            Err(problem) => RunEvent::Problem(Box::new(problem)),
+        };
+        tell(last);
+        broken.map_or(Ok(()), Err)
+    })
+}
+
+pub(crate) fn ledger_entries(app: &App, call: Call) -> Answer {
+    let query: EntryQuery = call.query()?;
+    let grant = app.door.ask::<ReadLedger>(&call.session, Target::Ledger)?;
+    let entries = grant.entries(&query)?;
+    grant.finish()?;
+    reply(entries)
+}
+
+pub(crate) fn verify_ledger(app: &App, call: Call) -> Answer {
+    let grant = app.door.ask::<ReadLedger>(&call.session, Target::Ledger)?;
+    let checks = grant.verify();
+    grant.finish()?;
+    let ok = checks.iter().all(|check| check.result != custody_wire::CheckResult::Broken);
+    reply(LedgerVerifyReply { ok, checks })
+}
+
+pub(crate) fn export_ledger(app: &App, call: Call) -> Answer {
+    let grant = app.door.ask::<ExportLedger>(&call.session, Target::Ledger)?;
+    stream("application/x-tar", move |out| grant.write_tar(out))
+}
+
+pub(crate) fn policy(app: &App, call: Call) -> Answer {
+    let grant = app.door.ask::<ReadPolicy>(&call.session, Target::Policy)?;
+    let (digest, sources) = grant.policies();
+    grant.finish()?;
+    reply(PolicyReply { digest, sources })
+}
+
+pub(crate) fn change_policy(app: &App, call: Call) -> Answer {
+    let session = call.session.clone();
+    let sources: Vec<PolicySource> = call.document()?;
+    let grant = app.door.ask::<ChangePolicy>(&session, Target::Policy)?;
+    let (digest, sources) = grant.apply(sources)?;
+    reply(PolicyReply { digest, sources })
+}
+
+pub(crate) fn rebuild_index(app: &App, call: Call) -> Answer {
+    let grant = app.door.ask::<RebuildIndex>(&call.session, Target::Workspace)?;
+    let versions = grant.rebuild()?;
+    reply(ListReply { versions })
+}
+
+fn reference(call: &Call) -> Result<Reference, Problem> {
+    let query: ArtifactQuery = call.query()?;
+    parse_reference(&query.reference)
+}
+
+fn parse_reference(text: &str) -> Result<Reference, Problem> {
+    text.parse().map_err(|error: custody_types::NameError| {
+        Problem::new("CUS-API-014", custody_types::ExitCode::Usage, error.to_string())
+            .hint("write `project/artifact`, with `@` and a number, an alias or a digest after it")
+    })
+}

@@ -1,0 +1,316 @@
+//! Running SQL.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use custody_types::ByteSize;
+use datafusion::arrow::array::{Array, Float64Array, RecordBatch, StringArray};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::dataframe::DataFrame;
+use datafusion::error::DataFusionError;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::parquet::arrow::ArrowWriter;
+use datafusion::parquet::basic::Compression;
+use datafusion::parquet::file::properties::WriterProperties;
+use datafusion::prelude::{ParquetReadOptions, SQLOptions, SessionConfig, SessionContext};
+use futures::StreamExt;
+
+use crate::bucket;
+use crate::error::{EngineError, planning, running};
+use crate::table::{Objects, OnlyVersions, SCHEME, Table};
+
+/// Functions whose answer depends on when or where they run.
+const CHANGING: &[&str] = &[
+    "random",
+    "uuid",
+    "now",
+    "current_timestamp",
+    "current_date",
+    "current_time",
+    "today",
+    "version",
+    "arrow_metadata",
+];
+/// Rows in a row group of what is written.
+const GROUP_ROWS: usize = 1 << 20;
+
+/// A column of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// The name.
+    pub name: String,
+    /// The type in the words of contracts: `integer`, `double`, `text`, `boolean`, `date`, `timestamp`,
+    /// or what Arrow calls it.
+    pub data_type: String,
+}
+
+/// What a query wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// How many rows.
+    pub rows: u64,
+    /// The columns.
+    pub columns: Vec<Column>,
+}
+
+/// Runs SQL. Each call has a context of its own, so that no query sees another's tables. Calls block.
+#[derive(Debug)]
+pub struct Engine {
+    runtime: tokio::runtime::Runtime,
+    memory: ByteSize,
+}
+
+fn columns(schema: &SchemaRef) -> Vec<Column> {
+    schema
+        .fields()
+        .iter()
+        .map(|field| Column {
+            name: field.name().clone(),
+            data_type: word(field.data_type()),
+        })
+        .collect()
+}
+
+fn word(data_type: &DataType) -> String {
+    match data_type {
+        kind if kind.is_integer() => "integer".to_owned(),
+        kind if kind.is_floating() => "double".to_owned(),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "text".to_owned(),
+        DataType::Boolean => "boolean".to_owned(),
+        DataType::Date32 | DataType::Date64 => "date".to_owned(),
+        DataType::Timestamp(..) => "timestamp".to_owned(),
+        DataType::Dictionary(_, value) => word(value),
+        other => other.to_string(),
+    }
+}
+
+impl Engine {
+    /// Starts an engine whose queries may use `memory` each.
+    ///
+    /// # Errors
+    /// [`EngineError::Failed`] when the machine gives no threads.
+    pub fn new(memory: ByteSize) -> Result<Self, EngineError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("engine")
+            .build()
+            .map_err(|_| EngineError::Failed("no threads could be started"))?;
+        Ok(Self { runtime, memory })
+    }
+
+    pub(crate) fn block<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
+    pub(crate) fn running(&self, error: &DataFusionError) -> EngineError {
+        running(error, &self.memory.to_string())
+    }
+
+    /// Builds a context that knows `tables` and nothing else.
+    pub(crate) async fn context(&self, tables: &[Table]) -> Result<SessionContext, EngineError> {
+        let memory = usize::try_from(self.memory.bytes()).unwrap_or(usize::MAX);
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(GreedyMemoryPool::new(memory)))
+            .with_disk_manager_builder(
+                DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled),
+            )
+            .with_object_store_registry(Arc::new(OnlyVersions(Arc::new(Objects(tables.to_vec())))))
+            .build_arc()
+            .map_err(|error| planning(&error))?;
+        let config = SessionConfig::new()
+            .with_target_partitions(1)
+            .with_information_schema(false)
+            .with_create_default_catalog_and_schema(true);
+        let context = SessionContext::new_with_config_rt(config, runtime);
+        for name in CHANGING {
+            context.deregister_udf(name);
+        }
+        context.register_udf(bucket::function());
+        for (number, table) in tables.iter().enumerate() {
+            let wrong = |because: String| EngineError::Table {
+                name: table.name.clone(),
+                because,
+            };
+            if !table
+                .files
+                .files()
+                .iter()
+                .any(|file| is_parquet(file.path.as_str()))
+            {
+                return Err(wrong("it has no Parquet file".to_owned()));
+            }
+            let url = format!("{SCHEME}://versions/{number}/");
+            let options = ParquetReadOptions::default().file_extension(".parquet");
+            let registered = context
+                .register_parquet(table.name.as_str(), &url, options)
+                .await;
+            registered.map_err(|error| match self.running(&error) {
+                EngineError::Failed(because) => wrong(because.to_owned()),
+                other => other,
+            })?;
+        }
+        Ok(context)
+    }
+
+    pub(crate) async fn plan(
+        &self,
+        context: &SessionContext,
+        sql: &str,
+    ) -> Result<DataFrame, EngineError> {
+        let options = SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false);
+        context
+            .sql_with_options(sql, options)
+            .await
+            .map_err(|error| planning(&error))
+    }
+
+    /// Runs `sql` over `tables` and writes its rows to `out` as one Parquet file.
+    ///
+    /// # Errors
+    /// [`EngineError`]; what was written to `out` by then is of no use.
+    pub fn query_to_parquet(
+        &self,
+        tables: &[Table],
+        sql: &str,
+        out: &mut (dyn Write + Send),
+    ) -> Result<Written, EngineError> {
+        self.block(async {
+            let context = self.context(tables).await?;
+            let frame = self.plan(&context, sql).await?;
+            let mut rows = frame
+                .execute_stream()
+                .await
+                .map_err(|error| self.running(&error))?;
+            let schema = rows.schema();
+            let properties = WriterProperties::builder()
+                .set_created_by("custody".to_owned())
+                .set_compression(Compression::UNCOMPRESSED)
+                .set_max_row_group_row_count(Some(GROUP_ROWS))
+                .build();
+            let write = |error: datafusion::parquet::errors::ParquetError| {
+                EngineError::Write(error.to_string())
+            };
+            let mut writer =
+                ArrowWriter::try_new(out, schema.clone(), Some(properties)).map_err(write)?;
+            let mut count = 0;
+            while let Some(batch) = rows.next().await {
+                let batch = batch.map_err(|error| self.running(&error))?;
+                count += batch.num_rows() as u64;
+                writer.write(&batch).map_err(write)?;
+            }
+            writer.close().map_err(write)?;
+            Ok(Written {
+                rows: count,
+                columns: columns(&schema),
+            })
+        })
+    }
+
+    /// Returns the columns of a table.
+    ///
+    /// # Errors
+    /// [`EngineError::Table`] when its files cannot be read.
+    pub fn columns(&self, table: &Table) -> Result<Vec<Column>, EngineError> {
+        self.block(async {
+            let context = self.context(std::slice::from_ref(table)).await?;
+            let frame = context
+                .table(table.name.as_str())
+                .await
+                .map_err(|error| planning(&error))?;
+            Ok(columns(&Arc::new(frame.schema().as_arrow().clone())))
+        })
+    }
+
+    pub(crate) async fn collect(
+        &self,
+        context: &SessionContext,
+        sql: &str,
+    ) -> Result<Vec<RecordBatch>, EngineError> {
+        let frame = self.plan(context, sql).await?;
+        frame.collect().await.map_err(|error| self.running(&error))
+    }
+
+    /// Reads a column as numbers, in the order of the rows.
+    ///
+    /// # Errors
+    /// [`EngineError`] when there is no such column or it holds no numbers.
+    pub fn numbers(&self, table: &Table, column: &str) -> Result<Vec<Option<f64>>, EngineError> {
+        let sql = format!(
+            "SELECT CAST({} AS DOUBLE) FROM {}",
+            quoted(column),
+            quoted(&table.name)
+        );
+        let batches = self.block(async {
+            self.collect(&self.context(std::slice::from_ref(table)).await?, &sql)
+                .await
+        })?;
+        let mut values = Vec::new();
+        for batch in &batches {
+            let array = batch
+                .column(0)
+                .as_any()
+                .downcast_ref::<Float64Array>()
+                .ok_or(EngineError::Failed("the column holds no numbers"))?;
+            values.extend(array.iter());
+        }
+        Ok(values)
+    }
+
+    /// Reads a column as texts, in the order of the rows. Numbers without a fraction are written as
+    /// integers.
+    ///
+    /// # Errors
+    /// [`EngineError`] when there is no such column.
+    pub fn texts(&self, table: &Table, column: &str) -> Result<Vec<Option<String>>, EngineError> {
+        let sql = format!("SELECT {} FROM {}", quoted(column), quoted(&table.name));
+        let batches = self.block(async {
+            self.collect(&self.context(std::slice::from_ref(table)).await?, &sql)
+                .await
+        })?;
+        let mut values = Vec::new();
+        for batch in &batches {
+            texts_of(batch.column(0), &mut values)?;
+        }
+        Ok(values)
+    }
+}
+
+pub(crate) fn texts_of(
+    array: &Arc<dyn Array>,
+    values: &mut Vec<Option<String>>,
+) -> Result<(), EngineError> {
+    let failed = |_| EngineError::Failed("a value could not be written as text");
+    if let Some(numbers) = array.as_any().downcast_ref::<Float64Array>() {
+        // Display writes a number without a fraction as an integer.
+        values.extend(
+            numbers
+                .iter()
+                .map(|number| number.map(|number| number.to_string())),
+        );
+        return Ok(());
+    }
+    let texts = cast(array, &DataType::Utf8).map_err(failed)?;
+    let texts = texts
+        .as_any()
+        .downcast_ref::<StringArray>()
+        .ok_or(EngineError::Failed("a value could not be written as text"))?;
+    values.extend(texts.iter().map(|text| text.map(ToOwned::to_owned)));
+    Ok(())
+}
+
+/// Returns an identifier as SQL quotes it.
+pub(crate) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn is_parquet(path: &str) -> bool {
+    std::path::Path::new(path)
+        .extension()
+        .is_some_and(|extension| extension == "parquet")
+}

@@ -1,0 +1,560 @@
+//! The door itself.
+
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use custody_attest::{Check, Sign};
+use custody_crypto::sign::SigningKey;
+use custody_crypto::{DomainKeys, Secret, pseudonym};
+use custody_ledger::{
+    DecisionFact, Effect, Entry, EntryDraft, Ledger, Lineage, Object, Outcome, Phase, Subject,
+};
+use custody_policy::{Decision, PolicySet, Request, ResourceFacts, Source};
+use custody_store::{DomainId, Store, StoreError, Version, VersionFilter};
+use custody_types::{
+    Action, Actor, Clock, Digest, Entropy, ExitCode, Problem, ProjectName, Reference, ResourceKind,
+    Timestamp,
+};
+
+use crate::act::{Act, List};
+use crate::grant::Grant;
+use crate::problem;
+use crate::session::Session;
+use crate::target::Target;
+
+/// The artifact whose newest version is the policy in force.
+pub(crate) const POLICY: &str = "custody/policy";
+/// How many of the last entries are looked through for moved aliases at the start.
+const LOOKED_THROUGH: u64 = 64;
+
+/// Makes the keys of projects.
+pub trait Keyring: Send + Sync + std::fmt::Debug {
+    /// Makes and keeps the domain and keys of a new project; durable when it returns.
+    ///
+    /// # Errors
+    /// A [`Problem`] when they cannot be kept.
+    fn create(&self, project: &ProjectName) -> Result<(DomainId, DomainKeys), Problem>;
+}
+
+/// What lies behind the door.
+#[derive(Debug)]
+pub struct Parts {
+    /// The store, with the projects that exist.
+    pub store: Store,
+    /// The ledger.
+    pub ledger: Ledger,
+    /// Signs statements and models.
+    pub signing: Arc<SigningKey>,
+    /// Makes pseudonyms.
+    pub pseudonyms: Secret<32>,
+    /// Makes the keys of projects.
+    pub keyring: Arc<dyn Keyring>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// The account that owns the workspace.
+    pub owner: String,
+}
+
+pub(crate) struct Inner {
+    pub(crate) parts: Parts,
+    pub(crate) policies: RwLock<PolicySet>,
+    /// One version is made at a time, so that numbers follow one another.
+    pub(crate) making: Mutex<()>,
+    /// Outcomes that make nothing valid: they go with the next entry, or at the end.
+    outcomes: Mutex<Vec<EntryDraft>>,
+}
+
+/// The one door. Cheap to clone; safe to use from several threads.
+#[derive(Clone)]
+pub struct Door(pub(crate) Arc<Inner>);
+
+impl std::fmt::Debug for Door {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Door")
+            .field("owner", &self.0.parts.owner)
+            .finish_non_exhaustive()
+    }
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Door {
+    /// Opens the door: finishes or undoes what an earlier process left, and puts the newest policies in
+    /// force.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the ledger is shorter than what was acknowledged, or something is damaged.
+    pub fn open(parts: Parts) -> Result<Self, Problem> {
+        let builtin = PolicySet::builtin(&parts.owner).map_err(|error| policy_problem(&error))?;
+        let inner = Inner {
+            parts,
+            policies: RwLock::new(builtin),
+            making: Mutex::default(),
+            outcomes: Mutex::default(),
+        };
+        let door = Self(Arc::new(inner));
+        door.recover()?;
+        door.load_policies()?;
+        Ok(door)
+    }
+
+    fn recover(&self) -> Result<(), Problem> {
+        let Parts { store, ledger, .. } = &self.0.parts;
+        let store_problem = |error: StoreError| problem::store(&error);
+        store.sweep().map_err(store_problem)?;
+        let staged = store.staged().map_err(store_problem)?;
+        if !staged.is_empty() {
+            let valid = self.0.valid_records()?;
+            for (name, record) in staged {
+                match valid.get(&record) {
+                    Some(entry) => store.commit(&[(name, *entry)]).map_err(store_problem)?,
+                    None => store.discard(&name).map_err(store_problem)?,
+                }
+            }
+        }
+        let newest = store
+            .rows(&VersionFilter::default())
+            .map_err(store_problem)?
+            .iter()
+            .map(|row| row.entry)
+            .max();
+        if let Some(newest) = newest
+            && newest >= ledger.size()
+        {
+            let error = custody_ledger::LedgerError::RolledBack {
+                found: ledger.size(),
+                acknowledged: newest + 1,
+            };
+            return Err(problem::ledger(&error));
+        }
+        self.0
+            .replay_aliases(ledger.size().saturating_sub(LOOKED_THROUGH))
+    }
+
+    fn load_policies(&self) -> Result<(), Problem> {
+        let Ok(reference) = POLICY.parse::<Reference>() else {
+            return Ok(());
+        };
+        let version = match self.0.parts.store.resolve(&reference) {
+            Ok(version) => version,
+            Err(StoreError::NotFound { .. }) => return Ok(()),
+            Err(error) => return Err(problem::store(&error)),
+        };
+        let files = self
+            .0
+            .parts
+            .store
+            .files(&version)
+            .map_err(|error| problem::store(&error))?;
+        let mut sources = Vec::new();
+        for file in files.files() {
+            let bytes = files
+                .read(&file.path, 0..file.size.bytes())
+                .map_err(|error| problem::read(&error))?;
+            sources.push(Source {
+                name: file.path.to_string(),
+                text: String::from_utf8_lossy(&bytes).into_owned(),
+            });
+        }
+        let set = PolicySet::parse(&sources, &self.0.parts.owner)
+            .map_err(|error| policy_problem(&error))?;
+        *self
+            .0
+            .policies
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = set;
+        Ok(())
+    }
+
+    /// Asks to do `A` to `target`.
+    ///
+    /// # Errors
+    /// A [`Problem`] when there is no such thing, the policy refuses, or the ledger does not take the
+    /// entry. Refusals are entered too.
+    pub fn ask<A: Act>(&self, session: &Session, target: Target) -> Result<Grant<A>, Problem> {
+        let version = match &target {
+            Target::Version(version) => Some(version.as_ref().clone()),
+            Target::Named(reference) => match self.0.parts.store.resolve(reference) {
+                Ok(version) => Some(version),
+                Err(StoreError::NotFound { .. }) => {
+                    return Err(self.not_there(A::ACTION, session, &target, reference));
+                }
+                Err(error) => return Err(problem::store(&error)),
+            },
+            _ => None,
+        };
+        let facts = target.facts(version.as_ref());
+        let decision = self.0.decide(session, A::ACTION, &facts);
+        let mut draft = self.0.draft(session, A::ACTION, Phase::Grant, &facts);
+        draft.decision = Some(self.0.decision_fact(&decision));
+        if !decision.permit {
+            draft.outcome = Some(Outcome::Denied);
+            let told = self.told_refusal(session, A::ACTION, &target, &facts, &decision);
+            draft.error = Some(told.code.clone());
+            self.0.append(draft)?;
+            return Err(told);
+        }
+        let receipt = self.0.append(draft)?;
+        Ok(Grant {
+            door: self.clone(),
+            session: session.clone(),
+            target,
+            facts,
+            version,
+            receipt,
+            finished: false,
+            action: PhantomData,
+        })
+    }
+
+    /// Who may not even list a thing is told the same as if it were not there.
+    fn told_refusal(
+        &self,
+        session: &Session,
+        action: Action,
+        target: &Target,
+        facts: &ResourceFacts,
+        decision: &Decision,
+    ) -> Problem {
+        if let Target::Named(reference) = target
+            && !self.0.decide(session, Action::List, facts).permit
+        {
+            return problem::not_found(reference);
+        }
+        let who = session.on_behalf_of.as_ref().map_or_else(
+            || session.actor.id.clone(),
+            |person| format!("{} (for {})", session.actor.id, person.id),
+        );
+        problem::refused(action, &facts.resource, &who, decision)
+    }
+
+    fn not_there(
+        &self,
+        action: Action,
+        session: &Session,
+        target: &Target,
+        reference: &Reference,
+    ) -> Problem {
+        let mut draft = self
+            .0
+            .draft(session, action, Phase::Grant, &target.facts(None));
+        let told = problem::not_found(reference);
+        draft.outcome = Some(Outcome::Error);
+        draft.error = Some(told.code.clone());
+        match self.0.append(draft) {
+            Ok(_) => told,
+            Err(problem) => problem,
+        }
+    }
+
+    /// Derives a session that acts as the narrower principal `name`: what `--as` does.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the session's person does not own the workspace, or the policy does not know
+    /// the name.
+    pub fn act_as(&self, session: &Session, name: &str) -> Result<Session, Problem> {
+        if session.actor.id != self.0.parts.owner {
+            return Err(Problem::new(
+                "CUS-DOOR-003",
+                ExitCode::Denied,
+                "only the owner of the workspace may act as someone else",
+            ));
+        }
+        let actor = Actor::user(name);
+        if !self
+            .0
+            .policies
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .knows(&actor)
+        {
+            return Err(Problem::new("CUS-DOOR-004", ExitCode::Usage, format!("the workspace's policy knows nobody called `{name}`"))
+                .hint("see who there is with `custody policy show`; add them to `principals.json` and `custody policy apply`"));
+        }
+        Ok(Session {
+            actor,
+            ..session.clone()
+        })
+    }
+
+    /// Returns the public key that checks statements, version records and model signatures, in PEM form.
+    pub fn public_key(&self) -> &str {
+        self.0.parts.signing.public().pem()
+    }
+
+    /// Returns the time.
+    pub fn now(&self) -> Timestamp {
+        self.0.parts.clock.now()
+    }
+
+    /// Returns the milliseconds of a clock that never steps backwards.
+    pub fn monotonic_ms(&self) -> u64 {
+        self.0.parts.clock.monotonic_ms()
+    }
+
+    /// Returns a new id, ordered by time: a UUID version 7.
+    pub fn new_id(&self) -> String {
+        self.0.new_id()
+    }
+
+    /// Returns the digest of the policies in force.
+    pub fn policy_digest(&self) -> Digest {
+        self.0
+            .policies
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .digest()
+    }
+
+    /// Returns the number of entries in the ledger.
+    pub fn ledger_size(&self) -> u64 {
+        self.0.parts.ledger.size()
+    }
+
+    /// Makes sure that the project exists.
+    pub(crate) fn ensure_project(&self, project: &ProjectName) -> Result<(), Problem> {
+        if !self.0.parts.store.projects().contains(project) {
+            let (id, keys) = self.0.parts.keyring.create(project)?;
+            self.0.parts.store.add_project(project.clone(), id, keys);
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn policy_problem(error: &custody_policy::PolicyError) -> Problem {
+    Problem::new("CUS-POLICY-001", ExitCode::Usage, "the policies cannot be put in force")
+        .because(error)
+        .hint("correct the file, then `custody policy apply` again; the policies in force stay as they are")
+}
+
+impl Inner {
+    pub(crate) fn decide(
+        &self,
+        session: &Session,
+        action: Action,
+        facts: &ResourceFacts,
+    ) -> Decision {
+        let policies = self.policies.read().unwrap_or_else(PoisonError::into_inner);
+        policies.decide(&Request {
+            actor: &session.actor,
+            on_behalf_of: session.on_behalf_of.as_ref(),
+            action,
+            resource: facts,
+            purpose: session.purpose.as_ref(),
+            scope: session.scope.as_deref(),
+            via: session.via,
+        })
+    }
+
+    fn decision_fact(&self, decision: &Decision) -> DecisionFact {
+        let policies = self.policies.read().unwrap_or_else(PoisonError::into_inner);
+        DecisionFact {
+            effect: if decision.permit {
+                Effect::Permit
+            } else {
+                Effect::Forbid
+            },
+            policies: decision.policies.clone(),
+            set: policies.digest(),
+        }
+    }
+
+    pub(crate) fn pseudonym(&self, actor: &Actor) -> String {
+        pseudonym(&self.parts.pseudonyms, &actor.to_string())
+    }
+
+    pub(crate) fn new_id(&self) -> String {
+        let millis = u64::try_from(self.parts.clock.now().unix_micros() / 1000).unwrap_or(0);
+        let mut random = [0; 10];
+        self.parts.entropy.fill(&mut random);
+        uuid::Builder::from_unix_timestamp_millis(millis, &random)
+            .into_uuid()
+            .to_string()
+    }
+
+    pub(crate) fn draft(
+        &self,
+        session: &Session,
+        action: Action,
+        phase: Phase,
+        facts: &ResourceFacts,
+    ) -> EntryDraft {
+        let resource = &facts.resource;
+        EntryDraft {
+            id: self.new_id(),
+            project: facts.project.as_ref().map(ToString::to_string),
+            action,
+            phase,
+            subject: Subject {
+                kind: session.actor.kind,
+                reference: self.pseudonym(&session.actor),
+                via: session.via.to_owned(),
+                behind: session
+                    .on_behalf_of
+                    .as_ref()
+                    .map(|person| self.pseudonym(person)),
+            },
+            objects: vec![Object {
+                kind: resource.kind.as_str().to_owned(),
+                name: resource.name.clone(),
+                digest: resource.digest,
+            }],
+            decision: None,
+            purpose: session.purpose.clone(),
+            outcome: None,
+            error: None,
+            lineage: Lineage {
+                run: session.run.clone(),
+                ..Lineage::default()
+            },
+            facts: BTreeMap::new(),
+            relates_to: None,
+        }
+    }
+
+    /// Writes an entry, after the outcomes that wait.
+    pub(crate) fn append(&self, draft: EntryDraft) -> Result<custody_ledger::Receipt, Problem> {
+        let mut receipts = self.append_all(vec![draft])?;
+        receipts.pop().ok_or_else(|| {
+            problem::ledger(&custody_ledger::LedgerError::Stopped(
+                "no receipt came back".to_owned(),
+            ))
+        })
+    }
+
+    /// Writes entries that follow one another, after the outcomes that wait. Returns their receipts.
+    pub(crate) fn append_all(
+        &self,
+        drafts: Vec<EntryDraft>,
+    ) -> Result<Vec<custody_ledger::Receipt>, Problem> {
+        let mut all = std::mem::take(&mut *lock(&self.outcomes));
+        let waiting = all.len();
+        all.extend(drafts);
+        let receipts = self
+            .parts
+            .ledger
+            .append_all(all)
+            .map_err(|error| problem::ledger(&error))?;
+        Ok(receipts.into_iter().skip(waiting).collect())
+    }
+
+    /// Leaves an outcome to go with the next entry.
+    pub(crate) fn later(&self, draft: EntryDraft) {
+        lock(&self.outcomes).push(draft);
+    }
+
+    /// Finds the version records that the ledger makes valid, with their entries.
+    pub(crate) fn valid_records(&self) -> Result<BTreeMap<Digest, u64>, Problem> {
+        let mut valid = BTreeMap::new();
+        self.each_entry(0, &mut |index, entry| {
+            if entry.outcome == Some(Outcome::Ok)
+                && let Some(digest) = entry.facts.get("record").and_then(|text| text.parse().ok())
+            {
+                valid.insert(digest, index);
+            }
+        })?;
+        Ok(valid)
+    }
+
+    /// Hands every entry from `start` on to `each`.
+    pub(crate) fn each_entry(
+        &self,
+        start: u64,
+        each: &mut dyn FnMut(u64, &Entry),
+    ) -> Result<(), Problem> {
+        let ledger = &self.parts.ledger;
+        let mut wrong = None;
+        ledger
+            .entries(start, ledger.size(), &mut |index, bytes| {
+                match Entry::parse(bytes) {
+                    Ok(entry) => each(index, &entry),
+                    Err(because) => wrong = Some((index, because)),
+                }
+                wrong.is_none()
+            })
+            .map_err(|error| problem::ledger(&error))?;
+        match wrong {
+            Some((index, because)) => Err(Problem::new(
+                "CUS-LEDGER-005",
+                ExitCode::Integrity,
+                format!("entry {index} cannot be read"),
+            )
+            .because(because)),
+            None => Ok(()),
+        }
+    }
+
+    /// Points aliases where the entries from `start` on left them.
+    pub(crate) fn replay_aliases(&self, start: u64) -> Result<(), Problem> {
+        let mut moves = Vec::new();
+        self.each_entry(start, &mut |_, entry| {
+            let object = entry.objects.first().map(|object| object.name.as_str());
+            if entry.action() == Some(Action::SetAlias)
+                && entry.outcome == Some(Outcome::Ok)
+                && let (Some(name), Some(alias)) = (object, entry.facts.get("alias"))
+                && let (Ok(version), Ok(alias)) = (
+                    name.parse::<custody_types::VersionName>(),
+                    alias.parse::<custody_types::Alias>(),
+                )
+            {
+                moves.push((version, alias));
+            }
+        })?;
+        for (version, alias) in moves {
+            self.parts
+                .store
+                .set_alias(&version.artifact, &alias, version.number)
+                .map_err(|error| problem::store(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Returns the name of a pseudonym that the policy's principals explain, else the pseudonym.
+    pub(crate) fn name_of(&self, pseudonym: &str) -> String {
+        let policies = self.policies.read().unwrap_or_else(PoisonError::into_inner);
+        let mut names = policies.names();
+        names
+            .find(|name| self.pseudonym(&Actor::user(*name)) == pseudonym)
+            .map_or_else(|| pseudonym.to_owned(), ToOwned::to_owned)
+    }
+
+    pub(crate) fn may_list(&self, session: &Session, version: &Version) -> bool {
+        let facts = Target::Version(Box::new(version.clone())).facts(None);
+        facts.resource.kind == ResourceKind::Artifact
+            && self.decide(session, List::ACTION, &facts).permit
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let waiting = std::mem::take(&mut *lock(&self.outcomes));
+        if !waiting.is_empty() {
+            // A ledger that does not work any more has said so to whoever asked before.
+            let _ = self.parts.ledger.append_all(waiting);
+        }
+    }
+}
+
+/// Lends the signing key to the formats.
+pub(crate) struct Key<'a>(pub(crate) &'a SigningKey);
+
+impl Sign for Key<'_> {
+    fn key_id(&self) -> &str {
+        self.0.public().id()
+    }
+
+    fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
+        self.0.sign(message).ok()
+    }
+}
+
+impl Check for Key<'_> {
+    fn check(&self, key_id: &str, message: &[u8], signature: &[u8]) -> bool {
+        key_id == self.0.public().id() && self.0.public().verify(message, signature)
+    }
+}

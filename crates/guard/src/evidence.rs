@@ -1,0 +1,296 @@
+//! Looking at records: what versions are, how they were made, what the ledger says. No bytes of data.
+
+use std::collections::BTreeMap;
+
+use custody_attest::oms;
+use custody_attest::statement::Statement;
+use custody_ledger::{Entry, Outcome};
+use custody_store::{PackCheck, StoreError, Version, VersionFilter};
+use custody_tlog::tree::check_inclusion;
+use custody_types::{Digest, ExitCode, Problem, ProjectName, Reference};
+use custody_wire::VersionView;
+
+use crate::door::{Door, Key};
+use crate::problem;
+use crate::session::Session;
+
+/// The records, as a grant lends them.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    pub(crate) door: &'a Door,
+    pub(crate) session: &'a Session,
+}
+
+fn store_problem(error: StoreError) -> Problem {
+    problem::store(&error)
+}
+
+impl Evidence<'_> {
+    /// Finds a version.
+    ///
+    /// # Errors
+    /// A [`Problem`] when there is none, or its record is damaged.
+    pub fn resolve(&self, reference: &Reference) -> Result<Version, Problem> {
+        match self.door.0.parts.store.resolve(reference) {
+            Err(StoreError::NotFound { .. }) => Err(problem::not_found(reference)),
+            other => other.map_err(store_problem),
+        }
+    }
+
+    /// Finds a version, if there is one.
+    ///
+    /// # Errors
+    /// A [`Problem`] when its record is damaged.
+    pub fn find(&self, reference: &Reference) -> Result<Option<Version>, Problem> {
+        match self.door.0.parts.store.resolve(reference) {
+            Ok(version) => Ok(Some(version)),
+            Err(StoreError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(store_problem(error)),
+        }
+    }
+
+    /// Lists the versions of a project, or all.
+    ///
+    /// # Errors
+    /// A [`Problem`] when a record is damaged.
+    pub fn versions(&self, project: Option<&ProjectName>) -> Result<Vec<Version>, Problem> {
+        let filter = VersionFilter {
+            project: project.cloned(),
+            artifact: None,
+        };
+        self.door
+            .0
+            .parts
+            .store
+            .versions(&filter)
+            .map_err(store_problem)
+    }
+
+    /// Reads a small document.
+    ///
+    /// # Errors
+    /// A [`Problem`] when it is missing or damaged.
+    pub fn record(&self, digest: &Digest) -> Result<Vec<u8>, Problem> {
+        self.door
+            .0
+            .parts
+            .store
+            .record(digest)
+            .map_err(store_problem)
+    }
+
+    /// Reads a statement after its signature was checked.
+    ///
+    /// # Errors
+    /// A [`Problem`] when it is missing, damaged or not signed by this workspace.
+    pub fn statement(&self, digest: &Digest) -> Result<Statement, Problem> {
+        let envelope = self.record(digest)?;
+        Statement::open(&envelope, &Key(&self.door.0.parts.signing)).map_err(|error| {
+            Problem::new(
+                "CUS-ATTEST-003",
+                ExitCode::Integrity,
+                format!("the statement {digest} does not hold"),
+            )
+            .because(error)
+        })
+    }
+
+    /// Finds the statement of the last success of the step with this key.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the catalog fails.
+    pub fn step(&self, project: &ProjectName, key: &Digest) -> Result<Option<Digest>, Problem> {
+        self.door
+            .0
+            .parts
+            .store
+            .step(project, key)
+            .map_err(store_problem)
+    }
+
+    /// Notes the statement of a step that succeeded and was entered in the ledger.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the catalog fails.
+    pub fn remember_step(
+        &self,
+        project: &ProjectName,
+        key: &Digest,
+        statement: &Digest,
+    ) -> Result<(), Problem> {
+        self.door
+            .0
+            .parts
+            .store
+            .set_step(project, key, statement)
+            .map_err(store_problem)
+    }
+
+    /// Reads every byte of a version and checks it; returns how many there were.
+    ///
+    /// # Errors
+    /// What is wrong, in words, with the name of the file.
+    pub fn check_bytes(&self, version: &Version) -> Result<u64, String> {
+        self.door
+            .0
+            .parts
+            .store
+            .verify_version(version)
+            .map_err(|error| error.to_string())
+    }
+
+    /// Reads every pack from end to end.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the packs cannot be listed.
+    pub fn check_packs(&self) -> Result<Vec<PackCheck>, Problem> {
+        self.door
+            .0
+            .parts
+            .store
+            .verify_packs()
+            .map_err(store_problem)
+    }
+
+    /// Checks a model's signature against its files.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn check_signature(
+        &self,
+        version: &Version,
+        signature: &Digest,
+    ) -> Result<oms::Verified, String> {
+        let bundle = self
+            .record(signature)
+            .map_err(|problem| problem.to_string())?;
+        let bundle = String::from_utf8(bundle).map_err(|error| error.to_string())?;
+        let files = self
+            .door
+            .0
+            .parts
+            .store
+            .files(version)
+            .map_err(|error| error.to_string())?;
+        oms::verify(&bundle, files.files(), &Key(&self.door.0.parts.signing))
+            .map_err(|error| error.to_string())
+    }
+
+    /// Returns the id of the key that signs.
+    pub fn key_id(&self) -> &str {
+        self.door.0.parts.signing.public().id()
+    }
+
+    /// Checks that the ledger makes the version valid: its entry names the record and is in the tree.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn check_entry(&self, version: &Version) -> Result<String, String> {
+        let ledger = &self.door.0.parts.ledger;
+        let text = |error: custody_ledger::LedgerError| error.to_string();
+        let bytes = ledger.entry(version.entry).map_err(text)?;
+        let entry = Entry::parse(&bytes)?;
+        if entry.facts.get("record") != Some(&version.record_digest.to_string())
+            || entry.outcome != Some(Outcome::Ok)
+        {
+            return Err(format!(
+                "entry {} does not name the record of `{}`",
+                version.entry,
+                version.name()
+            ));
+        }
+        if entry.lineage.statement != version.record.statement {
+            return Err(format!(
+                "entry {} names another statement than `{}`",
+                version.entry,
+                version.name()
+            ));
+        }
+        let (proof, checkpoint) = ledger.inclusion(version.entry).map_err(text)?;
+        let leaf = custody_tlog::tree::leaf_hash(&bytes);
+        check_inclusion(
+            &leaf,
+            version.entry,
+            checkpoint.size,
+            &checkpoint.root,
+            &proof,
+        )
+        .map_err(|_| format!("entry {} is not in the signed tree", version.entry))?;
+        Ok(format!(
+            "`{}`: entry {} of {}, proof of {} hashes",
+            version.name(),
+            version.entry,
+            checkpoint.size,
+            proof.len()
+        ))
+    }
+
+    /// Checks the whole ledger.
+    pub fn check_ledger(&self) -> Vec<custody_wire::NamedCheck> {
+        crate::reading::checks(self.door)
+    }
+
+    /// Returns a version as a reader sees it.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the catalog fails.
+    pub fn view(&self, version: &Version) -> Result<VersionView, Problem> {
+        let record = &version.record;
+        let aliases = self
+            .door
+            .0
+            .parts
+            .store
+            .aliases(&record.artifact)
+            .map_err(store_problem)?;
+        Ok(VersionView {
+            name: version.name(),
+            kind: record.kind,
+            digest: record.digest,
+            files: record.files,
+            size: record.size,
+            classification: record.classification,
+            purposes: record.purposes.clone(),
+            created: record.created,
+            author: self.name_of(&record.author),
+            quarantined: record.quarantined,
+            aliases: aliases
+                .into_iter()
+                .filter(|(_, number)| *number == record.number)
+                .map(|(alias, _)| alias)
+                .collect(),
+            statement: record.statement,
+            entry: version.entry,
+        })
+    }
+
+    /// Returns the name behind a pseudonym where the policy's principals explain it and the reader may
+    /// know it, else the pseudonym.
+    pub fn name_of(&self, pseudonym: &str) -> String {
+        let _ = self.session;
+        self.door.0.name_of(pseudonym)
+    }
+
+    /// Returns short facts of an entry by name.
+    ///
+    /// # Errors
+    /// A [`Problem`] when it is missing or damaged.
+    pub fn entry_facts(&self, index: u64) -> Result<BTreeMap<String, String>, Problem> {
+        let bytes = self
+            .door
+            .0
+            .parts
+            .ledger
+            .entry(index)
+            .map_err(|error| problem::ledger(&error))?;
+        let entry = Entry::parse(&bytes).map_err(|because| {
+            Problem::new(
+                "CUS-LEDGER-005",
+                ExitCode::Integrity,
+                format!("entry {index} cannot be read"),
+            )
+            .because(because)
+        })?;
+        Ok(entry.facts)
+    }
+}

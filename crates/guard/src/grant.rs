@@ -1,0 +1,497 @@
+//! Grants: what the door hands out.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::marker::PhantomData;
+use std::sync::{Arc, PoisonError};
+
+use custody_ledger::{EntryDraft, Outcome, Phase, Receipt};
+use custody_policy::{PolicySet, ResourceFacts, Source};
+use custody_store::{Version, VersionFilter};
+use custody_types::{
+    Alias, Classification, Digest, ExitCode, Kind, Problem, VersionFiles, VersionNumber,
+};
+use custody_wire::{EntryRef, ListQuery, PolicySource, ShowReply, VersionView};
+
+use crate::act::{
+    Act, ChangePolicy, Export, List, Looks, ReadPolicy, Reads, RebuildIndex, SetAlias,
+};
+use crate::door::{Door, POLICY, policy_problem};
+use crate::evidence::Evidence;
+use crate::making::{Making, NewVersion};
+use crate::problem;
+use crate::session::Session;
+use crate::target::Target;
+
+/// Leave to do `A` to one thing, entered in the ledger. Dropping it without [`Grant::finish`] enters that
+/// what it was for did not succeed.
+#[derive(Debug)]
+pub struct Grant<A: Act> {
+    pub(crate) door: Door,
+    pub(crate) session: Session,
+    pub(crate) target: Target,
+    pub(crate) facts: ResourceFacts,
+    pub(crate) version: Option<Version>,
+    pub(crate) receipt: Receipt,
+    pub(crate) finished: bool,
+    pub(crate) action: PhantomData<A>,
+}
+
+impl<A: Act> Grant<A> {
+    /// Returns the position of the entry that let it through.
+    pub const fn entry(&self) -> u64 {
+        self.receipt.index()
+    }
+
+    /// Returns the version that it is for.
+    ///
+    /// # Errors
+    /// A [`Problem`] when it is for no version; a fault of the program.
+    pub fn version(&self) -> Result<&Version, Problem> {
+        self.version.as_ref().ok_or_else(|| {
+            Problem::new(
+                "CUS-DOOR-010",
+                ExitCode::Fault,
+                "the grant is for no version",
+            )
+        })
+    }
+
+    /// Starts the entry of the outcome.
+    pub(crate) fn outcome(&self, outcome: Outcome) -> EntryDraft {
+        let mut draft = self
+            .door
+            .0
+            .draft(&self.session, A::ACTION, Phase::Outcome, &self.facts);
+        draft.outcome = Some(outcome);
+        draft.relates_to = Some(self.receipt.id().to_owned());
+        draft
+    }
+
+    /// Enters that it was done. The entry goes with the next one, at the latest when the door closes.
+    ///
+    /// # Errors
+    /// None today; the signature leaves room for a ledger that must answer at once.
+    pub fn finish(self) -> Result<(), Problem> {
+        self.finish_with(BTreeMap::new())
+    }
+
+    /// Enters that it was done, with short facts by name.
+    ///
+    /// # Errors
+    /// As [`Grant::finish`].
+    pub fn finish_with(mut self, facts: BTreeMap<String, String>) -> Result<(), Problem> {
+        self.finished = true;
+        let draft = EntryDraft {
+            facts,
+            ..self.outcome(Outcome::Ok)
+        };
+        self.door.0.later(draft);
+        Ok(())
+    }
+
+    /// Enters at once that it was done, with lineage and facts, and returns the entry.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the ledger does not take it.
+    pub fn conclude(mut self, done: &crate::making::Done) -> Result<EntryRef, Problem> {
+        self.finished = true;
+        let mut draft = self.outcome(if done.ok { Outcome::Ok } else { Outcome::Error });
+        draft.error.clone_from(&done.error);
+        draft.facts.clone_from(&done.facts);
+        draft.lineage.step.clone_from(&done.step);
+        draft.lineage.statement = done.statement;
+        draft.lineage.inputs.clone_from(&done.inputs);
+        draft.lineage.outputs.clone_from(&done.outputs);
+        let receipt = self.door.0.append(draft)?;
+        Ok(EntryRef {
+            index: receipt.index(),
+            id: receipt.id().to_owned(),
+        })
+    }
+
+    /// Enters that it was not done, and why.
+    pub fn fail(mut self, code: &str) {
+        self.finished = true;
+        let draft = EntryDraft {
+            error: Some(code.to_owned()),
+            ..self.outcome(Outcome::Error)
+        };
+        self.door.0.later(draft);
+    }
+}
+
+impl<A: Act> Drop for Grant<A> {
+    fn drop(&mut self) {
+        if !self.finished {
+            let draft = EntryDraft {
+                error: Some("CUS-DOOR-011".to_owned()),
+                ..self.outcome(Outcome::Error)
+            };
+            self.door.0.later(draft);
+        }
+    }
+}
+
+impl<A: Reads> Grant<A> {
+    /// Opens the version's files.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the version is damaged.
+    pub fn files(&self) -> Result<Arc<dyn VersionFiles>, Problem> {
+        self.door
+            .0
+            .parts
+            .store
+            .files(self.version()?)
+            .map_err(|error| problem::store(&error))
+    }
+}
+
+impl<A: Looks> Grant<A> {
+    /// Returns the view of the records.
+    pub fn evidence(&self) -> Evidence<'_> {
+        Evidence {
+            door: &self.door,
+            session: &self.session,
+        }
+    }
+}
+
+impl Grant<Export> {
+    /// Writes the version's files, and the model's signature beside them, as a tar stream.
+    ///
+    /// # Errors
+    /// An I/O error when `out` fails or the version is damaged; nothing after it is sound then.
+    pub fn write_tar(self, out: &mut dyn Write) -> io::Result<()> {
+        const PIECE: u64 = 4 << 20;
+        let files = self.files().map_err(io::Error::other)?;
+        let mut tar = tar::Builder::new(out);
+        let mut sent = 0;
+        for file in files.files() {
+            let mut header = header(file.size.bytes(), file.executable);
+            let reader = RangeReader {
+                files: files.as_ref(),
+                path: &file.path,
+                at: 0,
+                end: file.size.bytes(),
+                piece: PIECE,
+                held: Vec::new().into_iter(),
+            };
+            tar.append_data(&mut header, file.path.as_str(), reader)?;
+            sent += file.size.bytes();
+        }
+        let signature = self
+            .version()
+            .map_err(io::Error::other)?
+            .record
+            .extra
+            .get("signature")
+            .copied();
+        if let Some(digest) = signature {
+            let bytes = self
+                .door
+                .0
+                .parts
+                .store
+                .record(&digest)
+                .map_err(io::Error::other)?;
+            tar.append_data(
+                &mut header(bytes.len() as u64, false),
+                custody_attest::oms::FILE,
+                bytes.as_slice(),
+            )?;
+        }
+        tar.finish()?;
+        drop(tar);
+        self.finish_with(BTreeMap::from([("bytes".to_owned(), sent.to_string())]))
+            .map_err(io::Error::other)
+    }
+}
+
+fn header(size: u64, executable: bool) -> tar::Header {
+    let mut header = tar::Header::new_ustar();
+    header.set_size(size);
+    header.set_mode(if executable { 0o755 } else { 0o644 });
+    header.set_mtime(0);
+    header
+}
+
+struct RangeReader<'a> {
+    files: &'a dyn VersionFiles,
+    path: &'a custody_types::FilePath,
+    at: u64,
+    end: u64,
+    piece: u64,
+    held: std::vec::IntoIter<u8>,
+}
+
+impl io::Read for RangeReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.held.as_slice().is_empty() && self.at < self.end {
+            let to = self.end.min(self.at + self.piece);
+            let bytes = self
+                .files
+                .read(self.path, self.at..to)
+                .map_err(io::Error::other)?;
+            self.held = Vec::from(bytes).into_iter();
+            self.at = to;
+        }
+        let mut held = self.held.as_slice();
+        let count = held.read(buffer)?;
+        if count > 0 {
+            self.held.nth(count - 1);
+        }
+        Ok(count)
+    }
+}
+
+impl Grant<List> {
+    /// Lists the versions that match and that the session's person may see.
+    ///
+    /// # Errors
+    /// A [`Problem`] when a record is damaged.
+    pub fn views(&self, query: &ListQuery) -> Result<Vec<VersionView>, Problem> {
+        let filter = VersionFilter {
+            project: query.project.clone(),
+            artifact: query.artifact.clone(),
+        };
+        let inner = &self.door.0;
+        let versions = inner
+            .parts
+            .store
+            .versions(&filter)
+            .map_err(|error| problem::store(&error))?;
+        versions
+            .iter()
+            .filter(|version| query.kind.is_none_or(|kind| version.record.kind == kind))
+            .filter(|version| version.record.quarantined == query.quarantine)
+            .filter(|version| inner.may_list(&self.session, version))
+            .map(|version| self.evidence().view(version))
+            .collect()
+    }
+
+    /// Shows the version with its files and evidence.
+    ///
+    /// # Errors
+    /// A [`Problem`] when a record is damaged.
+    pub fn show(&self) -> Result<ShowReply, Problem> {
+        const MOST_LISTED: usize = 10_000;
+        let version = self.version()?;
+        let evidence = self.evidence();
+        let files = self
+            .door
+            .0
+            .parts
+            .store
+            .files(version)
+            .map_err(|error| problem::store(&error))?;
+        let mut told = BTreeMap::new();
+        for (name, digest) in &version.record.extra {
+            let bytes = evidence.record(digest)?;
+            let value = serde_json::from_slice(&bytes)
+                .unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into_owned().into());
+            told.insert(name.clone(), value);
+        }
+        let origin = version
+            .record
+            .origin
+            .clone()
+            .and_then(|origin| serde_json::from_value(origin).ok());
+        Ok(ShowReply {
+            version: evidence.view(version)?,
+            listing: files.files().iter().take(MOST_LISTED).cloned().collect(),
+            origin,
+            evidence: told,
+        })
+    }
+}
+
+impl Grant<SetAlias> {
+    /// Points the alias at the grant's version. `expected`: where it must point now, if that matters.
+    ///
+    /// # Errors
+    /// A [`Problem`] when it points elsewhere, or the ledger does not take the entry.
+    pub fn set(
+        mut self,
+        alias: &Alias,
+        expected: Option<VersionNumber>,
+    ) -> Result<EntryRef, Problem> {
+        let door = self.door.clone();
+        let _making = crate::door::lock(&door.0.making);
+        let name = self.version()?.name();
+        let store_problem = |error: custody_store::StoreError| problem::store(&error);
+        let aliases = door
+            .0
+            .parts
+            .store
+            .aliases(&name.artifact)
+            .map_err(store_problem)?;
+        let now = aliases
+            .iter()
+            .find(|(known, _)| known == alias)
+            .map(|(_, number)| *number);
+        if let Some(expected) = expected
+            && now != Some(expected)
+        {
+            let at = now.map_or_else(
+                || "nowhere".to_owned(),
+                |number| format!("at version {number}"),
+            );
+            return Err(Problem::new(
+                "CUS-STORE-010",
+                ExitCode::NotFound,
+                format!("the alias `{alias}` points {at}, not at version {expected}"),
+            )
+            .hint("look with `custody ls`, then decide again"));
+        }
+        let mut draft = self.outcome(Outcome::Ok);
+        draft.facts.insert("alias".to_owned(), alias.to_string());
+        self.finished = true;
+        // CRASH: between the entry and the catalog the alias is moved by the next start.
+        let receipt = door.0.append(draft)?;
+        door.0
+            .parts
+            .store
+            .set_alias(&name.artifact, alias, name.number)
+            .map_err(store_problem)?;
+        Ok(EntryRef {
+            index: receipt.index(),
+            id: receipt.id().to_owned(),
+        })
+    }
+}
+
+impl Grant<ReadPolicy> {
+    /// Returns the digest of the policies in force, and the files beside the built-in policy.
+    pub fn policies(&self) -> (Digest, Vec<PolicySource>) {
+        told_policies(&self.door)
+    }
+}
+
+fn told_policies(door: &Door) -> (Digest, Vec<PolicySource>) {
+    let policies = door
+        .0
+        .policies
+        .read()
+        .unwrap_or_else(PoisonError::into_inner);
+    let sources = policies.sources().iter().map(|source| PolicySource {
+        name: source.name.clone(),
+        text: source.text.clone(),
+    });
+    (policies.digest(), sources.collect())
+}
+
+impl Grant<ChangePolicy> {
+    /// Puts other policies in force: checked as a whole, then kept as a version.
+    ///
+    /// # Errors
+    /// A [`Problem`] when they do not hold up; the old ones stay in force.
+    pub fn apply(self, sources: Vec<PolicySource>) -> Result<(Digest, Vec<PolicySource>), Problem> {
+        let sources: Vec<_> = sources
+            .into_iter()
+            .map(|source| Source {
+                name: source.name,
+                text: source.text,
+            })
+            .collect();
+        let door = self.door.clone();
+        let set = PolicySet::parse(&sources, &door.0.parts.owner)
+            .map_err(|error| policy_problem(&error))?;
+        let artifact = POLICY.parse().map_err(|error: custody_types::NameError| {
+            Problem::new("CUS-DOOR-012", ExitCode::Fault, error.to_string())
+        })?;
+        let mut making = Making::start_at(&door, &artifact)?;
+        for source in &sources {
+            let path = source
+                .name
+                .parse()
+                .map_err(|error: custody_types::NameError| {
+                    Problem::new("CUS-POLICY-002", ExitCode::Usage, error.to_string())
+                })?;
+            making.file(path, false, &mut source.text.as_bytes())?;
+        }
+        let new = NewVersion {
+            kind: Kind::Policy,
+            classification: Classification::Internal,
+            ..NewVersion::new(artifact, Kind::Policy, Classification::Internal)
+        };
+        making.finish_admin(self, new)?;
+        making.commit(None)?;
+        *door
+            .0
+            .policies
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = set;
+        Ok(told_policies(&door))
+    }
+}
+
+impl Grant<RebuildIndex> {
+    /// Rebuilds the index from the store and the ledger.
+    ///
+    /// # Errors
+    /// A [`Problem`] when a pack is damaged or an entry names a version that no pack holds.
+    pub fn rebuild(self) -> Result<Vec<VersionView>, Problem> {
+        let inner = self.door.0.clone();
+        let valid = inner.valid_records()?;
+        let versions = inner
+            .parts
+            .store
+            .rebuild(&valid)
+            .map_err(|error| problem::store(&error))?;
+        if versions.len() < valid.len() {
+            let found: std::collections::BTreeSet<_> = versions
+                .iter()
+                .map(|version| version.record_digest)
+                .collect();
+            let missing: Vec<_> = valid
+                .iter()
+                .filter(|(record, _)| !found.contains(record))
+                .map(|(_, entry)| entry.to_string())
+                .collect();
+            return Err(Problem::new(
+                "CUS-STORE-011",
+                ExitCode::Integrity,
+                "the store lacks versions that the ledger names",
+            )
+            .because(format!("made valid by the entries {}", missing.join(", ")))
+            .hint("put the missing packs back from a copy, then rebuild again"));
+        }
+        inner.replay_aliases(0)?;
+        let mut steps = Vec::new();
+        inner.each_entry(0, &mut |_, entry| {
+            let key = entry
+                .facts
+                .get("step_key")
+                .and_then(|text| text.parse::<Digest>().ok());
+            let project = entry
+                .project
+                .as_deref()
+                .and_then(|text| text.parse::<custody_types::ProjectName>().ok());
+            if entry.outcome == Some(Outcome::Ok)
+                && let (Some(key), Some(project), Some(statement)) =
+                    (key, project, entry.lineage.statement)
+            {
+                steps.push((project, key, statement));
+            }
+        })?;
+        for (project, key, statement) in steps {
+            inner
+                .parts
+                .store
+                .set_step(&project, &key, &statement)
+                .map_err(|error| problem::store(&error))?;
+        }
+        let evidence = Evidence {
+            door: &self.door,
+            session: &self.session,
+        };
+        let views = versions
+            .iter()
+            .map(|version| evidence.view(version))
+            .collect::<Result<_, _>>()?;
+        self.finish()?;
+        Ok(views)
+    }
+}

@@ -1,0 +1,444 @@
+//! Making versions: files in, statements signed, entries written, then valid.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use custody_attest::statement::Statement;
+use custody_ledger::{EntryDraft, Outcome};
+use custody_store::{StoreError, Tree, Version, VersionDraft, Writer};
+use custody_types::{
+    ArtifactName, ByteSize, Classification, Digest, ExitCode, FileEntry, FilePath, Kind, Problem,
+    Purpose, VersionName,
+};
+use custody_wire::{EntryRef, VersionView};
+
+use crate::act::{Act, ChangePolicy, Writes};
+use crate::door::{Door, Key, lock};
+use crate::evidence::Evidence;
+use crate::grant::Grant;
+use crate::problem;
+use crate::session::Session;
+
+/// What a new version shall be.
+#[derive(Debug, Clone)]
+pub struct NewVersion {
+    /// The artifact.
+    pub artifact: ArtifactName,
+    /// What it is.
+    pub kind: Kind,
+    /// How sensitive it is.
+    pub classification: Classification,
+    /// The purposes that it may serve; empty: any.
+    pub purposes: Vec<Purpose>,
+    /// Whether it goes into quarantine.
+    pub quarantined: bool,
+    /// Where it came from, for collected data.
+    pub origin: Option<serde_json::Value>,
+    /// The step that made it.
+    pub step: Option<String>,
+    /// Further documents by name: results, signatures.
+    pub extra: BTreeMap<String, Vec<u8>>,
+    /// Whether it gets an OpenSSF model signature.
+    pub sign: bool,
+}
+
+impl NewVersion {
+    /// Says what every version must say.
+    pub const fn new(artifact: ArtifactName, kind: Kind, classification: Classification) -> Self {
+        Self {
+            artifact,
+            kind,
+            classification,
+            purposes: Vec::new(),
+            quarantined: false,
+            origin: None,
+            step: None,
+            extra: BTreeMap::new(),
+            sign: false,
+        }
+    }
+}
+
+/// How something ended, for its entry.
+#[derive(Debug, Clone, Default)]
+pub struct Done {
+    /// Whether it succeeded.
+    pub ok: bool,
+    /// The code of the problem.
+    pub error: Option<String>,
+    /// The step.
+    pub step: Option<String>,
+    /// The statement.
+    pub statement: Option<Digest>,
+    /// What went in.
+    pub inputs: Vec<Digest>,
+    /// What came out.
+    pub outputs: Vec<Digest>,
+    /// Short facts by name.
+    pub facts: BTreeMap<String, String>,
+}
+
+/// A version that was made.
+#[derive(Debug, Clone)]
+pub struct Made {
+    /// The version.
+    pub version: Version,
+    /// As a reader sees it.
+    pub view: VersionView,
+    /// The entry that made it valid.
+    pub entry: EntryRef,
+    /// The bytes newly stored.
+    pub stored: ByteSize,
+}
+
+struct Piece {
+    new: NewVersion,
+    tree: Tree,
+    outcome: EntryDraft,
+    session: Session,
+}
+
+/// Makes versions of one project, all of them valid together or none.
+#[derive(Debug)]
+pub struct Making {
+    door: Door,
+    writer: Writer,
+    pieces: Vec<Piece>,
+    statement: Option<Digest>,
+}
+
+impl std::fmt::Debug for Piece {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Piece")
+            .field("new", &self.new)
+            .finish_non_exhaustive()
+    }
+}
+
+fn store_problem(error: StoreError) -> Problem {
+    problem::store(&error)
+}
+
+impl Making {
+    /// Starts to make versions of the project of `grant`.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the project's keys cannot be made.
+    pub fn start<A: Writes>(grant: &Grant<A>) -> Result<Self, Problem> {
+        let artifact = grant.artifact()?;
+        Self::start_at(&grant.door, &artifact)
+    }
+
+    pub(crate) fn start_at(door: &Door, artifact: &ArtifactName) -> Result<Self, Problem> {
+        door.ensure_project(artifact.project())?;
+        let writer = door
+            .0
+            .parts
+            .store
+            .writer(artifact.project())
+            .map_err(store_problem)?;
+        Ok(Self {
+            door: door.clone(),
+            writer,
+            pieces: Vec::new(),
+            statement: None,
+        })
+    }
+
+    /// Takes a file of the version that is being made.
+    ///
+    /// # Errors
+    /// A [`Problem`] when it cannot be read or stored.
+    pub fn file(
+        &mut self,
+        path: FilePath,
+        executable: bool,
+        content: &mut dyn Read,
+    ) -> Result<FileEntry, Problem> {
+        let mut buffer = vec![0; 256 << 10];
+        let named = path.to_string();
+        self.writer.begin_file(path, executable);
+        loop {
+            let count = content.read(&mut buffer).map_err(|error| {
+                Problem::new(
+                    "CUS-STORE-020",
+                    ExitCode::Later,
+                    format!("`{named}` could not be read"),
+                )
+                .because(error)
+                .hint("repeat the command; nothing was kept")
+            })?;
+            let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else {
+                break;
+            };
+            self.writer.write(bytes).map_err(store_problem)?;
+        }
+        self.writer.end_file().map_err(store_problem)
+    }
+
+    /// Takes the files of a tar stream.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the stream is broken or holds other things than files.
+    pub fn tar(&mut self, stream: impl Read) -> Result<(), Problem> {
+        let broken = |because: &dyn std::fmt::Display| {
+            Problem::new(
+                "CUS-STORE-021",
+                ExitCode::Usage,
+                "the files that were sent cannot be read",
+            )
+            .because(because)
+            .hint("send regular files only; nothing was kept")
+        };
+        let mut archive = tar::Archive::new(stream);
+        for entry in archive.entries().map_err(|error| broken(&error))? {
+            let mut entry = entry.map_err(|error| broken(&error))?;
+            if !entry.header().entry_type().is_file() {
+                return Err(broken(&"it holds something that is no regular file"));
+            }
+            let path = entry.path_bytes().into_owned();
+            let path = std::str::from_utf8(&path)
+                .map_err(|error| broken(&error))?
+                .parse()
+                .map_err(|error: custody_types::NameError| broken(&error))?;
+            let executable = entry.header().mode().is_ok_and(|mode| mode & 0o111 != 0);
+            self.file(path, executable, &mut entry)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the files so far the version that `grant` is for.
+    ///
+    /// # Errors
+    /// A [`Problem`] when `new` is not what was granted, or the files do not make a version.
+    pub fn finish<A: Writes>(
+        &mut self,
+        grant: Grant<A>,
+        new: NewVersion,
+    ) -> Result<&Tree, Problem> {
+        if grant.artifact()? != new.artifact
+            || grant.facts.classification != Some(new.classification)
+            || grant.facts.kind != Some(new.kind)
+        {
+            return Err(Problem::new(
+                "CUS-DOOR-013",
+                ExitCode::Fault,
+                "the version is not the one that was granted",
+            ));
+        }
+        self.add(grant, new)
+    }
+
+    pub(crate) fn finish_admin(
+        &mut self,
+        grant: Grant<ChangePolicy>,
+        new: NewVersion,
+    ) -> Result<&Tree, Problem> {
+        self.add(grant, new)
+    }
+
+    fn add<A: Act>(&mut self, mut grant: Grant<A>, new: NewVersion) -> Result<&Tree, Problem> {
+        let tree = self.writer.finish_tree().map_err(store_problem)?;
+        grant.finished = true;
+        let outcome = grant.outcome(Outcome::Ok);
+        self.pieces.push(Piece {
+            new,
+            tree,
+            outcome,
+            session: grant.session.clone(),
+        });
+        match self.pieces.last() {
+            Some(piece) => Ok(&piece.tree),
+            None => Err(Problem::new(
+                "CUS-DOOR-014",
+                ExitCode::Fault,
+                "the version was lost",
+            )),
+        }
+    }
+
+    /// Keeps a small document and returns its SHA-256.
+    ///
+    /// # Errors
+    /// A [`Problem`] when it cannot be stored.
+    pub fn record(&mut self, bytes: &[u8]) -> Result<Digest, Problem> {
+        self.writer.put_record(bytes).map_err(store_problem)
+    }
+
+    /// Signs and keeps the statement that tells how the versions are made. It is given the names that
+    /// they get.
+    ///
+    /// # Errors
+    /// A [`Problem`] when it cannot be signed or stored.
+    fn attest(
+        &mut self,
+        names: &[(VersionName, Digest)],
+        build: &StatementOf<'_>,
+    ) -> Result<Digest, Problem> {
+        let statement = build(names)?;
+        let envelope = statement
+            .seal(&Key(&self.door.0.parts.signing))
+            .map_err(|error| {
+                Problem::new(
+                    "CUS-ATTEST-001",
+                    ExitCode::Fault,
+                    "the statement could not be signed",
+                )
+                .because(error)
+            })?;
+        self.record(&envelope)
+    }
+
+    /// Makes the versions valid. `statement` builds the statement about them from their names.
+    ///
+    /// # Errors
+    /// A [`Problem`]; none of them exists then.
+    pub fn commit(mut self, statement: Option<&StatementOf<'_>>) -> Result<Vec<Made>, Problem> {
+        let door = self.door.clone();
+        let store = &door.0.parts.store;
+        let _making = lock(&door.0.making);
+        let mut names = Vec::new();
+        for piece in &self.pieces {
+            let number = store
+                .next_number(&piece.new.artifact)
+                .map_err(store_problem)?;
+            names.push((piece.new.artifact.version(number), piece.tree.digest));
+        }
+        if let Some(build) = statement {
+            self.statement = Some(self.attest(&names, build)?);
+        }
+        let now = door.now();
+        let pieces = std::mem::take(&mut self.pieces);
+        let mut drafts = Vec::new();
+        for (piece, (name, _)) in pieces.iter().zip(&names) {
+            drafts.push(self.draft(piece, name, now)?);
+        }
+        let mut versions = store.stage(self.writer, drafts).map_err(store_problem)?;
+        let outcomes = pieces
+            .iter()
+            .zip(&versions)
+            .map(|(piece, version)| outcome(piece, version))
+            .collect();
+        // CRASH: from here to the commit a start finds the entries and commits; before, it discards.
+        let receipts = match door.0.append_all(outcomes) {
+            Ok(receipts) => receipts,
+            Err(problem) => {
+                // Whether the entries reached the disk is not known; the next start decides by the ledger.
+                return Err(problem);
+            }
+        };
+        for (version, receipt) in versions.iter_mut().zip(&receipts) {
+            version.entry = receipt.index();
+        }
+        let commits: Vec<_> = versions
+            .iter()
+            .map(|version| (version.name(), version.entry))
+            .collect();
+        store.commit(&commits).map_err(store_problem)?;
+        let mut made = Vec::new();
+        for ((version, piece), receipt) in versions.into_iter().zip(&pieces).zip(receipts) {
+            let view = Evidence {
+                door: &door,
+                session: &piece.session,
+            }
+            .view(&version)?;
+            let entry = EntryRef {
+                index: receipt.index(),
+                id: receipt.id().to_owned(),
+            };
+            made.push(Made {
+                version,
+                view,
+                entry,
+                stored: piece.tree.stored,
+            });
+        }
+        Ok(made)
+    }
+
+    fn draft(
+        &mut self,
+        piece: &Piece,
+        name: &VersionName,
+        now: custody_types::Timestamp,
+    ) -> Result<VersionDraft, Problem> {
+        let new = &piece.new;
+        let mut extra = BTreeMap::new();
+        for (name, bytes) in &new.extra {
+            extra.insert(name.clone(), self.record(bytes)?);
+        }
+        if new.sign {
+            let signature = custody_attest::oms::sign(
+                &name.to_string(),
+                &piece.tree.files,
+                &Key(&self.door.0.parts.signing),
+            )
+            .map_err(|error| {
+                Problem::new(
+                    "CUS-ATTEST-002",
+                    ExitCode::Fault,
+                    "the model could not be signed",
+                )
+                .because(error)
+            })?;
+            extra.insert("signature".to_owned(), self.record(signature.as_bytes())?);
+        }
+        let person = piece
+            .session
+            .on_behalf_of
+            .as_ref()
+            .unwrap_or(&piece.session.actor);
+        Ok(VersionDraft {
+            artifact: new.artifact.clone(),
+            kind: new.kind,
+            tree: piece.tree.clone(),
+            classification: new.classification,
+            purposes: new.purposes.clone(),
+            created: now,
+            author: self.door.0.pseudonym(person),
+            quarantined: new.quarantined,
+            origin: new.origin.clone(),
+            statement: self.statement,
+            run: piece.session.run.clone(),
+            step: new.step.clone(),
+            extra,
+        })
+    }
+}
+
+/// Builds a statement from the names and digests of the versions that it is about.
+pub type StatementOf<'a> = dyn Fn(&[(VersionName, Digest)]) -> Result<Statement, Problem> + 'a;
+
+fn outcome(piece: &Piece, version: &Version) -> EntryDraft {
+    let mut draft = piece.outcome.clone();
+    for object in &mut draft.objects {
+        object.name = version.name().to_string();
+        object.digest = Some(version.record.digest);
+        "artifact".clone_into(&mut object.kind);
+    }
+    draft.project = Some(version.record.artifact.project().to_string());
+    draft
+        .facts
+        .insert("record".to_owned(), version.record_digest.to_string());
+    draft
+        .facts
+        .insert("bytes".to_owned(), version.record.size.bytes().to_string());
+    draft.lineage.step.clone_from(&version.record.step);
+    draft.lineage.statement = version.record.statement;
+    draft.lineage.outputs = vec![version.record.digest];
+    draft
+}
+
+impl<A: Act> Grant<A> {
+    /// Returns the artifact that the grant is for.
+    fn artifact(&self) -> Result<ArtifactName, Problem> {
+        match &self.target {
+            crate::Target::New { artifact, .. } => Ok(artifact.clone()),
+            _ => Err(Problem::new(
+                "CUS-DOOR-015",
+                ExitCode::Fault,
+                "the grant is for no new version",
+            )),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Who asks, for what purpose, and by which way.
+
+use std::sync::Arc;
+
+use custody_policy::StepScope;
+use custody_types::{Actor, Purpose};
+
+/// One principal with one purpose, from authentication to the end of its work.
+#[derive(Debug, Clone)]
+pub struct Session {
+    pub(crate) actor: Actor,
+    pub(crate) on_behalf_of: Option<Actor>,
+    pub(crate) purpose: Option<Purpose>,
+    pub(crate) via: &'static str,
+    pub(crate) run: Option<String>,
+    pub(crate) scope: Option<Arc<StepScope>>,
+}
+
+impl Session {
+    /// Starts the session of a person who came in by `via`: `cli`, `http`.
+    pub fn person(actor: Actor, purpose: Option<Purpose>, via: &'static str) -> Self {
+        Self {
+            actor,
+            on_behalf_of: None,
+            purpose,
+            via,
+            run: None,
+            scope: None,
+        }
+    }
+
+    /// Returns who asks.
+    pub const fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// Returns the purpose.
+    pub const fn purpose(&self) -> Option<&Purpose> {
+        self.purpose.as_ref()
+    }
+
+    /// Replaces the purpose where none was stated.
+    #[must_use]
+    pub fn or_purpose(mut self, purpose: Option<Purpose>) -> Self {
+        self.purpose = self.purpose.or(purpose);
+        self
+    }
+
+    /// Ties the session to a run: its entries name the run.
+    #[must_use]
+    pub fn in_run(mut self, run: &str) -> Self {
+        self.run = Some(run.to_owned());
+        self
+    }
+
+    /// Derives the session of a step, a principal of its own that acts for this session's person and
+    /// may do no more than `scope` says.
+    #[must_use]
+    pub fn step(&self, run: &str, step: &str, scope: StepScope) -> Self {
+        Self {
+            actor: Actor::step(run, step),
+            on_behalf_of: Some(
+                self.on_behalf_of
+                    .clone()
+                    .unwrap_or_else(|| self.actor.clone()),
+            ),
+            purpose: self.purpose.clone(),
+            via: self.via,
+            run: Some(run.to_owned()),
+            scope: Some(Arc::new(scope)),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What is asked for.
+
+use custody_policy::ResourceFacts;
+use custody_store::Version;
+use custody_types::{
+    ArtifactName, Classification, Kind, ProjectName, Reference, Resource, ResourceKind,
+};
+
+/// What an action is asked on.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// A project as a whole.
+    Project(ProjectName),
+    /// A version named as a user names it; the door looks it up.
+    Named(Reference),
+    /// A version already looked up.
+    Version(Box<Version>),
+    /// A version that shall be made.
+    New {
+        /// The artifact that gets it.
+        artifact: ArtifactName,
+        /// What it will be.
+        kind: Kind,
+        /// How sensitive it will be.
+        classification: Classification,
+    },
+    /// A run, or a step of one.
+    Run {
+        /// The project.
+        project: ProjectName,
+        /// The run's id, or `<run>/<step>`.
+        id: String,
+    },
+    /// The ledger.
+    Ledger,
+    /// The policies.
+    Policy,
+    /// The whole workspace.
+    Workspace,
+}
+
+impl Target {
+    /// Tells the policy what it is, given the version where it names one.
+    pub(crate) fn facts(&self, version: Option<&Version>) -> ResourceFacts {
+        if let Some(version) = version {
+            return version_facts(version);
+        }
+        match self {
+            Self::Project(project) => plain(
+                ResourceKind::Project,
+                project.as_str(),
+                Some(project.clone()),
+            ),
+            Self::Named(reference) => plain(
+                ResourceKind::Artifact,
+                &reference.to_string(),
+                Some(reference.artifact.project().clone()),
+            ),
+            Self::Version(version) => version_facts(version),
+            Self::New {
+                artifact,
+                kind,
+                classification,
+            } => ResourceFacts {
+                kind: Some(*kind),
+                classification: Some(*classification),
+                ..plain(
+                    ResourceKind::Artifact,
+                    &artifact.to_string(),
+                    Some(artifact.project().clone()),
+                )
+            },
+            Self::Run { project, id } => plain(ResourceKind::Run, id, Some(project.clone())),
+            Self::Ledger => plain(ResourceKind::Ledger, "ledger", None),
+            Self::Policy => plain(ResourceKind::Policy, "policy", None),
+            Self::Workspace => plain(ResourceKind::Project, "*", None),
+        }
+    }
+}
+
+fn plain(kind: ResourceKind, name: &str, project: Option<ProjectName>) -> ResourceFacts {
+    ResourceFacts {
+        resource: Resource::new(kind, name),
+        project,
+        kind: None,
+        classification: None,
+        quarantined: false,
+        purposes: Vec::new(),
+    }
+}
+
+fn version_facts(version: &Version) -> ResourceFacts {
+    let record = &version.record;
+    ResourceFacts {
+        resource: Resource::new(ResourceKind::Artifact, version.name().to_string())
+            .with_digest(record.digest),
+        project: Some(record.artifact.project().clone()),
+        kind: Some(record.kind),
+        classification: Some(record.classification),
+        quarantined: record.quarantined,
+        purposes: record.purposes.clone(),
+    }
+}
