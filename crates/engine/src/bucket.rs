@@ -61,7 +61,7 @@ mod tests {
         // printf 17 | sha256sum: 4523540f1504cd17…; python: int("4523540f1504cd17", 16) % 10
         assert_eq!(
             bucket("17", 10),
-            Some((0x4523_540f_1504_cd17_u64 % 10) as i64)
+            Some(i64::try_from(0x4523_540f_1504_cd17_u64 % 10).unwrap())
         );
         assert_eq!(bucket("17", 0), None);
     }

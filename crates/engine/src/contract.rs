@@ -63,7 +63,7 @@ fn schema(check: &SchemaCheck, columns: &[Column]) -> Measure {
         match columns.iter().find(|column| column.name == *name) {
             None => wrong.push(format!("`{name}` is missing")),
             Some(column) if column.data_type != *expected => {
-                wrong.push(format!("`{name}` is {}, not {expected}", column.data_type))
+                wrong.push(format!("`{name}` is {}, not {expected}", column.data_type));
             }
             Some(_) => {}
         }
@@ -348,7 +348,7 @@ fn judge(check: &Check, measure: &Measure, value: Option<f64>, rows: u64) -> Che
                     min.is_none_or(|min| value >= min) && max.is_none_or(|max| value <= max);
                 outcome.observed = value.to_string();
             }
-            None => outcome.observed = "there are no values".to_owned(),
+            None => "there are no values".clone_into(&mut outcome.observed),
         },
     }
     outcome

@@ -141,7 +141,6 @@ impl ObjectStore for Objects {
             meta,
             range,
             attributes: Attributes::new(),
-            extensions: options.extensions,
         })
     }
 
@@ -173,7 +172,6 @@ impl ObjectStore for Objects {
         Ok(ListResult {
             common_prefixes: Vec::new(),
             objects,
-            extensions: Default::default(),
         })
     }
 

@@ -1,1 +1,27 @@
-//! Placeholder.
+//! Runs a command that sees its declared inputs and nothing else.
+//!
+//! [`run`] starts the program again as a *launcher*: a process of its own with one thread and no keys in
+//! its memory. The launcher makes namespaces, builds a root folder in memory, takes the inputs over a
+//! socket, confines itself (Landlock, seccomp, no privileges, limits), runs the step as a child in a
+//! process namespace, and sends the outputs back. Inputs and outputs are never on a disk.
+//!
+//! INVARIANT: what cannot be enforced stops the run before the step's first instruction
+//! ([`SandboxError::Unavailable`]).
+//!
+//! This crate alone has unsafe code: system calls, all of them in `sys`.
+
+mod launcher;
+mod probe;
+mod seccomp;
+mod spec;
+mod supervisor;
+mod sys;
+mod wire;
+
+pub use launcher::launcher_main;
+pub use probe::{Probe, probe};
+pub use spec::{Enforced, Exit, Finished, Limits, OutputFile, SandboxError, Spec};
+pub use supervisor::run;
+
+/// The argument with which the program becomes the launcher of a step.
+pub const LAUNCHER_WORD: &str = "__step";

@@ -71,7 +71,7 @@ impl Evaluation {
 
     /// Lists the names that [`Self::metric`] answers to.
     pub fn metric_names(&self) -> Vec<String> {
-        let quality = PerformanceMetric::ALL.map(|metric| MetricName::Performance(metric));
+        let quality = PerformanceMetric::ALL.map(MetricName::Performance);
         let distances = self.fairness.keys().flat_map(|grouping| {
             FairnessMetric::ALL.map(|metric| MetricName::Fairness {
                 grouping: grouping.clone(),

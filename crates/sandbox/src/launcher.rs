@@ -1,0 +1,544 @@
+//! The side of the launcher: a process of its own that confines itself and runs the step.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "everything that is written here is in the memory of the sandbox"
+)]
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::ExitCode;
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, PathBeneath, PathFd, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetStatus,
+};
+
+use crate::seccomp;
+use crate::spec::{Enforced, Exit, Limits};
+use crate::sys;
+use crate::wire::{self, FRAME, Orders, Report};
+
+/// Where the new root is built; hidden below it afterwards.
+const ROOT: &str = "/tmp";
+/// Folders of the host that programs need.
+const SYSTEM: [&str; 6] = ["usr", "bin", "lib", "lib64", "lib32", "sbin"];
+const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
+const SEARCH: [&str; 4] = ["/env/bin", "/usr/local/bin", "/usr/bin", "/bin"];
+/// The exit code of the process that could not become the step's program.
+const NOT_STARTED: i32 = 127;
+
+/// Turns the process into the launcher. The caller does nothing before.
+pub fn launcher_main() -> ExitCode {
+    // Descriptor 0 is the socket that the supervisor left there.
+    let Ok(mut socket) = take_socket() else {
+        return ExitCode::FAILURE;
+    };
+    match launch(&mut socket) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let told = wire::tell(&mut socket, &Report::Unavailable(error.to_string()));
+            ExitCode::from(if told.is_ok() { 125 } else { 1 })
+        }
+    }
+}
+
+#[expect(
+    unsafe_code,
+    reason = "takes over the descriptor that the supervisor left at 0"
+)]
+fn take_socket() -> io::Result<UnixStream> {
+    // SAFETY: descriptor 0 was opened by the supervisor for this and is used nowhere else.
+    let socket = unsafe { OwnedFd::from_raw_fd(0) };
+    // A copy above the standard ones: 0 becomes the step's empty input.
+    let copy = socket.try_clone()?;
+    let null = File::open("/dev/null")?;
+    drop(socket);
+    sys::place(std::os::fd::AsRawFd::as_raw_fd(&null), 0)?;
+    Ok(UnixStream::from(copy))
+}
+
+/// Says what was being done when it failed.
+fn at(what: &str) -> impl FnOnce(io::Error) -> io::Error + '_ {
+    move |error| io::Error::new(error.kind(), format!("{what}: {error}"))
+}
+
+fn launch(socket: &mut UnixStream) -> io::Result<()> {
+    sys::die_with_parent()?;
+    let orders: Orders = wire::hear(socket)?;
+    sys::unshare_all().map_err(at("no new namespaces"))?;
+    // In the new mount namespace, whose mounts alone may be mounted again, but still as the old user, who
+    // may enter the folders of the environment.
+    let host = Host::open(&orders)?;
+    wire::tell(socket, &Report::Unshared)?;
+    wire::receive(socket)?;
+    sys::become_user(orders.uid).map_err(at("no user in the new namespace"))?;
+    // Becoming another user forgets the wish.
+    sys::die_with_parent()?;
+    let memory = build(&host, &orders)?;
+    drop(host);
+    for (place, files) in &orders.trees {
+        fill(socket, place, files)?;
+        sys::seal(&format!("{ROOT}{place}")).map_err(at("inputs cannot be made read-only"))?;
+    }
+    for place in ["/in", ""] {
+        sys::seal(&format!("{ROOT}{place}")).map_err(at("the root cannot be made read-only"))?;
+    }
+    sys::name_host("custody").map_err(at("no host name of its own"))?;
+    let exit = run(socket, &orders, memory)?;
+    if exit == Exit::Code(0) {
+        for output in &orders.outputs {
+            if !send_folder(socket, output, Path::new(&format!("/out/{output}")), "")? {
+                return Ok(());
+            }
+        }
+    }
+    wire::tell(socket, &Report::Done)
+}
+
+/// What is taken over from the host, opened before it goes out of sight.
+struct Host {
+    system: Vec<(&'static str, Result<OwnedFd, std::path::PathBuf>)>,
+    devices: Vec<(&'static str, OwnedFd)>,
+    loader_cache: Option<OwnedFd>,
+    environment: Option<OwnedFd>,
+}
+
+impl Host {
+    fn open(orders: &Orders) -> io::Result<Self> {
+        let mut system = Vec::new();
+        for name in SYSTEM {
+            let path = Path::new("/").join(name);
+            match fs::symlink_metadata(&path) {
+                Ok(metadata) if metadata.is_symlink() => {
+                    system.push((name, Err(fs::read_link(&path)?)));
+                }
+                Ok(_) => system.push((name, Ok(sys::open_path(&path)?))),
+                Err(_) => {}
+            }
+        }
+        let devices = DEVICES
+            .iter()
+            .map(|name| Ok((*name, sys::open_path(&Path::new("/dev").join(name))?)))
+            .collect::<io::Result<_>>()?;
+        let environment = orders
+            .environment
+            .as_ref()
+            .map(|path| sys::open_path(path))
+            .transpose()
+            .map_err(at("the environment is not there"))?;
+        Ok(Self {
+            system,
+            devices,
+            loader_cache: sys::open_path(Path::new("/etc/ld.so.cache")).ok(),
+            environment,
+        })
+    }
+}
+
+fn folder(path: &str) -> io::Result<()> {
+    let full = format!("{ROOT}{path}");
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(&full)
+        .map_err(at(&full))
+}
+
+fn file(path: &str, text: &str) -> io::Result<()> {
+    fs::write(format!("{ROOT}{path}"), text).map_err(at(path))
+}
+
+/// Mounts a folder in memory that is never swapped. Returns which kind it is.
+fn memory(place: &str, orders: &Orders) -> io::Result<&'static str> {
+    let target = format!("{ROOT}{place}");
+    let flags = libc::MS_NOSUID | libc::MS_NODEV;
+    let size = format!("mode=0755,size={}", orders.limits.output.bytes());
+    if !orders.swap {
+        return sys::mount("tmpfs", &target, "tmpfs", flags, &size)
+            .map(|()| "tmpfs, no swap on this machine");
+    }
+    if sys::mount("tmpfs", &target, "tmpfs", flags, &format!("{size},noswap")).is_ok() {
+        return Ok("tmpfs noswap");
+    }
+    sys::mount("ramfs", &target, "ramfs", flags, "mode=0755").map(|()| "ramfs")
+}
+
+fn build(host: &Host, orders: &Orders) -> io::Result<&'static str> {
+    sys::mount("", "/", "", libc::MS_REC | libc::MS_PRIVATE, "")
+        .map_err(at("mounts cannot be made private"))?;
+    sys::mount(
+        "tmpfs",
+        ROOT,
+        "tmpfs",
+        libc::MS_NOSUID | libc::MS_NODEV,
+        "mode=0755,size=4m",
+    )
+    .map_err(at("no root in memory"))?;
+    for (name, what) in &host.system {
+        let path = format!("/{name}");
+        match what {
+            Err(link) => symlink(link, format!("{ROOT}{path}"))?,
+            Ok(source) => {
+                folder(&path)?;
+                sys::bind(source, &format!("{ROOT}{path}"), true).map_err(at(&path))?;
+            }
+        }
+    }
+    for path in [
+        "/etc", "/dev", "/proc", "/in", "/code", "/out", "/tmp", "/env",
+    ] {
+        folder(path)?;
+    }
+    file(
+        "/etc/passwd",
+        &format!("step:x:{0}:{0}:step:/tmp:/usr/sbin/nologin\n", orders.uid),
+    )?;
+    file("/etc/group", &format!("step:x:{}:\n", orders.uid))?;
+    if let Some(cache) = &host.loader_cache {
+        file("/etc/ld.so.cache", "")?;
+        sys::bind(cache, &format!("{ROOT}/etc/ld.so.cache"), true)
+            .map_err(at("/etc/ld.so.cache"))?;
+    }
+    for (name, source) in &host.devices {
+        file(&format!("/dev/{name}"), "")?;
+        sys::bind(source, &format!("{ROOT}/dev/{name}"), false).map_err(at(name))?;
+    }
+    if let Some(environment) = &host.environment {
+        sys::bind(environment, &format!("{ROOT}/env"), true).map_err(at("/env"))?;
+    }
+    let kind = memory("/tmp", orders)?;
+    for output in &orders.outputs {
+        let place = format!("/out/{output}");
+        folder(&place)?;
+        memory(&place, orders).map_err(at(&place))?;
+    }
+    sys::mount(
+        "ramfs",
+        &format!("{ROOT}/in"),
+        "ramfs",
+        libc::MS_NOSUID | libc::MS_NODEV,
+        "mode=0755",
+    )
+    .map_err(at("/in"))?;
+    for place in orders.trees.keys() {
+        folder(place)?;
+        sys::mount(
+            "ramfs",
+            &format!("{ROOT}{place}"),
+            "ramfs",
+            libc::MS_NOSUID | libc::MS_NODEV,
+            "mode=0755",
+        )
+        .map_err(at(place))?;
+    }
+    Ok(kind)
+}
+
+/// Writes the files that the supervisor sends, in the order that both know.
+fn fill(
+    socket: &mut UnixStream,
+    place: &str,
+    files: &[custody_types::FileEntry],
+) -> io::Result<()> {
+    let mut buffer = vec![0; FRAME];
+    for entry in files {
+        let path = format!("{ROOT}{place}/{}", entry.path);
+        if let Some(folder) = Path::new(&path).parent() {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o755)
+                .create(folder)?;
+        }
+        let mode = if entry.executable { 0o555 } else { 0o444 };
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&path)?;
+        let mut left = entry.size.bytes();
+        while left > 0 {
+            let count = usize::try_from(left).unwrap_or(FRAME).min(FRAME);
+            let part = buffer.get_mut(..count).unwrap_or_default();
+            socket.read_exact(part)?;
+            file.write_all(part)?;
+            left -= count as u64;
+        }
+    }
+    Ok(())
+}
+
+/// Runs the step below a process that is the first of its namespace and takes everything with it.
+fn run(socket: &mut UnixStream, orders: &Orders, memory: &str) -> io::Result<Exit> {
+    let program = program(&orders.argv)?;
+    let filters = seccomp::filters().map_err(io::Error::other)?;
+    let (mut status, mut status_end) = io::pipe()?;
+    let Some(init) = sys::fork()? else {
+        drop(status);
+        let failed = confine_and_wait(orders, &program, &filters, &mut status_end);
+        // What went wrong is told before the step's first instruction.
+        let text = failed.map_or_else(|error| error.to_string(), |()| String::new());
+        let _ = wire::tell(&mut status_end, &Status::Failed(text));
+        sys::exit(1)
+    };
+    drop(status_end);
+    let landlock = match wire::hear(&mut status) {
+        Ok(Status::Confined { landlock }) => landlock,
+        Ok(Status::Failed(error)) => return Err(io::Error::other(error)),
+        Ok(Status::Ended(_)) | Err(_) => {
+            return Err(io::Error::other("the step's first process broke off"));
+        }
+    };
+    wire::tell(
+        socket,
+        &Report::Started(enforced(orders, memory, &landlock)),
+    )?;
+    let ended = sys::ends_within(init, orders.limits.time_ms)?;
+    sys::kill(init);
+    sys::wait_for(init)?;
+    let exit = match wire::hear(&mut status) {
+        _ if !ended => Exit::TimedOut,
+        Ok(Status::Ended(exit)) => exit,
+        _ => Exit::Signal(libc::SIGKILL),
+    };
+    wire::tell(socket, &Report::Ended(exit))?;
+    Ok(exit)
+}
+
+/// What the first process of the namespace says to the launcher.
+#[derive(serde::Serialize, serde::Deserialize)]
+enum Status {
+    Confined { landlock: String },
+    Failed(String),
+    Ended(Exit),
+}
+
+fn confine_and_wait(
+    orders: &Orders,
+    program: &str,
+    filters: &[seccompiler::BpfProgram],
+    status: &mut io::PipeWriter,
+) -> io::Result<()> {
+    sys::die_with_parent()?;
+    sys::new_session()?;
+    // Before the old root goes: the kernel shows processes only where they were seen before. It refuses in
+    // some containers; a step does without its own view of itself then.
+    let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+    let _ = sys::mount("proc", &format!("{ROOT}/proc"), "proc", flags, "");
+    // Takes the launcher along, which is in the same mount namespace.
+    sys::pivot(ROOT).map_err(at("no root of its own"))?;
+    let number = std::os::fd::AsRawFd::as_raw_fd(status);
+    sys::place(number, 3)?;
+    sys::close_from(4)?;
+    set_limits(&orders.limits).map_err(at("limits"))?;
+    sys::give_up_privileges().map_err(at("privileges cannot be given up"))?;
+    let landlock = landlock(&orders.outputs)
+        .map_err(|error| io::Error::other(format!("Landlock: {error}")))?;
+    for filter in filters {
+        seccompiler::apply_filter(filter)
+            .map_err(|error| io::Error::other(format!("seccomp: {error}")))?;
+    }
+    let mut status = status_at_3();
+    wire::tell(&mut status, &Status::Confined { landlock })?;
+    let Some(step) = sys::fork()? else {
+        let _ = sys::close_from(3);
+        let env: Vec<_> = orders
+            .env
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        if orders.trees.contains_key("/code") {
+            let _ = std::env::set_current_dir("/code");
+        }
+        let error = sys::execute(program, &orders.argv, &env);
+        let _ = writeln!(io::stderr(), "`{program}` could not be started: {error}");
+        sys::exit(NOT_STARTED)
+    };
+    let exit = sys::wait_for(step)?;
+    wire::tell(&mut status, &Status::Ended(exit))?;
+    sys::exit(0)
+}
+
+#[expect(unsafe_code, reason = "takes over the descriptor that was placed at 3")]
+fn status_at_3() -> File {
+    // SAFETY: descriptor 3 was placed there four lines above its closing, and has no other owner now.
+    File::from(unsafe { OwnedFd::from_raw_fd(3) })
+}
+
+fn set_limits(limits: &Limits) -> io::Result<()> {
+    sys::limit(libc::RLIMIT_CORE, 0)?;
+    sys::limit(libc::RLIMIT_NOFILE, 4096)?;
+    sys::limit(libc::RLIMIT_FSIZE, limits.output.bytes())?;
+    sys::limit(libc::RLIMIT_NPROC, u64::from(limits.processes))?;
+    sys::limit(libc::RLIMIT_AS, limits.memory.bytes())
+}
+
+/// Lets the step read and run what it sees, and write its outputs and `/tmp` alone; no network.
+fn landlock(outputs: &[String]) -> Result<String, landlock::RulesetError> {
+    let abi = ABI::V5;
+    let rule = |path: &str, access| PathFd::new(path).map(|fd| PathBeneath::new(fd, access));
+    let mut ruleset = Ruleset::default()
+        .handle_access(AccessFs::from_all(abi))?
+        .handle_access(AccessNet::from_all(abi))?
+        .create()?;
+    let writable: Vec<_> = outputs
+        .iter()
+        .map(|output| format!("/out/{output}"))
+        .chain(["/tmp".to_owned()])
+        .collect();
+    let rules = [
+        ("/", AccessFs::from_read(abi)),
+        ("/dev", AccessFs::from_read(abi) | AccessFs::WriteFile),
+    ];
+    let rules = rules.into_iter().chain(
+        writable
+            .iter()
+            .map(|path| (path.as_str(), AccessFs::from_all(abi))),
+    );
+    for (path, access) in rules {
+        if let Ok(rule) = rule(path, access) {
+            ruleset = ruleset.add_rule(rule)?;
+        }
+    }
+    Ok(match ruleset.restrict_self()?.ruleset {
+        RulesetStatus::FullyEnforced => "Landlock".to_owned(),
+        RulesetStatus::PartiallyEnforced => "Landlock, in part: the kernel is older".to_owned(),
+        RulesetStatus::NotEnforced => {
+            "read-only mounts alone: the kernel has no Landlock".to_owned()
+        }
+    })
+}
+
+fn program(argv: &[String]) -> io::Result<String> {
+    let name = argv
+        .first()
+        .ok_or_else(|| io::Error::other("the step has no command"))?;
+    if name.contains('/') {
+        return Ok(name.clone());
+    }
+    let found = SEARCH
+        .iter()
+        .map(|folder| format!("{folder}/{name}"))
+        .find(|path| {
+            fs::metadata(path).is_ok_and(|metadata| {
+                metadata.is_file() && metadata.permissions().mode() & 0o111 != 0
+            })
+        });
+    found.ok_or_else(|| {
+        io::Error::other(format!(
+            "there is no command `{name}` in {}",
+            SEARCH.join(", ")
+        ))
+    })
+}
+
+fn enforced(orders: &Orders, memory: &str, landlock: &str) -> Vec<Enforced> {
+    let limits = &orders.limits;
+    let list = [
+        (
+            "sees only its declared inputs, code and environment",
+            "mount namespace, pivot_root".to_owned(),
+        ),
+        (
+            "inputs and outputs in memory only",
+            format!("ramfs; {memory}"),
+        ),
+        (
+            "writes only its outputs and /tmp",
+            format!("read-only mounts; {landlock}"),
+        ),
+        ("no network", "network namespace".to_owned()),
+        (
+            "sees and signals no other process",
+            "process and IPC namespaces".to_owned(),
+        ),
+        (
+            "no privileges",
+            "user namespace, no capabilities, no_new_privs".to_owned(),
+        ),
+        ("few system calls", "seccomp".to_owned()),
+        ("memory", format!("RLIMIT_AS {}", limits.memory)),
+        ("processes", format!("RLIMIT_NPROC {}", limits.processes)),
+        ("time", format!("{} s", limits.time_ms / 1000)),
+        ("size of outputs", limits.output.to_string()),
+    ];
+    list.into_iter()
+        .map(|(what, by)| Enforced {
+            what: what.to_owned(),
+            by,
+        })
+        .collect()
+}
+
+/// Sends the plain files below a folder. Returns whether there was nothing else in it.
+fn send_folder(
+    socket: &mut UnixStream,
+    output: &str,
+    folder: &Path,
+    prefix: &str,
+) -> io::Result<bool> {
+    let mut names: Vec<_> = fs::read_dir(folder)?.collect::<io::Result<_>>()?;
+    names.sort_by_key(fs::DirEntry::file_name);
+    for entry in names {
+        let bad = |because: &str| Report::BadOutput {
+            output: output.to_owned(),
+            path: format!("{prefix}{}", entry.file_name().to_string_lossy()),
+            because: because.to_owned(),
+        };
+        let Ok(name) = entry.file_name().into_string() else {
+            wire::tell(socket, &bad("has a name that is no text"))?;
+            return Ok(false);
+        };
+        let path = format!("{prefix}{name}");
+        let metadata = fs::symlink_metadata(entry.path())?;
+        let because = if metadata.is_dir() {
+            if !send_folder(socket, output, &entry.path(), &format!("{path}/"))? {
+                return Ok(false);
+            }
+            continue;
+        } else if metadata.is_symlink() {
+            "is a symbolic link"
+        } else if !metadata.is_file() {
+            "is no plain file"
+        } else if metadata.nlink() > 1 {
+            "is a hard link"
+        } else {
+            send_file(socket, output, path, &entry.path(), &metadata)?;
+            continue;
+        };
+        wire::tell(socket, &bad(because))?;
+        return Ok(false);
+    }
+    Ok(true)
+}
+
+/// Every process of the step is gone by now, so that nothing changes between the look and the reading.
+fn send_file(
+    socket: &mut UnixStream,
+    output: &str,
+    path: String,
+    from: &Path,
+    metadata: &fs::Metadata,
+) -> io::Result<()> {
+    let executable = metadata.permissions().mode() & 0o111 != 0;
+    let report = Report::File {
+        output: output.to_owned(),
+        path,
+        executable,
+        size: metadata.len(),
+    };
+    let mut file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(from)?;
+    wire::tell(socket, &report)?;
+    let sent = io::copy(&mut Read::by_ref(&mut file).take(metadata.len()), socket)?;
+    if sent == metadata.len() {
+        Ok(())
+    } else {
+        Err(io::Error::other("an output changed while it was read"))
+    }
+}

@@ -1,0 +1,115 @@
+//! Which system calls a step may make: a list; any other answers `EPERM`.
+
+use std::collections::BTreeMap;
+
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch,
+};
+
+const CLONE_NAMESPACES: u64 = 0x7E02_0080;
+
+macro_rules! numbers {
+    ($($name:ident)*) => { &[$(libc::$name),*] };
+}
+
+/// Calls of ordinary programs: files, memory, threads, time, signals, pipes, waiting.
+const ALLOWED: &[libc::c_long] = numbers![
+    SYS_read SYS_write SYS_close SYS_fstat SYS_lseek SYS_mmap SYS_mprotect SYS_munmap SYS_brk SYS_rt_sigaction SYS_rt_sigprocmask SYS_rt_sigreturn
+    SYS_pread64 SYS_pwrite64 SYS_readv SYS_writev SYS_preadv SYS_pwritev SYS_preadv2 SYS_pwritev2 SYS_sched_yield SYS_mremap SYS_msync SYS_mincore SYS_madvise
+    SYS_dup SYS_dup3 SYS_nanosleep SYS_getitimer SYS_setitimer SYS_getpid SYS_sendfile SYS_socketpair SYS_bind SYS_listen SYS_accept SYS_accept4
+    SYS_connect SYS_getsockname SYS_getpeername SYS_sendto SYS_recvfrom SYS_setsockopt SYS_getsockopt SYS_shutdown SYS_sendmsg SYS_recvmsg SYS_sendmmsg SYS_recvmmsg
+    SYS_execve SYS_exit SYS_exit_group SYS_wait4 SYS_waitid SYS_kill SYS_tkill SYS_tgkill SYS_uname SYS_fcntl SYS_flock SYS_fsync SYS_fdatasync SYS_truncate
+    SYS_ftruncate SYS_getdents64 SYS_getcwd SYS_chdir SYS_fchdir SYS_fchmod SYS_fchmodat SYS_fchown SYS_fchownat SYS_umask SYS_gettimeofday SYS_getrlimit SYS_getrusage
+    SYS_sysinfo SYS_times SYS_getuid SYS_getgid SYS_geteuid SYS_getegid SYS_setpgid SYS_getppid SYS_setsid SYS_getpgid SYS_getsid SYS_getgroups
+    SYS_getresuid SYS_getresgid SYS_capget SYS_rt_sigpending SYS_rt_sigtimedwait SYS_rt_sigqueueinfo SYS_rt_sigsuspend SYS_sigaltstack SYS_statfs SYS_fstatfs
+    SYS_getpriority SYS_setpriority SYS_sched_setparam SYS_sched_getparam SYS_sched_setscheduler SYS_sched_getscheduler SYS_sched_get_priority_max
+    SYS_sched_get_priority_min SYS_sched_rr_get_interval SYS_mlock SYS_munlock SYS_prctl SYS_setrlimit SYS_gettid SYS_readahead SYS_futex
+    SYS_sched_setaffinity SYS_sched_getaffinity SYS_set_tid_address SYS_fadvise64 SYS_timer_create SYS_timer_settime SYS_timer_gettime SYS_timer_getoverrun
+    SYS_timer_delete SYS_clock_gettime SYS_clock_getres SYS_clock_nanosleep SYS_openat SYS_openat2 SYS_mkdirat SYS_newfstatat SYS_unlinkat SYS_renameat
+    SYS_renameat2 SYS_linkat SYS_symlinkat SYS_readlinkat SYS_faccessat SYS_faccessat2 SYS_pselect6 SYS_ppoll SYS_set_robust_list SYS_get_robust_list
+    SYS_splice SYS_tee SYS_sync_file_range SYS_utimensat SYS_epoll_create1 SYS_epoll_ctl SYS_epoll_pwait SYS_epoll_pwait2 SYS_timerfd_create SYS_timerfd_settime
+    SYS_timerfd_gettime SYS_eventfd2 SYS_signalfd4 SYS_fallocate SYS_pipe2 SYS_prlimit64 SYS_syncfs SYS_getcpu SYS_sched_setattr SYS_sched_getattr SYS_getrandom
+    SYS_memfd_create SYS_membarrier SYS_copy_file_range SYS_statx SYS_rseq SYS_close_range SYS_clone3 SYS_mlock2 SYS_restart_syscall SYS_getxattr
+    SYS_lgetxattr SYS_fgetxattr SYS_listxattr SYS_llistxattr SYS_flistxattr SYS_inotify_init1 SYS_inotify_add_watch SYS_inotify_rm_watch SYS_get_mempolicy
+    SYS_execveat SYS_mknodat
+];
+
+#[cfg(target_arch = "x86_64")]
+const ALLOWED_HERE: &[libc::c_long] = numbers![
+    SYS_open SYS_stat SYS_lstat SYS_poll SYS_access SYS_pipe SYS_select SYS_dup2 SYS_pause SYS_alarm SYS_rename SYS_mkdir SYS_rmdir SYS_creat SYS_link SYS_unlink
+    SYS_symlink SYS_readlink SYS_chmod SYS_chown SYS_lchown SYS_getpgrp SYS_utime SYS_utimes SYS_time SYS_epoll_create SYS_epoll_wait SYS_eventfd SYS_arch_prctl
+    SYS_getdents SYS_futimesat SYS_vfork SYS_fork SYS_inotify_init SYS_mknod
+];
+#[cfg(not(target_arch = "x86_64"))]
+const ALLOWED_HERE: &[libc::c_long] = &[];
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+fn condition(
+    argument: u8,
+    length: SeccompCmpArgLen,
+    operator: SeccompCmpOp,
+    value: u64,
+) -> Result<SeccompRule, String> {
+    SeccompRule::new(vec![
+        SeccompCondition::new(argument, length, operator, value).map_err(text)?,
+    ])
+    .map_err(text)
+}
+
+/// Builds the filters, in the order in which they are installed.
+pub(crate) fn filters() -> Result<Vec<BpfProgram>, String> {
+    let arch: TargetArch = std::env::consts::ARCH.try_into().map_err(text)?;
+    let errno = |number: i32| SeccompAction::Errno(number.unsigned_abs());
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = ALLOWED
+        .iter()
+        .chain(ALLOWED_HERE)
+        .map(|number| (*number, Vec::new()))
+        .collect();
+    // A thread or process, but no namespace.
+    rules.insert(
+        libc::SYS_clone,
+        vec![condition(
+            0,
+            SeccompCmpArgLen::Qword,
+            SeccompCmpOp::MaskedEq(CLONE_NAMESPACES),
+            0,
+        )?],
+    );
+    // Sockets of this namespace alone: no netlink, packets or virtual machine sockets.
+    let families = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
+    let socket = families.iter().map(|family| {
+        condition(
+            0,
+            SeccompCmpArgLen::Dword,
+            SeccompCmpOp::Eq,
+            u64::from(family.unsigned_abs()),
+        )
+    });
+    rules.insert(libc::SYS_socket, socket.collect::<Result<_, _>>()?);
+    let tty = [libc::TIOCSTI, libc::TIOCLINUX];
+    let ioctl = tty.iter().map(|request| {
+        SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, *request).map_err(text)
+    });
+    rules.insert(
+        libc::SYS_ioctl,
+        vec![SeccompRule::new(ioctl.collect::<Result<_, _>>()?).map_err(text)?],
+    );
+    rules.insert(
+        libc::SYS_personality,
+        vec![condition(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, 0)?],
+    );
+    let list =
+        SeccompFilter::new(rules, errno(libc::EPERM), SeccompAction::Allow, arch).map_err(text)?;
+    // `clone3` hides its flags from a filter: programs that are told that it is not there use `clone`.
+    let clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
+    let clone3 = SeccompFilter::new(clone3, SeccompAction::Allow, errno(libc::ENOSYS), arch)
+        .map_err(text)?;
+    Ok(vec![
+        clone3.try_into().map_err(text)?,
+        list.try_into().map_err(text)?,
+    ])
+}

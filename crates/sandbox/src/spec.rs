@@ -1,0 +1,131 @@
+//! What is run, within which limits, and how it ended.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use custody_types::{ByteSize, FilePath, ReadError, VersionFiles};
+use serde::{Deserialize, Serialize};
+
+/// How much a step may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// The address space of each process.
+    pub memory: ByteSize,
+    /// The number of processes and threads.
+    pub processes: u32,
+    /// The time from start to end, in milliseconds.
+    pub time_ms: u64,
+    /// What may be written to each output and to `/tmp`.
+    pub output: ByteSize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory: ByteSize::from_mebibytes(8 << 10),
+            processes: 256,
+            time_ms: 3_600_000,
+            output: ByteSize::from_mebibytes(2 << 10),
+        }
+    }
+}
+
+/// A command and what it may see.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// The command and its arguments. Looked up in `/env/bin` and `/usr/bin`.
+    pub argv: Vec<String>,
+    /// The environment variables; there are no others.
+    pub env: BTreeMap<String, String>,
+    /// A folder of the host that is at `/env`, read-only.
+    pub environment: Option<PathBuf>,
+    /// What is at `/code`, the working folder, read-only.
+    pub code: Option<Arc<dyn VersionFiles>>,
+    /// What is at `/in/<name>`, read-only.
+    pub inputs: BTreeMap<String, Arc<dyn VersionFiles>>,
+    /// The folders under `/out` that may be written.
+    pub outputs: Vec<String>,
+    /// The limits.
+    pub limits: Limits,
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Exit {
+    /// With this code.
+    Code(i32),
+    /// Killed by this signal.
+    Signal(i32),
+    /// It ran out of its time and was killed.
+    TimedOut,
+}
+
+/// A file that a step wrote.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OutputFile {
+    /// The path inside the output.
+    pub path: FilePath,
+    /// Whether it may be executed.
+    pub executable: bool,
+    /// The content.
+    pub bytes: Vec<u8>,
+}
+
+impl std::fmt::Debug for OutputFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OutputFile")
+            .field("path", &self.path)
+            .field("bytes", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Something that was enforced, and by what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enforced {
+    /// What.
+    pub what: String,
+    /// By which means of the kernel.
+    pub by: String,
+}
+
+/// What came of a step.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// How it ended.
+    pub exit: Exit,
+    /// What it wrote, by output; empty unless it ended with code 0.
+    pub outputs: BTreeMap<String, Vec<OutputFile>>,
+    /// What it printed, up to 1 MiB.
+    pub log: Vec<u8>,
+    /// What was enforced.
+    pub enforced: Vec<Enforced>,
+}
+
+/// Why a step did not run, or its outputs cannot be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The kernel does not give what is needed; nothing of the step ran.
+    #[error("the step cannot be confined: {missing}")]
+    Unavailable {
+        /// What is missing, and what the kernel said.
+        missing: String,
+    },
+    /// An output holds something that is no plain file, or a name that cannot be kept.
+    #[error("the output `{output}` cannot be taken: `{path}` {because}")]
+    BadOutput {
+        /// The output.
+        output: String,
+        /// The path inside it.
+        path: String,
+        /// Why.
+        because: String,
+    },
+    /// An input could not be read.
+    #[error("an input cannot be read")]
+    Input(#[from] ReadError),
+    /// The launcher broke off.
+    #[error("the launcher of the step broke off: {0}")]
+    Broken(String),
+}

@@ -1,0 +1,229 @@
+//! The side of the program: starts the launcher, feeds it, takes the outputs.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is where processes are started and the kernel's files are written"
+)]
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use custody_types::VersionFiles;
+
+use crate::LAUNCHER_WORD;
+use crate::spec::{Exit, Finished, OutputFile, SandboxError, Spec};
+use crate::sys;
+use crate::wire::{self, FRAME, Orders, Report};
+
+/// What of a step's printing is kept.
+const LOG: usize = 1 << 20;
+/// The user of the host that a step of root is mapped to: far above those that systems hand out.
+const UNUSED: u32 = 231_072;
+/// The user inside.
+const INSIDE: u32 = 1000;
+
+fn broken(error: io::Error) -> SandboxError {
+    SandboxError::Broken(error.to_string())
+}
+
+/// Runs a step and waits for its end. `launcher` is a program that calls [`crate::launcher_main`] when its
+/// first argument is [`LAUNCHER_WORD`]: `/proc/self/exe`. `said` gets what the step prints, as it comes.
+///
+/// # Errors
+/// [`SandboxError::Unavailable`] when the kernel does not give what is needed;
+/// [`SandboxError::BadOutput`]; [`SandboxError::Input`]; [`SandboxError::Broken`].
+pub fn run(
+    launcher: &Path,
+    spec: &Spec,
+    said: &mut (dyn FnMut(&[u8]) + Send),
+) -> Result<Finished, SandboxError> {
+    let (ours, theirs) = UnixStream::pair().map_err(broken)?;
+    let (log, log_end) = io::pipe().map_err(broken)?;
+    let mut child = start(launcher, theirs, log_end).map_err(broken)?;
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(move || read_log(log, said));
+        let outcome = serve(spec, &child, ours);
+        // Whatever happened: the launcher and all below it end here, and with them the log.
+        let _ = child.kill();
+        let _ = child.wait();
+        let log = reader.join().unwrap_or_default();
+        outcome.map(|finished| Finished { log, ..finished })
+    })
+}
+
+fn start(launcher: &Path, socket: UnixStream, log: io::PipeWriter) -> io::Result<Child> {
+    let mut command = Command::new(launcher);
+    command
+        .arg0("custody-step")
+        .arg(LAUNCHER_WORD)
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::from(OwnedFd::from(socket)))
+        .stdout(Stdio::from(log.try_clone()?))
+        .stderr(Stdio::from(log));
+    command.spawn()
+}
+
+fn read_log(mut log: io::PipeReader, said: &mut (dyn FnMut(&[u8]) + Send)) -> Vec<u8> {
+    let (mut kept, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
+    while let Ok(count @ 1..) = log.read(&mut buffer) {
+        let room = LOG.saturating_sub(kept.len()).min(count);
+        let bytes = buffer.get(..room).unwrap_or_default();
+        kept.extend_from_slice(bytes);
+        if !bytes.is_empty() {
+            said(bytes);
+        }
+        if kept.len() == LOG && room < count {
+            kept.extend_from_slice(b"\n[what was printed after 1 MiB is left out]\n");
+        }
+    }
+    kept
+}
+
+fn orders(spec: &Spec) -> Orders {
+    let code = spec
+        .code
+        .iter()
+        .map(|files| ("/code".to_owned(), files.files().to_vec()));
+    let inputs = spec
+        .inputs
+        .iter()
+        .map(|(name, files)| (format!("/in/{name}"), files.files().to_vec()));
+    Orders {
+        argv: spec.argv.clone(),
+        env: spec.env.clone(),
+        environment: spec.environment.clone(),
+        trees: code.chain(inputs).collect(),
+        outputs: spec.outputs.clone(),
+        limits: spec.limits,
+        uid: INSIDE,
+        swap: std::fs::read_to_string("/proc/swaps").is_ok_and(|text| text.lines().count() > 1),
+    }
+}
+
+/// Writes the mapping of users: one user inside, which outside is nobody (for root) or the caller.
+fn map_users(child: &Child) -> io::Result<()> {
+    let (uid, gid) = sys::effective_ids();
+    let (outer_uid, outer_gid) = if uid == 0 {
+        (UNUSED, UNUSED)
+    } else {
+        (uid, gid)
+    };
+    let folder = format!("/proc/{}", child.id());
+    std::fs::write(format!("{folder}/setgroups"), "deny")?;
+    std::fs::write(
+        format!("{folder}/gid_map"),
+        format!("{INSIDE} {outer_gid} 1\n"),
+    )?;
+    std::fs::write(
+        format!("{folder}/uid_map"),
+        format!("{INSIDE} {outer_uid} 1\n"),
+    )
+}
+
+fn serve(spec: &Spec, child: &Child, mut socket: UnixStream) -> Result<Finished, SandboxError> {
+    let unavailable = |missing: String| SandboxError::Unavailable { missing };
+    wire::tell(&mut socket, &orders(spec)).map_err(broken)?;
+    match wire::hear(&mut socket).map_err(broken)? {
+        Report::Unshared => {}
+        Report::Unavailable(missing) => return Err(unavailable(missing)),
+        other => return Err(SandboxError::Broken(format!("it said {other:?}"))),
+    }
+    map_users(child).map_err(|error| {
+        unavailable(format!("the user namespace could not be mapped ({error})"))
+    })?;
+    wire::send(&mut socket, b"mapped").map_err(broken)?;
+    let mut trees: BTreeMap<String, &Arc<dyn VersionFiles>> = BTreeMap::new();
+    trees.extend(spec.code.iter().map(|files| ("/code".to_owned(), files)));
+    trees.extend(
+        spec.inputs
+            .iter()
+            .map(|(name, files)| (format!("/in/{name}"), files)),
+    );
+    for files in trees.values() {
+        if let Err(error) = feed(&mut socket, files.as_ref()) {
+            // The launcher may have said why it stopped listening.
+            return match (error, wire::hear(&mut socket)) {
+                (SandboxError::Broken(_), Ok(Report::Unavailable(missing))) => {
+                    Err(unavailable(missing))
+                }
+                (error, _) => Err(error),
+            };
+        }
+    }
+    take(&mut socket)
+}
+
+/// Sends every file in frames. The launcher knows the sizes.
+fn feed(socket: &mut UnixStream, files: &dyn VersionFiles) -> Result<(), SandboxError> {
+    for file in files.files() {
+        let (mut at, size) = (0, file.size.bytes());
+        while at < size {
+            let end = size.min(at + FRAME as u64);
+            let bytes = files.read(&file.path, at..end)?;
+            socket.write_all(&bytes).map_err(broken)?;
+            at = end;
+        }
+    }
+    Ok(())
+}
+
+fn take(socket: &mut UnixStream) -> Result<Finished, SandboxError> {
+    let mut finished = Finished {
+        exit: Exit::Code(-1),
+        outputs: BTreeMap::new(),
+        log: Vec::new(),
+        enforced: Vec::new(),
+    };
+    loop {
+        match wire::hear(socket).map_err(broken)? {
+            Report::Started(enforced) => finished.enforced = enforced,
+            Report::Ended(exit) => finished.exit = exit,
+            Report::File {
+                output,
+                path,
+                executable,
+                size,
+            } => {
+                let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0).min(FRAME));
+                Read::by_ref(socket)
+                    .take(size)
+                    .read_to_end(&mut bytes)
+                    .map_err(broken)?;
+                let path = path.parse().map_err(|_| SandboxError::BadOutput {
+                    output: output.clone(),
+                    path: path.clone(),
+                    because: "has a name that cannot be kept".to_owned(),
+                })?;
+                finished
+                    .outputs
+                    .entry(output)
+                    .or_default()
+                    .push(OutputFile {
+                        path,
+                        executable,
+                        bytes,
+                    });
+            }
+            Report::BadOutput {
+                output,
+                path,
+                because,
+            } => {
+                return Err(SandboxError::BadOutput {
+                    output,
+                    path,
+                    because,
+                });
+            }
+            Report::Unavailable(missing) => return Err(SandboxError::Unavailable { missing }),
+            Report::Done => return Ok(finished),
+            Report::Unshared => return Err(SandboxError::Broken("it unshared twice".to_owned())),
+        }
+    }
+}

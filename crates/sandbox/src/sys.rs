@@ -1,0 +1,325 @@
+//! System calls, each in a function that is safe to call.
+#![expect(
+    unsafe_code,
+    reason = "system calls that no safe library offers together; each block says why it is sound"
+)]
+
+use std::ffi::{CString, OsStr};
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::ptr;
+
+use crate::spec::Exit;
+
+fn c_string(bytes: impl AsRef<OsStr>) -> io::Result<CString> {
+    CString::new(bytes.as_ref().as_bytes()).map_err(io::Error::other)
+}
+
+fn done(result: libc::c_int) -> io::Result<()> {
+    if result == -1 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// Returns the effective user and group of this process.
+pub(crate) fn effective_ids() -> (u32, u32) {
+    // SAFETY: these calls take nothing and cannot fail.
+    unsafe { (libc::geteuid(), libc::getegid()) }
+}
+
+/// Makes new namespaces: user, mount, network, IPC, host name, control groups, and processes for the
+/// children.
+pub(crate) fn unshare_all() -> io::Result<()> {
+    let flags = libc::CLONE_NEWUSER
+        | libc::CLONE_NEWNS
+        | libc::CLONE_NEWNET
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWUTS
+        | libc::CLONE_NEWCGROUP
+        | libc::CLONE_NEWPID;
+    // SAFETY: takes a number; the launcher has one thread.
+    done(unsafe { libc::unshare(flags) })
+}
+
+/// Becomes the user and group `id` of the user namespace and keeps its privileges there.
+pub(crate) fn become_user(id: u32) -> io::Result<()> {
+    const NO_SETUID_FIXUP: libc::c_ulong = 1 << 2;
+    // SAFETY: these calls take numbers only.
+    unsafe {
+        done(libc::prctl(
+            libc::PR_SET_SECUREBITS,
+            NO_SETUID_FIXUP,
+            0,
+            0,
+            0,
+        ))?;
+        done(libc::setresgid(id, id, id))?;
+        done(libc::setresuid(id, id, id))
+    }
+}
+
+/// Asks to be killed when the process that started this one ends.
+pub(crate) fn die_with_parent() -> io::Result<()> {
+    // SAFETY: takes numbers only.
+    done(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) })
+}
+
+/// Opens a path without reading it, to be mounted elsewhere.
+pub(crate) fn open_path(path: &Path) -> io::Result<OwnedFd> {
+    let path = c_string(path)?;
+    // SAFETY: `path` is a string that ends with a zero and outlives the call.
+    let fd = unsafe { libc::open(path.as_ptr(), libc::O_PATH | libc::O_CLOEXEC) };
+    done(fd)?;
+    // SAFETY: the call just returned this descriptor and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Mounts. Empty texts stand for none.
+pub(crate) fn mount(
+    source: &str,
+    target: &str,
+    kind: &str,
+    flags: libc::c_ulong,
+    data: &str,
+) -> io::Result<()> {
+    let (source, target, kind, data) = (
+        c_string(source)?,
+        c_string(target)?,
+        c_string(kind)?,
+        c_string(data)?,
+    );
+    let pointer = |text: &CString| {
+        if text.is_empty() {
+            ptr::null()
+        } else {
+            text.as_ptr()
+        }
+    };
+    // SAFETY: each pointer is null or a string that ends with a zero and outlives the call.
+    done(unsafe {
+        libc::mount(
+            pointer(&source),
+            target.as_ptr(),
+            pointer(&kind),
+            flags,
+            pointer(&data).cast(),
+        )
+    })
+}
+
+/// Mounts what `source` is at `target`, and makes it read-only.
+pub(crate) fn bind(source: &OwnedFd, target: &str, read_only: bool) -> io::Result<()> {
+    mount(
+        &format!("/proc/self/fd/{}", source.as_raw_fd()),
+        target,
+        "",
+        libc::MS_BIND | libc::MS_REC,
+        "",
+    )?;
+    if read_only { seal(target) } else { Ok(()) }
+}
+
+/// Makes a mount read-only, keeping the flags that the kernel will not let go.
+pub(crate) fn seal(target: &str) -> io::Result<()> {
+    let path = c_string(target)?;
+    // SAFETY: all-zero is a value of this plain struct.
+    let mut stat: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: `path` ends with a zero, and `stat` is a valid place for the answer.
+    done(unsafe { libc::statvfs(path.as_ptr(), &raw mut stat) })?;
+    let kept = [
+        (libc::ST_NOSUID, libc::MS_NOSUID),
+        (libc::ST_NODEV, libc::MS_NODEV),
+        (libc::ST_NOEXEC, libc::MS_NOEXEC),
+        (libc::ST_NOATIME, libc::MS_NOATIME),
+        (libc::ST_NODIRATIME, libc::MS_NODIRATIME),
+        (libc::ST_RELATIME, libc::MS_RELATIME),
+    ];
+    let kept = kept
+        .iter()
+        .filter(|(seen, _)| stat.f_flag & seen != 0)
+        .fold(0, |all, (_, flag)| all | flag);
+    mount(
+        "",
+        target,
+        "",
+        libc::MS_REMOUNT
+            | libc::MS_BIND
+            | libc::MS_RDONLY
+            | libc::MS_NOSUID
+            | libc::MS_NODEV
+            | kept,
+        "",
+    )
+}
+
+/// Makes the folder `root` the root, and lets the old one go.
+pub(crate) fn pivot(root: &str) -> io::Result<()> {
+    let (root, here, top) = (c_string(root)?, c_string(".")?, c_string("/")?);
+    // SAFETY: every pointer is a string that ends with a zero and outlives the calls.
+    unsafe {
+        done(libc::chdir(root.as_ptr()))?;
+        if libc::syscall(libc::SYS_pivot_root, here.as_ptr(), here.as_ptr()) == -1 {
+            return Err(io::Error::last_os_error());
+        }
+        done(libc::umount2(here.as_ptr(), libc::MNT_DETACH))?;
+        done(libc::chdir(top.as_ptr()))
+    }
+}
+
+/// Sets the host name.
+pub(crate) fn name_host(name: &str) -> io::Result<()> {
+    // SAFETY: pointer and length are those of one living string.
+    done(unsafe { libc::sethostname(name.as_ptr().cast(), name.len()) })
+}
+
+/// Forks. Returns the child's process id in the parent, and `None` in the child.
+pub(crate) fn fork() -> io::Result<Option<libc::pid_t>> {
+    // SAFETY: the process has one thread, so that the child may do anything.
+    let pid = unsafe { libc::fork() };
+    done(pid)?;
+    Ok((pid != 0).then_some(pid))
+}
+
+/// Ends this process at once.
+pub(crate) fn exit(code: i32) -> ! {
+    // SAFETY: ends the process without touching its memory.
+    unsafe { libc::_exit(code) }
+}
+
+/// Closes every descriptor from `first` on.
+pub(crate) fn close_from(first: libc::c_uint) -> io::Result<()> {
+    // SAFETY: takes numbers only. No owner of such a descriptor is used afterwards.
+    done(unsafe { libc::close_range(first, libc::c_uint::MAX, 0) })
+}
+
+/// Puts a copy of `from` at the number `to`.
+pub(crate) fn place(from: RawFd, to: RawFd) -> io::Result<()> {
+    // SAFETY: takes numbers only.
+    done(unsafe { libc::dup2(from, to) })
+}
+
+/// Sets a limit of this process and its children.
+pub(crate) fn limit(what: libc::__rlimit_resource_t, to: u64) -> io::Result<()> {
+    let limit = libc::rlimit {
+        rlim_cur: to,
+        rlim_max: to,
+    };
+    // SAFETY: `limit` is a valid struct that outlives the call.
+    done(unsafe { libc::setrlimit(what, &raw const limit) })
+}
+
+/// Gives up every privilege for ever.
+pub(crate) fn give_up_privileges() -> io::Result<()> {
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        pid: libc::c_int,
+    }
+    const VERSION_3: u32 = 0x2008_0522;
+    // SAFETY: `prctl` takes numbers; `capset` gets pointers to living structs of the layout of version 3.
+    unsafe {
+        for capability in 0..64 {
+            if libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) == -1 {
+                break;
+            }
+        }
+        done(libc::prctl(
+            libc::PR_CAP_AMBIENT,
+            libc::PR_CAP_AMBIENT_CLEAR_ALL,
+            0,
+            0,
+            0,
+        ))?;
+        let header = Header {
+            version: VERSION_3,
+            pid: 0,
+        };
+        let none = [0_u32; 6];
+        if libc::syscall(libc::SYS_capset, &raw const header, none.as_ptr()) == -1 {
+            return Err(io::Error::last_os_error());
+        }
+        done(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
+        done(libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0))
+    }
+}
+
+/// Starts a session of its own.
+pub(crate) fn new_session() -> io::Result<()> {
+    // SAFETY: takes nothing.
+    done(unsafe { libc::setsid() })
+}
+
+/// Becomes another program. Returns only when that fails.
+pub(crate) fn execute(program: &str, argv: &[String], env: &[String]) -> io::Error {
+    let texts = |list: &[String]| list.iter().map(c_string).collect::<io::Result<Vec<_>>>();
+    let (program, argv, env) = match (c_string(program), texts(argv), texts(env)) {
+        (Ok(program), Ok(argv), Ok(env)) => (program, argv, env),
+        (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => return error,
+    };
+    let pointers = |list: &[CString]| {
+        list.iter()
+            .map(|text| text.as_ptr())
+            .chain([ptr::null()])
+            .collect::<Vec<_>>()
+    };
+    let (arguments, variables) = (pointers(&argv), pointers(&env));
+    // SAFETY: both lists end with null and point to strings that outlive the call.
+    unsafe { libc::execve(program.as_ptr(), arguments.as_ptr(), variables.as_ptr()) };
+    io::Error::last_os_error()
+}
+
+fn exit_of(status: libc::c_int) -> Exit {
+    if libc::WIFSIGNALED(status) {
+        Exit::Signal(libc::WTERMSIG(status))
+    } else {
+        Exit::Code(libc::WEXITSTATUS(status))
+    }
+}
+
+/// Waits until the child `pid` ends, and takes in every other child that ends before.
+pub(crate) fn wait_for(pid: libc::pid_t) -> io::Result<Exit> {
+    loop {
+        let mut status = 0;
+        // SAFETY: `status` is a valid place for the answer.
+        let ended = unsafe { libc::waitpid(-1, &raw mut status, 0) };
+        if ended == pid {
+            return Ok(exit_of(status));
+        }
+        if ended == -1 {
+            let error = io::Error::last_os_error();
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// Waits at most `time_ms` for the end of the child `pid`; returns whether it ended.
+pub(crate) fn ends_within(pid: libc::pid_t, time_ms: u64) -> io::Result<bool> {
+    // SAFETY: takes numbers only.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    let fd = RawFd::try_from(fd).map_err(io::Error::other)?;
+    done(fd)?;
+    // SAFETY: the call just returned this descriptor and nobody else has it.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    let mut poll = libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    let timeout = libc::c_int::try_from(time_ms).unwrap_or(libc::c_int::MAX);
+    // SAFETY: one valid struct that outlives the call.
+    let ready = unsafe { libc::poll(&raw mut poll, 1, timeout) };
+    done(ready)?;
+    Ok(ready > 0)
+}
+
+/// Kills a process; the first of a process namespace takes all others with it.
+pub(crate) fn kill(pid: libc::pid_t) {
+    // SAFETY: takes numbers only. A process that is gone already is no fault.
+    unsafe { libc::kill(pid, libc::SIGKILL) };
+}
