@@ -19,7 +19,6 @@ const RANKS: &[(&str, u8)] = &[
     ("custody-backends", 3),
     ("custody-engine", 4),
     ("custody-sandbox", 4),
-    ("custody-models", 4),
     ("custody-pipeline", 5),
     ("custody-api", 7),
     ("custody-client", 8),

@@ -411,6 +411,19 @@ impl Catalog for SqliteCatalog {
         .map(|_| ())
     }
 
+    fn quarantine(&self, version: &VersionName) -> Result<(), CatalogError> {
+        let values = params![
+            version.artifact.project().as_str(),
+            version.artifact.name(),
+            version.number.number()
+        ];
+        self.change(
+            "UPDATE versions SET quarantined = 1 WHERE project = ?1 AND name = ?2 AND number = ?3",
+            values,
+        )
+        .map(|_| ())
+    }
+
     fn step(&self, project: &ProjectName, key: &Digest) -> Result<Option<Digest>, CatalogError> {
         let values = params![project.as_str(), key.as_bytes()];
         self.lock()

@@ -133,7 +133,7 @@ impl Door {
             return Err(problem::ledger(&error));
         }
         self.0
-            .replay_aliases(ledger.size().saturating_sub(LOOKED_THROUGH))
+            .replay_marks(ledger.size().saturating_sub(LOOKED_THROUGH))
     }
 
     fn load_policies(&self) -> Result<(), Problem> {
@@ -300,6 +300,11 @@ impl Door {
     /// Returns a new id, ordered by time: a UUID version 7.
     pub fn new_id(&self) -> String {
         self.0.new_id()
+    }
+
+    /// Returns the pseudonym of an actor.
+    pub fn pseudonym(&self, actor: &Actor) -> String {
+        self.0.pseudonym(actor)
     }
 
     /// Returns the digest of the policies in force.
@@ -489,10 +494,16 @@ impl Inner {
         }
     }
 
-    /// Points aliases where the entries from `start` on left them.
-    pub(crate) fn replay_aliases(&self, start: u64) -> Result<(), Problem> {
-        let mut moves = Vec::new();
+    /// Points aliases where the entries from `start` on left them, and puts into quarantine what they say.
+    pub(crate) fn replay_marks(&self, start: u64) -> Result<(), Problem> {
+        let (mut moves, mut quarantined) = (Vec::new(), Vec::new());
         self.each_entry(start, &mut |_, entry| {
+            quarantined.extend(
+                entry
+                    .facts
+                    .get("quarantine")
+                    .and_then(|name| name.parse::<custody_types::VersionName>().ok()),
+            );
             let object = entry.objects.first().map(|object| object.name.as_str());
             if entry.action() == Some(Action::SetAlias)
                 && entry.outcome == Some(Outcome::Ok)
@@ -505,6 +516,12 @@ impl Inner {
                 moves.push((version, alias));
             }
         })?;
+        for version in quarantined {
+            self.parts
+                .store
+                .quarantine(&version)
+                .map_err(|error| problem::store(&error))?;
+        }
         for (version, alias) in moves {
             self.parts
                 .store

@@ -253,7 +253,7 @@ impl Evidence<'_> {
             purposes: record.purposes.clone(),
             created: record.created,
             author: self.name_of(&record.author),
-            quarantined: record.quarantined,
+            quarantined: version.quarantined,
             aliases: aliases
                 .into_iter()
                 .filter(|(_, number)| *number == record.number)

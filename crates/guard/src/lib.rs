@@ -20,6 +20,8 @@ mod session;
 mod target;
 
 pub use act::*;
+pub use custody_policy::StepScope;
+pub use custody_store::Version;
 pub use door::{Door, Keyring, Parts};
 pub use evidence::Evidence;
 pub use grant::Grant;

@@ -30,8 +30,6 @@ pub struct NewVersion {
     pub classification: Classification,
     /// The purposes that it may serve; empty: any.
     pub purposes: Vec<Purpose>,
-    /// Whether it goes into quarantine.
-    pub quarantined: bool,
     /// Where it came from, for collected data.
     pub origin: Option<serde_json::Value>,
     /// The step that made it.
@@ -50,7 +48,6 @@ impl NewVersion {
             kind,
             classification,
             purposes: Vec::new(),
-            quarantined: false,
             origin: None,
             step: None,
             extra: BTreeMap::new(),
@@ -396,7 +393,6 @@ impl Making {
             purposes: new.purposes.clone(),
             created: now,
             author: self.door.0.pseudonym(person),
-            quarantined: new.quarantined,
             origin: new.origin.clone(),
             statement: self.statement,
             run: piece.session.run.clone(),

@@ -97,7 +97,7 @@ fn version_facts(version: &Version) -> ResourceFacts {
         project: Some(record.artifact.project().clone()),
         kind: Some(record.kind),
         classification: Some(record.classification),
-        quarantined: record.quarantined,
+        quarantined: version.quarantined,
         purposes: record.purposes.clone(),
     }
 }

@@ -1,1 +1,20 @@
-//! Placeholder.
+//! Pipelines: what a project declares, how it is run, and how anyone finds out later what was done.
+//!
+//! - [`file`](mod@file): the pipeline file;
+//! - [`run`]: the [`run::Runner`], which plans and runs, and reads the evidence: trace, verify, reproduce.
+//!
+//! INVARIANT: a step gets its declared inputs through grants of its own and nothing else, and its
+//! statement is written from what it was given, not from what it says.
+#![forbid(unsafe_code)]
+
+mod evidence;
+pub mod file;
+mod graph;
+mod memory;
+mod ports;
+mod produce;
+mod reproduce;
+pub mod run;
+mod step;
+
+pub use ports::{Environments, Folder, Installed, LockedEnvironment};

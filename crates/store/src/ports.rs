@@ -266,6 +266,12 @@ pub trait Catalog: Send + Sync + fmt::Debug {
         to: VersionNumber,
     ) -> Result<(), CatalogError>;
 
+    /// Puts a version into quarantine.
+    ///
+    /// # Errors
+    /// [`CatalogError`] when the database fails.
+    fn quarantine(&self, version: &VersionName) -> Result<(), CatalogError>;
+
     /// Finds the ledger entry of the last time when the step with this key succeeded.
     ///
     /// # Errors

@@ -42,8 +42,6 @@ pub struct VersionRecord {
     pub created: Timestamp,
     /// Who made it: a pseudonym.
     pub author: String,
-    /// Whether it is in quarantine.
-    pub quarantined: bool,
     /// Where it came from, for collected data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Value>,
@@ -137,6 +135,8 @@ pub struct Version {
     pub record_digest: Digest,
     /// The ledger entry that made it valid.
     pub entry: u64,
+    /// Whether an entry put it into quarantine.
+    pub quarantined: bool,
 }
 
 impl Version {

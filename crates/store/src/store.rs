@@ -270,6 +270,7 @@ impl Store {
                 record,
                 record_digest,
                 entry: 0,
+                quarantined: false,
             });
         }
         let mut staging = writer.seal()?;
@@ -367,10 +368,7 @@ impl Store {
 
     fn read(&self, row: &VersionRow) -> Result<Version, StoreError> {
         let record = self.version_record(&row.record)?;
-        if record.name() != row.name
-            || record.digest != row.digest
-            || record.quarantined != row.quarantined
-        {
+        if record.name() != row.name || record.digest != row.digest {
             return Err(StoreError::Damaged {
                 what: row.name.to_string(),
                 because: "the catalog and the signed record differ; rebuild it with `custody index rebuild`".to_owned(),
@@ -380,6 +378,7 @@ impl Store {
             record,
             record_digest: row.record,
             entry: row.entry,
+            quarantined: row.quarantined,
         })
     }
 
@@ -477,6 +476,14 @@ impl Store {
         Ok(self.catalog().set_alias(artifact, alias, to)?)
     }
 
+    /// Puts a version into quarantine; the ledger already says so.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the catalog fails.
+    pub fn quarantine(&self, version: &VersionName) -> Result<(), StoreError> {
+        Ok(self.catalog().quarantine(version)?)
+    }
+
     /// Finds the statement of the last success of the step with this key.
     ///
     /// # Errors
@@ -504,7 +511,7 @@ pub(crate) fn row(version: &Version, state: VersionState) -> VersionRow {
         name: version.name(),
         digest: version.record.digest,
         record: version.record_digest,
-        quarantined: version.record.quarantined,
+        quarantined: version.quarantined,
         state,
         entry: version.entry,
     }
@@ -523,7 +530,6 @@ fn record_of(draft: VersionDraft, number: VersionNumber) -> VersionRecord {
         purposes: draft.purposes,
         created: draft.created,
         author: draft.author,
-        quarantined: draft.quarantined,
         origin: draft.origin,
         statement: draft.statement,
         run: draft.run,

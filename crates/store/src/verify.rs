@@ -144,6 +144,7 @@ impl Store {
                     record: signed.record,
                     record_digest: digest,
                     entry: *entry,
+                    quarantined: false,
                 });
             }
         }

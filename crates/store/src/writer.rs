@@ -54,8 +54,6 @@ pub struct VersionDraft {
     pub created: Timestamp,
     /// Who made it: a pseudonym.
     pub author: String,
-    /// Whether it goes into quarantine.
-    pub quarantined: bool,
     /// Where it came from, for collected data.
     pub origin: Option<serde_json::Value>,
     /// The statement about how it was made.

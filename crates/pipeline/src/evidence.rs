@@ -1,0 +1,533 @@
+//! Reading the evidence: trace and verify.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use custody_attest::slsa::{Provenance, ROLE};
+use custody_attest::statement::ResourceDescriptor;
+use custody_guard::{Evidence, Session, Target, Trace, Verify, Version};
+use custody_types::{Digest, ExitCode, Kind, Problem, Reference, VersionName};
+use custody_wire::{
+    CheckResult, Edge, NamedCheck, Node, TraceQuery, TraceReply, VerifyReply, VerifyRequest,
+};
+use serde_json::Value;
+
+use crate::run::Runner;
+
+/// The most versions that a trace goes through.
+const MOST_VERSIONS: usize = 10_000;
+const SCHEME: &str = "custody://";
+
+pub(crate) fn reference(text: &str) -> Result<Reference, Problem> {
+    text.parse().map_err(|error: custody_types::NameError| {
+        Problem::new("CUS-API-014", ExitCode::Usage, error.to_string())
+            .hint("write `project/artifact`, with `@` and a number, an alias or a digest after it")
+    })
+}
+
+/// A version with how it was made.
+pub(crate) struct Link {
+    pub(crate) version: Version,
+    pub(crate) provenance: Option<Provenance>,
+}
+
+/// Returns the version that a dependency names, where it names one of ours.
+pub(crate) fn dependency(descriptor: &ResourceDescriptor) -> Option<(VersionName, Digest)> {
+    let name = descriptor.uri.as_deref()?.strip_prefix(SCHEME)?;
+    Some((name.parse().ok()?, descriptor.sha256()?))
+}
+
+pub(crate) fn role(descriptor: &ResourceDescriptor) -> &str {
+    descriptor
+        .annotations
+        .get(ROLE)
+        .map_or("input", String::as_str)
+}
+
+pub(crate) fn link(evidence: &Evidence<'_>, version: Version) -> Result<Link, Problem> {
+    let provenance = match version.record.statement {
+        None => None,
+        Some(digest) => {
+            let statement = evidence.statement(&digest)?;
+            let names = statement.subject.iter().any(|subject| {
+                subject.name == version.name().to_string()
+                    && subject.sha256() == Some(version.record.digest)
+            });
+            if !names {
+                return Err(Problem::new(
+                    "CUS-ATTEST-004",
+                    ExitCode::Integrity,
+                    format!(
+                        "the statement of `{}` is about something else",
+                        version.name()
+                    ),
+                ));
+            }
+            Some(Provenance::of(&statement).map_err(|error| {
+                Problem::new("CUS-ATTEST-005", ExitCode::Integrity, error.to_string())
+            })?)
+        }
+    };
+    Ok(Link {
+        version,
+        provenance,
+    })
+}
+
+/// Finds everything that a version was made from, itself first. What is dangling is told to `dangling`.
+pub(crate) fn closure(
+    evidence: &Evidence<'_>,
+    root: Version,
+    dangling: &mut dyn FnMut(String),
+) -> Result<Vec<Link>, Problem> {
+    let (mut links, mut seen) = (Vec::new(), BTreeSet::from([root.name()]));
+    let mut open = VecDeque::from([root]);
+    while let Some(version) = open.pop_front() {
+        let link = link(evidence, version)?;
+        for descriptor in link.provenance.iter().flat_map(Provenance::inputs) {
+            let Some((name, digest)) = dependency(descriptor) else {
+                continue;
+            };
+            match evidence.find(&name.clone().into())? {
+                Some(found) if found.record.digest == digest => {
+                    if seen.len() < MOST_VERSIONS && seen.insert(name) {
+                        open.push_back(found);
+                    }
+                }
+                Some(_) => dangling(format!(
+                    "`{}` was made from another `{name}` than there is",
+                    link.version.name()
+                )),
+                None => dangling(format!(
+                    "`{}` was made from `{name}`, which is not there",
+                    link.version.name()
+                )),
+            }
+        }
+        links.push(link);
+    }
+    Ok(links)
+}
+
+impl Runner {
+    /// Follows a version to what it was made from, or to what was made from it.
+    ///
+    /// # Errors
+    /// A [`Problem`] when there is no such version, or evidence is damaged.
+    pub fn trace(&self, session: &Session, query: &TraceQuery) -> Result<TraceReply, Problem> {
+        let grant = self
+            .door
+            .ask::<Trace>(session, Target::Named(reference(&query.reference)?))?;
+        let evidence = grant.evidence();
+        let root = grant.version()?.clone();
+        let name = root.name();
+        let links = if query.down {
+            made_from(&evidence, root)?
+        } else {
+            closure(&evidence, root, &mut |_| {})?
+        };
+        let known: BTreeSet<_> = links.iter().map(|link| link.version.name()).collect();
+        let mut edges = Vec::new();
+        for link in &links {
+            for descriptor in link.provenance.iter().flat_map(Provenance::inputs) {
+                if let Some((from, _)) = dependency(descriptor)
+                    && known.contains(&from)
+                {
+                    edges.push(Edge {
+                        from,
+                        to: link.version.name(),
+                        role: role(descriptor).to_owned(),
+                    });
+                }
+            }
+        }
+        let nodes = links.iter().map(|link| node(&evidence, link)).collect();
+        let reply = TraceReply {
+            root: name,
+            down: query.down,
+            nodes,
+            edges,
+        };
+        grant.finish()?;
+        Ok(reply)
+    }
+
+    /// Verifies a version, or everything.
+    ///
+    /// # Errors
+    /// A [`Problem`] when there is no such version. What does not hold is part of the reply.
+    pub fn verify(
+        &self,
+        session: &Session,
+        request: &VerifyRequest,
+    ) -> Result<VerifyReply, Problem> {
+        let target = match &request.reference {
+            Some(text) => Target::Named(reference(text)?),
+            None => Target::Workspace,
+        };
+        let grant = self.door.ask::<Verify>(session, target)?;
+        let evidence = grant.evidence();
+        let (subject, roots) = match &request.reference {
+            Some(_) => (
+                grant.version()?.name().to_string(),
+                vec![grant.version()?.clone()],
+            ),
+            None => ("everything".to_owned(), evidence.versions(None)?),
+        };
+        let mut checks = examine(&evidence, &roots, request.reference.is_none());
+        checks.extend(evidence.check_ledger());
+        let ok = checks
+            .iter()
+            .all(|check| check.result != CheckResult::Broken);
+        let facts = BTreeMap::from([("holds".to_owned(), ok.to_string())]);
+        grant.finish_with(facts)?;
+        Ok(VerifyReply {
+            subject,
+            ok,
+            checks,
+        })
+    }
+}
+
+fn made_from(evidence: &Evidence<'_>, root: Version) -> Result<Vec<Link>, Problem> {
+    let project = root.record.artifact.project().clone();
+    let mut rest: Vec<Link> = evidence
+        .versions(Some(&project))?
+        .into_iter()
+        .map(|version| link(evidence, version))
+        .collect::<Result<_, _>>()?;
+    let mut names = BTreeSet::from([root.name()]);
+    let mut links = vec![link(evidence, root)?];
+    loop {
+        let (next, other): (Vec<_>, Vec<_>) = rest.into_iter().partition(|link| {
+            !names.contains(&link.version.name())
+                && link
+                    .provenance
+                    .iter()
+                    .flat_map(Provenance::inputs)
+                    .filter_map(dependency)
+                    .any(|(from, _)| names.contains(&from))
+        });
+        if next.is_empty() {
+            return Ok(links);
+        }
+        names.extend(next.iter().map(|link| link.version.name()));
+        links.extend(next);
+        rest = other;
+    }
+}
+
+fn node(evidence: &Evidence<'_>, link: &Link) -> Node {
+    let record = &link.version.record;
+    let parameters = link
+        .provenance
+        .as_ref()
+        .map(|provenance| provenance.build_definition.external_parameters.clone())
+        .unwrap_or_default();
+    let declared = parameters
+        .get("declared")
+        .and_then(Value::as_object)
+        .and_then(|step| step.keys().next().cloned());
+    let internal = link
+        .provenance
+        .as_ref()
+        .map(|provenance| &provenance.build_definition.internal_parameters);
+    let isolation = internal
+        .and_then(|internal| internal.get("isolation"))
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    let line = |pair: &Value| {
+        Some(format!(
+            "{}: {}",
+            pair.get(0)?.as_str()?,
+            pair.get(1)?.as_str()?
+        ))
+    };
+    Node {
+        version: link.version.name(),
+        kind: record.kind.to_string(),
+        digest: record.digest,
+        step: record.step.clone().unwrap_or_default(),
+        action: declared.unwrap_or_else(|| {
+            if record.statement.is_some() {
+                "step"
+            } else {
+                "put"
+            }
+            .to_owned()
+        }),
+        run: record.run.clone().unwrap_or_default(),
+        actor: evidence.name_of(&record.author),
+        finished: record.created.to_string(),
+        parameters,
+        isolation: isolation.filter_map(line).collect(),
+        statement: record.statement,
+        entry: link.version.entry,
+    }
+}
+
+#[derive(Default)]
+struct Findings {
+    evidence: Vec<String>,
+    broken: Vec<String>,
+    absent: Option<String>,
+}
+
+impl Findings {
+    fn note(&mut self, outcome: Result<String, String>) {
+        match outcome {
+            Ok(evidence) => self.evidence.push(evidence),
+            Err(broken) => self.broken.push(broken),
+        }
+    }
+
+    fn named(self, name: &str) -> NamedCheck {
+        let result = if !self.broken.is_empty() {
+            CheckResult::Broken
+        } else if self.absent.is_some() && self.evidence.is_empty() {
+            CheckResult::NotApplicable
+        } else {
+            CheckResult::Ok
+        };
+        let mut evidence = self.evidence;
+        evidence.extend(self.absent.filter(|_| result == CheckResult::NotApplicable));
+        NamedCheck {
+            name: name.to_owned(),
+            result,
+            evidence,
+            broken: self.broken,
+        }
+    }
+}
+
+/// Checks the roots and everything that they were made from.
+fn examine(evidence: &Evidence<'_>, roots: &[Version], packs: bool) -> Vec<NamedCheck> {
+    let (mut bytes, mut statements, mut provenance, mut inclusion) = (
+        Findings::default(),
+        Findings::default(),
+        Findings::default(),
+        Findings::default(),
+    );
+    let mut links: BTreeMap<VersionName, Link> = BTreeMap::new();
+    for root in roots {
+        if links.contains_key(&root.name()) {
+            continue;
+        }
+        let mut dangling = Vec::new();
+        match closure(evidence, root.clone(), &mut |broken| dangling.push(broken)) {
+            Ok(found) => links.extend(found.into_iter().map(|link| (link.version.name(), link))),
+            Err(problem) => {
+                statements
+                    .broken
+                    .push(format!("`{}`: {}", root.name(), told(&problem)))
+            }
+        }
+        provenance.broken.extend(dangling);
+    }
+    let mut read = 0;
+    for link in links.values() {
+        let name = link.version.name();
+        match evidence.check_bytes(&link.version) {
+            Ok(count) => read += count,
+            Err(broken) => bytes.broken.push(format!("`{name}`: {broken}")),
+        }
+        inclusion.note(evidence.check_entry(&link.version));
+    }
+    bytes.evidence.push(format!(
+        "{} versions, {read} bytes, every chunk and file as its digest says",
+        links.len()
+    ));
+    if packs {
+        match evidence.check_packs() {
+            Ok(checked) => {
+                bytes
+                    .evidence
+                    .push(format!("{} packs read from end to end", checked.len()));
+                bytes
+                    .broken
+                    .extend(checked.into_iter().filter_map(|pack| pack.broken));
+            }
+            Err(problem) => bytes.broken.push(told(&problem)),
+        }
+    }
+    let attested = links
+        .values()
+        .filter(|link| link.provenance.is_some())
+        .count();
+    statements.evidence.push(format!(
+        "{attested} statements signed by the key {}",
+        evidence.key_id()
+    ));
+    let sources: Vec<_> = links
+        .values()
+        .filter(|link| link.version.record.origin.is_some())
+        .map(|link| link.version.name().to_string())
+        .collect();
+    provenance.evidence.push(format!(
+        "closed: {} versions back to {}",
+        links.len(),
+        if sources.is_empty() {
+            "what was put by hand".to_owned()
+        } else {
+            sources.join(", ")
+        }
+    ));
+    vec![
+        bytes.named("bytes"),
+        statements.named("attestations"),
+        provenance.named("provenance"),
+        inclusion.named("ledger-inclusion"),
+        signatures(evidence, &links).named("model-signature"),
+        contracts(evidence, &links).named("contract"),
+        gates(evidence, roots, &links).named("gate"),
+    ]
+}
+
+fn told(problem: &Problem) -> String {
+    std::iter::once(problem.what.clone())
+        .chain(problem.because.iter().cloned())
+        .collect::<Vec<_>>()
+        .join(": ")
+}
+
+fn signatures(evidence: &Evidence<'_>, links: &BTreeMap<VersionName, Link>) -> Findings {
+    let mut findings = Findings {
+        absent: Some("no registered model".to_owned()),
+        ..Findings::default()
+    };
+    for link in links.values() {
+        let Some(signature) = link.version.record.extra.get("signature") else {
+            continue;
+        };
+        let name = link.version.name();
+        findings.note(match evidence.check_signature(&link.version, signature) {
+            Ok(verified) if verified.name == name.to_string() => Ok(format!(
+                "`{name}`: {} files signed by the key {}",
+                verified.files, verified.key_id
+            )),
+            Ok(verified) => Err(format!("`{name}`: it is signed as `{}`", verified.name)),
+            Err(broken) => Err(format!("`{name}`: {broken}")),
+        });
+    }
+    findings
+}
+
+/// Every contract that something was made under must have been passed by exactly the data that was used.
+fn contracts(evidence: &Evidence<'_>, links: &BTreeMap<VersionName, Link>) -> Findings {
+    let mut findings = Findings {
+        absent: Some("made without a contract".to_owned()),
+        ..Findings::default()
+    };
+    let mut seen = BTreeSet::new();
+    for link in links.values() {
+        let inputs: Vec<_> = link
+            .provenance
+            .iter()
+            .flat_map(Provenance::inputs)
+            .collect();
+        let data: BTreeSet<_> = inputs
+            .iter()
+            .filter(|input| !role(input).contains(':'))
+            .filter_map(|input| dependency(input))
+            .collect();
+        for report in inputs
+            .iter()
+            .filter(|input| role(input).starts_with("contract:"))
+        {
+            let Some((name, _)) = dependency(report) else {
+                continue;
+            };
+            if !seen.insert((name.clone(), link.version.name())) {
+                continue;
+            }
+            findings.note(contract(evidence, links, &name, &data).map(|on| {
+                format!(
+                    "`{}` was made after `{name}` passed on {on}",
+                    link.version.name()
+                )
+            }));
+        }
+    }
+    findings
+}
+
+fn contract(
+    _: &Evidence<'_>,
+    links: &BTreeMap<VersionName, Link>,
+    report: &VersionName,
+    data: &BTreeSet<(VersionName, Digest)>,
+) -> Result<String, String> {
+    let link = links
+        .get(report)
+        .ok_or_else(|| format!("the report `{report}` is not there"))?;
+    let provenance = link
+        .provenance
+        .as_ref()
+        .ok_or_else(|| format!("the report `{report}` has no statement"))?;
+    let passed = provenance
+        .run_details
+        .byproducts
+        .iter()
+        .any(|one| one.get("result").and_then(Value::as_str) == Some("PASSED"));
+    if !passed {
+        return Err(format!("the contract of `{report}` was not passed"));
+    }
+    let checked = provenance
+        .inputs()
+        .iter()
+        .filter_map(dependency)
+        .find(|checked| data.contains(checked));
+    checked
+        .map(|(name, digest)| format!("`{name}` ({digest})"))
+        .ok_or_else(|| format!("`{report}` is about other data than was used"))
+}
+
+/// A registered model must have passed its gate, and the gate must have looked at this model.
+fn gates(_: &Evidence<'_>, roots: &[Version], links: &BTreeMap<VersionName, Link>) -> Findings {
+    let mut findings = Findings {
+        absent: Some("no registered model".to_owned()),
+        ..Findings::default()
+    };
+    for root in roots.iter().filter(|root| {
+        root.record.kind == Kind::Model && root.record.extra.contains_key("signature")
+    }) {
+        findings.note(gate(root, links));
+    }
+    findings
+}
+
+fn gate(root: &Version, links: &BTreeMap<VersionName, Link>) -> Result<String, String> {
+    let name = root.name();
+    let input = |link: &Link, wanted: &str| {
+        let provenance = link.provenance.as_ref()?;
+        provenance
+            .inputs()
+            .iter()
+            .find(|input| role(input) == wanted)
+            .and_then(dependency)
+    };
+    let link = links
+        .get(&name)
+        .ok_or_else(|| format!("`{name}` has no statement"))?;
+    let model = input(link, "model").ok_or_else(|| format!("`{name}` was made from no model"))?;
+    let (decision, _) =
+        input(link, "gate").ok_or_else(|| format!("`{name}` was registered without a gate"))?;
+    let decided = links
+        .get(&decision)
+        .ok_or_else(|| format!("the decision `{decision}` is not there"))?;
+    if input(decided, "model") != Some(model) {
+        return Err(format!("the decision `{decision}` is about another model"));
+    }
+    let byproducts = decided
+        .provenance
+        .iter()
+        .flat_map(|provenance| &provenance.run_details.byproducts);
+    let passed = byproducts
+        .into_iter()
+        .any(|one| one.get("passed").and_then(Value::as_bool) == Some(true));
+    if passed {
+        Ok(format!("`{name}` passed `{decision}`"))
+    } else {
+        Err(format!("`{name}` did not pass `{decision}`"))
+    }
+}

@@ -1,0 +1,197 @@
+//! Which step needs which.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use custody_types::Problem;
+
+use crate::file::{PipelineFile, at};
+
+/// The steps in the order in which they run, and for each the steps before it that it needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Graph {
+    pub(crate) order: Vec<String>,
+    pub(crate) needs: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// Checks that every input is made by a step, once, and that no step needs itself.
+pub(crate) fn check(file: &PipelineFile, text: &str) -> Result<(), Problem> {
+    build(file)
+        .map(|_| ())
+        .map_err(|(word, because)| at(text, &word, because))
+}
+
+/// Builds the graph. An error names the word of the file that it is about.
+pub(crate) fn build(file: &PipelineFile) -> Result<Graph, (String, String)> {
+    let mut makers: BTreeMap<String, String> = BTreeMap::new();
+    for (name, step) in &file.steps {
+        for output in step.outputs(name) {
+            if let Some(other) = makers.insert(output.artifact.clone(), name.clone()) {
+                return Err((
+                    name.clone(),
+                    format!(
+                        "`{}` is made by two steps, `{other}` and `{name}`",
+                        output.artifact
+                    ),
+                ));
+            }
+        }
+    }
+    let mut needs: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (name, step) in &file.steps {
+        let mut before = BTreeSet::new();
+        for (_, artifact) in step.inputs() {
+            let Some(maker) = makers.get(&artifact) else {
+                return Err((
+                    artifact.clone(),
+                    format!("no step makes `{artifact}`, which `{name}` needs"),
+                ));
+            };
+            before.insert(maker.clone());
+        }
+        before.extend(guards(file, name));
+        needs.insert(name.clone(), before);
+    }
+    let order = sort(&needs)?;
+    Ok(Graph { order, needs })
+}
+
+/// Lists the contracts of the datasets that a step uses: it waits for them.
+pub(crate) fn guards(file: &PipelineFile, name: &str) -> Vec<String> {
+    let Some(step) = file.steps.get(name).filter(|step| !step.is_check()) else {
+        return Vec::new();
+    };
+    let used: BTreeSet<_> = step
+        .inputs()
+        .into_iter()
+        .map(|(_, artifact)| artifact)
+        .collect();
+    let checks = file.steps.iter().filter(|(_, step)| step.is_check());
+    checks
+        .filter(|(_, step)| {
+            step.inputs()
+                .iter()
+                .any(|(_, artifact)| used.contains(artifact))
+        })
+        .map(|(check, _)| check.clone())
+        .collect()
+}
+
+fn sort(needs: &BTreeMap<String, BTreeSet<String>>) -> Result<Vec<String>, (String, String)> {
+    let mut order: Vec<String> = Vec::new();
+    while order.len() < needs.len() {
+        let next = needs.iter().find(|(name, before)| {
+            !order.contains(name) && before.iter().all(|one| order.contains(one))
+        });
+        match next {
+            Some((name, _)) => order.push(name.clone()),
+            None => {
+                let stuck: Vec<_> = needs
+                    .keys()
+                    .filter(|name| !order.contains(name))
+                    .cloned()
+                    .collect();
+                let first = stuck.first().cloned().unwrap_or_default();
+                return Err((
+                    first,
+                    format!(
+                        "the steps `{}` need one another in a circle",
+                        stuck.join("`, `")
+                    ),
+                ));
+            }
+        }
+    }
+    Ok(order)
+}
+
+impl Graph {
+    /// Returns the targets with everything that they need; without targets everything that is not manual.
+    pub(crate) fn reach(
+        &self,
+        file: &PipelineFile,
+        targets: &[String],
+    ) -> Result<Vec<String>, String> {
+        let mut wanted: BTreeSet<String> = BTreeSet::new();
+        let mut open: Vec<String> = if targets.is_empty() {
+            file.steps
+                .iter()
+                .filter(|(_, step)| !step.is_manual())
+                .map(|(name, _)| name.clone())
+                .collect()
+        } else {
+            targets.to_vec()
+        };
+        while let Some(name) = open.pop() {
+            let needs = self.needs.get(&name).ok_or(name.clone())?;
+            if wanted.insert(name) {
+                open.extend(needs.iter().cloned());
+            }
+        }
+        Ok(self
+            .order
+            .iter()
+            .filter(|name| wanted.contains(*name))
+            .cloned()
+            .collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "
+project: p
+steps:
+  load:
+    source: {file: a.parquet, output: raw, origin: {publisher: x, url: y, licence: z, legal_basis: w, classification: personal}}
+  contract:
+    check: {input: raw, checks: [{not_null: [id]}]}
+  split:
+    sql: {inputs: {raw: raw}, outputs: {train: SELECT * FROM raw}}
+  strict:
+    gate: {model: train, evaluation: contract, require: {}, manual: true}
+";
+
+    fn problem(from: &str, to: &str) -> String {
+        PipelineFile::parse(&FILE.replace(from, to))
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn what_uses_a_dataset_waits_for_its_contract() {
+        let file = PipelineFile::parse(FILE).unwrap();
+        let graph = build(&file).unwrap();
+        assert_eq!(
+            graph.reach(&file, &[]).unwrap(),
+            ["load", "contract", "split"]
+        );
+        assert_eq!(
+            graph.reach(&file, &["strict".to_owned()]).unwrap(),
+            ["load", "contract", "split", "strict"]
+        );
+        assert!(graph.reach(&file, &["none".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn a_broken_file_is_told_with_its_place() {
+        let text = problem("{raw: raw}", "{raw: rew}");
+        assert!(
+            text.contains("no step makes `rew`")
+                && text.contains("    9 |")
+                && text.contains("^^^"),
+            "{text}"
+        );
+        let text = problem("outputs: {train:", "outputs: {raw:");
+        assert!(text.contains("made by two steps"), "{text}");
+        let text = problem(
+            "inputs: {raw: raw}, outputs: {train: SELECT * FROM raw}",
+            "inputs: {raw: train}, outputs: {train: SELECT * FROM raw}",
+        );
+        assert!(text.contains("in a circle"), "{text}");
+        let text = problem("input: raw,", "imput: raw,");
+        assert!(text.contains("imput") && text.contains("7"), "{text}");
+        assert!(problem("contract:", "Con tract:").contains("is no name for a step"));
+    }
+}

@@ -1,0 +1,63 @@
+//! What a run needs of the machine.
+
+use std::fmt;
+use std::io::Read;
+use std::path::PathBuf;
+
+use custody_types::{Digest, FileEntry, Problem, VersionFiles};
+
+/// The folder of a project, where the pipeline file lies.
+pub trait Folder: Send + Sync + fmt::Debug {
+    /// Opens a file below the folder.
+    ///
+    /// # Errors
+    /// A [`Problem`] when there is none, or it is no plain file below the folder.
+    fn open(&self, path: &str) -> Result<Box<dyn Read>, Problem>;
+}
+
+/// An environment as it is declared: what names it, before it was ever installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedEnvironment {
+    /// The version of Python that was asked for.
+    pub python: String,
+    /// The text of the lock file.
+    pub lock: String,
+}
+
+/// An environment on this machine.
+#[derive(Debug, Clone)]
+pub struct Installed {
+    /// The folder that steps see at `/env`.
+    pub folder: PathBuf,
+    /// The identity of its files.
+    pub digest: Digest,
+    /// Its files.
+    pub files: Vec<FileEntry>,
+}
+
+/// Installs environments.
+pub trait Environments: Send + Sync + fmt::Debug {
+    /// Returns the key of the environment: equal keys give equal environments.
+    ///
+    /// # Errors
+    /// A [`Problem`] when there is no such interpreter.
+    fn key(&self, environment: &LockedEnvironment) -> Result<Digest, Problem>;
+
+    /// Finds it where it was installed before and not touched since.
+    ///
+    /// # Errors
+    /// A [`Problem`] when it was touched.
+    fn find(&self, key: &Digest) -> Result<Option<Installed>, Problem>;
+
+    /// Installs it from the package registry.
+    ///
+    /// # Errors
+    /// A [`Problem`] when a package is missing or has another hash.
+    fn install(&self, key: &Digest, environment: &LockedEnvironment) -> Result<Installed, Problem>;
+
+    /// Installs it from a stored version.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the version cannot be read.
+    fn restore(&self, key: &Digest, files: &dyn VersionFiles) -> Result<Installed, Problem>;
+}

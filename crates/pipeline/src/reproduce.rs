@@ -1,0 +1,211 @@
+//! Running steps again from what is stored, and comparing.
+
+use std::collections::BTreeMap;
+
+use custody_attest::slsa::Provenance;
+use custody_guard::{Evidence, Read, Reproduce, Session, Target};
+use custody_types::{Digest, ExitCode, Problem, Reference, VersionName};
+use custody_wire::{ReproduceReply, ReproducedStep};
+use serde_json::Value;
+
+use crate::evidence::{Link, closure, dependency, role};
+use crate::file::Step;
+use crate::memory::digest;
+use crate::ports::Installed;
+use crate::produce::{Given, fault};
+use crate::run::Runner;
+
+impl Runner {
+    /// Runs again every step that led to a version, each on the stored versions of its inputs, and
+    /// compares what comes out with what is stored. Sources are taken from the store.
+    ///
+    /// # Errors
+    /// A [`Problem`] when there is no such version, the policy refuses an input, or a step cannot run.
+    pub fn reproduce(
+        &self,
+        session: &Session,
+        reference: &Reference,
+    ) -> Result<ReproduceReply, Problem> {
+        let grant = self
+            .door
+            .ask::<Reproduce>(session, Target::Named(reference.clone()))?;
+        let root = grant.version()?.clone();
+        let evidence = grant.evidence();
+        let mut dangling = Vec::new();
+        let mut links = closure(&evidence, root.clone(), &mut |broken| dangling.push(broken))?;
+        if let Some(broken) = dangling.first() {
+            return Err(Problem::new(
+                "CUS-RUN-030",
+                ExitCode::Integrity,
+                format!("`{}` cannot be reproduced", root.name()),
+            )
+            .because(broken));
+        }
+        // What was made first runs first.
+        links.sort_by_key(|link| link.version.entry);
+        let mut reply = ReproduceReply {
+            version: root.name(),
+            equal: true,
+            steps: Vec::new(),
+            sources: Vec::new(),
+        };
+        let mut done: BTreeMap<Digest, BTreeMap<String, Digest>> = BTreeMap::new();
+        for link in &links {
+            let Some((name, step)) = declared(link)? else {
+                continue;
+            };
+            if matches!(step, Step::Source(_)) {
+                reply.sources.push(link.version.name());
+                continue;
+            }
+            let statement = link
+                .version
+                .record
+                .statement
+                .unwrap_or(link.version.record.digest);
+            if let std::collections::btree_map::Entry::Vacant(vacant) = done.entry(statement) {
+                vacant.insert(self.again(session, &evidence, link, &name, &step)?);
+            }
+            let made = done
+                .get(&statement)
+                .and_then(|outputs| outputs.get(link.version.record.artifact.name()));
+            let reproduced = *made.ok_or_else(|| fault("the step does not make this version"))?;
+            let recorded = link.version.record.digest;
+            reply.equal &= recorded == reproduced;
+            reply.steps.push(ReproducedStep {
+                step: name,
+                version: link.version.name(),
+                recorded,
+                reproduced,
+                equal: recorded == reproduced,
+            });
+        }
+        grant.finish_with(BTreeMap::from([(
+            "equal".to_owned(),
+            reply.equal.to_string(),
+        )]))?;
+        Ok(reply)
+    }
+
+    /// Runs the step that made `link` again; returns the identity of each output by artifact.
+    fn again(
+        &self,
+        session: &Session,
+        evidence: &Evidence<'_>,
+        link: &Link,
+        name: &str,
+        step: &Step,
+    ) -> Result<BTreeMap<String, Digest>, Problem> {
+        let mut given = Given::default();
+        let mut grants = Vec::new();
+        for input in link.provenance.iter().flat_map(Provenance::inputs) {
+            let Some((version, _)) = dependency(input) else {
+                continue;
+            };
+            let role = role(input);
+            if role.starts_with("contract:") {
+                continue;
+            }
+            if role == "environment" {
+                given.environment = Some(
+                    self.stored_environment(session, evidence, link, version)?
+                        .folder,
+                );
+                continue;
+            }
+            let grant = self
+                .door
+                .ask::<Read>(session, Target::Named(version.into()))?;
+            let files = grant.files()?;
+            if role == "code" {
+                given.code = Some(files);
+            } else {
+                given.inputs.insert(role.to_owned(), files);
+            }
+            grants.push(grant);
+        }
+        let product = self.workshop()?.produce(name, step, &given, &mut |_| {})?;
+        for grant in grants {
+            grant.finish()?;
+        }
+        let outputs = step.outputs(name).into_iter().map(|makes| {
+            let files = product
+                .outputs
+                .get(&makes.name)
+                .map(Vec::as_slice)
+                .unwrap_or_default();
+            (makes.artifact, digest(files))
+        });
+        Ok(outputs.collect())
+    }
+
+    fn stored_environment(
+        &self,
+        session: &Session,
+        evidence: &Evidence<'_>,
+        link: &Link,
+        version: VersionName,
+    ) -> Result<Installed, Problem> {
+        let parameters = link
+            .provenance
+            .as_ref()
+            .map(|provenance| &provenance.build_definition.external_parameters);
+        let key = parameters.and_then(|parameters| {
+            parameters
+                .get("environment")?
+                .get("key")?
+                .as_str()?
+                .parse::<Digest>()
+                .ok()
+        });
+        let key = key.ok_or_else(|| fault("the statement does not name its environment"))?;
+        let wanted = evidence.resolve(&version.clone().into())?.record.digest;
+        let installed = match self.environments.find(&key)? {
+            Some(installed) => installed,
+            None => {
+                let grant = self
+                    .door
+                    .ask::<Read>(session, Target::Named(version.into()))?;
+                let installed = self.environments.restore(&key, grant.files()?.as_ref())?;
+                grant.finish()?;
+                installed
+            }
+        };
+        if installed.digest == wanted {
+            Ok(installed)
+        } else {
+            Err(Problem::new(
+                "CUS-RUN-031",
+                ExitCode::Integrity,
+                "the installed environment is not the stored one",
+            )
+            .hint("remove its folder; it is then taken from the store"))
+        }
+    }
+}
+
+/// Returns the step that made a version, as its statement tells it.
+fn declared(link: &Link) -> Result<Option<(String, Step)>, Problem> {
+    let Some(provenance) = &link.provenance else {
+        return Ok(None);
+    };
+    let parameters = &provenance.build_definition.external_parameters;
+    let unreadable = |because: String| {
+        Problem::new(
+            "CUS-RUN-032",
+            ExitCode::Integrity,
+            format!(
+                "the statement of `{}` does not tell its step",
+                link.version.name()
+            ),
+        )
+        .because(because)
+    };
+    let name = parameters
+        .get("step")
+        .and_then(Value::as_str)
+        .ok_or_else(|| unreadable("it has no name".to_owned()))?;
+    let step = parameters.get("declared").cloned().unwrap_or_default();
+    let step = serde_json::from_value(step).map_err(|error| unreadable(error.to_string()))?;
+    Ok(Some((name.to_owned(), step)))
+}

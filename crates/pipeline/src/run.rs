@@ -1,0 +1,952 @@
+//! Planning and running.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use custody_attest::slsa::{
+    BUILD_TYPE, BuildDefinition, Builder, Metadata, Provenance, ROLE, RunDetails,
+};
+use custody_attest::statement::ResourceDescriptor;
+use custody_engine::Engine;
+use custody_guard::{
+    Collect, Done, Door, Evidence, Grant, Making, NewVersion, Read as ReadData, RegisterModel,
+    RunStep, Session, StartRun, Target, Validate, Write, Writes,
+};
+use custody_types::{
+    ArtifactName, ByteSize, Classification, Digest, ExitCode, FilePath, Kind, Problem, Purpose,
+    Reference, Timestamp, VersionFiles, VersionName,
+};
+use custody_wire::{EntryRef, PlannedStep, RunEvent, RunReply, RunRequest, StepOutcome, StepState};
+use serde_json::{Value, json};
+
+use crate::file::{self, PipelineFile, Step};
+use crate::graph::{self, Graph, guards};
+use crate::memory::{InMemory, MadeFile};
+use crate::ports::{Environments, Folder, LockedEnvironment};
+use crate::produce::{Given, Product, Workshop, fault};
+use crate::step::Makes;
+
+/// Part of every step's key: a runner that does something else has another.
+const RUNNER: u32 = 1;
+/// The memory that a query may use.
+const ENGINE_MEMORY: ByteSize = ByteSize::from_mebibytes(1 << 10);
+
+/// Plans and runs pipelines, and reads the evidence of what was done.
+#[derive(Debug)]
+pub struct Runner {
+    pub(crate) door: Door,
+    folder: Arc<dyn Folder>,
+    pub(crate) environments: Arc<dyn Environments>,
+    launcher: PathBuf,
+    workshop: OnceLock<Workshop>,
+}
+
+/// A version as a run knows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    pub(crate) name: VersionName,
+    pub(crate) digest: Digest,
+    pub(crate) classification: Classification,
+    pub(crate) purposes: Vec<Purpose>,
+}
+
+/// What decides whether a step was done before.
+struct Inputs {
+    key: Digest,
+    versions: BTreeMap<String, Known>,
+    reports: BTreeMap<String, Known>,
+    code: Vec<MadeFile>,
+    environment: Option<(Digest, LockedEnvironment)>,
+    source: Option<Vec<u8>>,
+}
+
+pub(crate) struct Context<'a> {
+    pub(crate) file: &'a PipelineFile,
+    graph: &'a Graph,
+    session: &'a Session,
+    run: String,
+    evidence: Evidence<'a>,
+    made: BTreeMap<String, Known>,
+}
+
+impl Runner {
+    /// Puts the runner together. `launcher`: see [`custody_sandbox::run`].
+    pub fn new(
+        door: Door,
+        folder: Arc<dyn Folder>,
+        environments: Arc<dyn Environments>,
+        launcher: PathBuf,
+    ) -> Self {
+        Self {
+            door,
+            folder,
+            environments,
+            launcher,
+            workshop: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn workshop(&self) -> Result<&Workshop, Problem> {
+        if let Some(workshop) = self.workshop.get() {
+            return Ok(workshop);
+        }
+        let engine = Engine::new(ENGINE_MEMORY).map_err(|error| fault(&error.to_string()))?;
+        Ok(self.workshop.get_or_init(|| Workshop {
+            engine,
+            launcher: self.launcher.clone(),
+        }))
+    }
+
+    fn read_file(&self, path: &str) -> Result<Vec<u8>, Problem> {
+        let mut bytes = Vec::new();
+        self.folder
+            .open(path)?
+            .read_to_end(&mut bytes)
+            .map_err(|error| {
+                Problem::new(
+                    "CUS-PIPE-003",
+                    ExitCode::Usage,
+                    format!("`{path}` cannot be read"),
+                )
+                .because(error)
+            })?;
+        Ok(bytes)
+    }
+
+    /// Reads the pipeline file of the project's folder.
+    fn pipeline(&self) -> Result<PipelineFile, Problem> {
+        let text = String::from_utf8(self.read_file(file::NAME)?).map_err(|error| {
+            Problem::new(
+                "CUS-PIPE-002",
+                ExitCode::Usage,
+                format!("`{}` is no text", file::NAME),
+            )
+            .because(error)
+        })?;
+        PipelineFile::parse(&text)
+    }
+
+    /// Runs the pipeline, or says what would run.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the run could not begin. How steps failed is part of the reply.
+    pub fn run(
+        &self,
+        session: &Session,
+        request: &RunRequest,
+        tell: &mut dyn FnMut(RunEvent),
+    ) -> Result<RunReply, Problem> {
+        let started = self.door.monotonic_ms();
+        let file = self.pipeline()?;
+        let graph = graph::build(&file).map_err(|(_, because)| fault(&because))?;
+        let steps = graph.reach(&file, &request.targets).map_err(|name| {
+            Problem::new(
+                "CUS-PIPE-004",
+                ExitCode::Usage,
+                format!("the pipeline has no step `{name}`"),
+            )
+            .hint(format!(
+                "there are {}",
+                file.steps.keys().cloned().collect::<Vec<_>>().join(", ")
+            ))
+        })?;
+        let id = self.door.new_id();
+        let session = session.clone().or_purpose(file.purpose.clone()).in_run(&id);
+        let grant = self.door.ask::<StartRun>(
+            &session,
+            Target::Run {
+                project: file.project.clone(),
+                id: id.clone(),
+            },
+        )?;
+        let first = grant.entry();
+        let mut context = Context {
+            file: &file,
+            graph: &graph,
+            session: &session,
+            run: id.clone(),
+            evidence: grant.evidence(),
+            made: BTreeMap::new(),
+        };
+        let plan = self.plan(&context, &steps)?;
+        tell(RunEvent::Planned {
+            run: id.clone(),
+            steps: plan.clone(),
+        });
+        let mut reply = RunReply {
+            run: id,
+            ok: true,
+            dry_run: request.dry_run,
+            plan,
+            steps: Vec::new(),
+            entries: None,
+            problem: None,
+            took_ms: 0,
+        };
+        if !request.dry_run {
+            self.carry_out(&mut context, &steps, &mut reply, tell);
+        }
+        let done = Done {
+            ok: reply.ok,
+            error: reply.problem.as_ref().map(|problem| problem.code.clone()),
+            ..Done::default()
+        };
+        let last = grant.conclude(&done)?;
+        reply.entries = Some((first, last.index));
+        reply.took_ms = self.door.monotonic_ms().saturating_sub(started);
+        Ok(reply)
+    }
+
+    fn plan(&self, context: &Context<'_>, steps: &[String]) -> Result<Vec<PlannedStep>, Problem> {
+        let mut known = context.made.clone();
+        let (mut plan, mut running) = (Vec::new(), BTreeSet::new());
+        for name in steps {
+            let Some(step) = context.file.steps.get(name) else {
+                continue;
+            };
+            let after = context
+                .graph
+                .needs
+                .get(name)
+                .and_then(|needs| needs.iter().find(|need| running.contains(*need)));
+            let why = match after {
+                Some(before) => Err(format!("since `{before}` runs")),
+                None => match self.reusable(
+                    &Context {
+                        made: known.clone(),
+                        ..context.borrowed()
+                    },
+                    name,
+                    step,
+                )? {
+                    (_, Some((_, versions))) => Ok(versions),
+                    (_, None) => {
+                        Err("it was never done with these inputs, code and parameters".to_owned())
+                    }
+                },
+            };
+            let (runs, why) = match why {
+                Ok(versions) => {
+                    let names: Vec<_> = versions
+                        .values()
+                        .map(|version| version.name.to_string())
+                        .collect();
+                    known.extend(versions);
+                    (false, format!("reuses {}", names.join(", ")))
+                }
+                Err(why) => {
+                    running.insert(name.clone());
+                    (true, why)
+                }
+            };
+            plan.push(PlannedStep {
+                step: name.clone(),
+                action: step.action().to_owned(),
+                runs,
+                why,
+            });
+        }
+        Ok(plan)
+    }
+
+    fn carry_out(
+        &self,
+        context: &mut Context<'_>,
+        steps: &[String],
+        reply: &mut RunReply,
+        tell: &mut dyn FnMut(RunEvent),
+    ) {
+        let mut stopped: BTreeSet<String> = BTreeSet::new();
+        for name in steps {
+            let Some(step) = context.file.steps.get(name) else {
+                continue;
+            };
+            let started = self.door.monotonic_ms();
+            let mut outcome = StepOutcome {
+                step: name.clone(),
+                action: step.action().to_owned(),
+                state: StepState::Blocked,
+                versions: Vec::new(),
+                notes: Vec::new(),
+                statement: None,
+                entry: None,
+                took_ms: 0,
+            };
+            let blocked_by = context
+                .graph
+                .needs
+                .get(name)
+                .and_then(|needs| needs.iter().find(|need| stopped.contains(*need)).cloned());
+            if let Some(before) = blocked_by {
+                outcome
+                    .notes
+                    .push(format!("did not run: it needs `{before}`"));
+            } else {
+                tell(RunEvent::StepStarted { step: name.clone() });
+                let result = self.step(context, name, step, &mut outcome);
+                if let Err(problem) = result {
+                    outcome.state =
+                        if problem.code == "CUS-RUN-003" || problem.code == "CUS-RUN-004" {
+                            StepState::Refused
+                        } else {
+                            StepState::Failed
+                        };
+                    reply.problem.get_or_insert_with(|| Box::new(problem));
+                }
+            }
+            if !matches!(outcome.state, StepState::Made | StepState::Reused) {
+                stopped.insert(name.clone());
+                reply.ok = false;
+            }
+            outcome.took_ms = self.door.monotonic_ms().saturating_sub(started);
+            tell(RunEvent::StepFinished(Box::new(outcome.clone())));
+            reply.steps.push(outcome);
+        }
+    }
+
+    /// Carries out a step, or reuses what it made before; both through the door.
+    fn step(
+        &self,
+        context: &mut Context<'_>,
+        name: &str,
+        step: &Step,
+        outcome: &mut StepOutcome,
+    ) -> Result<(), Problem> {
+        let (inputs, reuse) = self.reusable(context, name, step)?;
+        let session = context
+            .session
+            .step(&context.run, name, scope(context, name, step, &inputs));
+        let target = Target::Run {
+            project: context.file.project.clone(),
+            id: format!("{}/{name}", context.run),
+        };
+        let grant = self.door.ask::<RunStep>(&session, target)?;
+        if let Some((statement, versions)) = reuse {
+            let facts = BTreeMap::from([
+                ("step_key".to_owned(), inputs.key.to_string()),
+                ("reused".to_owned(), "true".to_owned()),
+            ]);
+            let outputs = versions.values().map(|version| version.digest).collect();
+            let done = Done {
+                ok: true,
+                step: Some(name.to_owned()),
+                statement: Some(statement),
+                facts,
+                outputs,
+                ..Done::default()
+            };
+            outcome.entry = Some(grant.conclude(&done)?);
+            outcome.state = StepState::Reused;
+            outcome.statement = Some(statement);
+            outcome.versions = versions
+                .values()
+                .map(|version| version.name.clone())
+                .collect();
+            context.made.extend(versions);
+            return Ok(());
+        }
+        let (done, refused) = match self.make(context, name, step, &session, &inputs, outcome) {
+            Ok(made) => made,
+            Err(problem) => {
+                grant.fail(&problem.code);
+                return Err(problem);
+            }
+        };
+        outcome.statement = done.statement;
+        outcome.entry = Some(grant.conclude(&done)?);
+        if let Some(problem) = refused {
+            return Err(problem);
+        }
+        outcome.state = StepState::Made;
+        // CRASH: without this note the step runs again; its outputs are deduplicated.
+        if let Some(statement) = done.statement {
+            context
+                .evidence
+                .remember_step(&context.file.project, &inputs.key, &statement)?;
+        }
+        Ok(())
+    }
+
+    /// Computes the step's key, and finds what it made before with the same key.
+    #[expect(
+        clippy::type_complexity,
+        reason = "the statement and the versions by artifact, taken apart at once"
+    )]
+    fn reusable(
+        &self,
+        context: &Context<'_>,
+        name: &str,
+        step: &Step,
+    ) -> Result<(Inputs, Option<(Digest, BTreeMap<String, Known>)>), Problem> {
+        let inputs = self.inputs(context, name, step)?;
+        let Some(statement) = context.evidence.step(&context.file.project, &inputs.key)? else {
+            return Ok((inputs, None));
+        };
+        let told = context.evidence.statement(&statement)?;
+        let mut versions = BTreeMap::new();
+        for (made, subject) in step.outputs(name).iter().zip(&told.subject) {
+            let found = match subject.name.parse::<VersionName>() {
+                Ok(version) => context.evidence.find(&Reference::from(version))?,
+                Err(_) => None,
+            };
+            match found {
+                Some(version)
+                    if !version.quarantined && Some(version.record.digest) == subject.sha256() =>
+                {
+                    versions.insert(made.artifact.clone(), Known::of(&version));
+                }
+                _ => return Ok((inputs, None)),
+            }
+        }
+        let whole = versions.len() == step.outputs(name).len();
+        Ok((inputs, whole.then_some((statement, versions))))
+    }
+
+    fn inputs(&self, context: &Context<'_>, name: &str, step: &Step) -> Result<Inputs, Problem> {
+        let known = |artifact: &str| {
+            context
+                .made
+                .get(artifact)
+                .cloned()
+                .ok_or_else(|| fault(&format!("`{artifact}` is needed before it is made")))
+        };
+        let mut versions = BTreeMap::new();
+        for (role, artifact) in step.inputs() {
+            versions.insert(role, known(&artifact)?);
+        }
+        let mut reports = BTreeMap::new();
+        for check in guards(context.file, name) {
+            reports.insert(check.clone(), known(&check)?);
+        }
+        let code = match step {
+            Step::Run(run) => run
+                .code
+                .iter()
+                .map(|path| self.code_file(path))
+                .collect::<Result<_, _>>()?,
+            _ => Vec::new(),
+        };
+        let source = match step {
+            Step::Source(source) => Some(self.read_file(&source.file)?),
+            _ => None,
+        };
+        let environment = match &context.file.environment {
+            Some(declared) if step.runs_program() => {
+                let lock = String::from_utf8_lossy(&self.read_file(&declared.lock)?).into_owned();
+                let locked = LockedEnvironment {
+                    python: declared.python.clone(),
+                    lock,
+                };
+                Some((self.environments.key(&locked)?, locked))
+            }
+            _ => None,
+        };
+        let digests = |known: &BTreeMap<String, Known>| {
+            known
+                .iter()
+                .map(|(role, known)| (role.clone(), known.digest))
+                .collect::<BTreeMap<_, _>>()
+        };
+        let text = json!({
+            "runner": RUNNER,
+            "step": name,
+            "declared": step,
+            "inputs": digests(&versions),
+            "reports": digests(&reports),
+            "code": crate::memory::digest(&code),
+            "environment": environment.as_ref().map(|(key, _)| *key),
+            "source": source.as_ref().map(|bytes| Digest::of(bytes)),
+        });
+        let key =
+            serde_json_canonicalizer::to_vec(&text).map_err(|error| fault(&error.to_string()))?;
+        Ok(Inputs {
+            key: Digest::of(&key),
+            versions,
+            reports,
+            code,
+            environment,
+            source,
+        })
+    }
+
+    fn code_file(&self, path: &str) -> Result<MadeFile, Problem> {
+        let bytes = self.read_file(path)?;
+        let path = path.parse().map_err(|error: custody_types::NameError| {
+            Problem::new("CUS-PIPE-005", ExitCode::Usage, error.to_string())
+        })?;
+        Ok(MadeFile {
+            path,
+            executable: false,
+            bytes,
+        })
+    }
+
+    /// Makes a step's outputs and what describes them.
+    fn make(
+        &self,
+        context: &mut Context<'_>,
+        name: &str,
+        step: &Step,
+        session: &Session,
+        inputs: &Inputs,
+        outcome: &mut StepOutcome,
+    ) -> Result<(Done, Option<Problem>), Problem> {
+        let started = self.door.now();
+        let mut dependencies = Vec::new();
+        for (role, known) in &inputs.versions {
+            dependencies
+                .push(ResourceDescriptor::version(&known.name, known.digest).with(ROLE, role));
+        }
+        for (check, known) in &inputs.reports {
+            dependencies.push(
+                ResourceDescriptor::version(&known.name, known.digest)
+                    .with(ROLE, format!("contract:{check}")),
+            );
+        }
+        let environment = inputs
+            .environment
+            .as_ref()
+            .map(|(key, locked)| self.environment(context, key, locked))
+            .transpose()?;
+        if let Some((known, _)) = &environment {
+            dependencies.push(
+                ResourceDescriptor::version(&known.name, known.digest).with(ROLE, "environment"),
+            );
+        }
+        let code = if inputs.code.is_empty() {
+            None
+        } else {
+            Some(self.code(context, name, &inputs.code)?)
+        };
+        if let Some(known) = &code {
+            dependencies
+                .push(ResourceDescriptor::version(&known.name, known.digest).with(ROLE, "code"));
+        }
+        let mut product = match (step, &inputs.source) {
+            (Step::Source(source), Some(bytes)) => {
+                let mut descriptor =
+                    ResourceDescriptor::version("", Digest::of(bytes)).with(ROLE, "source");
+                descriptor.uri = Some(source.origin.url.clone());
+                dependencies.push(descriptor);
+                collected(&source.file, bytes)?
+            }
+            _ => self.produce(
+                context,
+                name,
+                step,
+                session,
+                inputs,
+                environment.map(|(_, folder)| folder),
+            )?,
+        };
+        let refused = product.refused.take();
+        outcome.notes = std::mem::take(&mut product.notes);
+        let parameters = json!({"step": name, "declared": step, "environment": inputs.environment.as_ref().map(|(key, locked)| json!({"key": key, "python": locked.python}))});
+        let provenance = |finished: Timestamp| Provenance {
+            build_definition: BuildDefinition {
+                build_type: BUILD_TYPE.to_owned(),
+                external_parameters: parameters.clone(),
+                internal_parameters: json!({"policy": self.door.policy_digest(), "isolation": product.enforced, "runner": RUNNER}),
+                resolved_dependencies: dependencies.clone(),
+            },
+            run_details: RunDetails {
+                builder: Builder {
+                    id: "https://custody.dev/runner".to_owned(),
+                    version: BTreeMap::from([(
+                        "custody".to_owned(),
+                        env!("CARGO_PKG_VERSION").to_owned(),
+                    )]),
+                },
+                metadata: Metadata {
+                    invocation_id: format!("{}/{name}", context.run),
+                    started_on: started,
+                    finished_on: finished,
+                },
+                byproducts: product.byproducts.clone(),
+            },
+        };
+        let made = self.save(
+            context,
+            name,
+            step,
+            session,
+            inputs,
+            &mut product.outputs,
+            &provenance,
+        )?;
+        let mut done = Done {
+            ok: refused.is_none(),
+            error: refused.as_ref().map(|problem| problem.code.clone()),
+            step: Some(name.to_owned()),
+            statement: made.first().and_then(|(_, known, _)| known.clone()),
+            inputs: inputs.versions.values().map(|known| known.digest).collect(),
+            outputs: made.iter().map(|(_, _, known)| known.digest).collect(),
+            facts: BTreeMap::from([("step_key".to_owned(), inputs.key.to_string())]),
+        };
+        if let (Step::Check(_), Some(_), Some(data)) = (step, &refused, inputs.versions.get("data"))
+        {
+            done.facts
+                .insert("quarantine".to_owned(), data.name.to_string());
+        }
+        outcome.versions = made
+            .iter()
+            .map(|(_, _, known)| known.name.clone())
+            .collect();
+        context.made.extend(
+            made.into_iter()
+                .map(|(artifact, _, known)| (artifact, known)),
+        );
+        Ok((done, refused))
+    }
+
+    /// Reads the inputs through grants of their own and carries out the step.
+    fn produce(
+        &self,
+        context: &Context<'_>,
+        name: &str,
+        step: &Step,
+        session: &Session,
+        inputs: &Inputs,
+        environment: Option<PathBuf>,
+    ) -> Result<Product, Problem> {
+        let mut given = Given {
+            environment,
+            ..Given::default()
+        };
+        if !inputs.code.is_empty() {
+            given.code = Some(Arc::new(InMemory::new(inputs.code.clone())));
+        }
+        let (mut reads, mut validates) = (Vec::new(), Vec::new());
+        for (role, known) in &inputs.versions {
+            let version = Box::new(context.evidence.resolve(&known.name.clone().into())?);
+            let files: Arc<dyn VersionFiles> = if step.is_check() {
+                let grant = self
+                    .door
+                    .ask::<Validate>(session, Target::Version(version))?;
+                let files = grant.files()?;
+                validates.push(grant);
+                files
+            } else {
+                let grant = self
+                    .door
+                    .ask::<ReadData>(session, Target::Version(version))?;
+                let files = grant.files()?;
+                reads.push(grant);
+                files
+            };
+            given.inputs.insert(role.clone(), files);
+        }
+        let product = self.workshop()?.produce(name, step, &given, &mut |_| {})?;
+        reads.into_iter().try_for_each(Grant::finish)?;
+        validates.into_iter().try_for_each(Grant::finish)?;
+        Ok(product)
+    }
+
+    /// Keeps the outputs as versions, all or none, with the statement about them.
+    #[expect(
+        clippy::too_many_arguments,
+        clippy::type_complexity,
+        reason = "everything that a version is described by"
+    )]
+    fn save(
+        &self,
+        context: &Context<'_>,
+        name: &str,
+        step: &Step,
+        session: &Session,
+        inputs: &Inputs,
+        outputs: &mut BTreeMap<String, Vec<MadeFile>>,
+        provenance: &dyn Fn(Timestamp) -> Provenance,
+    ) -> Result<Vec<(String, Option<Digest>, Known)>, Problem> {
+        let declared = step.outputs(name);
+        let mut making: Option<Making> = None;
+        for makes in &declared {
+            let files = outputs.remove(&makes.name).unwrap_or_default();
+            let new = self.new_version(context, name, step, makes, inputs)?;
+            match step {
+                Step::Source(_) => self.keep::<Collect>(session, &mut making, new, &files)?,
+                Step::Register(_) => {
+                    self.keep::<RegisterModel>(session, &mut making, new, &files)?
+                }
+                _ => self.keep::<Write>(session, &mut making, new, &files)?,
+            }
+        }
+        let making = making.ok_or_else(|| fault("the step makes nothing"))?;
+        let finished = self.door.now();
+        let made = making.commit(Some(&|names| {
+            let subject = names
+                .iter()
+                .map(|(name, digest)| ResourceDescriptor::version(name, *digest))
+                .collect();
+            provenance(finished)
+                .statement(subject)
+                .map_err(|error| fault(&error.to_string()))
+        }))?;
+        let made = declared.into_iter().zip(made).map(|(makes, made)| {
+            (
+                makes.artifact,
+                made.version.record.statement,
+                Known::of(&made.version),
+            )
+        });
+        Ok(made.collect())
+    }
+
+    fn keep<A: Writes>(
+        &self,
+        session: &Session,
+        making: &mut Option<Making>,
+        new: NewVersion,
+        files: &[MadeFile],
+    ) -> Result<(), Problem> {
+        let target = Target::New {
+            artifact: new.artifact.clone(),
+            kind: new.kind,
+            classification: new.classification,
+        };
+        let grant = self.door.ask::<A>(session, target)?;
+        let making = match making {
+            Some(making) => making,
+            None => making.insert(Making::start(&grant)?),
+        };
+        for file in files {
+            making.file(
+                file.path.clone(),
+                file.executable,
+                &mut file.bytes.as_slice(),
+            )?;
+        }
+        making.finish(grant, new).map(|_| ())
+    }
+
+    fn new_version(
+        &self,
+        context: &Context<'_>,
+        name: &str,
+        step: &Step,
+        makes: &Makes,
+        inputs: &Inputs,
+    ) -> Result<NewVersion, Problem> {
+        let artifact = artifact(context.file, &makes.artifact)?;
+        // Data is as sensitive as the most sensitive thing that it was made from, and may serve what all of
+        // it may serve; models and reports hold no rows.
+        let data = matches!(makes.kind, Kind::Dataset | Kind::Features);
+        let known: Vec<_> = inputs.versions.values().filter(|_| data).collect();
+        let classification = known
+            .iter()
+            .map(|known| known.classification)
+            .max()
+            .unwrap_or(Classification::Internal);
+        let mut new = NewVersion::new(artifact, makes.kind, classification);
+        for known in known.iter().filter(|known| !known.purposes.is_empty()) {
+            if new.purposes.is_empty() {
+                new.purposes.clone_from(&known.purposes);
+            } else {
+                new.purposes
+                    .retain(|purpose| known.purposes.contains(purpose));
+            }
+        }
+        if let (Step::Source(source), Some(bytes)) = (step, &inputs.source) {
+            new.classification = source.origin.classification;
+            new.purposes.clone_from(&source.purposes);
+            new.origin = Some(json!({
+                "publisher": source.origin.publisher,
+                "url": source.origin.url,
+                "licence": source.origin.licence,
+                "legal_basis": source.origin.legal_basis,
+                "classification": source.origin.classification,
+                "description": source.origin.description,
+                "collected_at": self.door.now(),
+                "collected_by": self.door.pseudonym(context.session.actor()),
+                "sha256": Digest::of(bytes),
+            }));
+        }
+        new.step = Some(name.to_owned());
+        new.sign = matches!(step, Step::Register(_));
+        Ok(new)
+    }
+
+    /// Keeps a step's code as a version, or finds it where it did not change.
+    fn code(
+        &self,
+        context: &Context<'_>,
+        name: &str,
+        files: &[MadeFile],
+    ) -> Result<Known, Problem> {
+        let artifact = artifact(context.file, &format!("{name}-code"))?;
+        self.snapshot(
+            context,
+            &artifact,
+            Kind::Code,
+            crate::memory::digest(files),
+            &mut |making| {
+                files.iter().try_for_each(|file| {
+                    making
+                        .file(
+                            file.path.clone(),
+                            file.executable,
+                            &mut file.bytes.as_slice(),
+                        )
+                        .map(|_| ())
+                })
+            },
+        )
+    }
+
+    /// Installs the environment where it is not there, and keeps it as a version.
+    fn environment(
+        &self,
+        context: &Context<'_>,
+        key: &Digest,
+        locked: &LockedEnvironment,
+    ) -> Result<(Known, PathBuf), Problem> {
+        let artifact = artifact(context.file, "environment")?;
+        let installed = match self.environments.find(key)? {
+            Some(installed) => installed,
+            None => {
+                let target = Target::New {
+                    artifact: artifact.clone(),
+                    kind: Kind::Environment,
+                    classification: Classification::Internal,
+                };
+                let grant = self
+                    .door
+                    .ask::<custody_guard::InstallEnvironment>(context.session, target)?;
+                let installed = self.environments.install(key, locked)?;
+                grant.finish()?;
+                installed
+            }
+        };
+        let known = self.snapshot(
+            context,
+            &artifact,
+            Kind::Environment,
+            installed.digest,
+            &mut |making| {
+                for file in &installed.files {
+                    let host = installed.folder.join(file.path.as_str());
+                    let mut content = std::fs::File::open(&host).map_err(|error| {
+                        Problem::new(
+                            "CUS-RUN-020",
+                            ExitCode::Later,
+                            format!("the environment's file `{}` cannot be read", host.display()),
+                        )
+                        .because(error)
+                    })?;
+                    making.file(file.path.clone(), file.executable, &mut content)?;
+                }
+                Ok(())
+            },
+        )?;
+        if known.digest != installed.digest {
+            return Err(Problem::new(
+                "CUS-RUN-021",
+                ExitCode::Integrity,
+                "the environment changed while it was kept",
+            )
+            .hint("run again; if it stays, remove its folder"));
+        }
+        Ok((known, installed.folder))
+    }
+
+    fn snapshot(
+        &self,
+        context: &Context<'_>,
+        artifact: &ArtifactName,
+        kind: Kind,
+        digest: Digest,
+        fill: &mut dyn FnMut(&mut Making) -> Result<(), Problem>,
+    ) -> Result<Known, Problem> {
+        let reference = Reference {
+            artifact: artifact.clone(),
+            selector: custody_types::Selector::Digest(digest),
+        };
+        if let Some(version) = context.evidence.find(&reference)? {
+            return Ok(Known::of(&version));
+        }
+        let new = NewVersion::new(artifact.clone(), kind, Classification::Internal);
+        let target = Target::New {
+            artifact: artifact.clone(),
+            kind,
+            classification: Classification::Internal,
+        };
+        let grant = self.door.ask::<Write>(context.session, target)?;
+        let mut making = Making::start(&grant)?;
+        fill(&mut making)?;
+        making.finish(grant, new)?;
+        let made = making.commit(None)?;
+        made.first()
+            .map(|made| Known::of(&made.version))
+            .ok_or_else(|| fault("nothing was kept"))
+    }
+}
+
+impl Known {
+    fn of(version: &custody_guard::Version) -> Self {
+        let record = &version.record;
+        Self {
+            name: version.name(),
+            digest: record.digest,
+            classification: record.classification,
+            purposes: record.purposes.clone(),
+        }
+    }
+}
+
+impl<'a> Context<'a> {
+    /// Returns the same context with nothing made yet.
+    fn borrowed(&self) -> Context<'a> {
+        Context {
+            file: self.file,
+            graph: self.graph,
+            session: self.session,
+            run: self.run.clone(),
+            evidence: self.evidence,
+            made: BTreeMap::new(),
+        }
+    }
+}
+
+fn artifact(file: &PipelineFile, name: &str) -> Result<ArtifactName, Problem> {
+    ArtifactName::new(file.project.clone(), name)
+        .map_err(|error| Problem::new("CUS-PIPE-006", ExitCode::Usage, error.to_string()))
+}
+
+/// What the step may touch, and nothing else.
+fn scope(
+    context: &Context<'_>,
+    name: &str,
+    step: &Step,
+    inputs: &Inputs,
+) -> custody_guard::StepScope {
+    let outputs = step
+        .outputs(name)
+        .into_iter()
+        .map(|makes| format!("{}/{}", context.file.project, makes.artifact));
+    custody_guard::StepScope {
+        inputs: inputs.versions.values().map(|known| known.digest).collect(),
+        outputs: outputs.collect(),
+    }
+}
+
+fn collected(file: &str, bytes: &[u8]) -> Result<Product, Problem> {
+    let name = file.rsplit('/').next().unwrap_or(file);
+    let path: FilePath = name.parse().map_err(|error: custody_types::NameError| {
+        Problem::new("CUS-PIPE-005", ExitCode::Usage, error.to_string())
+    })?;
+    let made = MadeFile {
+        path,
+        executable: false,
+        bytes: bytes.to_vec(),
+    };
+    Ok(Product {
+        notes: vec![format!(
+            "{} collected",
+            ByteSize::from_bytes(bytes.len() as u64)
+        )],
+        outputs: BTreeMap::from([("data".to_owned(), vec![made])]),
+        ..Product::default()
+    })
+}

@@ -1,0 +1,126 @@
+//! What the runner needs to know of a step, whatever its kind.
+
+use custody_sandbox::Limits as SandboxLimits;
+use custody_types::{ByteSize, Kind};
+
+use crate::file::{Limits, Step};
+
+/// Something that a step makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Makes {
+    /// The name inside the step.
+    pub(crate) name: String,
+    /// The artifact, without the project.
+    pub(crate) artifact: String,
+    /// What it is.
+    pub(crate) kind: Kind,
+}
+
+fn makes(name: &str, artifact: &str, kind: Kind) -> Makes {
+    Makes {
+        name: name.to_owned(),
+        artifact: artifact.to_owned(),
+        kind,
+    }
+}
+
+impl Step {
+    /// Returns the kind of step as it is written.
+    pub(crate) const fn action(&self) -> &'static str {
+        match self {
+            Self::Source(_) => "source",
+            Self::Check(_) => "check",
+            Self::Sql(_) => "sql",
+            Self::Run(_) => "run",
+            Self::Evaluate(_) => "evaluate",
+            Self::Gate(_) => "gate",
+            Self::Register(_) => "register",
+        }
+    }
+
+    pub(crate) const fn is_check(&self) -> bool {
+        matches!(self, Self::Check(_))
+    }
+
+    pub(crate) const fn is_manual(&self) -> bool {
+        match self {
+            Self::Gate(gate) => gate.manual,
+            Self::Register(register) => register.manual,
+            _ => false,
+        }
+    }
+
+    /// Returns whether it runs a program, and so needs an environment.
+    pub(crate) const fn runs_program(&self) -> bool {
+        matches!(self, Self::Run(_) | Self::Evaluate(_))
+    }
+
+    /// Lists what goes in: the name inside the step and the artifact, without the project.
+    pub(crate) fn inputs(&self) -> Vec<(String, String)> {
+        let one = |role: &str, artifact: &str| (role.to_owned(), artifact.to_owned());
+        match self {
+            Self::Source(_) => Vec::new(),
+            Self::Check(check) => vec![one("data", &check.input)],
+            Self::Sql(sql) => sql
+                .inputs
+                .iter()
+                .map(|(role, artifact)| one(role, artifact))
+                .collect(),
+            Self::Run(run) => run
+                .inputs
+                .iter()
+                .map(|(role, artifact)| one(role, artifact))
+                .collect(),
+            Self::Evaluate(evaluate) => {
+                vec![one("model", &evaluate.model), one("data", &evaluate.data)]
+            }
+            Self::Gate(gate) => vec![
+                one("model", &gate.model),
+                one("evaluation", &gate.evaluation),
+            ],
+            Self::Register(register) => {
+                vec![one("model", &register.model), one("gate", &register.gate)]
+            }
+        }
+    }
+
+    /// Lists what comes out of the step called `name`.
+    pub(crate) fn outputs(&self, name: &str) -> Vec<Makes> {
+        match self {
+            Self::Source(source) => vec![makes("data", &source.output, Kind::Dataset)],
+            Self::Sql(sql) => sql
+                .outputs
+                .keys()
+                .map(|artifact| makes(artifact, artifact, Kind::Dataset))
+                .collect(),
+            Self::Run(run) => run
+                .outputs
+                .iter()
+                .map(|(role, output)| makes(role, &output.artifact, output.kind))
+                .collect(),
+            Self::Register(register) => vec![makes("model", &register.output, Kind::Model)],
+            // Their result is an artifact of the step's name.
+            Self::Check(_) | Self::Evaluate(_) | Self::Gate(_) => {
+                vec![makes("report", name, Kind::Report)]
+            }
+        }
+    }
+}
+
+impl Limits {
+    pub(crate) fn for_sandbox(&self) -> SandboxLimits {
+        let default = SandboxLimits::default();
+        SandboxLimits {
+            memory: self
+                .memory_mib
+                .map_or(default.memory, ByteSize::from_mebibytes),
+            processes: self.processes.unwrap_or(default.processes),
+            time_ms: self
+                .time_s
+                .map_or(default.time_ms, |seconds| seconds.saturating_mul(1000)),
+            output: self
+                .output_mib
+                .map_or(default.output, ByteSize::from_mebibytes),
+        }
+    }
+}
