@@ -14,10 +14,10 @@ help:
 
 demo:
 	@$(CARGO) build --quiet --bin custody
-	@examples/employment/demo.sh
+	@examples/employment/demo.sh "$(CURDIR)/target/debug/custody"
 
 demo-clean:
-	@examples/employment/demo.sh clean
+	@rm -rf examples/employment/.custody
 
 test:
 	@scripts/test.sh

@@ -33,8 +33,24 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("rusqlite", &["custody-backends"]),
     ("landlock", &["custody-sandbox"]),
     ("seccompiler", &["custody-sandbox"]),
-    ("custody-store", &["custody-guard", "custody-backends", "custody-cli", "custody-bench"]),
-    ("custody-ledger", &["custody-guard", "custody-backends", "custody-cli", "custody-bench"]),
+    (
+        "custody-store",
+        &[
+            "custody-guard",
+            "custody-backends",
+            "custody-cli",
+            "custody-bench",
+        ],
+    ),
+    (
+        "custody-ledger",
+        &[
+            "custody-guard",
+            "custody-backends",
+            "custody-cli",
+            "custody-bench",
+        ],
+    ),
 ];
 
 /// Finds what breaks the layers in the output of `cargo metadata --no-deps`, a sentence each.
@@ -54,13 +70,17 @@ pub(crate) fn violations(metadata: &Value) -> Vec<String> {
             && !development
             && !users.contains(&package)
         {
-            found.push(format!("`{package}` may not use `{dependency}`; only {users:?} may"));
+            found.push(format!(
+                "`{package}` may not use `{dependency}`; only {users:?} may"
+            ));
         }
         if let Some(below) = ranks.get(dependency)
             && below >= rank
             && !development
         {
-            found.push(format!("`{package}` (rank {rank}) may not depend on `{dependency}` (rank {below})"));
+            found.push(format!(
+                "`{package}` (rank {rank}) may not depend on `{dependency}` (rank {below})"
+            ));
         }
     }
     found.sort();
@@ -70,12 +90,27 @@ pub(crate) fn violations(metadata: &Value) -> Vec<String> {
 
 /// Lists package, dependency, and whether it is for development alone.
 fn dependencies(metadata: &Value) -> Vec<(&str, &str, bool)> {
-    let packages = metadata.get("packages").and_then(Value::as_array).into_iter().flatten();
+    let packages = metadata
+        .get("packages")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
     let mut found = Vec::new();
     for package in packages {
-        let name = package.get("name").and_then(Value::as_str).unwrap_or_default();
-        for dependency in package.get("dependencies").and_then(Value::as_array).into_iter().flatten() {
-            let on = dependency.get("name").and_then(Value::as_str).unwrap_or_default();
+        let name = package
+            .get("name")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        for dependency in package
+            .get("dependencies")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
+            let on = dependency
+                .get("name")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
             let development = dependency.get("kind").and_then(Value::as_str) == Some("dev");
             found.push((name, on, development));
         }
@@ -95,16 +130,34 @@ mod tests {
 
     #[test]
     fn the_workspace_keeps_its_layers() {
-        assert_eq!(violations(&crate::metadata().unwrap()), Vec::<String>::new());
+        assert_eq!(
+            violations(&crate::metadata().unwrap()),
+            Vec::<String>::new()
+        );
     }
 
     #[test]
     fn a_dependency_upwards_or_sideways_is_found() {
-        assert_eq!(violations(&metadata("custody-types", "custody-store", None)).len(), 2);
-        assert_eq!(violations(&metadata("custody-tlog", "custody-crypto", None)).len(), 1);
-        assert_eq!(violations(&metadata("custody-pipeline", "datafusion", None)).len(), 1);
+        assert_eq!(
+            violations(&metadata("custody-types", "custody-store", None)).len(),
+            2
+        );
+        assert_eq!(
+            violations(&metadata("custody-tlog", "custody-crypto", None)).len(),
+            1
+        );
+        assert_eq!(
+            violations(&metadata("custody-pipeline", "datafusion", None)).len(),
+            1
+        );
         assert_eq!(violations(&metadata("custody-new", "serde", None)).len(), 1);
-        assert_eq!(violations(&metadata("custody-guard", "custody-store", None)), Vec::<String>::new());
-        assert_eq!(violations(&metadata("custody-tlog", "custody-crypto", Some("dev"))), Vec::<String>::new());
+        assert_eq!(
+            violations(&metadata("custody-guard", "custody-store", None)),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            violations(&metadata("custody-tlog", "custody-crypto", Some("dev"))),
+            Vec::<String>::new()
+        );
     }
 }

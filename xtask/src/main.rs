@@ -25,13 +25,26 @@ fn main() -> ExitCode {
 
 fn check_layers() -> Result<(), String> {
     let found = layers::violations(&metadata()?);
-    if found.is_empty() { Ok(()) } else { Err(found.join("\n")) }
+    if found.is_empty() {
+        Ok(())
+    } else {
+        Err(found.join("\n"))
+    }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a chore of the project, not the product")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a chore of the project, not the product"
+)]
 fn metadata() -> Result<Value, String> {
     let output = std::process::Command::new("cargo")
-        .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
+        .args([
+            "metadata",
+            "--no-deps",
+            "--format-version",
+            "1",
+            "--offline",
+        ])
         .output()
         .map_err(|error| format!("cargo metadata: {error}"))?;
     serde_json::from_slice(&output.stdout).map_err(|error| format!("cargo metadata: {error}"))

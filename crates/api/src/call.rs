@@ -27,7 +27,11 @@ pub(crate) struct Call {
 
 impl Call {
     pub(crate) fn new(session: Session, query: String, body: PieceReader) -> Self {
-        Self { session, query, body }
+        Self {
+            session,
+            query,
+            body,
+        }
     }
 
     /// Reads the query string.
@@ -38,7 +42,10 @@ impl Call {
     /// Reads the body as a JSON document.
     pub(crate) fn document<T: DeserializeOwned>(self) -> Result<T, Problem> {
         let mut bytes = Vec::new();
-        self.body.take(DOCUMENT_BYTES).read_to_end(&mut bytes).map_err(|error| malformed(&error))?;
+        self.body
+            .take(DOCUMENT_BYTES)
+            .read_to_end(&mut bytes)
+            .map_err(|error| malformed(&error))?;
         serde_json::from_slice(&bytes).map_err(|error| malformed(&error))
     }
 
@@ -49,7 +56,12 @@ impl Call {
 }
 
 fn malformed(error: &dyn std::fmt::Display) -> Problem {
-    Problem::new("CUS-API-010", ExitCode::Usage, "the request cannot be understood").because(error)
+    Problem::new(
+        "CUS-API-010",
+        ExitCode::Usage,
+        "the request cannot be understood",
+    )
+    .because(error)
 }
 
 /// Answers with a document.
@@ -88,7 +100,9 @@ pub(crate) fn problem(problem: &Problem) -> Response<Body> {
         ExitCode::Denied => StatusCode::FORBIDDEN,
         ExitCode::NotFound => StatusCode::NOT_FOUND,
         ExitCode::No | ExitCode::Approval => StatusCode::CONFLICT,
-        ExitCode::Later | ExitCode::Isolation | ExitCode::Interrupted => StatusCode::SERVICE_UNAVAILABLE,
+        ExitCode::Later | ExitCode::Isolation | ExitCode::Interrupted => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         ExitCode::TimedOut => StatusCode::GATEWAY_TIMEOUT,
         ExitCode::Integrity | ExitCode::Fault => StatusCode::INTERNAL_SERVER_ERROR,
     };
@@ -99,7 +113,12 @@ pub(crate) fn problem(problem: &Problem) -> Response<Body> {
 }
 
 fn unwritable(error: &dyn std::fmt::Display) -> Problem {
-    Problem::new("CUS-API-011", ExitCode::Fault, "the answer cannot be written").because(error)
+    Problem::new(
+        "CUS-API-011",
+        ExitCode::Fault,
+        "the answer cannot be written",
+    )
+    .because(error)
 }
 
 fn body_of(receiver: mpsc::Receiver<Piece>) -> Body {
@@ -115,7 +134,9 @@ pub(crate) fn reader_of(mut body: Body) -> PieceReader {
     tokio::spawn(async move {
         while let Some(frame) = body.frame().await {
             let piece = match frame {
-                Ok(frame) => frame.into_data().map_err(|_| io::Error::other("trailers are not expected")),
+                Ok(frame) => frame
+                    .into_data()
+                    .map_err(|_| io::Error::other("trailers are not expected")),
                 Err(error) => Err(io::Error::other(error)),
             };
             if sender.send(piece).await.is_err() {

@@ -2,12 +2,14 @@
 
 use axum::body::Body;
 use custody_guard::{
-    ChangePolicy, Export, ExportLedger, List, NewVersion, ReadLedger, ReadPolicy, RebuildIndex, SetAlias, Target, Write,
+    ChangePolicy, Export, ExportLedger, List, Making, NewVersion, ReadLedger, ReadPolicy,
+    RebuildIndex, SetAlias, Target, Write,
 };
 use custody_types::{Problem, Reference};
 use custody_wire::{
-    AliasReply, AliasRequest, ArtifactQuery, Document, EntryQuery, LedgerVerifyReply, ListQuery, ListReply, PolicyReply,
-    PolicySource, PutQuery, PutReply, RunEvent, RunRequest, TraceQuery, VerifyRequest,
+    AliasReply, AliasRequest, ArtifactQuery, Document, EntryQuery, LedgerVerifyReply, ListQuery,
+    ListReply, PolicyReply, PolicySource, PutQuery, PutReply, RunEvent, RunRequest, TraceQuery,
+    VerifyRequest,
 };
 use http::Response;
 
@@ -31,34 +33,70 @@ pub(crate) fn list(app: &App, call: Call) -> Answer {
 
 pub(crate) fn show(app: &App, call: Call) -> Answer {
     let reference = reference(&call)?;
-    let grant = app.door.ask::<List>(&call.session, Target::Named(reference))?;
+    let grant = app
+        .door
+        .ask::<List>(&call.session, Target::Named(reference))?;
     let shown = grant.show()?;
     grant.finish()?;
     reply(shown)
 }
 
 pub(crate) fn put(app: &App, call: Call) -> Answer {
-    let PutQuery { artifact, kind, classification } = call.query()?;
-    let grant = app.door.ask::<Write>(&call.session, Target::New { artifact, kind, classification })?;
-    let tree = grant.tree_from_tar(call.into_stream())?;
-    let stored = tree.stored;
-    let made = grant.commit(NewVersion::of(tree))?;
-    reply(PutReply { version: made.view, stored, entry: made.entry })
+    let PutQuery {
+        artifact,
+        kind,
+        classification,
+    } = call.query()?;
+    let target = Target::New {
+        artifact: artifact.clone(),
+        kind,
+        classification,
+    };
+    let grant = app.door.ask::<Write>(&call.session, target)?;
+    let mut making = Making::start(&grant)?;
+    making.tar(call.into_stream())?;
+    making.finish(grant, NewVersion::new(artifact, kind, classification))?;
+    let made = making.commit(None)?.pop();
+    let made = made.ok_or_else(|| {
+        Problem::new(
+            "CUS-API-015",
+            custody_types::ExitCode::Fault,
+            "nothing was made",
+        )
+    })?;
+    reply(PutReply {
+        version: made.view,
+        stored: made.stored,
+        entry: made.entry,
+    })
 }
 
 pub(crate) fn export(app: &App, call: Call) -> Answer {
     let reference = reference(&call)?;
-    let grant = app.door.ask::<Export>(&call.session, Target::Named(reference))?;
+    let grant = app
+        .door
+        .ask::<Export>(&call.session, Target::Named(reference))?;
     stream("application/x-tar", move |out| grant.write_tar(out))
 }
 
 pub(crate) fn set_alias(app: &App, call: Call) -> Answer {
     let session = call.session.clone();
-    let AliasRequest { artifact, alias, to, expected } = call.document()?;
+    let AliasRequest {
+        artifact,
+        alias,
+        to,
+        expected,
+    } = call.document()?;
     let version = artifact.version(to);
-    let grant = app.door.ask::<SetAlias>(&session, Target::Named(version.clone().into()))?;
+    let grant = app
+        .door
+        .ask::<SetAlias>(&session, Target::Named(version.clone().into()))?;
     let entry = grant.set(&alias, expected)?;
-    reply(AliasReply { alias, version, entry })
+    reply(AliasReply {
+        alias,
+        version,
+        entry,
+    })
 }
 
 pub(crate) fn trace(app: &App, call: Call) -> Answer {
@@ -87,11 +125,13 @@ pub(crate) fn run(app: &App, call: Call) -> Answer {
     stream("application/x-ndjson", move |out| {
         let mut broken = None;
         let mut tell = |event: RunEvent| {
-            let written = serde_json::to_vec(&Document::new(event)).map_err(std::io::Error::other).and_then(|mut line| {
-                line.push(b'\n');
-                out.write_all(&line)?;
-                out.flush()
-            });
+            let written = serde_json::to_vec(&Document::new(event))
+                .map_err(std::io::Error::other)
+                .and_then(|mut line| {
+                    line.push(b'\n');
+                    out.write_all(&line)?;
+                    out.flush()
+                });
             // A run goes on when nobody listens any more: what it makes is kept.
             if let Err(error) = written {
                 broken.get_or_insert(error);
@@ -118,12 +158,16 @@ pub(crate) fn verify_ledger(app: &App, call: Call) -> Answer {
     let grant = app.door.ask::<ReadLedger>(&call.session, Target::Ledger)?;
     let checks = grant.verify();
     grant.finish()?;
-    let ok = checks.iter().all(|check| check.result != custody_wire::CheckResult::Broken);
+    let ok = checks
+        .iter()
+        .all(|check| check.result != custody_wire::CheckResult::Broken);
     reply(LedgerVerifyReply { ok, checks })
 }
 
 pub(crate) fn export_ledger(app: &App, call: Call) -> Answer {
-    let grant = app.door.ask::<ExportLedger>(&call.session, Target::Ledger)?;
+    let grant = app
+        .door
+        .ask::<ExportLedger>(&call.session, Target::Ledger)?;
     stream("application/x-tar", move |out| grant.write_tar(out))
 }
 
@@ -143,7 +187,9 @@ pub(crate) fn change_policy(app: &App, call: Call) -> Answer {
 }
 
 pub(crate) fn rebuild_index(app: &App, call: Call) -> Answer {
-    let grant = app.door.ask::<RebuildIndex>(&call.session, Target::Workspace)?;
+    let grant = app
+        .door
+        .ask::<RebuildIndex>(&call.session, Target::Workspace)?;
     let versions = grant.rebuild()?;
     reply(ListReply { versions })
 }
@@ -155,7 +201,11 @@ fn reference(call: &Call) -> Result<Reference, Problem> {
 
 fn parse_reference(text: &str) -> Result<Reference, Problem> {
     text.parse().map_err(|error: custody_types::NameError| {
-        Problem::new("CUS-API-014", custody_types::ExitCode::Usage, error.to_string())
-            .hint("write `project/artifact`, with `@` and a number, an alias or a digest after it")
+        Problem::new(
+            "CUS-API-014",
+            custody_types::ExitCode::Usage,
+            error.to_string(),
+        )
+        .hint("write `project/artifact`, with `@` and a number, an alias or a digest after it")
     })
 }

@@ -27,27 +27,92 @@ pub struct Operation {
 
 type Handler = fn(&App, Call) -> Result<Response<Body>, Problem>;
 
-const fn operation(method: Method, path: &'static str, actions: &'static [Action], handler: Handler) -> Operation {
-    Operation { method, path, actions, handler }
+const fn operation(
+    method: Method,
+    path: &'static str,
+    actions: &'static [Action],
+    handler: Handler,
+) -> Operation {
+    Operation {
+        method,
+        path,
+        actions,
+        handler,
+    }
 }
 
 /// Everything that can be asked.
 pub static OPERATIONS: &[Operation] = &[
     operation(Method::GET, "/v1/versions", &[Action::List], handlers::list),
-    operation(Method::POST, "/v1/versions", &[Action::Write], handlers::put),
+    operation(
+        Method::POST,
+        "/v1/versions",
+        &[Action::Write],
+        handlers::put,
+    ),
     operation(Method::GET, "/v1/version", &[Action::List], handlers::show),
-    operation(Method::GET, "/v1/files", &[Action::Export], handlers::export),
-    operation(Method::POST, "/v1/aliases", &[Action::SetAlias], handlers::set_alias),
+    operation(
+        Method::GET,
+        "/v1/files",
+        &[Action::Export],
+        handlers::export,
+    ),
+    operation(
+        Method::POST,
+        "/v1/aliases",
+        &[Action::SetAlias],
+        handlers::set_alias,
+    ),
     operation(Method::GET, "/v1/trace", &[Action::Trace], handlers::trace),
-    operation(Method::POST, "/v1/verify", &[Action::Verify], handlers::verify),
-    operation(Method::POST, "/v1/reproduce", &[Action::Reproduce], handlers::reproduce),
+    operation(
+        Method::POST,
+        "/v1/verify",
+        &[Action::Verify],
+        handlers::verify,
+    ),
+    operation(
+        Method::POST,
+        "/v1/reproduce",
+        &[Action::Reproduce],
+        handlers::reproduce,
+    ),
     operation(Method::POST, "/v1/runs", &[Action::StartRun], handlers::run),
-    operation(Method::GET, "/v1/ledger/entries", &[Action::ReadLedger], handlers::ledger_entries),
-    operation(Method::POST, "/v1/ledger/verify", &[Action::ReadLedger], handlers::verify_ledger),
-    operation(Method::GET, "/v1/ledger/export", &[Action::ExportLedger], handlers::export_ledger),
-    operation(Method::GET, "/v1/policy", &[Action::ReadPolicy], handlers::policy),
-    operation(Method::POST, "/v1/policy", &[Action::ChangePolicy], handlers::change_policy),
-    operation(Method::POST, "/v1/index/rebuild", &[Action::RebuildIndex], handlers::rebuild_index),
+    operation(
+        Method::GET,
+        "/v1/ledger/entries",
+        &[Action::ReadLedger],
+        handlers::ledger_entries,
+    ),
+    operation(
+        Method::POST,
+        "/v1/ledger/verify",
+        &[Action::ReadLedger],
+        handlers::verify_ledger,
+    ),
+    operation(
+        Method::GET,
+        "/v1/ledger/export",
+        &[Action::ExportLedger],
+        handlers::export_ledger,
+    ),
+    operation(
+        Method::GET,
+        "/v1/policy",
+        &[Action::ReadPolicy],
+        handlers::policy,
+    ),
+    operation(
+        Method::POST,
+        "/v1/policy",
+        &[Action::ChangePolicy],
+        handlers::change_policy,
+    ),
+    operation(
+        Method::POST,
+        "/v1/index/rebuild",
+        &[Action::RebuildIndex],
+        handlers::rebuild_index,
+    ),
 ];
 
 /// Builds the router over the parts behind the edge.
@@ -55,8 +120,15 @@ pub fn router(app: App) -> Router {
     let mut router = Router::new();
     for operation in OPERATIONS {
         let handler = operation.handler;
-        let filter = if operation.method == Method::GET { MethodFilter::GET } else { MethodFilter::POST };
-        let service = on(filter, move |State(app): State<App>, request: Request<Body>| answer(app, request, handler));
+        let filter = if operation.method == Method::GET {
+            MethodFilter::GET
+        } else {
+            MethodFilter::POST
+        };
+        let service = on(
+            filter,
+            move |State(app): State<App>, request: Request<Body>| answer(app, request, handler),
+        );
         router = router.route(operation.path, service);
     }
     router.with_state(app)
@@ -69,14 +141,19 @@ async fn answer(app: App, request: Request<Body>, handler: Handler) -> Response<
     };
     let query = request.uri().query().unwrap_or_default().to_owned();
     let body = call::reader_of(request.into_body());
-    let answered = tokio::task::spawn_blocking(move || handler(&app, Call::new(session, query, body))).await;
+    let answered =
+        tokio::task::spawn_blocking(move || handler(&app, Call::new(session, query, body))).await;
     match answered {
         Ok(Ok(response)) => response,
         Ok(Err(problem)) => call::problem(&problem),
         Err(error) => call::problem(
-            &Problem::new("CUS-API-012", ExitCode::Fault, "the work behind the API stopped")
-                .because(error)
-                .hint("nothing acknowledged is lost; please report what you did"),
+            &Problem::new(
+                "CUS-API-012",
+                ExitCode::Fault,
+                "the work behind the API stopped",
+            )
+            .because(error)
+            .hint("nothing acknowledged is lost; please report what you did"),
         ),
     }
 }
@@ -84,9 +161,10 @@ async fn answer(app: App, request: Request<Body>, handler: Handler) -> Response<
 /// Makes the session of the caller, or of the narrower principal that the caller acts as.
 fn session(app: &App, headers: &HeaderMap) -> Result<Session, Problem> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let purpose = text(HEADER_PURPOSE).map(str::parse::<Purpose>).transpose().map_err(|error| {
-        Problem::new("CUS-API-013", ExitCode::Usage, error.to_string())
-    })?;
+    let purpose = text(HEADER_PURPOSE)
+        .map(str::parse::<Purpose>)
+        .transpose()
+        .map_err(|error| Problem::new("CUS-API-013", ExitCode::Usage, error.to_string()))?;
     let person = Session::person(app.caller.clone(), purpose, "cli");
     match text(HEADER_AS) {
         None => Ok(person),

@@ -9,3 +9,4 @@ pub mod key_file;
 pub mod ledger_files;
 pub mod machine;
 pub mod user_files;
+pub mod workspace;

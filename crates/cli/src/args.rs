@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
-use custody_types::{Alias, ArtifactName, Classification, Kind, ProjectName, Purpose, Reference, Timestamp, VersionNumber};
+use custody_types::{
+    Alias, ArtifactName, Classification, Kind, ProjectName, Purpose, Reference, Timestamp,
+    VersionNumber,
+};
 
 use crate::completions;
 
@@ -13,10 +16,17 @@ use crate::completions;
 /// Every command acts in the workspace of the current folder or of a folder above it. Each access is
 /// decided by the workspace's policy and entered in its ledger before it happens.
 #[derive(Debug, Parser)]
-#[command(name = "custody", version, propagate_version = true, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 yes or done, 1 the answer is no, 2 bad usage or settings, 3 denied by policy,\n\
+#[command(
+    name = "custody",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "Exit codes: 0 yes or done, 1 the answer is no, 2 bad usage or settings, 3 denied by policy,\n\
 4 integrity broken, 5 not found or conflict, 6 waits for an approval, 70 a fault of the program,\n\
-75 try again later, 124 a step ran out of time, 125 the sandbox could not be set up, 130 interrupted.")]
+75 try again later, 124 a step ran out of time, 125 the sandbox could not be set up, 130 interrupted."
+)]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -78,7 +88,9 @@ pub(crate) enum Command {
 /// Makes the folder `.custody` for the encrypted store and the ledger, and a key file outside of it,
 /// readable by you alone. Whoever loses the key file loses the data: keep a copy in a safe place.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  custody init\n  custody init --passphrase     # asks for one, or reads CUSTODY_PASSPHRASE\n  custody init --key-file /media/stick/team.key")]
+#[command(
+    after_help = "Examples:\n  custody init\n  custody init --passphrase     # asks for one, or reads CUSTODY_PASSPHRASE\n  custody init --key-file /media/stick/team.key"
+)]
 pub(crate) struct Init {
     /// Protect the key file with a passphrase as well
     #[arg(long)]
@@ -87,7 +99,9 @@ pub(crate) struct Init {
 
 /// Add files or folders as a new version
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  custody put employment/raw data/people.parquet\n  custody put loans/model model/ --kind model\n  custody put loans/raw a.csv b.csv --classification personal")]
+#[command(
+    after_help = "Examples:\n  custody put employment/raw data/people.parquet\n  custody put loans/model model/ --kind model\n  custody put loans/raw a.csv b.csv --classification personal"
+)]
 pub(crate) struct Put {
     /// The artifact that gets the version: project/artifact
     #[arg(add = ArgValueCompleter::new(completions::artifacts))]
@@ -108,7 +122,9 @@ pub(crate) struct Put {
 /// What is taken out is in clear and no longer under control: the policy decides on it as `export`,
 /// and the ledger says who took it. A model is accompanied by its signature, `model.sig`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  custody get employment/model@1\n  custody get employment/model@production --to /srv/model\n  custody get employment/raw@1 --purpose model-development")]
+#[command(
+    after_help = "Examples:\n  custody get employment/model@1\n  custody get employment/model@production --to /srv/model\n  custody get employment/raw@1 --purpose model-development"
+)]
 pub(crate) struct Get {
     /// The version: project/artifact, @number, @alias or @sha256:…
     #[arg(add = ArgValueCompleter::new(completions::references))]
@@ -120,7 +136,9 @@ pub(crate) struct Get {
 
 /// List versions
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  custody ls\n  custody ls employment/raw\n  custody ls --kind model\n  custody ls --quarantine     # batches that broke their contract")]
+#[command(
+    after_help = "Examples:\n  custody ls\n  custody ls employment/raw\n  custody ls --kind model\n  custody ls --quarantine     # batches that broke their contract"
+)]
 pub(crate) struct Ls {
     /// Only those of this project or artifact
     #[arg(add = ArgValueCompleter::new(completions::artifacts))]
@@ -135,7 +153,9 @@ pub(crate) struct Ls {
 
 /// Show a version: its files, origin, results and signatures
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  custody show employment/model@1\n  custody show employment/checked --json")]
+#[command(
+    after_help = "Examples:\n  custody show employment/model@1\n  custody show employment/checked --json"
+)]
 pub(crate) struct Show {
     /// The version: project/artifact, @number, @alias or @sha256:…
     #[arg(add = ArgValueCompleter::new(completions::references))]
@@ -144,7 +164,9 @@ pub(crate) struct Show {
 
 /// Point an alias at a version
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  custody alias employment/model production 1\n  custody alias employment/model production 2 --expect 1    # only if it points to 1 now")]
+#[command(
+    after_help = "Examples:\n  custody alias employment/model production 1\n  custody alias employment/model production 2 --expect 1    # only if it points to 1 now"
+)]
 pub(crate) struct AliasArgs {
     /// The artifact: project/artifact
     #[arg(add = ArgValueCompleter::new(completions::artifacts))]
@@ -164,7 +186,9 @@ pub(crate) struct AliasArgs {
 /// Steps whose declaration and inputs have not changed are not run again: what they made is used. A
 /// run that was interrupted goes on where it stopped.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  custody run\n  custody run --dry-run        # says what would run, and why\n  custody run strict           # this step and what it needs")]
+#[command(
+    after_help = "Examples:\n  custody run\n  custody run --dry-run        # says what would run, and why\n  custody run strict           # this step and what it needs"
+)]
 pub(crate) struct Run {
     /// The steps to reach [default: all that are not marked as manual]
     pub(crate) targets: Vec<String>,
@@ -175,7 +199,9 @@ pub(crate) struct Run {
 
 /// Show what a version was made from, back to the source
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  custody trace employment/model@1\n  custody trace employment/raw@1 --down       # everything made from it\n  custody trace employment/model@1 --svg lineage.svg")]
+#[command(
+    after_help = "Examples:\n  custody trace employment/model@1\n  custody trace employment/raw@1 --down       # everything made from it\n  custody trace employment/model@1 --svg lineage.svg"
+)]
 pub(crate) struct Trace {
     /// The version: project/artifact, @number, @alias or @sha256:…
     #[arg(add = ArgValueCompleter::new(completions::references))]
@@ -224,7 +250,9 @@ pub(crate) enum Ledger {
 
 /// Show entries of the ledger, oldest first
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  custody ledger log\n  custody ledger log --actor ada --since 2026-11-01T00:00:00Z\n  custody ledger log --action object.read --resource employment/raw\n  custody ledger log --outcome denied")]
+#[command(
+    after_help = "Examples:\n  custody ledger log\n  custody ledger log --actor ada --since 2026-11-01T00:00:00Z\n  custody ledger log --action object.read --resource employment/raw\n  custody ledger log --outcome denied"
+)]
 pub(crate) struct LedgerLog {
     /// Only those of this actor: an account name or a pseudonym
     #[arg(long)]
@@ -308,7 +336,9 @@ pub(crate) struct Doctor {}
 ///
 /// Completes the names of artifacts and versions, too.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  source <(custody completions bash)\n  custody completions zsh > ~/.zfunc/_custody")]
+#[command(
+    after_help = "Examples:\n  source <(custody completions bash)\n  custody completions zsh > ~/.zfunc/_custody"
+)]
 pub(crate) struct Completions {
     /// The shell
     pub(crate) shell: ShellArg,
@@ -341,7 +371,9 @@ pub(crate) fn project_or_artifact(
 }
 
 fn version_number(text: &str) -> Result<VersionNumber, String> {
-    let number: u32 = text.parse().map_err(|_| "write a number, such as 1".to_owned())?;
+    let number: u32 = text
+        .parse()
+        .map_err(|_| "write a number, such as 1".to_owned())?;
     VersionNumber::new(number).ok_or_else(|| "versions count from 1".to_owned())
 }
 
@@ -360,10 +392,20 @@ mod tests {
     fn every_command_has_an_example() {
         fn check(command: &clap::Command) {
             if command.has_subcommands() {
-                command.get_subcommands().filter(|c| c.get_name() != "help").for_each(check);
+                command
+                    .get_subcommands()
+                    .filter(|c| c.get_name() != "help")
+                    .for_each(check);
             } else {
-                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-                assert!(help.contains("Example"), "`{}` has no example", command.get_name());
+                let help = command
+                    .get_after_help()
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
+                assert!(
+                    help.contains("Example"),
+                    "`{}` has no example",
+                    command.get_name()
+                );
             }
         }
         check(&Cli::command());

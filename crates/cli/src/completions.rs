@@ -18,7 +18,10 @@ const VARIABLE: &str = "COMPLETE";
 
 /// Answers a shell that asks for candidates, and ends the process then.
 pub(crate) fn answer_shell() {
-    CompleteEnv::with_factory(Cli::command).var(VARIABLE).bin("custody").complete();
+    CompleteEnv::with_factory(Cli::command)
+        .var(VARIABLE)
+        .bin("custody")
+        .complete();
 }
 
 /// Prints the script that makes a shell ask.
@@ -32,9 +35,16 @@ pub(crate) fn print(args: &Completions) -> Result<ExitCode, Problem> {
     };
     let mut script = Vec::new();
     if let Some(shell) = Shells::builtins().completer(name) {
-        shell.write_registration(VARIABLE, "custody", "custody", "custody", &mut script).map_err(|error| {
-            Problem::new("CUS-CLI-014", ExitCode::Fault, format!("no script for {name} can be written")).because(error)
-        })?;
+        shell
+            .write_registration(VARIABLE, "custody", "custody", "custody", &mut script)
+            .map_err(|error| {
+                Problem::new(
+                    "CUS-CLI-014",
+                    ExitCode::Fault,
+                    format!("no script for {name} can be written"),
+                )
+                .because(error)
+            })?;
     }
     Output::plain(&String::from_utf8_lossy(&script))?;
     Ok(ExitCode::Done)
@@ -49,20 +59,36 @@ pub(crate) fn artifacts(typed: &OsStr) -> Vec<CompletionCandidate> {
 pub(crate) fn references(typed: &OsStr) -> Vec<CompletionCandidate> {
     candidates(typed, |version| {
         let artifact = &version.name.artifact;
-        let aliases = version.aliases.iter().map(|alias| format!("{artifact}@{alias}"));
-        std::iter::once(version.name.to_string()).chain(aliases).collect()
+        let aliases = version
+            .aliases
+            .iter()
+            .map(|alias| format!("{artifact}@{alias}"));
+        std::iter::once(version.name.to_string())
+            .chain(aliases)
+            .collect()
     })
 }
 
 /// Asks the workspace for its versions as any command does, decided and entered in the ledger; a
 /// workspace that does not answer gives no candidates.
-fn candidates(typed: &OsStr, names: impl Fn(&VersionView) -> Vec<String>) -> Vec<CompletionCandidate> {
+fn candidates(
+    typed: &OsStr,
+    names: impl Fn(&VersionView) -> Vec<String>,
+) -> Vec<CompletionCandidate> {
     let typed = typed.to_string_lossy();
     let context = Context::new(Settings::read(), None, false);
-    let Ok(reply) = context.client().and_then(|client| client.list(&ListQuery::default())) else {
+    let Ok(reply) = context
+        .client()
+        .and_then(|client| client.list(&ListQuery::default()))
+    else {
         return Vec::new();
     };
-    let mut found: Vec<_> = reply.versions.iter().flat_map(names).filter(|name| name.starts_with(&*typed)).collect();
+    let mut found: Vec<_> = reply
+        .versions
+        .iter()
+        .flat_map(names)
+        .filter(|name| name.starts_with(&*typed))
+        .collect();
     found.sort();
     found.dedup();
     found.into_iter().map(CompletionCandidate::new).collect()

@@ -9,6 +9,7 @@ mod args;
 mod commands;
 mod completions;
 mod context;
+mod machine;
 mod output;
 mod problems;
 mod settings;
@@ -23,7 +24,10 @@ use crate::context::Context;
 use crate::settings::Settings;
 
 fn main() -> ExitCode {
-    if std::env::args_os().nth(1).is_some_and(|word| word == custody_sandbox::LAUNCHER_WORD) {
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|word| word == custody_sandbox::LAUNCHER_WORD)
+    {
         return custody_sandbox::launcher_main();
     }
     completions::answer_shell();

@@ -18,7 +18,11 @@ impl Output {
     /// Writes JSON with `json`; uses bold type only on a terminal that wants it.
     pub(crate) fn new(json: bool, plain: bool) -> Self {
         let terminal = io::stdout().is_terminal();
-        Self { json, bold: terminal && !plain, quiet: plain || !io::stderr().is_terminal() }
+        Self {
+            json,
+            bold: terminal && !plain,
+            quiet: plain || !io::stderr().is_terminal(),
+        }
     }
 
     /// Writes the answer: the document, or the text that `text` makes of it.
@@ -28,13 +32,17 @@ impl Output {
         text: impl FnOnce(&T, &mut Text) -> io::Result<()>,
     ) -> Result<(), Problem> {
         let written = if self.json {
-            let mut line = serde_json::to_vec_pretty(&Document::new(reply)).map_err(io::Error::other);
+            let mut line =
+                serde_json::to_vec_pretty(&Document::new(reply)).map_err(io::Error::other);
             if let Ok(line) = &mut line {
                 line.push(b'\n');
             }
             line.and_then(|line| io::stdout().write_all(&line))
         } else {
-            let mut out = Text { lines: String::new(), bold: self.bold };
+            let mut out = Text {
+                lines: String::new(),
+                bold: self.bold,
+            };
             text(&reply, &mut out).and_then(|()| io::stdout().write_all(out.lines.as_bytes()))
         };
         ignore_closed_pipe(written.and_then(|()| io::stdout().flush()))
@@ -42,7 +50,11 @@ impl Output {
 
     /// Writes plain text to standard output.
     pub(crate) fn plain(text: &str) -> Result<(), Problem> {
-        ignore_closed_pipe(io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()))
+        ignore_closed_pipe(
+            io::stdout()
+                .write_all(text.as_bytes())
+                .and_then(|()| io::stdout().flush()),
+        )
     }
 
     /// Tells how the work goes, on standard error; nothing with `--json`.
@@ -65,8 +77,10 @@ impl Output {
     /// Writes a problem to standard error.
     pub(crate) fn problem(&self, problem: &Problem) {
         let line = if self.json {
-            serde_json::to_string(&serde_json::json!({ "schema": "custody/problem/1", "problem": problem }))
-                .unwrap_or_else(|_| problem.to_string())
+            serde_json::to_string(
+                &serde_json::json!({ "schema": "custody/problem/1", "problem": problem }),
+            )
+            .unwrap_or_else(|_| problem.to_string())
         } else {
             problem.to_string()
         };
@@ -101,13 +115,22 @@ impl Text {
     pub(crate) fn table(&mut self, rows: &[Vec<String>]) {
         let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
         let widths: Vec<usize> = (0..columns)
-            .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0))
+            .map(|column| {
+                rows.iter()
+                    .filter_map(|row| row.get(column))
+                    .map(|cell| cell.chars().count())
+                    .max()
+                    .unwrap_or(0)
+            })
             .collect();
         for (number, row) in rows.iter().enumerate() {
             let mut line = String::new();
             for (cell, width) in row.iter().zip(&widths) {
                 line.push_str(cell);
-                line.extend(std::iter::repeat_n(' ', width.saturating_sub(cell.chars().count()) + 2));
+                line.extend(std::iter::repeat_n(
+                    ' ',
+                    width.saturating_sub(cell.chars().count()) + 2,
+                ));
             }
             if number == 0 {
                 self.heading(line.trim_end());
@@ -121,9 +144,12 @@ impl Text {
 /// A reader that closed the pipe has seen enough; that is no error.
 fn ignore_closed_pipe(written: io::Result<()>) -> Result<(), Problem> {
     match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Problem::new("CUS-CLI-011", ExitCode::Fault, "the answer cannot be written").because(error))
-        }
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Problem::new(
+            "CUS-CLI-011",
+            ExitCode::Fault,
+            "the answer cannot be written",
+        )
+        .because(error)),
         _ => Ok(()),
     }
 }
@@ -134,8 +160,14 @@ mod tests {
 
     #[test]
     fn columns_are_aligned_by_characters_and_lines_end_without_spaces() {
-        let mut text = Text { lines: String::new(), bold: false };
-        text.table(&[vec!["name".into(), "n".into()], vec!["ä".into(), "10".into()]]);
+        let mut text = Text {
+            lines: String::new(),
+            bold: false,
+        };
+        text.table(&[
+            vec!["name".into(), "n".into()],
+            vec!["ä".into(), "10".into()],
+        ]);
         assert_eq!(text.lines, "name  n\nä     10\n");
     }
 }

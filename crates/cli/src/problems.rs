@@ -6,13 +6,37 @@ use custody_types::{ExitCode, Problem};
 /// Tells why the user's own files could not be read or written.
 pub(crate) fn user_files_problem(error: &UserFilesError) -> Problem {
     let (code, exit, hint) = match error {
-        UserFilesError::Missing(_) => ("CUS-CLI-020", ExitCode::NotFound, "look at the path; it is taken from the folder in which you type"),
-        UserFilesError::Special(_) => ("CUS-CLI-021", ExitCode::Usage, "only regular files are stored; replace links by what they point to"),
+        UserFilesError::Missing(_) => (
+            "CUS-CLI-020",
+            ExitCode::NotFound,
+            "look at the path; it is taken from the folder in which you type",
+        ),
+        UserFilesError::Special(_) => (
+            "CUS-CLI-021",
+            ExitCode::Usage,
+            "only regular files are stored; replace links by what they point to",
+        ),
         UserFilesError::Name { .. } => ("CUS-CLI-022", ExitCode::Usage, "rename the file"),
-        UserFilesError::Twice(_) => ("CUS-CLI-023", ExitCode::Usage, "put the files into folders of their own, and put the folder above them"),
-        UserFilesError::Exists(_) => ("CUS-CLI-024", ExitCode::NotFound, "name another folder with `--to`, or move this one away; nothing is overwritten"),
-        UserFilesError::Stream(_) => ("CUS-CLI-025", ExitCode::Fault, "nothing was written; look with `custody verify` whether the stored bytes are whole"),
-        UserFilesError::Io { .. } => ("CUS-CLI-026", ExitCode::Later, "see that the disk has room and that you may write there"),
+        UserFilesError::Twice(_) => (
+            "CUS-CLI-023",
+            ExitCode::Usage,
+            "put the files into folders of their own, and put the folder above them",
+        ),
+        UserFilesError::Exists(_) => (
+            "CUS-CLI-024",
+            ExitCode::NotFound,
+            "name another folder with `--to`, or move this one away; nothing is overwritten",
+        ),
+        UserFilesError::Stream(_) => (
+            "CUS-CLI-025",
+            ExitCode::Fault,
+            "nothing was written; look with `custody verify` whether the stored bytes are whole",
+        ),
+        UserFilesError::Io { .. } => (
+            "CUS-CLI-026",
+            ExitCode::Later,
+            "see that the disk has room and that you may write there",
+        ),
     };
     Problem::new(code, exit, error.to_string()).hint(hint)
 }

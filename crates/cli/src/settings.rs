@@ -1,5 +1,8 @@
 //! The settings, read once: environment variables and folders of the user.
-#![expect(clippy::disallowed_methods, reason = "this is the one place where the environment is read")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place where the environment is read"
+)]
 
 use std::env;
 use std::path::PathBuf;

@@ -23,7 +23,10 @@ pub(crate) fn lineage(reply: &TraceReply) -> String {
     for node in &reply.nodes {
         let column = columns.get(&node.version).copied().unwrap_or(0);
         let row = rows.entry(column).or_insert(0);
-        let place = (MARGIN + column * (BOX_WIDTH + GAP_X), MARGIN + *row * (BOX_HEIGHT + GAP_Y));
+        let place = (
+            MARGIN + column * (BOX_WIDTH + GAP_X),
+            MARGIN + *row * (BOX_HEIGHT + GAP_Y),
+        );
         *row += 1;
         places.insert(&node.version, place);
     }
@@ -48,7 +51,11 @@ pub(crate) fn lineage(reply: &TraceReply) -> String {
 
 /// Gives each version the column after the last of those that it was made from.
 fn columns(reply: &TraceReply) -> BTreeMap<VersionName, usize> {
-    let mut columns: BTreeMap<_, usize> = reply.nodes.iter().map(|node| (node.version.clone(), 0)).collect();
+    let mut columns: BTreeMap<_, usize> = reply
+        .nodes
+        .iter()
+        .map(|node| (node.version.clone(), 0))
+        .collect();
     for _ in 0..reply.nodes.len() {
         let mut settled = true;
         for edge in &reply.edges {
@@ -90,7 +97,11 @@ fn arrow(svg: &mut String, from: (usize, usize), to: (usize, usize), role: &str)
 }
 
 fn node_box(svg: &mut String, (x, y): (usize, usize), node: &Node, root: bool) {
-    let (fill, stroke) = if root { ("#ddf4ff", "#0969da") } else { ("#f6f8fa", "#57606a") };
+    let (fill, stroke) = if root {
+        ("#ddf4ff", "#0969da")
+    } else {
+        ("#f6f8fa", "#57606a")
+    };
     let (left, first, second, third) = (x + 12, y + 22, y + 42, y + 62);
     let short: String = node.digest.to_hex().chars().take(16).collect();
     let _infallible = writeln!(
@@ -105,7 +116,10 @@ fn node_box(svg: &mut String, (x, y): (usize, usize), node: &Node, root: bool) {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 #[cfg(test)]
@@ -133,7 +147,11 @@ mod tests {
     }
 
     fn edge(from: &str, to: &str) -> Edge {
-        Edge { from: from.parse().unwrap(), to: to.parse().unwrap(), role: "data".into() }
+        Edge {
+            from: from.parse().unwrap(),
+            to: to.parse().unwrap(),
+            role: "data".into(),
+        }
     }
 
     #[test]
@@ -142,11 +160,18 @@ mod tests {
             root: "p/c@1".parse().unwrap(),
             down: false,
             nodes: ["p/c@1", "p/b@1", "p/a@1"].map(node).to_vec(),
-            edges: vec![edge("p/b@1", "p/c@1"), edge("p/a@1", "p/b@1"), edge("p/a@1", "p/c@1")],
+            edges: vec![
+                edge("p/b@1", "p/c@1"),
+                edge("p/a@1", "p/b@1"),
+                edge("p/a@1", "p/c@1"),
+            ],
         };
         let columns = columns(&reply);
         let column = |name: &str| columns[&name.parse::<VersionName>().unwrap()];
-        assert_eq!((column("p/a@1"), column("p/b@1"), column("p/c@1")), (0, 1, 2));
+        assert_eq!(
+            (column("p/a@1"), column("p/b@1"), column("p/c@1")),
+            (0, 1, 2)
+        );
         let svg = lineage(&reply);
         assert!(svg.contains("&lt;b&gt;&amp;") && !svg.contains("<b>"));
         assert_eq!(svg.matches("<path d=\"M").count(), 3 + 1);

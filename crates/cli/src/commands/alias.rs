@@ -7,10 +7,23 @@ use crate::args::AliasArgs;
 use crate::context::Context;
 
 pub(crate) fn run(context: &Context, args: AliasArgs) -> Result<ExitCode, Problem> {
-    let AliasArgs { artifact, alias, to, expect } = args;
-    let reply = context.client()?.set_alias(&AliasRequest { artifact, alias, to, expected: expect })?;
+    let AliasArgs {
+        artifact,
+        alias,
+        to,
+        expect,
+    } = args;
+    let reply = context.client()?.set_alias(&AliasRequest {
+        artifact,
+        alias,
+        to,
+        expected: expect,
+    })?;
     context.output.answer(reply, |reply, text| {
-        text.line(format!("@{} is {} now, ledger entry {}", reply.alias, reply.version, reply.entry.index));
+        text.line(format!(
+            "@{} is {} now, ledger entry {}",
+            reply.alias, reply.version, reply.entry.index
+        ));
         Ok(())
     })?;
     Ok(ExitCode::Done)

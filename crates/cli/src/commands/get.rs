@@ -28,14 +28,32 @@ pub(crate) fn run(context: &Context, args: Get) -> Result<ExitCode, Problem> {
     let reference = args.reference.to_string();
     let target = match args.to {
         Some(target) => target,
-        None => PathBuf::from(client.show(&reference)?.version.name.to_string().replace('/', "-")),
+        None => PathBuf::from(
+            client
+                .show(&reference)?
+                .version
+                .name
+                .to_string()
+                .replace('/', "-"),
+        ),
     };
     let (files, bytes) = client.export(&reference, |stream| {
         user_files::write_folder(stream, &target).map_err(|error| user_files_problem(&error))
     })?;
-    let got = Got { reference, to: target, files, size: ByteSize::from_bytes(bytes) };
+    let got = Got {
+        reference,
+        to: target,
+        files,
+        size: ByteSize::from_bytes(bytes),
+    };
     context.output.answer(got, |got, text| {
-        text.line(format!("got {}: {} files, {} in {}", got.reference, got.files, got.size, got.to.display()));
+        text.line(format!(
+            "got {}: {} files, {} in {}",
+            got.reference,
+            got.files,
+            got.size,
+            got.to.display()
+        ));
         Ok(())
     })?;
     Ok(ExitCode::Done)

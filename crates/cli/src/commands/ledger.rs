@@ -29,18 +29,31 @@ pub(crate) fn log(context: &Context, args: LedgerLog) -> Result<ExitCode, Proble
     };
     let reply = context.client()?.ledger_entries(&query)?;
     context.output.answer(reply, |reply, text| {
-        let head = ["entry", "time", "actor", "action", "phase", "resource", "answer"];
+        let head = [
+            "entry", "time", "actor", "action", "phase", "resource", "answer",
+        ];
         let mut rows = vec![head.map(str::to_owned).to_vec()];
         rows.extend(reply.entries.iter().map(row));
         text.table(&rows);
-        text.line(format!("{} of {} entries, root {}", reply.entries.len(), reply.size, reply.root));
+        text.line(format!(
+            "{} of {} entries, root {}",
+            reply.entries.len(),
+            reply.size,
+            reply.root
+        ));
         Ok(())
     })?;
     Ok(ExitCode::Done)
 }
 
 fn row(view: &EntryView) -> Vec<String> {
-    let text = |path: &str| view.entry.pointer(path).and_then(Value::as_str).unwrap_or("").to_owned();
+    let text = |path: &str| {
+        view.entry
+            .pointer(path)
+            .and_then(Value::as_str)
+            .unwrap_or("")
+            .to_owned()
+    };
     let resources: Vec<_> = view
         .entry
         .get("obj")
@@ -54,7 +67,15 @@ fn row(view: &EntryView) -> Vec<String> {
         (_, effect) => effect,
     };
     let time: String = text("/ts").chars().take(19).collect();
-    vec![view.index.to_string(), time, view.actor.clone(), text("/act"), text("/ph"), resources.join(" "), answer]
+    vec![
+        view.index.to_string(),
+        time,
+        view.actor.clone(),
+        text("/act"),
+        text("/ph"),
+        resources.join(" "),
+        answer,
+    ]
 }
 
 #[derive(Debug, Serialize)]
@@ -71,9 +92,15 @@ pub(crate) fn export(context: &Context, args: LedgerExport) -> Result<ExitCode, 
     let (files, _) = context.client()?.export_ledger(|stream| {
         user_files::write_folder(stream, &args.to).map_err(|error| user_files_problem(&error))
     })?;
-    context.output.answer(Exported { to: args.to, files }, |exported, text| {
-        text.line(format!("exported the ledger to {}: {} files", exported.to.display(), exported.files));
-        Ok(())
-    })?;
+    context
+        .output
+        .answer(Exported { to: args.to, files }, |exported, text| {
+            text.line(format!(
+                "exported the ledger to {}: {} files",
+                exported.to.display(),
+                exported.files
+            ));
+            Ok(())
+        })?;
     Ok(ExitCode::Done)
 }

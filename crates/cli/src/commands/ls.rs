@@ -9,14 +9,25 @@ use crate::context::Context;
 pub(crate) fn run(context: &Context, args: &Ls) -> Result<ExitCode, Problem> {
     let (project, artifact) = project_or_artifact(args.name.as_deref())
         .map_err(|error| Problem::new("CUS-CLI-013", ExitCode::Usage, error.to_string()))?;
-    let query = ListQuery { project, artifact, kind: args.kind, quarantine: args.quarantine };
+    let query = ListQuery {
+        project,
+        artifact,
+        kind: args.kind,
+        quarantine: args.quarantine,
+    };
     let reply = context.client()?.list(&query)?;
     context.output.answer(reply, |reply, text| {
         if reply.versions.is_empty() {
-            text.line(if args.quarantine { "nothing is in quarantine" } else { "there are no versions" });
+            text.line(if args.quarantine {
+                "nothing is in quarantine"
+            } else {
+                "there are no versions"
+            });
             return Ok(());
         }
-        let head = ["version", "kind", "class", "files", "size", "created", "aliases"];
+        let head = [
+            "version", "kind", "class", "files", "size", "created", "aliases",
+        ];
         let mut rows = vec![head.map(str::to_owned).to_vec()];
         rows.extend(reply.versions.iter().map(row));
         text.table(&rows);
@@ -26,7 +37,11 @@ pub(crate) fn run(context: &Context, args: &Ls) -> Result<ExitCode, Problem> {
 }
 
 fn row(version: &VersionView) -> Vec<String> {
-    let aliases: Vec<_> = version.aliases.iter().map(|alias| format!("@{alias}")).collect();
+    let aliases: Vec<_> = version
+        .aliases
+        .iter()
+        .map(|alias| format!("@{alias}"))
+        .collect();
     vec![
         version.name.to_string(),
         version.kind.to_string(),

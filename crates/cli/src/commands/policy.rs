@@ -35,10 +35,16 @@ pub(crate) fn apply(context: &Context, args: PolicyApply) -> Result<ExitCode, Pr
     let mut sources = Vec::new();
     for file in files {
         let name = file.path.as_str();
-        let policy = std::path::Path::new(name).extension().is_some_and(|extension| extension == "cedar");
+        let policy = std::path::Path::new(name)
+            .extension()
+            .is_some_and(|extension| extension == "cedar");
         if policy || name == "principals.json" {
-            let text = user_files::read_text(&file.host, POLICY_BYTES).map_err(|error| user_files_problem(&error))?;
-            sources.push(PolicySource { name: name.to_owned(), text });
+            let text = user_files::read_text(&file.host, POLICY_BYTES)
+                .map_err(|error| user_files_problem(&error))?;
+            sources.push(PolicySource {
+                name: name.to_owned(),
+                text,
+            });
         }
     }
     let reply = context.client()?.change_policy(&sources)?;
@@ -47,8 +53,15 @@ pub(crate) fn apply(context: &Context, args: PolicyApply) -> Result<ExitCode, Pr
 }
 
 fn applied(reply: &PolicyReply, text: &mut Text) -> std::io::Result<()> {
-    let names: Vec<_> = reply.sources.iter().map(|source| source.name.as_str()).collect();
-    text.line(format!("in force now: the built-in policy and {}", names.join(", ")));
+    let names: Vec<_> = reply
+        .sources
+        .iter()
+        .map(|source| source.name.as_str())
+        .collect();
+    text.line(format!(
+        "in force now: the built-in policy and {}",
+        names.join(", ")
+    ));
     text.line(format!("policy set {}", reply.digest));
     Ok(())
 }

@@ -15,12 +15,21 @@ use crate::problems::user_files_problem;
 pub(crate) fn run(context: &Context, args: Put) -> Result<ExitCode, Problem> {
     let files = user_files::find(&args.paths).map_err(|error| user_files_problem(&error))?;
     if files.is_empty() {
-        return Err(Problem::new("CUS-CLI-012", ExitCode::Usage, "there is no file to put").hint("name at least one file, or a folder with files"));
+        return Err(
+            Problem::new("CUS-CLI-012", ExitCode::Usage, "there is no file to put")
+                .hint("name at least one file, or a folder with files"),
+        );
     }
-    let query = PutQuery { artifact: args.artifact, kind: args.kind, classification: args.classification };
+    let query = PutQuery {
+        artifact: args.artifact,
+        kind: args.kind,
+        classification: args.classification,
+    };
     let bar = progress_bar(context);
     let shown = bar.clone();
-    let reply = context.client()?.put(&query, move |out| user_files::write_tar(&files, &mut Counted { out, bar }));
+    let reply = context.client()?.put(&query, move |out| {
+        user_files::write_tar(&files, &mut Counted { out, bar })
+    });
     shown.finish_and_clear();
     context.output.answer(reply?, |reply, text| {
         let version = &reply.version;

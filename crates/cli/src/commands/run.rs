@@ -8,9 +8,14 @@ use crate::context::Context;
 use crate::output::{Output, Text};
 
 pub(crate) fn run(context: &Context, args: Run) -> Result<ExitCode, Problem> {
-    let request = RunRequest { targets: args.targets, dry_run: args.dry_run };
+    let request = RunRequest {
+        targets: args.targets,
+        dry_run: args.dry_run,
+    };
     let output = &context.output;
-    let reply = context.client()?.run(&request, |event| show(output, event))?;
+    let reply = context
+        .client()?
+        .run(&request, |event| show(output, event))?;
     let exit = exit(&reply);
     if output.is_json() {
         Output::plain(&json_line(&RunEvent::Finished(Box::new(reply)))?)?;
@@ -40,8 +45,14 @@ fn show(output: &Output, event: &RunEvent) {
 }
 
 fn json_line(event: &RunEvent) -> Result<String, Problem> {
-    let mut line = serde_json::to_string(&Document::new(event.clone()))
-        .map_err(|error| Problem::new("CUS-CLI-011", ExitCode::Fault, "the answer cannot be written").because(error))?;
+    let mut line = serde_json::to_string(&Document::new(event.clone())).map_err(|error| {
+        Problem::new(
+            "CUS-CLI-011",
+            ExitCode::Fault,
+            "the answer cannot be written",
+        )
+        .because(error)
+    })?;
     line.push('\n');
     Ok(line)
 }
@@ -62,7 +73,10 @@ fn summary(reply: &RunReply, text: &mut Text) -> std::io::Result<()> {
         outcome(step, text);
     }
     if let Some((first, last)) = reply.entries {
-        text.line(format!("run {}: {} ms, ledger entries {first} to {last}", reply.run, reply.took_ms));
+        text.line(format!(
+            "run {}: {} ms, ledger entries {first} to {last}",
+            reply.run, reply.took_ms
+        ));
     }
     if let Some(problem) = &reply.problem {
         text.line("");
@@ -74,7 +88,10 @@ fn summary(reply: &RunReply, text: &mut Text) -> std::io::Result<()> {
 fn plan(steps: &[PlannedStep], text: &mut Text) {
     for step in steps {
         let mark = if step.runs { "run  " } else { "reuse" };
-        text.line(format!("  {mark}  {:<16} {:<10} {}", step.step, step.action, step.why));
+        text.line(format!(
+            "  {mark}  {:<16} {:<10} {}",
+            step.step, step.action, step.why
+        ));
     }
     let running = steps.iter().filter(|step| step.runs).count();
     text.line(format!("{running} of {} steps would run", steps.len()));
@@ -89,8 +106,16 @@ fn outcome(step: &StepOutcome, text: &mut Text) {
         StepState::Blocked => "blocked",
     };
     let versions: Vec<_> = step.versions.iter().map(ToString::to_string).collect();
-    let entry = step.entry.as_ref().map(|entry| format!("  entry {}", entry.index)).unwrap_or_default();
-    text.line(format!("  {mark}  {:<14} {}{entry}", step.step, versions.join(" ")));
+    let entry = step
+        .entry
+        .as_ref()
+        .map(|entry| format!("  entry {}", entry.index))
+        .unwrap_or_default();
+    text.line(format!(
+        "  {mark}  {:<14} {}{entry}",
+        step.step,
+        versions.join(" ")
+    ));
     for note in &step.notes {
         text.line(format!("             {note}"));
     }

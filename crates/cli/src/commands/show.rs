@@ -22,10 +22,18 @@ pub(crate) fn run(context: &Context, args: &Show) -> Result<ExitCode, Problem> {
         text.line("");
         text.heading("files");
         for file in reply.listing.iter().take(FILES_SHOWN) {
-            text.line(format!("  {}  {:>10}  {}", file.sha256.to_hex(), file.size.to_string(), file.path));
+            text.line(format!(
+                "  {}  {:>10}  {}",
+                file.sha256.to_hex(),
+                file.size.to_string(),
+                file.path
+            ));
         }
         if reply.listing.len() > FILES_SHOWN {
-            text.line(format!("  … and {} more; `--json` lists them", reply.listing.len() - FILES_SHOWN));
+            text.line(format!(
+                "  … and {} more; `--json` lists them",
+                reply.listing.len() - FILES_SHOWN
+            ));
         }
         for (name, value) in &reply.evidence {
             text.line("");
@@ -45,8 +53,15 @@ fn facts(reply: &ShowReply, text: &mut Text) {
     text.line(format!("  kind            {}", version.kind));
     text.line(format!("  identity        {}", version.digest));
     text.line(format!("  classification  {}", version.classification));
-    text.line(format!("  size            {} in {} files", version.size, version.files));
-    text.line(format!("  made            {} by {}", version.created.to_seconds_text(), version.author));
+    text.line(format!(
+        "  size            {} in {} files",
+        version.size, version.files
+    ));
+    text.line(format!(
+        "  made            {} by {}",
+        version.created.to_seconds_text(),
+        version.author
+    ));
     text.line(format!("  ledger entry    {}", version.entry));
     if let Some(statement) = version.statement {
         text.line(format!("  attestation     {statement}"));
@@ -64,6 +79,10 @@ fn origin_lines(origin: &Origin, text: &mut Text) {
     text.line(format!("  url             {}", origin.url));
     text.line(format!("  licence         {}", origin.licence));
     text.line(format!("  legal basis     {}", origin.legal_basis));
-    text.line(format!("  collected       {} by {}", origin.collected_at.to_seconds_text(), origin.collected_by));
+    text.line(format!(
+        "  collected       {} by {}",
+        origin.collected_at.to_seconds_text(),
+        origin.collected_by
+    ));
     text.line(format!("  sha256          {}", origin.sha256));
 }

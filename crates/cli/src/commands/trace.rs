@@ -13,11 +13,17 @@ use crate::problems::user_files_problem;
 use crate::svg;
 
 pub(crate) fn run(context: &Context, args: Trace) -> Result<ExitCode, Problem> {
-    let query = TraceQuery { reference: args.reference.to_string(), down: args.down };
+    let query = TraceQuery {
+        reference: args.reference.to_string(),
+        down: args.down,
+    };
     let reply = context.client()?.trace(&query)?;
     if let Some(file) = &args.svg {
-        user_files::write_file(file, svg::lineage(&reply).as_bytes()).map_err(|error| user_files_problem(&error))?;
-        context.output.note(&format!("drawn into {}", file.display()));
+        user_files::write_file(file, svg::lineage(&reply).as_bytes())
+            .map_err(|error| user_files_problem(&error))?;
+        context
+            .output
+            .note(&format!("drawn into {}", file.display()));
     }
     context.output.answer(reply, |reply, text| {
         let mut seen = BTreeSet::new();
@@ -29,8 +35,19 @@ pub(crate) fn run(context: &Context, args: Trace) -> Result<ExitCode, Problem> {
 
 /// Writes a version and, below it, what it was made from (or what was made from it). A version that
 /// was already written is only named the second time.
-fn branch(reply: &TraceReply, version: &VersionName, role: &str, indent: &str, seen: &mut BTreeSet<VersionName>, text: &mut Text) {
-    let role = if role.is_empty() { String::new() } else { format!(" ({role})") };
+fn branch(
+    reply: &TraceReply,
+    version: &VersionName,
+    role: &str,
+    indent: &str,
+    seen: &mut BTreeSet<VersionName>,
+    text: &mut Text,
+) {
+    let role = if role.is_empty() {
+        String::new()
+    } else {
+        format!(" ({role})")
+    };
     let Some(node) = reply.nodes.iter().find(|node| node.version == *version) else {
         text.line(format!("{indent}{version}{role}"));
         return;
@@ -45,7 +62,11 @@ fn branch(reply: &TraceReply, version: &VersionName, role: &str, indent: &str, s
     }
     let next = format!("{indent}    ");
     for edge in &reply.edges {
-        let (here, there) = if reply.down { (&edge.from, &edge.to) } else { (&edge.to, &edge.from) };
+        let (here, there) = if reply.down {
+            (&edge.from, &edge.to)
+        } else {
+            (&edge.to, &edge.from)
+        };
         if here == version {
             branch(reply, there, &edge.role, &next, seen, text);
         }
@@ -55,7 +76,10 @@ fn branch(reply: &TraceReply, version: &VersionName, role: &str, indent: &str, s
 fn facts(node: &Node) -> Vec<String> {
     let mut lines = vec![
         format!("{} {}", node.kind, node.digest),
-        format!("made by {} `{}` at {} for {}, ledger entry {}", node.action, node.step, node.finished, node.actor, node.entry),
+        format!(
+            "made by {} `{}` at {} for {}, ledger entry {}",
+            node.action, node.step, node.finished, node.actor, node.entry
+        ),
     ];
     if !node.isolation.is_empty() {
         lines.push(format!("confined by {}", node.isolation.join(", ")));

@@ -33,7 +33,11 @@ pub(crate) fn ledger(context: &Context) -> Result<ExitCode, Problem> {
 }
 
 const fn exit(ok: bool) -> ExitCode {
-    if ok { ExitCode::Done } else { ExitCode::Integrity }
+    if ok {
+        ExitCode::Done
+    } else {
+        ExitCode::Integrity
+    }
 }
 
 fn checks(checks: &[NamedCheck], text: &mut Text) {
@@ -44,7 +48,11 @@ fn checks(checks: &[NamedCheck], text: &mut Text) {
             CheckResult::NotApplicable => "-      ",
         };
         let mut lines = check.broken.iter().chain(&check.evidence);
-        text.line(format!("  {mark} {:<18} {}", check.name, lines.next().map_or("", String::as_str)));
+        text.line(format!(
+            "  {mark} {:<18} {}",
+            check.name,
+            lines.next().map_or("", String::as_str)
+        ));
         for line in lines {
             text.line(format!("                             {line}"));
         }
@@ -56,6 +64,10 @@ fn verdict(ok: bool, checks: &[NamedCheck], text: &mut Text) {
         text.line("everything holds");
         return;
     }
-    let broken: Vec<_> = checks.iter().filter(|c| c.result == CheckResult::Broken).map(|c| c.name.as_str()).collect();
+    let broken: Vec<_> = checks
+        .iter()
+        .filter(|c| c.result == CheckResult::Broken)
+        .map(|c| c.name.as_str())
+        .collect();
     text.line(format!("broken: {}", broken.join(", ")));
 }

@@ -1,0 +1,149 @@
+//! `custody init`.
+
+use std::io::{BufRead, IsTerminal};
+
+use custody_backends::key_file;
+use custody_backends::machine::{SystemClock, SystemEntropy};
+use custody_backends::workspace::{About, FOLDER, Keyring, Workspace, WorkspaceError};
+use custody_crypto::key_file::FileKey;
+use custody_crypto::keys::{LocalKey, seal_text};
+use custody_crypto::sign::SigningKey;
+use custody_crypto::{KeyContext, KeyError, KeyService, Secret};
+use custody_types::{Clock, Digest, Entropy, ExitCode, Problem};
+use custody_wire::Schema;
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::args::Init;
+use crate::context::{Context, key_problem, workspace_problem};
+
+/// What was made.
+#[derive(Serialize)]
+struct Made {
+    workspace: String,
+    id: String,
+    key_file: String,
+    key_id: String,
+}
+
+impl Schema for Made {
+    const NAME: &'static str = "custody/init/1";
+}
+
+pub(crate) fn run(context: &Context, args: &Init) -> Result<ExitCode, Problem> {
+    let folder = context.folder();
+    if folder.join(FOLDER).join("workspace.json").exists() {
+        return Err(workspace_problem(&WorkspaceError::Exists(
+            folder.display().to_string(),
+        )));
+    }
+    let (clock, entropy) = (SystemClock::start(), SystemEntropy);
+    let mut random = [0; 16];
+    entropy.fill(&mut random);
+    let id: String = Digest::of(&random).to_hex().chars().take(16).collect();
+    let key = FileKey::generate(&entropy);
+    let passphrase = if args.passphrase {
+        Some(passphrase(context)?)
+    } else {
+        None
+    };
+    let path = context.key_file(&id);
+    key_file::create(
+        &path,
+        &key,
+        passphrase.as_ref().map(|text| text.as_str()),
+        &entropy,
+    )
+    .map_err(|error| key_problem(&error))?;
+    let service = LocalKey::new(
+        key.id.clone(),
+        key.key.clone(),
+        std::sync::Arc::new(SystemEntropy),
+    );
+    let keyring = keyring(&service, &id, &entropy).map_err(|error| {
+        Problem::new(
+            "CUS-KEY-012",
+            ExitCode::Later,
+            "the workspace's keys cannot be made",
+        )
+        .because(error)
+    })?;
+    let about = About::new(
+        id.clone(),
+        clock.now(),
+        key.id.clone(),
+        context.settings.account.clone(),
+    );
+    let workspace =
+        Workspace::create(&folder, about, &keyring).map_err(|error| workspace_problem(&error))?;
+    let made = Made {
+        workspace: workspace.root().display().to_string(),
+        id,
+        key_file: path.display().to_string(),
+        key_id: key.id,
+    };
+    context.output.answer(made, |made, text| {
+        text.line(format!("workspace {} in {}", made.id, made.workspace));
+        text.line(format!("key file {}", made.key_file));
+        text.line(
+            "keep a copy of the key file in a safe place: without it nobody can read the data",
+        );
+        Ok(())
+    })?;
+    Ok(ExitCode::Done)
+}
+
+fn keyring(
+    service: &dyn KeyService,
+    workspace: &str,
+    entropy: &dyn Entropy,
+) -> Result<Keyring, KeyError> {
+    let seal = |purpose, bytes: &[u8]| {
+        let context = KeyContext {
+            workspace: workspace.to_owned(),
+            domain: String::new(),
+            purpose,
+            epoch: 0,
+        };
+        seal_text(service, &context, bytes)
+    };
+    let signing = SigningKey::generate().map_err(|error| KeyError::Service(error.to_string()))?;
+    Ok(Keyring::new(
+        seal("attest", &signing)?,
+        seal("ledger", Secret::<32>::generate(entropy).expose())?,
+        seal("pseudonym", Secret::<32>::generate(entropy).expose())?,
+    ))
+}
+
+/// Takes the passphrase from CUSTODY_PASSPHRASE, or from the first line of standard input.
+fn passphrase(context: &Context) -> Result<Zeroizing<String>, Problem> {
+    let missing = |because: &str| {
+        Problem::new("CUS-KEY-013", ExitCode::Usage, "there is no passphrase")
+            .because(because)
+            .hint("set CUSTODY_PASSPHRASE, or write it on standard input")
+    };
+    if let Some(passphrase) = context
+        .settings
+        .passphrase
+        .clone()
+        .filter(|text| !text.is_empty())
+    {
+        return Ok(Zeroizing::new(passphrase));
+    }
+    if std::io::stdin().is_terminal() {
+        return Err(missing(
+            "this program does not ask for secrets on a terminal that shows them",
+        ));
+    }
+    let mut line = Zeroizing::new(String::new());
+    std::io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .map_err(|error| missing(&error.to_string()))?;
+    let text = line.trim_end_matches(['\r', '\n']);
+    if text.is_empty() {
+        Err(missing("the line was empty"))
+    } else {
+        Ok(Zeroizing::new(text.to_owned()))
+    }
+}

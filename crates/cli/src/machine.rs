@@ -1,0 +1,206 @@
+//! The machine as runs need it: the project's folder, environments, the keyring.
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use custody_backends::environment::{self, Environment, EnvironmentError, EnvironmentSpec};
+use custody_backends::ledger_files::LedgerFolder;
+use custody_backends::user_files;
+use custody_backends::workspace::{Keyring, ProjectKeys, Workspace};
+use custody_crypto::{DomainKeys, KeyService};
+use custody_pipeline::{Environments, Folder, Installed, LockedEnvironment};
+use custody_store::DomainId;
+use custody_types::{Digest, Entropy, ExitCode, FilePath, Problem, ProjectName, VersionFiles};
+
+use crate::context::workspace_problem;
+use crate::problems::user_files_problem;
+
+/// The folder in which the pipeline file lies.
+#[derive(Debug)]
+pub(crate) struct LocalFolder(PathBuf);
+
+impl LocalFolder {
+    pub(crate) const fn new(root: PathBuf) -> Self {
+        Self(root)
+    }
+}
+
+impl Folder for LocalFolder {
+    fn open(&self, path: &str) -> Result<Box<dyn Read>, Problem> {
+        let inside: FilePath = path.parse().map_err(|error: custody_types::NameError| {
+            Problem::new("CUS-PIPE-005", ExitCode::Usage, error.to_string())
+                .hint("name files by their path below the pipeline file")
+        })?;
+        let (file, _) = user_files::open(&self.0.join(inside.as_str()))
+            .map_err(|error| user_files_problem(&error))?;
+        Ok(Box::new(file))
+    }
+}
+
+/// Environments in the user's cache.
+#[derive(Debug)]
+pub(crate) struct LocalEnvironments {
+    kept: environment::Environments,
+    search_path: String,
+}
+
+impl LocalEnvironments {
+    pub(crate) fn new(root: PathBuf, search_path: String) -> Self {
+        Self {
+            kept: environment::Environments::new(root),
+            search_path,
+        }
+    }
+
+    fn spec(&self, wanted: &LockedEnvironment) -> Result<EnvironmentSpec, Problem> {
+        let interpreter = environment::find_interpreter(&wanted.python, &self.search_path)
+            .map_err(|error| environment_problem(&error))?;
+        Ok(EnvironmentSpec {
+            interpreter,
+            lock: wanted.lock.clone(),
+        })
+    }
+}
+
+fn environment_problem(error: &EnvironmentError) -> Problem {
+    let (code, exit, hint) = match error {
+        EnvironmentError::NoInterpreter { .. } => (
+            "CUS-ENV-001",
+            ExitCode::NotFound,
+            "install it, or name another version under `environment.python`",
+        ),
+        EnvironmentError::NoPip { .. } => (
+            "CUS-ENV-002",
+            ExitCode::NotFound,
+            "install pip for it: `python3 -m ensurepip` or the package python3-pip",
+        ),
+        EnvironmentError::Install(_) => (
+            "CUS-ENV-003",
+            ExitCode::No,
+            "see that the lock file names every package with its hash, and that the registry can be reached",
+        ),
+        EnvironmentError::Changed { .. } => (
+            "CUS-ENV-004",
+            ExitCode::Integrity,
+            "remove the environment's folder; it is made anew from the lock file",
+        ),
+        _ => (
+            "CUS-ENV-005",
+            ExitCode::Later,
+            "see that the disk has room and that you may write there",
+        ),
+    };
+    Problem::new(code, exit, error.to_string()).hint(hint)
+}
+
+fn installed(environment: Environment) -> Installed {
+    Installed {
+        folder: environment.folder,
+        digest: environment.digest,
+        files: environment.files,
+    }
+}
+
+impl Environments for LocalEnvironments {
+    fn key(&self, wanted: &LockedEnvironment) -> Result<Digest, Problem> {
+        self.spec(wanted)?
+            .key()
+            .map_err(|error| environment_problem(&error))
+    }
+
+    fn find(&self, key: &Digest) -> Result<Option<Installed>, Problem> {
+        let found = self
+            .kept
+            .find(key, false)
+            .map_err(|error| environment_problem(&error))?;
+        Ok(found.map(installed))
+    }
+
+    fn install(&self, key: &Digest, wanted: &LockedEnvironment) -> Result<Installed, Problem> {
+        let spec = self.spec(wanted)?;
+        self.kept
+            .install(key, &spec, &mut |_| {})
+            .map(installed)
+            .map_err(|error| environment_problem(&error))
+    }
+
+    fn restore(&self, key: &Digest, files: &dyn VersionFiles) -> Result<Installed, Problem> {
+        let open = |entry: &custody_types::FileEntry| {
+            let bytes = files
+                .read(&entry.path, 0..entry.size.bytes())
+                .map_err(std::io::Error::other)?;
+            Ok(Box::new(std::io::Cursor::new(bytes)) as Box<dyn Read>)
+        };
+        self.kept
+            .restore(key, files.files(), open)
+            .map(installed)
+            .map_err(|error| environment_problem(&error))
+    }
+}
+
+/// The wrapped keys in the workspace's folder. Holds the ledger's lock as long as it lives.
+#[derive(Debug)]
+pub(crate) struct LocalKeyring {
+    workspace: Workspace,
+    keyring: Mutex<Keyring>,
+    service: Arc<dyn KeyService>,
+    entropy: Arc<dyn Entropy>,
+    _lock: LedgerFolder,
+}
+
+impl LocalKeyring {
+    pub(crate) fn new(
+        workspace: Workspace,
+        keyring: Keyring,
+        service: Arc<dyn KeyService>,
+        entropy: Arc<dyn Entropy>,
+        lock: LedgerFolder,
+    ) -> Self {
+        Self {
+            workspace,
+            keyring: Mutex::new(keyring),
+            service,
+            entropy,
+            _lock: lock,
+        }
+    }
+}
+
+impl custody_guard::Keyring for LocalKeyring {
+    fn create(&self, project: &ProjectName) -> Result<(DomainId, DomainKeys), Problem> {
+        let mut id = [0; 16];
+        self.entropy.fill(&mut id);
+        let domain = DomainId::from_bytes(id);
+        let keys = DomainKeys::generate(self.entropy.as_ref());
+        let sealed = keys
+            .seal(
+                self.service.as_ref(),
+                &self.workspace.about().id,
+                project.as_str(),
+            )
+            .map_err(|error| {
+                Problem::new(
+                    "CUS-KEY-011",
+                    ExitCode::Later,
+                    "the keys of a new project cannot be wrapped",
+                )
+                .because(error)
+            })?;
+        let mut keyring = self.keyring.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = keyring.clone();
+        next.projects.insert(
+            project.clone(),
+            ProjectKeys {
+                domain,
+                keys: sealed,
+            },
+        );
+        // CRASH: keys that no pack uses yet do no harm; a pack is never written before its keys are kept.
+        self.workspace
+            .save(&next)
+            .map_err(|error| workspace_problem(&error))?;
+        *keyring = next;
+        Ok((domain, keys))
+    }
+}
