@@ -26,8 +26,6 @@ pub(crate) struct Settings {
     pub(crate) account: String,
     /// `NO_COLOR` or `CI` is set: plain text only.
     pub(crate) plain: bool,
-    /// This program's file.
-    pub(crate) program: PathBuf,
 }
 
 impl Settings {
@@ -50,7 +48,6 @@ impl Settings {
             search_path: env::var("PATH").unwrap_or_default(),
             account: custody_backends::machine::account_name(),
             plain: env::var_os("NO_COLOR").is_some() || env::var_os("CI").is_some(),
-            program: env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe")),
         }
     }
 }

@@ -120,10 +120,12 @@ impl Engine {
             .with_object_store_registry(Arc::new(OnlyVersions(Arc::new(Objects(tables.to_vec())))))
             .build_arc()
             .map_err(|error| planning(&error))?;
-        let config = SessionConfig::new()
+        let mut config = SessionConfig::new()
             .with_target_partitions(1)
             .with_information_schema(false)
             .with_create_default_catalog_and_schema(true);
+        // Columns are named as they are written: `AGEP` is not `agep`.
+        config.options_mut().sql_parser.enable_ident_normalization = false;
         let context = SessionContext::new_with_config_rt(config, runtime);
         for name in CHANGING {
             context.deregister_udf(name);

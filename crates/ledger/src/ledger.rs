@@ -502,7 +502,7 @@ impl Shared {
                 });
             let _ = batch.slot.set(answer);
         }
-        *lock(&self.ending) = (*lock(&self.ending)).or(Some(false));
+        lock(&self.ending).get_or_insert(false);
         self.wake.notify_all();
     }
 

@@ -191,7 +191,7 @@ steps:
         );
         assert!(text.contains("in a circle"), "{text}");
         let text = problem("input: raw,", "imput: raw,");
-        assert!(text.contains("imput") && text.contains("7"), "{text}");
+        assert!(text.contains("imput") && text.contains('7'), "{text}");
         assert!(problem("contract:", "Con tract:").contains("is no name for a step"));
     }
 }

@@ -35,6 +35,20 @@ pub struct Installed {
     pub files: Vec<FileEntry>,
 }
 
+impl Installed {
+    /// Returns where steps see the installed packages. Some interpreters look elsewhere by themselves.
+    pub(crate) fn packages(&self) -> Option<String> {
+        const FOLDER: &str = "/site-packages/";
+        let inside = self.files.iter().find_map(|file| {
+            file.path
+                .as_str()
+                .split_once(FOLDER)
+                .map(|(before, _)| before)
+        })?;
+        Some(format!("/env/{inside}/site-packages"))
+    }
+}
+
 /// Installs environments.
 pub trait Environments: Send + Sync + fmt::Debug {
     /// Returns the key of the environment: equal keys give equal environments.

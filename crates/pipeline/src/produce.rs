@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::file::{Contract, Evaluate, Gate, Run, Sql, Step};
 use crate::memory::{InMemory, MadeFile};
+use crate::ports::Installed;
 
 /// The Python package that steps may import.
 const PACKAGE: [(&str, &str); 2] = [
@@ -36,7 +37,7 @@ pub(crate) struct Given {
     /// By the name inside the step.
     pub(crate) inputs: BTreeMap<String, Arc<dyn VersionFiles>>,
     pub(crate) code: Option<Arc<dyn VersionFiles>>,
-    pub(crate) environment: Option<PathBuf>,
+    pub(crate) environment: Option<Installed>,
 }
 
 /// What came out.
@@ -189,7 +190,10 @@ impl Workshop {
         let spec = Spec {
             argv,
             env: variables(parameters, given, outputs),
-            environment: given.environment.clone(),
+            environment: given
+                .environment
+                .as_ref()
+                .map(|installed| installed.folder.clone()),
             code: given.code.clone(),
             inputs,
             outputs: outputs
@@ -424,8 +428,17 @@ fn variables(parameters: &str, given: &Given, outputs: &[String]) -> BTreeMap<St
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
-    if given.environment.is_some() {
+    if let Some(installed) = &given.environment {
         variables.insert("PYTHONHOME".to_owned(), "/env".to_owned());
+        // The interpreter's own library, not one of the same name that the system has.
+        variables.insert("LD_LIBRARY_PATH".to_owned(), "/env/lib".to_owned());
+        let packages = installed
+            .packages()
+            .map_or_else(String::new, |packages| format!(":{packages}"));
+        variables.insert(
+            "PYTHONPATH".to_owned(),
+            format!("/in/{PACKAGE_INPUT}{packages}"),
+        );
     }
     let name = |kind: &str, name: &str| {
         format!(

@@ -107,10 +107,8 @@ impl Runner {
                 continue;
             }
             if role == "environment" {
-                given.environment = Some(
-                    self.stored_environment(session, evidence, link, version)?
-                        .folder,
-                );
+                given.environment =
+                    Some(self.stored_environment(session, evidence, link, version)?);
                 continue;
             }
             let grant = self

@@ -18,13 +18,13 @@ use custody_types::{
     ArtifactName, ByteSize, Classification, Digest, ExitCode, FilePath, Kind, Problem, Purpose,
     Reference, Timestamp, VersionFiles, VersionName,
 };
-use custody_wire::{EntryRef, PlannedStep, RunEvent, RunReply, RunRequest, StepOutcome, StepState};
-use serde_json::{Value, json};
+use custody_wire::{PlannedStep, RunEvent, RunReply, RunRequest, StepOutcome, StepState};
+use serde_json::json;
 
 use crate::file::{self, PipelineFile, Step};
 use crate::graph::{self, Graph, guards};
 use crate::memory::{InMemory, MadeFile};
-use crate::ports::{Environments, Folder, LockedEnvironment};
+use crate::ports::{Environments, Folder, Installed, LockedEnvironment};
 use crate::produce::{Given, Product, Workshop, fault};
 use crate::step::Makes;
 
@@ -484,6 +484,10 @@ impl Runner {
     }
 
     /// Makes a step's outputs and what describes them.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one statement, put together in one place"
+    )]
     fn make(
         &self,
         context: &mut Context<'_>,
@@ -538,7 +542,7 @@ impl Runner {
                 step,
                 session,
                 inputs,
-                environment.map(|(_, folder)| folder),
+                environment.map(|(_, installed)| installed),
             )?,
         };
         let refused = product.refused.take();
@@ -580,7 +584,7 @@ impl Runner {
             ok: refused.is_none(),
             error: refused.as_ref().map(|problem| problem.code.clone()),
             step: Some(name.to_owned()),
-            statement: made.first().and_then(|(_, known, _)| known.clone()),
+            statement: made.first().and_then(|(_, statement, _)| *statement),
             inputs: inputs.versions.values().map(|known| known.digest).collect(),
             outputs: made.iter().map(|(_, _, known)| known.digest).collect(),
             facts: BTreeMap::from([("step_key".to_owned(), inputs.key.to_string())]),
@@ -609,7 +613,7 @@ impl Runner {
         step: &Step,
         session: &Session,
         inputs: &Inputs,
-        environment: Option<PathBuf>,
+        environment: Option<Installed>,
     ) -> Result<Product, Problem> {
         let mut given = Given {
             environment,
@@ -801,7 +805,7 @@ impl Runner {
         context: &Context<'_>,
         key: &Digest,
         locked: &LockedEnvironment,
-    ) -> Result<(Known, PathBuf), Problem> {
+    ) -> Result<(Known, Installed), Problem> {
         let artifact = artifact(context.file, "environment")?;
         let installed = match self.environments.find(key)? {
             Some(installed) => installed,
@@ -848,7 +852,7 @@ impl Runner {
             )
             .hint("run again; if it stays, remove its folder"));
         }
-        Ok((known, installed.folder))
+        Ok((known, installed))
     }
 
     fn snapshot(

@@ -423,7 +423,7 @@ fn program(argv: &[String]) -> io::Result<String> {
         .iter()
         .map(|folder| format!("{folder}/{name}"))
         .find(|path| {
-            fs::metadata(path).is_ok_and(|metadata| {
+            fs::metadata(format!("{ROOT}{path}")).is_ok_and(|metadata| {
                 metadata.is_file() && metadata.permissions().mode() & 0o111 != 0
             })
         });
