@@ -8,7 +8,11 @@ scripts/lint.sh
 echo "== build"
 cargo build --quiet --workspace --all-targets
 echo "== unit, property and end-to-end tests"
-cargo nextest run --workspace --no-fail-fast
+if cargo nextest --version >/dev/null 2>&1; then
+    cargo nextest run --workspace --no-fail-fast
+else
+    cargo test --quiet --workspace --no-fail-fast
+fi
 
 echo "== Python tests"
 scripts/python-env.sh

@@ -1,5 +1,6 @@
 //! The machine as runs need it: the project's folder, environments, the keyring.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,6 +44,8 @@ impl Folder for LocalFolder {
 pub(crate) struct LocalEnvironments {
     kept: environment::Environments,
     search_path: String,
+    /// Keys computed before: finding an interpreter starts it.
+    keys: Mutex<BTreeMap<(String, Digest), Digest>>,
 }
 
 impl LocalEnvironments {
@@ -50,6 +53,7 @@ impl LocalEnvironments {
         Self {
             kept: environment::Environments::new(root),
             search_path,
+            keys: Mutex::default(),
         }
     }
 
@@ -104,9 +108,17 @@ fn installed(environment: Environment) -> Installed {
 
 impl Environments for LocalEnvironments {
     fn key(&self, wanted: &LockedEnvironment) -> Result<Digest, Problem> {
-        self.spec(wanted)?
+        let asked = (wanted.python.clone(), Digest::of(wanted.lock.as_bytes()));
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(key) = keys.get(&asked) {
+            return Ok(*key);
+        }
+        let key = self
+            .spec(wanted)?
             .key()
-            .map_err(|error| environment_problem(&error))
+            .map_err(|error| environment_problem(&error))?;
+        keys.insert(asked, key);
+        Ok(key)
     }
 
     fn find(&self, key: &Digest) -> Result<Option<Installed>, Problem> {

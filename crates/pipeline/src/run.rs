@@ -116,7 +116,7 @@ impl Runner {
     }
 
     /// Reads the pipeline file of the project's folder.
-    fn pipeline(&self) -> Result<PipelineFile, Problem> {
+    pub(crate) fn pipeline(&self) -> Result<PipelineFile, Problem> {
         let text = String::from_utf8(self.read_file(file::NAME)?).map_err(|error| {
             Problem::new(
                 "CUS-PIPE-002",

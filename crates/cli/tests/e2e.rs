@@ -1,0 +1,504 @@
+//! The whole through the binary: a small pipeline whose steps need nothing but a shell.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test may panic and write files"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+/// A text that stands in the source and must be nowhere in clear afterwards.
+const CANARY: &str = "canary-7f3a9c51-never-in-clear";
+
+struct World {
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    /// Makes a workspace with a pipeline over a file of words.
+    fn new() -> Self {
+        let world = Self::bare();
+        assert_ok(&world.run(&["init"]));
+        world
+    }
+
+    fn bare() -> Self {
+        let world = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        fs::create_dir_all(world.project()).unwrap();
+        world.write("words.txt", &format!("one\ntwo\n{CANARY}\n"));
+        world.write(
+            "count.sh",
+            "wc -l < \"$CUSTODY_INPUT_WORDS\"/words.txt > \"$CUSTODY_OUTPUT_COUNT\"/count.txt\n",
+        );
+        world.write("custody.yaml", PIPELINE);
+        world
+    }
+
+    fn project(&self) -> PathBuf {
+        self.folder.path().join("project")
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.project().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_custody"));
+        command
+            .args(arguments)
+            .current_dir(self.project())
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("HOME", self.folder.path().join("home"))
+            .env("CI", "1")
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Lists every file below the workspace.
+    fn files(&self) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        let mut open = vec![self.path(".custody")];
+        while let Some(folder) = open.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    open.push(path)
+                } else {
+                    found.push(path)
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+}
+
+const PIPELINE: &str = r#"
+project: demo
+purpose: testing
+steps:
+  collect:
+    source:
+      file: words.txt
+      output: words
+      origin: {publisher: us, url: "https://example.com/words", licence: CC0-1.0, legal_basis: consent, classification: personal}
+  count:
+    run:
+      command: [/bin/sh, /code/count.sh]
+      code: [count.sh]
+      inputs: {words: words}
+      outputs: {count: {artifact: count, kind: report}}
+"#;
+
+fn text(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+fn assert_ok(output: &Output) {
+    assert!(output.status.success(), "{}", text(output));
+}
+
+fn assert_exit(output: &Output, code: i32, says: &str) {
+    let told = text(output);
+    assert_eq!(output.status.code(), Some(code), "{told}");
+    assert!(told.contains(says), "`{says}` is not in: {told}");
+}
+
+#[test]
+fn a_pipeline_runs_is_reused_traced_verified_and_reproduced() {
+    let world = World::new();
+    assert_ok(&world.run(&["run"]));
+    let again = world.run(&["run"]);
+    assert_ok(&again);
+    assert_eq!(
+        text(&again).matches("reused").count(),
+        2,
+        "{}",
+        text(&again)
+    );
+    assert_exit(
+        &world.run(&["trace", "demo/count@1"]),
+        0,
+        "demo/words@1 (words)",
+    );
+    assert_exit(
+        &world.run(&["trace", "--down", "demo/words@1"]),
+        0,
+        "demo/count@1",
+    );
+    assert_exit(
+        &world.run(&["verify", "demo/count@1"]),
+        0,
+        "everything holds",
+    );
+    assert_exit(&world.run(&["verify", "--all"]), 0, "everything holds");
+    assert_exit(&world.run(&["reproduce", "demo/count@1"]), 0, "count");
+    // The program changed: only it and what follows runs again.
+    world.write("count.sh", "wc -w < \"$CUSTODY_INPUT_WORDS\"/words.txt > \"$CUSTODY_OUTPUT_COUNT\"/count.txt; echo x > \"$CUSTODY_OUTPUT_COUNT\"/x\n");
+    let plan = world.run(&["run", "--dry-run"]);
+    assert_exit(&plan, 0, "1 of 2 steps would run");
+    let changed = text(&world.run(&["run"]));
+    assert!(
+        changed.contains("reused   collect")
+            && changed.contains("made     count")
+            && changed.contains("demo/count@2"),
+        "{changed}"
+    );
+    // One row changed: everything runs again on the new version.
+    world.write("words.txt", "one\n");
+    assert_exit(&world.run(&["run"]), 0, "demo/words@2");
+}
+
+#[test]
+fn nothing_stands_in_clear_on_the_disk() {
+    let world = World::new();
+    assert_ok(&world.run(&["run"]));
+    assert_ok(&world.run(&[
+        "put",
+        "demo/more",
+        "words.txt",
+        "--classification",
+        "personal",
+    ]));
+    assert!(world.files().len() > 5);
+    for path in world.files() {
+        let bytes = fs::read(&path).unwrap();
+        assert!(
+            !bytes
+                .windows(CANARY.len())
+                .any(|window| window == CANARY.as_bytes()),
+            "{}",
+            path.display()
+        );
+    }
+    let out = world.path("out");
+    assert_ok(&world.run(&[
+        "get",
+        "demo/words@1",
+        "--to",
+        out.to_str().unwrap(),
+        "--purpose",
+        "testing",
+    ]));
+    assert!(
+        fs::read_to_string(out.join("words.txt"))
+            .unwrap()
+            .contains(CANARY)
+    );
+}
+
+/// Flips a byte in the middle of each file of the workspace. What is damaged is found and named by
+/// `verify --all`, or already when the workspace is opened.
+#[test]
+fn a_flipped_byte_in_any_file_is_found() {
+    let world = World::new();
+    assert_ok(&world.run(&["run"]));
+    assert_ok(&world.run(&["verify", "--all"]));
+    let mut kinds = std::collections::BTreeSet::new();
+    for path in world.files() {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        // The index is a cache that is made anew, `lock` holds a process id, and `.gitignore` is the user's.
+        if name.starts_with("catalog.sqlite") || name == "lock" || name == ".gitignore" {
+            continue;
+        }
+        let original = fs::read(&path).unwrap();
+        if original.is_empty() {
+            continue;
+        }
+        for at in [0, original.len() / 2, original.len() - 1] {
+            let mut changed = original.clone();
+            changed[at] ^= 0x04;
+            if name == "workspace.json" || name == "keyring.json" {
+                // White space between fields is no content.
+                if original[at].is_ascii_whitespace() {
+                    continue;
+                }
+            }
+            fs::write(&path, &changed).unwrap();
+            let output = world.run(&["verify", "--all"]);
+            let told = text(&output);
+            assert!(
+                !output.status.success(),
+                "{} byte {at}: {told}",
+                path.display()
+            );
+            kinds.insert(name.split('.').next_back().unwrap_or_default().to_owned());
+            // What the verification itself wrote is taken back, so that each flip stands alone.
+            fs::write(&path, &original).unwrap();
+        }
+    }
+    assert!(
+        kinds.contains("pack") && kinds.contains("checkpoint") && kinds.contains("json"),
+        "{kinds:?}"
+    );
+}
+
+#[test]
+fn the_index_can_be_thrown_away() {
+    let world = World::new();
+    assert_ok(&world.run(&["run"]));
+    assert_ok(&world.run(&["alias", "demo/count@1", "good"]));
+    let shown = |world: &World| text(&world.run(&["ls"]));
+    let before = shown(&world);
+    for path in world.files() {
+        if path
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .starts_with("catalog.sqlite")
+        {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    assert_ok(&world.run(&["index", "rebuild"]));
+    assert_eq!(shown(&world), before);
+    assert!(before.contains("good"), "{before}");
+    assert_exit(&world.run(&["run"]), 0, "reused   count");
+    assert_exit(&world.run(&["verify", "--all"]), 0, "everything holds");
+}
+
+/// Kills `put` at many moments. What it acknowledged is there, what it did not is there wholly or not
+/// at all, and the next command works without any repair.
+#[test]
+fn a_killed_put_loses_nothing_acknowledged() {
+    const ROUNDS: u64 = 120;
+    let world = World::new();
+    let mut acknowledged = Vec::new();
+    for round in 0..ROUNDS {
+        world.write("words.txt", &format!("round {round}\n"));
+        let mut child = world
+            .command(&["--json", "put", "demo/killed", "words.txt"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Spread over the whole life of the command: from its first instruction to after its end.
+        std::thread::sleep(Duration::from_millis(round * 3));
+        let _ = child.kill();
+        let output = child.wait_with_output().unwrap();
+        if let Ok(reply) = serde_json::from_slice::<serde_json::Value>(&output.stdout) {
+            acknowledged.push((
+                reply["version"]["name"].as_str().unwrap().to_owned(),
+                reply["version"]["digest"].as_str().unwrap().to_owned(),
+            ));
+        }
+    }
+    assert!(acknowledged.len() > 5, "no round came to its end");
+    assert!(
+        acknowledged.len() < usize::try_from(ROUNDS).unwrap(),
+        "no round was killed"
+    );
+    let listed: serde_json::Value =
+        serde_json::from_slice(&world.run(&["--json", "ls"]).stdout).unwrap();
+    let versions = listed["versions"].as_array().unwrap();
+    for (name, digest) in &acknowledged {
+        let found = versions
+            .iter()
+            .find(|version| version["name"] == *name.as_str());
+        assert_eq!(found.unwrap()["digest"], *digest.as_str(), "{name}");
+    }
+    assert_exit(&world.run(&["verify", "--all"]), 0, "everything holds");
+}
+
+/// Kills `run` at many moments; the next run goes on from what is there.
+#[test]
+fn a_killed_run_goes_on() {
+    const ROUNDS: u64 = 90;
+    let world = World::new();
+    for round in 0..ROUNDS {
+        world.write("words.txt", &format!("round {}\n", round / 3));
+        let mut child = world
+            .command(&["run"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(round * 7));
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    assert_exit(&world.run(&["run"]), 0, "count");
+    assert_exit(&world.run(&["verify", "--all"]), 0, "everything holds");
+}
+
+#[test]
+fn refusals_are_told_and_entered() {
+    let world = World::new();
+    fs::create_dir_all(world.path("policies")).unwrap();
+    world.write("policies/principals.json", r#"{"users": {"rex": {"roles": ["reader"]}, "ada": {"roles": ["data_scientist"], "purposes": ["testing"]}}}"#);
+    assert_ok(&world.run(&["policy", "apply", "policies"]));
+    assert_exit(&world.run(&["--as", "ada", "run"]), 0, "made     count");
+    assert_exit(&world.run(&["--as", "rex", "run"]), 3, "CUS-DOOR-001");
+    assert_exit(
+        &world.run(&["--as", "ada", "get", "demo/words@1", "--to", "x"]),
+        3,
+        "may not take out",
+    );
+    assert_exit(
+        &world.run(&["get", "demo/words@1", "--to", "x"]),
+        3,
+        "--purpose",
+    );
+    assert_exit(&world.run(&["--as", "nobody", "ls"]), 2, "knows nobody");
+    assert_exit(
+        &world.run(&["ledger", "log", "--outcome", "denied"]),
+        0,
+        "run.start",
+    );
+    world.write("policies/broken.cedar", "permit (principal, action,");
+    assert_exit(
+        &world.run(&["policy", "apply", "policies"]),
+        2,
+        "broken.cedar",
+    );
+    assert_exit(&world.run(&["--as", "ada", "ls"]), 0, "demo/count@1");
+}
+
+#[test]
+fn what_goes_wrong_says_what_why_and_the_way_out() {
+    let world = World::new();
+    let broken = |from: &str, to: &str| world.write("custody.yaml", &PIPELINE.replace(from, to));
+    broken("{words: words}", "{words: wards}");
+    assert_exit(&world.run(&["run"]), 2, "no step makes `wards`");
+    broken("file: words.txt", "file: missing.txt");
+    assert_exit(&world.run(&["run"]), 5, "missing.txt");
+    broken("project:", "projekt:");
+    assert_exit(&world.run(&["run"]), 2, "projekt");
+    world.write("custody.yaml", PIPELINE);
+    let program = |text: &str| world.write("count.sh", text);
+    program("echo told; exit 7\n");
+    assert_exit(&world.run(&["run"]), 1, "told");
+    program("true\n");
+    assert_exit(&world.run(&["run"]), 1, "wrote nothing");
+    program("ln -s /etc/passwd \"$CUSTODY_OUTPUT_COUNT\"/link\n");
+    assert_exit(&world.run(&["run"]), 1, "symbolic link");
+    program("echo x > /out/other; test ! -e /out/other && echo x > \"$CUSTODY_OUTPUT_COUNT\"/x\n");
+    assert_exit(&world.run(&["run"]), 0, "made     count");
+    broken(
+        "outputs: {count:",
+        "limits: {time_s: 1}\n      outputs: {count:",
+    );
+    program("sleep 60\n");
+    assert_exit(&world.run(&["run"]), 124, "ran out of its 1 s");
+    assert_exit(&world.run(&["show", "demo/none"]), 5, "there is no version");
+    assert_exit(&world.run(&["init"]), 5, "already a workspace");
+}
+
+#[test]
+fn keys_and_formats_are_looked_at_first() {
+    let world = World::bare();
+    assert_exit(&world.run(&["ls"]), 5, "custody init");
+    let init = world
+        .command(&["init", "--passphrase"])
+        .env("CUSTODY_PASSPHRASE", "open sesame")
+        .output()
+        .unwrap();
+    assert_ok(&init);
+    assert_exit(&world.run(&["ls"]), 2, "CUSTODY_PASSPHRASE");
+    assert_exit(
+        &world
+            .command(&["ls"])
+            .env("CUSTODY_PASSPHRASE", "wrong")
+            .output()
+            .unwrap(),
+        2,
+        "CUS-KEY-008",
+    );
+    assert_ok(
+        &world
+            .command(&["ls"])
+            .env("CUSTODY_PASSPHRASE", "open sesame")
+            .output()
+            .unwrap(),
+    );
+    let other = World::new();
+    let key = fs::read_dir(other.folder.path().join("home/.config/custody/keys"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    assert_exit(
+        &world.run(&["ls", "--key-file", key.to_str().unwrap()]),
+        2,
+        "another workspace",
+    );
+    assert_exit(
+        &world.run(&["ls", "--key-file", "/nowhere.key"]),
+        2,
+        "no key file",
+    );
+    let about = other.path(".custody/workspace.json");
+    let newer = fs::read_to_string(&about)
+        .unwrap()
+        .replace("custody-workspace/1", "custody-workspace/9");
+    fs::write(about, newer).unwrap();
+    assert_exit(&other.run(&["ls"]), 2, "custody-workspace/9");
+}
+
+#[test]
+fn two_processes_do_not_work_in_one_workspace() {
+    let world = World::new();
+    world.write(
+        "count.sh",
+        "sleep 3; echo 1 > \"$CUSTODY_OUTPUT_COUNT\"/count.txt\n",
+    );
+    let mut first = world
+        .command(&["run"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lock = world.path(".custody/ledger/lock");
+    let pid = format!("{}\n", first.id());
+    for _ in 0..500 {
+        if fs::read_to_string(&lock).is_ok_and(|text| text == pid) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_exit(
+        &world.run(&["ls"]),
+        75,
+        "another process works in this workspace",
+    );
+    assert!(first.wait().unwrap().success());
+    assert_ok(&world.run(&["ls"]));
+}
+
+#[test]
+fn the_ledger_can_be_taken_out_in_the_static_layout() {
+    let world = World::new();
+    assert_ok(&world.run(&["run"]));
+    let to = world.path("copy");
+    assert_ok(&world.run(&["ledger", "export", to.to_str().unwrap()]));
+    let note = fs::read_to_string(to.join("checkpoint")).unwrap();
+    let size: u64 = note.lines().nth(1).unwrap().parse().unwrap();
+    assert!(
+        size > 5
+            && to.join(format!("tile/0/000.p/{size}")).exists()
+            && to.join(format!("tile/entries/000.p/{size}")).exists()
+    );
+    assert!(Path::new(&to.join("vkey")).exists());
+}
