@@ -2,14 +2,13 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo demo-clean test lint bench generate
+.PHONY: help demo demo-clean test lint generate
 
 help:
 	@echo "make demo        build, then run examples/employment from source to signed model"
 	@echo "make demo-clean  forget the demo's workspace"
 	@echo "make test        format, lints, layers, unit, property, end-to-end and Python tests"
 	@echo "make lint        format, lints and layers alone"
-	@echo "make bench       measure beside the peers and print the table"
 	@echo "make generate    write the generated references anew"
 
 demo:
@@ -25,8 +24,6 @@ test:
 lint:
 	@scripts/lint.sh
 
-bench:
-	@benches/run.sh
-
 generate:
-	@$(CARGO) xtask generate
+	@$(CARGO) run --quiet --package custody-pipeline --example schema > target/custody.schema.json
+	@mv target/custody.schema.json docs/reference/custody.schema.json

@@ -153,6 +153,18 @@ impl Tiles for Files {
             disk::sync_folder(folder).map_err(|error| failed(folder, &error))
         })
     }
+
+    #[expect(clippy::disallowed_methods, reason = "this is where files are removed")]
+    fn remove(&self, paths: &[String]) {
+        for path in paths {
+            let path = self.0.join(path);
+            let _ = std::fs::remove_file(&path);
+            // The folder of partial tiles, once it is empty.
+            if let Some(folder) = path.parent() {
+                let _ = std::fs::remove_dir(folder);
+            }
+        }
+    }
 }
 
 impl Head for Files {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use custody_crypto::SealedDomainKeys;
 use custody_store::DomainId;
-use custody_types::{ProjectName, Timestamp};
+use custody_types::{Digest, ProjectName, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +78,22 @@ impl About {
             key_id,
             owner,
         }
+    }
+}
+
+impl About {
+    /// Returns what the workspace's keys are bound to: the digest of everything that is said here. With
+    /// anything of it changed no key unwraps.
+    pub fn binding(&self) -> String {
+        let text = [
+            &self.format,
+            &self.id,
+            &self.created.to_string(),
+            &self.key_id,
+            &self.owner,
+        ]
+        .map(|part| format!("{}:{part}", part.len()));
+        Digest::of(text.concat().as_bytes()).to_hex()
     }
 }
 

@@ -165,7 +165,7 @@ impl Parts {
 
     fn secret(&self, purpose: &'static str, sealed: &str) -> Result<Vec<u8>, Problem> {
         let context = KeyContext {
-            workspace: self.workspace.about().id.clone(),
+            workspace: self.workspace.about().binding(),
             domain: String::new(),
             purpose,
             epoch: 0,
@@ -196,7 +196,7 @@ impl Parts {
                 .keys
                 .open(
                     self.service.as_ref(),
-                    &self.workspace.about().id,
+                    &self.workspace.about().binding(),
                     project.as_str(),
                 )
                 .map_err(|error| keyring_problem(&error))?;

@@ -89,7 +89,7 @@ fn environment_problem(error: &EnvironmentError) -> Problem {
             ExitCode::Integrity,
             "remove the environment's folder; it is made anew from the lock file",
         ),
-        _ => (
+        EnvironmentError::Io { .. } => (
             "CUS-ENV-005",
             ExitCode::Later,
             "see that the disk has room and that you may write there",
@@ -188,7 +188,7 @@ impl custody_guard::Keyring for LocalKeyring {
         let sealed = keys
             .seal(
                 self.service.as_ref(),
-                &self.workspace.about().id,
+                &self.workspace.about().binding(),
                 project.as_str(),
             )
             .map_err(|error| {

@@ -4,6 +4,14 @@
 //! the parts are put together. The same file is the launcher of sandboxed steps: started with the
 //! word that [`custody_sandbox::LAUNCHER_WORD`] names, it is nothing else.
 #![forbid(unsafe_code)]
+#![allow(
+    clippy::doc_markdown,
+    reason = "doc comments of arguments are the help that is printed"
+)]
+#![allow(
+    clippy::unnecessary_wraps,
+    reason = "one shape for everything that writes to the terminal"
+)]
 
 mod args;
 mod commands;

@@ -419,18 +419,22 @@ impl State {
             }
             Rest::Broken => Err(damaged("a record in it was changed")),
             // The checkpoint covers more than the whole records: the next one was acknowledged.
-            Rest::Torn if reached < self.published => {
+            Rest::Torn | Rest::Stray if reached < self.published => {
                 self.wal.renew(wal::LENGTH)?;
                 self.at = 0;
                 Ok(Some(
                     "a record in it was changed; its entries are safe in the tiles".to_owned(),
                 ))
             }
-            // Never acknowledged: its place is cleared before anything else is written.
-            Rest::Torn => {
+            // A record that was begun and never acknowledged, or stray bytes, which are told: either way
+            // the place is cleared before anything else is written.
+            Rest::Torn | Rest::Stray => {
                 let zeros = vec![0; usize::try_from(wal::LENGTH - self.at).unwrap_or(0)];
                 self.wal.write(self.at, &zeros)?;
-                Ok(None)
+                let stray = content.rest == Rest::Stray;
+                Ok(stray.then(|| {
+                    "it had bytes that no record begins with; they were cleared".to_owned()
+                }))
             }
         }
     }
@@ -587,6 +591,11 @@ impl Shared {
             let root = self.published_root()?;
             Tree::open(&source, state.published, &root)?.edge()?
         });
+        let before: Vec<String> = edge
+            .partial()
+            .map(|(tile, _)| tile.path())
+            .chain(partial_bundle(state.published))
+            .collect();
         let mut files = Vec::new();
         let skip = usize::try_from(state.published - state.tail_start).unwrap_or(usize::MAX);
         let count = usize::try_from(size - state.published).unwrap_or(usize::MAX);
@@ -609,6 +618,14 @@ impl Shared {
         };
         self.head.replace(&checkpoint.sign(&self.signer))?;
         state.published = size;
+        // Partial tiles that the new ones took the place of; a crash before leaves them, unread.
+        let now: std::collections::BTreeSet<&str> =
+            files.iter().map(|(path, _)| path.as_str()).collect();
+        let gone: Vec<_> = before
+            .into_iter()
+            .filter(|path| !now.contains(path.as_str()))
+            .collect();
+        self.tiles.remove(&gone);
         let whole = size / WIDTH * WIDTH;
         let gone = usize::try_from(whole.saturating_sub(state.tail_start)).unwrap_or(0);
         state.tail.drain(..gone.min(state.tail.len()));
@@ -676,6 +693,12 @@ impl Shared {
             let _ = self.publish(&mut lock(&self.state));
         }
     }
+}
+
+/// Returns the path of the bundle that is not full in a log of `size` entries.
+fn partial_bundle(size: u64) -> Option<String> {
+    let width = size % WIDTH;
+    (width > 0).then(|| tile::bundle_path(size / WIDTH, width))
 }
 
 fn write_batch(

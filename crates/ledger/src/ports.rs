@@ -55,6 +55,9 @@ pub trait Tiles: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`PortError`]; any of them may be there then.
     fn write(&self, files: &[(String, Vec<u8>)]) -> Result<(), PortError>;
+
+    /// Removes files that newer ones took the place of. What cannot be removed stays; it does no harm.
+    fn remove(&self, paths: &[String]);
 }
 
 /// The published checkpoint.

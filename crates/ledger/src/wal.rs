@@ -85,6 +85,8 @@ pub(crate) enum Rest {
     Clean,
     /// Something that is not a whole record, and none follows it: a write that was cut short, or damage.
     Torn,
+    /// Something that no record begins with.
+    Stray,
     /// Something that is not a whole record, before one that is: damage.
     Broken,
 }
@@ -100,8 +102,10 @@ pub(crate) fn read(bytes: &[u8]) -> Content {
     if rest.iter().any(|byte| *byte != 0) {
         content.rest = if whole_record_in(rest) {
             Rest::Broken
-        } else {
+        } else if rest.starts_with(MAGIC) {
             Rest::Torn
+        } else {
+            Rest::Stray
         };
     }
     content

@@ -319,7 +319,7 @@ fn examine(evidence: &Evidence<'_>, roots: &[Version], packs: bool) -> Vec<Named
             Err(problem) => {
                 statements
                     .broken
-                    .push(format!("`{}`: {}", root.name(), told(&problem)))
+                    .push(format!("`{}`: {}", root.name(), told(&problem)));
             }
         }
         provenance.broken.extend(dangling);

@@ -257,6 +257,14 @@ impl PipelineFile {
     }
 }
 
+/// Returns the JSON Schema of the file, by which editors complete it.
+pub fn schema() -> String {
+    let schema = schemars::schema_for!(PipelineFile);
+    let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
 /// Builds a problem about the first line that has `word`.
 pub(crate) fn at(text: &str, word: &str, because: String) -> Problem {
     let place = text
@@ -287,4 +295,22 @@ fn invalid(because: String) -> Problem {
     .hint(
         "correct the file; editors complete it by the schema `docs/reference/custody.schema.json`",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_published_schema_is_this_one() {
+        let published = include_str!("../../../docs/reference/custody.schema.json");
+        assert_eq!(published, schema(), "write it anew: `make generate`");
+    }
+
+    #[test]
+    fn the_example_is_a_pipeline_file() {
+        let file =
+            PipelineFile::parse(include_str!("../../../examples/employment/custody.yaml")).unwrap();
+        assert_eq!(file.steps.len(), 9);
+    }
 }

@@ -651,7 +651,6 @@ impl Runner {
     /// Keeps the outputs as versions, all or none, with the statement about them.
     #[expect(
         clippy::too_many_arguments,
-        clippy::type_complexity,
         reason = "everything that a version is described by"
     )]
     fn save(
@@ -672,7 +671,7 @@ impl Runner {
             match step {
                 Step::Source(_) => self.keep::<Collect>(session, &mut making, new, &files)?,
                 Step::Register(_) => {
-                    self.keep::<RegisterModel>(session, &mut making, new, &files)?
+                    self.keep::<RegisterModel>(session, &mut making, new, &files)?;
                 }
                 _ => self.keep::<Write>(session, &mut making, new, &files)?,
             }

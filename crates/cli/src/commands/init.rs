@@ -60,7 +60,13 @@ pub(crate) fn run(context: &Context, args: &Init) -> Result<ExitCode, Problem> {
         key.key.clone(),
         std::sync::Arc::new(SystemEntropy),
     );
-    let keyring = keyring(&service, &id, &entropy).map_err(|error| {
+    let about = About::new(
+        id.clone(),
+        clock.now(),
+        key.id.clone(),
+        context.settings.account.clone(),
+    );
+    let keyring = keyring(&service, &about.binding(), &entropy).map_err(|error| {
         Problem::new(
             "CUS-KEY-012",
             ExitCode::Later,
@@ -68,12 +74,6 @@ pub(crate) fn run(context: &Context, args: &Init) -> Result<ExitCode, Problem> {
         )
         .because(error)
     })?;
-    let about = About::new(
-        id.clone(),
-        clock.now(),
-        key.id.clone(),
-        context.settings.account.clone(),
-    );
     let workspace =
         Workspace::create(&folder, about, &keyring).map_err(|error| workspace_problem(&error))?;
     let made = Made {
@@ -115,7 +115,7 @@ fn keyring(
     ))
 }
 
-/// Takes the passphrase from CUSTODY_PASSPHRASE, or from the first line of standard input.
+/// Takes the passphrase from `CUSTODY_PASSPHRASE`, or from the first line of standard input.
 fn passphrase(context: &Context) -> Result<Zeroizing<String>, Problem> {
     let missing = |because: &str| {
         Problem::new("CUS-KEY-013", ExitCode::Usage, "there is no passphrase")

@@ -1,0 +1,63 @@
+"""What the tests share: the program, the statistics of it, and the example's workspace after its run."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug"
+
+
+class Workspace:
+    """A copy of the example, run from nothing."""
+
+    def __init__(self, folder):
+        self.folder = folder / "employment"
+        shutil.copytree(ROOT / "examples/employment", self.folder, ignore=shutil.ignore_patterns(".custody"))
+        self.environment = {**os.environ, "CUSTODY_KEY_FILE": str(folder / "key"), "CI": "1"}
+
+    def run(self, *arguments, expect=0):
+        """Run a command and return what it printed."""
+        done = subprocess.run(
+            [TARGET / "custody", *arguments], cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False, timeout=900
+        )
+        assert done.returncode == expect, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout + done.stderr
+
+    def json(self, *arguments):
+        """Run a command and return its document."""
+        return json.loads(self.run("--json", *arguments))
+
+
+@pytest.fixture(scope="session")
+def example(tmp_path_factory):
+    """The example after `custody run`."""
+    workspace = Workspace(tmp_path_factory.mktemp("example"))
+    workspace.run("init")
+    workspace.run("policy", "apply", "policies")
+    workspace.first = workspace.run("run")
+    return workspace
+
+
+@pytest.fixture(scope="session")
+def evaluate():
+    """The measures of the program on lists of labels, scores and groups."""
+
+    def call(labels, scores, threshold=0.5, attributes=None, guard=None):
+        request = {
+            "labels": [bool(label) for label in labels],
+            "scores": [float(score) for score in scores],
+            "threshold": threshold,
+            "attributes": [{"name": name, "values": [str(v) for v in values]} for name, values in (attributes or {}).items()],
+        }
+        if guard:
+            request["guard"] = guard
+        program = TARGET / "examples/evaluate"
+        done = subprocess.run([program], input=json.dumps(request), capture_output=True, text=True, check=True, timeout=60)
+        return json.loads(done.stdout)
+
+    return call
