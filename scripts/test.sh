@@ -16,4 +16,4 @@ fi
 
 echo "== Python tests"
 scripts/python-env.sh
-exec target/python/bin/python -m pytest --quiet tests/python python/tests
+PYTHONPATH=python/src exec target/python/bin/python -m pytest --quiet tests/python python/tests

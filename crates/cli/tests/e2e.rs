@@ -279,7 +279,7 @@ fn a_flipped_byte_in_any_file_is_found() {
 fn the_index_can_be_thrown_away() {
     let world = World::new();
     assert_ok(&world.run(&["run"]));
-    assert_ok(&world.run(&["alias", "demo/count@1", "good"]));
+    assert_ok(&world.run(&["alias", "demo/count", "good", "1"]));
     let shown = |world: &World| text(&world.run(&["ls"]));
     let before = shown(&world);
     for path in world.files() {
