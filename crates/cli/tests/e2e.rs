@@ -524,3 +524,60 @@ fn the_ledger_can_be_taken_out_in_the_static_layout() {
     );
     assert!(Path::new(&to.join("vkey")).exists());
 }
+
+/// Walks the commands that reach each operation of the API as a principal who may do nothing: every one is
+/// refused, and the refusal is an entry.
+#[test]
+fn every_operation_goes_through_the_door() {
+    let world = World::new();
+    assert_ok(&world.run(&["run"]));
+    fs::create_dir_all(world.path("policies")).unwrap();
+    world.write(
+        "policies/principals.json",
+        r#"{"users": {"zoe": {"roles": []}}}"#,
+    );
+    assert_ok(&world.run(&["policy", "apply", "policies"]));
+    let commands: &[(&str, &[&str])] = &[
+        ("object.list", &["ls"]),
+        ("object.write", &["put", "demo/x", "words.txt"]),
+        ("object.list", &["show", "demo/count@1"]),
+        ("object.export", &["get", "demo/count@1", "--to", "x"]),
+        ("object.tag", &["alias", "demo/count", "good", "1"]),
+        ("lineage.read", &["trace", "demo/count@1"]),
+        ("evidence.verify", &["verify", "--all"]),
+        ("run.replay", &["reproduce", "demo/count@1"]),
+        ("run.start", &["run"]),
+        ("ledger.read", &["ledger", "log"]),
+        ("ledger.read", &["ledger", "verify"]),
+        ("ledger.export", &["ledger", "export", "y"]),
+        ("policy.read", &["policy", "show"]),
+        ("admin.policy", &["policy", "apply", "policies"]),
+        ("admin.index", &["index", "rebuild"]),
+    ];
+    // One command for each operation: a new operation must come with its line here.
+    assert_eq!(commands.len(), custody_api::OPERATIONS.len());
+    for (verb, command) in commands {
+        let arguments = [&["--as", "zoe"], *command].concat();
+        let output = world.run(&arguments);
+        // Who may not even list is told that there is no such version.
+        assert!(
+            matches!(output.status.code(), Some(3 | 5)),
+            "{command:?}: {}",
+            text(&output)
+        );
+        let log = world.run(&[
+            "--json",
+            "ledger",
+            "log",
+            "--action",
+            verb,
+            "--outcome",
+            "denied",
+            "--limit",
+            "1",
+        ]);
+        let log: serde_json::Value = serde_json::from_slice(&log.stdout).unwrap();
+        assert_eq!(log["entries"][0]["actor"], "zoe", "{command:?}: {log}");
+    }
+    assert!(!world.path("x").exists() && !world.path("y").exists());
+}

@@ -1,15 +1,26 @@
 //! What a step cannot do, tried by steps. Each attack prints `ESCAPED` when it succeeds; each has a control
 //! that shows that the same code works where it is allowed.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test may panic"
+)]
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use custody_sandbox::{Exit, Finished, Limits, SandboxError, Spec, run};
 use custody_types::{ByteSize, Digest, FileEntry, FilePath, ReadError, VersionFiles};
+
+/// Names the launcher's program to the copy of these tests that runs as an ordinary user.
+const LAUNCHER: &str = "CUSTODY_TEST_LAUNCHER";
 
 #[derive(Debug)]
 struct Memory(Vec<(FileEntry, Bytes)>, Vec<FileEntry>);
@@ -81,12 +92,16 @@ fn spec(program: &str) -> Spec {
     }
 }
 
-fn start(spec: &Spec) -> Result<Finished, SandboxError> {
-    run(
-        Path::new(env!("CARGO_BIN_EXE_custody-step-launcher")),
-        spec,
-        &mut |_| {},
+/// The launcher's program; a copy of it when these tests run as another user.
+fn launcher() -> PathBuf {
+    std::env::var_os(LAUNCHER).map_or_else(
+        || PathBuf::from(env!("CARGO_BIN_EXE_custody-step-launcher")),
+        PathBuf::from,
     )
+}
+
+fn start(spec: &Spec) -> Result<Finished, SandboxError> {
+    run(&launcher(), spec, &mut |_| {})
 }
 
 fn says(program: &str) -> String {
@@ -303,5 +318,34 @@ fn how_a_step_ends_is_told() {
     none.argv = vec!["no-such-program".to_owned()];
     assert!(
         matches!(start(&none), Err(SandboxError::Unavailable { missing }) if missing.contains("no-such-program"))
+    );
+}
+
+/// Runs all the tests above again as `nobody`. Who is not root has run them as an ordinary user already.
+#[test]
+fn the_same_holds_for_an_ordinary_user() {
+    const NOBODY: u32 = 65_534;
+    if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let (tests, copy) = (folder.path().join("escape"), folder.path().join("launcher"));
+    std::fs::copy(std::env::current_exe().unwrap(), &tests).unwrap();
+    std::fs::copy(launcher(), &copy).unwrap();
+    let output = Command::new(tests)
+        .args(["--skip", "the_same_holds_for_an_ordinary_user"])
+        .env_clear()
+        .env(LAUNCHER, copy)
+        .current_dir("/")
+        .uid(NOBODY)
+        .gid(NOBODY)
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && told.contains("11 passed"),
+        "{told}{}",
+        String::from_utf8_lossy(&output.stderr)
     );
 }

@@ -1,0 +1,280 @@
+//! What SQL may do, what contracts find, and what errors do not say.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use custody_engine::{Engine, EngineError, Table};
+use custody_stats::contract::{
+    AllowedCheck, Check, ColumnBounds, CountBounds, Literal, MatchesCheck, NullFractionCheck,
+    SchemaCheck, SqlCheck,
+};
+use custody_types::{ByteSize, Digest, FileEntry, FilePath, ReadError, VersionFiles};
+
+const SECRET: &str = "4711-secret-value";
+
+#[derive(Debug)]
+struct OneFile(FileEntry, Bytes);
+
+impl VersionFiles for OneFile {
+    fn digest(&self) -> Digest {
+        custody_types::listing_digest([&self.0])
+    }
+
+    fn files(&self) -> &[FileEntry] {
+        std::slice::from_ref(&self.0)
+    }
+
+    fn read(&self, path: &FilePath, range: Range<u64>) -> Result<Bytes, ReadError> {
+        assert_eq!(*path, self.0.path);
+        Ok(self
+            .1
+            .slice(usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()))
+    }
+}
+
+fn engine() -> Engine {
+    Engine::new(ByteSize::from_mebibytes(256)).unwrap()
+}
+
+/// Makes a table by SQL without tables.
+fn table(name: &str, sql: &str) -> Table {
+    let mut bytes = Vec::new();
+    engine().query_to_parquet(&[], sql, &mut bytes).unwrap();
+    let entry = FileEntry {
+        path: "data.parquet".parse().unwrap(),
+        size: ByteSize::from_bytes(bytes.len() as u64),
+        sha256: Digest::of(&bytes),
+        executable: false,
+    };
+    Table {
+        name: name.to_owned(),
+        files: Arc::new(OneFile(entry, Bytes::from(bytes))),
+    }
+}
+
+fn people() -> Table {
+    let rows = format!(
+        "(1, 'ann', 30.0, 'f'), (2, 'bob', 40.0, 'm'), (3, NULL, 50.5, 'f'), (3, '{SECRET}', 17.0, 'x')"
+    );
+    table(
+        "people",
+        &format!(
+            "SELECT column1 AS id, column2 AS name, column3 AS age, column4 AS sex FROM (VALUES {rows})"
+        ),
+    )
+}
+
+fn query(sql: &str) -> Result<Vec<u8>, EngineError> {
+    let mut bytes = Vec::new();
+    engine()
+        .query_to_parquet(&[people()], sql, &mut bytes)
+        .map(|_| bytes)
+}
+
+#[test]
+fn equal_queries_give_equal_bytes() {
+    let sql = "SELECT id, custody_bucket(CAST(id AS VARCHAR), 10) AS bucket, avg(age) AS age FROM people GROUP BY id ORDER BY id";
+    assert_eq!(query(sql).unwrap(), query(sql).unwrap());
+}
+
+#[test]
+fn nothing_but_reading_the_given_tables_is_allowed() {
+    for sql in [
+        "CREATE TABLE t AS SELECT 1",
+        "CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION '/etc/'",
+        "DROP TABLE people",
+        "INSERT INTO people VALUES (1, 'x', 1.0, 'f')",
+        "DELETE FROM people",
+        "COPY people TO '/tmp/out.parquet'",
+        "SET datafusion.execution.batch_size = 1",
+        "SELECT * FROM '/etc/passwd'",
+        "SELECT * FROM 'file:///etc/passwd.parquet'",
+        "SELECT * FROM other",
+        "SELECT * FROM information_schema.tables",
+        "SELECT random()",
+        "SELECT now()",
+        "SELECT uuid()",
+        "SELECT current_date()",
+        "SELECT 1; SELECT 2",
+    ] {
+        let error = query(sql).expect_err(sql);
+        assert!(
+            matches!(error, EngineError::Plan(_) | EngineError::NotAllowed(_)),
+            "{sql}: {error:?}"
+        );
+    }
+}
+
+#[test]
+fn errors_carry_no_values() {
+    for sql in [
+        "SELECT CAST(name AS INT) FROM people",
+        "SELECT 1 / (id - 1) FROM people WHERE id = 1",
+        "SELECT id FROM people WHERE CAST(name AS DATE) > DATE '2000-01-01'",
+    ] {
+        if let Err(error) = query(sql) {
+            let text = format!("{error} {error:?}");
+            assert!(
+                !text.contains(SECRET) && !text.contains("ann") && !text.contains("bob"),
+                "{sql}: {text}"
+            );
+        }
+    }
+    let error = query("SELECT CAST(name AS INT) FROM people").unwrap_err();
+    assert!(matches!(error, EngineError::Failed(_)), "{error:?}");
+}
+
+#[test]
+fn what_needs_too_much_memory_ends_with_an_error() {
+    let small = Engine::new(ByteSize::from_mebibytes(1)).unwrap();
+    let sql = "SELECT a.value AS a, count(*) AS n FROM generate_series(1, 2000000) AS a(value) GROUP BY a.value ORDER BY n, a.value";
+    let mut out = Vec::new();
+    let outcome = small.query_to_parquet(&[], sql, &mut out);
+    assert!(
+        matches!(outcome, Err(EngineError::Memory(_) | EngineError::Plan(_))),
+        "{outcome:?}"
+    );
+}
+
+#[test]
+fn columns_come_out_as_numbers_and_texts() {
+    let engine = engine();
+    assert_eq!(
+        engine.numbers(&people(), "age").unwrap(),
+        [Some(30.0), Some(40.0), Some(50.5), Some(17.0)]
+    );
+    assert_eq!(
+        engine.texts(&people(), "age").unwrap(),
+        ["30", "40", "50.5", "17"].map(|text| Some(text.to_owned()))
+    );
+    assert_eq!(engine.texts(&people(), "name").unwrap()[2], None);
+    assert!(engine.numbers(&people(), "none").is_err());
+}
+
+fn bounds(column: &str, min: f64, max: f64) -> ColumnBounds {
+    ColumnBounds {
+        column: column.to_owned(),
+        min: Some(min),
+        max: Some(max),
+    }
+}
+
+/// Each check, the rows that break it, and whether it holds.
+fn checks() -> Vec<(Check, bool, Option<u64>)> {
+    let count = |min, max| {
+        Check::RowCount(CountBounds {
+            min: Some(min),
+            max: Some(max),
+        })
+    };
+    let schema = |kind: &str, closed| {
+        Check::Schema(SchemaCheck {
+            columns: [("age".to_owned(), kind.to_owned())].into(),
+            closed,
+        })
+    };
+    let allowed = |values: &[&str]| {
+        let values = values
+            .iter()
+            .map(|value| Literal::Text((*value).to_owned()))
+            .collect();
+        Check::Allowed(AllowedCheck {
+            column: "sex".to_owned(),
+            values,
+        })
+    };
+    let matches = |pattern: &str| {
+        Check::Matches(MatchesCheck {
+            column: "name".to_owned(),
+            pattern: pattern.to_owned(),
+        })
+    };
+    let sql = |condition: &str| {
+        Check::Sql(SqlCheck {
+            name: "own".to_owned(),
+            condition: condition.to_owned(),
+        })
+    };
+    let names = |names: &[&str]| {
+        names
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect::<Vec<_>>()
+    };
+    vec![
+        (count(4, 4), true, None),
+        (count(5, 9), false, None),
+        (schema("double", false), true, None),
+        (schema("integer", false), false, None),
+        (schema("double", true), false, None),
+        (Check::NotNull(names(&["id", "age"])), true, Some(0)),
+        (Check::NotNull(names(&["id", "name"])), false, Some(1)),
+        (Check::Unique(names(&["id", "age"])), true, None),
+        (Check::Unique(names(&["id"])), false, None),
+        (Check::Range(bounds("age", 0.0, 99.0)), true, Some(0)),
+        (Check::Range(bounds("age", 18.0, 45.0)), false, Some(2)),
+        (allowed(&["f", "m", "x"]), true, Some(0)),
+        (allowed(&["f", "m"]), false, Some(1)),
+        (matches("^[a-z0-9-]+$"), true, Some(0)),
+        (matches("^[a-z]{3}$"), false, Some(1)),
+        (
+            Check::NullFraction(NullFractionCheck {
+                column: "name".to_owned(),
+                max: 0.25,
+            }),
+            true,
+            None,
+        ),
+        (
+            Check::NullFraction(NullFractionCheck {
+                column: "name".to_owned(),
+                max: 0.2,
+            }),
+            false,
+            None,
+        ),
+        (Check::MeanBetween(bounds("age", 34.0, 35.0)), true, None),
+        (Check::MeanBetween(bounds("age", 40.0, 50.0)), false, None),
+        (Check::StddevBetween(bounds("age", 10.0, 20.0)), true, None),
+        (Check::StddevBetween(bounds("age", 0.0, 1.0)), false, None),
+        (Check::DistinctCount(bounds("sex", 3.0, 3.0)), true, None),
+        (Check::DistinctCount(bounds("sex", 2.0, 2.0)), false, None),
+        (Check::TextLength(bounds("sex", 1.0, 1.0)), true, Some(0)),
+        (Check::TextLength(bounds("name", 1.0, 5.0)), false, Some(1)),
+        (sql("age > 0"), true, Some(0)),
+        (sql("length(name) < 5"), false, Some(2)),
+        (sql("no_such_column = 1"), false, None),
+        (Check::MeanBetween(bounds("none", 0.0, 1.0)), false, None),
+    ]
+}
+
+#[test]
+fn every_kind_of_check_holds_and_breaks_in_one_scan() {
+    let cases = checks();
+    let contract: Vec<_> = cases.iter().map(|(check, ..)| check.clone()).collect();
+    let report = engine().check(&people(), &contract, None).unwrap();
+    assert_eq!((report.ok, report.rows, report.scans), (false, 4, 1));
+    for ((check, passed, failing), outcome) in cases.iter().zip(&report.checks) {
+        assert_eq!(outcome.passed, *passed, "{check:?}: {outcome:?}");
+        assert_eq!(outcome.failing_rows, *failing, "{check:?}: {outcome:?}");
+    }
+}
+
+#[test]
+fn a_report_names_rows_by_their_key_and_says_no_other_value() {
+    let contract = [Check::Allowed(AllowedCheck {
+        column: "sex".to_owned(),
+        values: vec![Literal::Text("f".to_owned())],
+    })];
+    let report = engine().check(&people(), &contract, Some("id")).unwrap();
+    assert_eq!(report.checks[0].keys, ["2", "3"]);
+    assert_eq!(report.checks[0].share, Some(0.5));
+    assert!(!format!("{report:?}").contains(SECRET));
+}
