@@ -2,17 +2,18 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo demo-clean test lint generate
+.PHONY: help demo demo-clean test bench lint generate
 
 help:
 	@echo "make demo        build, then run examples/employment from source to signed model"
 	@echo "make demo-clean  forget the demo's workspace"
 	@echo "make test        format, lints, layers, unit, property, end-to-end and Python tests"
+	@echo "make bench       speed beside peers, in the release profile: takes about an hour from clean"
 	@echo "make lint        format, lints and layers alone"
 	@echo "make generate    write the generated references anew"
 
 demo:
-	@$(CARGO) build --quiet --bin custody
+	@$(CARGO) build --quiet --workspace --bin custody
 	@examples/employment/demo.sh "$(CURDIR)/target/debug/custody"
 
 demo-clean:
@@ -21,9 +22,13 @@ demo-clean:
 test:
 	@scripts/test.sh
 
+bench:
+	@scripts/bench.sh
+
 lint:
 	@scripts/lint.sh
 
 generate:
-	@$(CARGO) run --quiet --package custody-pipeline --example schema > target/custody.schema.json
+	@$(CARGO) run --quiet --workspace --example schema > target/custody.schema.json
 	@mv target/custody.schema.json docs/reference/custody.schema.json
+	@CUSTODY_GENERATE=1 $(CARGO) test --quiet --workspace --test reference the_reference

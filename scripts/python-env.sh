@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Makes target/python, the environment of the Python tests, from its hash-pinned lock file.
+# Makes a Python environment from a hash-pinned lock file: python-env.sh LOCK FOLDER
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-lock=tests/python/requirements.lock
-venv=target/python
+lock=$1
+venv=$2
 stamp=$venv/.lock
 if [ -f "$stamp" ] && cmp --silent "$lock" "$stamp"; then
     exit 0

@@ -15,5 +15,5 @@ else
 fi
 
 echo "== Python tests"
-scripts/python-env.sh
+scripts/python-env.sh tests/python/requirements.lock target/python
 PYTHONPATH=python/src exec target/python/bin/python -m pytest --quiet tests/python python/tests

@@ -76,7 +76,7 @@ pub(crate) fn reply<T: Serialize + Schema>(body: T) -> Result<Response<Body>, Pr
 /// Answers with a stream that `write` produces on a thread of its own.
 pub(crate) fn stream(
     content_type: &str,
-    write: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
+    write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()> + Send + 'static,
 ) -> Result<Response<Body>, Problem> {
     let (sender, receiver) = channel();
     tokio::task::spawn_blocking(move || {

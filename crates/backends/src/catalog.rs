@@ -10,6 +10,8 @@ use custody_store::{
 use custody_types::{Alias, ArtifactName, Digest, ProjectName, VersionName, VersionNumber};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, params};
 
+use crate::disk;
+
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS packs (id BLOB PRIMARY KEY, domain BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS chunks (
@@ -59,6 +61,10 @@ impl SqliteCatalog {
     /// # Errors
     /// [`CatalogError::Damaged`] when the file is no sound database.
     pub fn open(path: &Path) -> Result<Self, CatalogError> {
+        // SQLite gives the files beside it the same mode.
+        disk::create_private(path).map_err(|error| CatalogError::Failed {
+            because: error.to_string(),
+        })?;
         let connection = Connection::open(path).map_err(failed)?;
         connection
             .pragma_update(None, "journal_mode", "WAL")
@@ -70,6 +76,23 @@ impl SqliteCatalog {
         Ok(Self {
             connection: Mutex::new(connection),
         })
+    }
+
+    /// Opens the catalog, or a new one in the place of one that SQLite cannot read: it is a cache that is
+    /// made anew from packs and ledger. The old file is kept beside it.
+    ///
+    /// # Errors
+    /// As [`SqliteCatalog::open`].
+    pub fn open_or_renew(path: &Path) -> Result<Self, CatalogError> {
+        match Self::open(path) {
+            Err(CatalogError::Damaged { because }) => {
+                disk::set_aside(path).map_err(|error| CatalogError::Damaged {
+                    because: format!("{because}, and cannot be moved away: {error}"),
+                })?;
+                Self::open(path)
+            }
+            opened => opened,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {

@@ -51,6 +51,31 @@ pub(crate) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
+/// Creates an empty file that only its owner may read; leaves one that is there.
+pub(crate) fn create_private(path: &Path) -> io::Result<()> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+        .map(drop)
+}
+
+/// Moves a database that cannot be read out of the way, with the files beside it.
+pub(crate) fn set_aside(path: &Path) -> io::Result<()> {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        let mut aside = name.clone();
+        aside.push(".damaged");
+        match fs::rename(&name, &aside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Returns whether an error says that the disk is full.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(

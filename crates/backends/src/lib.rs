@@ -1,6 +1,7 @@
 //! The world behind the ports: local files, SQLite, the machine.
 #![forbid(unsafe_code)]
 
+pub mod anchor;
 pub mod blobs;
 pub mod catalog;
 mod disk;
@@ -8,5 +9,6 @@ pub mod environment;
 pub mod key_file;
 pub mod ledger_files;
 pub mod machine;
+pub mod scratch;
 pub mod user_files;
 pub mod workspace;

@@ -113,7 +113,9 @@ fn find_below(
         let host = entry.path();
         let path = version_path(&host, prefix, &entry.file_name())?;
         let kind = entry.file_type().map_err(io_at(&host))?;
-        if kind.is_dir() {
+        if kind.is_dir() && entry.file_name() == crate::workspace::FOLDER {
+            // A workspace is no content: its packs and wrapped keys stay where they are.
+        } else if kind.is_dir() {
             find_below(&host, &format!("{path}/"), found)?;
         } else if kind.is_file() {
             found.push(UserFile { host, path });

@@ -10,22 +10,28 @@ use custody_backends::catalog::SqliteCatalog;
 use custody_backends::key_file::{self, KeyAccessError};
 use custody_backends::ledger_files::LedgerFolder;
 use custody_backends::machine::{SystemClock, SystemEntropy};
+use custody_backends::scratch::ScratchFolder;
 use custody_backends::workspace::{Keyring, Workspace, WorkspaceError};
 use custody_client::{Client, Transport};
+use custody_crypto::aead::Aead;
 use custody_crypto::keys::{LocalKey, open_text};
 use custody_crypto::sign::SigningKey;
 use custody_crypto::{KeyContext, KeyError, KeyService, Secret, aead};
+use custody_engine::Spill;
 use custody_guard::Door;
 use custody_ledger::{Ledger, LedgerError};
 use custody_pipeline::run::Runner;
 use custody_store::Store;
 use custody_tlog::note::NoteSigner;
-use custody_types::{Actor, Clock, Entropy, ExitCode, Problem};
+use custody_types::{Actor, ByteSize, Clock, Entropy, ExitCode, Problem};
 
 use crate::args::Global;
-use crate::machine::{LocalEnvironments, LocalFolder, LocalKeyring};
+use crate::machine::{LocalAnchor, LocalEnvironments, LocalFolder, LocalKeyring};
 use crate::output::Output;
 use crate::settings::Settings;
+
+/// The most that one query may put aside on the disk.
+const SPILL_LIMIT: ByteSize = ByteSize::from_mebibytes(64 << 10);
 
 /// What every command works with.
 pub(crate) struct Context {
@@ -89,7 +95,9 @@ impl Context {
         )?;
         let caller = Actor::user(self.settings.account.clone());
         let project = parts.workspace.project().to_owned();
-        let door = parts.door()?;
+        let spill = parts.spill();
+        let seen = format!("{}.checkpoint", parts.workspace.about().id);
+        let door = parts.door(self.settings.state.join("ledgers").join(seen))?;
         let environments = LocalEnvironments::new(
             self.settings.cache.join("environments"),
             self.settings.search_path.clone(),
@@ -100,6 +108,7 @@ impl Context {
             folder,
             Arc::new(environments),
             PathBuf::from("/proc/self/exe"),
+            spill,
         );
         let app = App {
             door,
@@ -123,6 +132,7 @@ struct Parts {
     service: Arc<dyn KeyService>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    aead: Arc<dyn Aead>,
 }
 
 impl Parts {
@@ -154,12 +164,23 @@ impl Parts {
         let keyring = workspace
             .keyring()
             .map_err(|error| workspace_problem(&error))?;
+        let clock = Arc::new(SystemClock::start());
+        let aead = aead::fastest(clock.as_ref()).map_err(|error| {
+            Problem::new(
+                "CUS-KEY-011",
+                ExitCode::Later,
+                "nothing can be encrypted here",
+            )
+            .because(error)
+            .hint("run `custody doctor`, and see that the processor is sound")
+        })?;
         Ok(Self {
             workspace,
             keyring,
             service,
-            clock: Arc::new(SystemClock::start()),
+            clock,
             entropy,
+            aead,
         })
     }
 
@@ -180,13 +201,12 @@ impl Parts {
             Problem::new("CUS-STORE-030", ExitCode::Later, "the store cannot be opened").because(error).hint("see `custody doctor`; a damaged index is made anew by removing `.custody/catalog.sqlite*` and `custody index rebuild`")
         };
         let blobs = LocalBlobs::open(&root.join("packs")).map_err(|error| unusable(&error))?;
-        let catalog =
-            SqliteCatalog::open(&root.join("catalog.sqlite")).map_err(|error| unusable(&error))?;
-        let aead = aead::fastest(self.clock.as_ref()).map_err(|error| unusable(&error))?;
+        let catalog = SqliteCatalog::open_or_renew(&root.join("catalog.sqlite"))
+            .map_err(|error| unusable(&error))?;
         let parts = custody_store::Parts {
             blobs: Arc::new(blobs),
             catalog: Arc::new(catalog),
-            aead,
+            aead: self.aead.clone(),
             entropy: self.entropy.clone(),
             signing,
         };
@@ -205,7 +225,17 @@ impl Parts {
         Ok(store)
     }
 
-    fn door(&self) -> Result<Door, Problem> {
+    fn spill(&self) -> Spill {
+        Spill {
+            scratch: Arc::new(ScratchFolder::new(self.workspace.root().to_owned())),
+            aead: self.aead.clone(),
+            entropy: self.entropy.clone(),
+            limit: SPILL_LIMIT,
+        }
+    }
+
+    /// Opens the door. `seen`: where the last checkpoint is kept, outside the workspace.
+    fn door(&self, seen: PathBuf) -> Result<Door, Problem> {
         let about = self.workspace.about();
         let root = self.workspace.root();
         // The ledger's lock comes first: it keeps every other process out of the workspace.
@@ -250,6 +280,7 @@ impl Parts {
             signing,
             pseudonyms,
             keyring: Arc::new(keyring),
+            anchor: Arc::new(LocalAnchor::new(seen)),
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
             owner: about.owner.clone(),

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use custody_backends::anchor;
 use custody_backends::environment::{self, Environment, EnvironmentError, EnvironmentSpec};
 use custody_backends::ledger_files::LedgerFolder;
 use custody_backends::user_files;
 use custody_backends::workspace::{Keyring, ProjectKeys, Workspace};
 use custody_crypto::{DomainKeys, KeyService};
+use custody_guard::Anchor;
 use custody_pipeline::{Environments, Folder, Installed, LockedEnvironment};
 use custody_store::DomainId;
 use custody_types::{Digest, Entropy, ExitCode, FilePath, Problem, ProjectName, VersionFiles};
@@ -28,6 +30,10 @@ impl LocalFolder {
 }
 
 impl Folder for LocalFolder {
+    fn root(&self) -> &Path {
+        &self.0
+    }
+
     fn open(&self, path: &str) -> Result<Box<dyn Read>, Problem> {
         let inside: FilePath = path.parse().map_err(|error: custody_types::NameError| {
             Problem::new("CUS-PIPE-005", ExitCode::Usage, error.to_string())
@@ -36,6 +42,39 @@ impl Folder for LocalFolder {
         let (file, _) = user_files::open(&self.0.join(inside.as_str()))
             .map_err(|error| user_files_problem(&error))?;
         Ok(Box::new(file))
+    }
+}
+
+/// The checkpoint of a workspace's ledger, in the user's own folder.
+#[derive(Debug)]
+pub(crate) struct LocalAnchor(PathBuf);
+
+impl LocalAnchor {
+    pub(crate) const fn new(file: PathBuf) -> Self {
+        Self(file)
+    }
+}
+
+impl Anchor for LocalAnchor {
+    fn load(&self) -> Result<Option<String>, Problem> {
+        anchor::load(&self.0).map_err(|error| {
+            Problem::new(
+                "CUS-LEDGER-007",
+                ExitCode::Later,
+                format!("`{}` cannot be read", self.place()),
+            )
+            .because(error)
+            .hint("see that the file is yours")
+        })
+    }
+
+    fn keep(&self, checkpoint: &str) {
+        // A folder that cannot be written leaves the older checkpoint, which still holds.
+        let _ = anchor::keep(&self.0, checkpoint);
+    }
+
+    fn place(&self) -> String {
+        self.0.display().to_string()
     }
 }
 

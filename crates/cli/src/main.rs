@@ -38,6 +38,7 @@ fn main() -> ExitCode {
     {
         return custody_sandbox::launcher_main();
     }
+    leave_no_core();
     completions::answer_shell();
     let cli = Cli::parse();
     let json = cli.global.json;
@@ -50,4 +51,16 @@ fn main() -> ExitCode {
         }
     };
     ExitCode::from(exit.number())
+}
+
+/// Forbids core files and foreign debuggers: this process holds keys and plaintext in its memory.
+fn leave_no_core() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    // Neither call fails for these values; were one refused, the other still holds.
+    let _ = setrlimit(Resource::Core, none);
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }

@@ -20,6 +20,8 @@ pub(crate) struct Settings {
     pub(crate) config: PathBuf,
     /// The folder of what can be made again: `XDG_CACHE_HOME` or `~/.cache`, with `custody` below.
     pub(crate) cache: PathBuf,
+    /// The folder of what this user has seen: `XDG_STATE_HOME` or `~/.local/state`, with `custody` below.
+    pub(crate) state: PathBuf,
     /// `PATH`: where the interpreter of an environment is looked for.
     pub(crate) search_path: String,
     /// The account name of the user.
@@ -45,6 +47,7 @@ impl Settings {
             passphrase: env::var("CUSTODY_PASSPHRASE").ok(),
             config: below_home("XDG_CONFIG_HOME", ".config"),
             cache: below_home("XDG_CACHE_HOME", ".cache"),
+            state: below_home("XDG_STATE_HOME", ".local/state"),
             search_path: env::var("PATH").unwrap_or_default(),
             account: custody_backends::machine::account_name(),
             plain: env::var_os("NO_COLOR").is_some() || env::var_os("CI").is_some(),

@@ -32,6 +32,7 @@ impl World {
             folder: tempfile::tempdir().unwrap(),
         };
         fs::create_dir_all(world.project()).unwrap();
+        fs::create_dir_all(world.folder.path().join("tmp")).unwrap();
         world.write("words.txt", &format!("one\ntwo\n{CANARY}\n"));
         world.write(
             "count.sh",
@@ -61,6 +62,7 @@ impl World {
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
             .env("HOME", self.folder.path().join("home"))
+            .env("TMPDIR", self.folder.path().join("tmp"))
             .env("CI", "1")
             .stdin(Stdio::null());
         command
@@ -77,7 +79,13 @@ impl World {
             .collect()
     }
 
+    /// Puts an older state back; what the user's own folder remembers of the newer one goes too.
     fn restore(&self, kept: &[(PathBuf, Vec<u8>)]) {
+        self.restore_workspace_alone(kept);
+        let _ = fs::remove_dir_all(self.folder.path().join("home/.local/state/custody"));
+    }
+
+    fn restore_workspace_alone(&self, kept: &[(PathBuf, Vec<u8>)]) {
         fs::remove_dir_all(self.path(".custody")).unwrap();
         for (path, bytes) in kept {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -88,21 +96,44 @@ impl World {
 
     /// Lists every file below the workspace.
     fn files(&self) -> Vec<PathBuf> {
-        let mut found = Vec::new();
-        let mut open = vec![self.path(".custody")];
-        while let Some(folder) = open.pop() {
-            for entry in fs::read_dir(folder).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() {
-                    open.push(path);
-                } else {
-                    found.push(path);
-                }
+        files_below(self.path(".custody"))
+    }
+
+    /// Looks for the canary in everything that the program may have written: workspace, home with its
+    /// caches, temporary folder, core files in the project's folder.
+    fn assert_nothing_in_clear(&self) {
+        let source = self.path("words.txt");
+        let files = files_below(self.folder.path().to_owned());
+        assert!(files.len() > 5);
+        for path in files {
+            let bytes = fs::read(&path).unwrap();
+            assert!(
+                path == source
+                    || !bytes
+                        .windows(CANARY.len())
+                        .any(|window| window == CANARY.as_bytes()),
+                "{}",
+                path.display()
+            );
+        }
+    }
+}
+
+fn files_below(folder: PathBuf) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![folder];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                found.push(path);
             }
         }
-        found.sort();
-        found
     }
+    found.sort();
+    found
 }
 
 const PIPELINE: &str = r#"
@@ -196,17 +227,7 @@ fn nothing_stands_in_clear_on_the_disk() {
         "--classification",
         "personal",
     ]));
-    assert!(world.files().len() > 5);
-    for path in world.files() {
-        let bytes = fs::read(&path).unwrap();
-        assert!(
-            !bytes
-                .windows(CANARY.len())
-                .any(|window| window == CANARY.as_bytes()),
-            "{}",
-            path.display()
-        );
-    }
+    world.assert_nothing_in_clear();
     let out = world.path("out");
     assert_ok(&world.run(&[
         "get",
@@ -220,6 +241,118 @@ fn nothing_stands_in_clear_on_the_disk() {
         fs::read_to_string(out.join("words.txt"))
             .unwrap()
             .contains(CANARY)
+    );
+}
+
+/// A step that crashes, and the program itself when it is killed by a signal that writes core files.
+#[test]
+fn a_crash_leaves_no_core_file() {
+    let world = World::new();
+    world.write(
+        "count.sh",
+        "cat \"$CUSTODY_INPUT_WORDS\"/words.txt; read words < \"$CUSTODY_INPUT_WORDS\"/words.txt; kill -SEGV $$",
+    );
+    let unlimited = |world: &World| {
+        let run = world.command(&["run"]);
+        let mut shell = Command::new("/bin/sh");
+        shell
+            .args(["-c", "ulimit -c unlimited 2>/dev/null; exec \"$0\" run"])
+            .arg(run.get_program())
+            .current_dir(world.project())
+            .env_clear()
+            .envs(
+                run.get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            );
+        shell
+    };
+    let crashed = unlimited(&world).output().unwrap();
+    assert_exit(&crashed, 1, "signal 11");
+    world.assert_nothing_in_clear();
+
+    world.write(
+        "count.sh",
+        "echo begun; read words < \"$CUSTODY_INPUT_WORDS\"/words.txt; sleep 60",
+    );
+    let mut child = unlimited(&world).stderr(Stdio::piped()).spawn().unwrap();
+    let told = std::io::BufReader::new(child.stderr.take().unwrap());
+    let begun = std::io::BufRead::lines(told).any(|line| line.unwrap().contains("begun"));
+    assert!(begun, "what a step prints is seen while it runs");
+    let killed = Command::new("/bin/kill")
+        .args(["-SEGV", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(killed.success());
+    assert!(!child.wait().unwrap().success());
+    world.assert_nothing_in_clear();
+    let files = files_below(world.project());
+    let core = |path: &PathBuf| {
+        path.file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .starts_with("core")
+    };
+    assert!(!files.iter().any(core), "{files:?}");
+}
+
+/// On a disk of 24 MiB: what has no room is refused and named, nothing acknowledged is lost, and with room
+/// again everything goes on without repair.
+#[test]
+fn a_full_disk_is_told_and_loses_nothing() {
+    let world = World::new();
+    let small = world.folder.path().join("small");
+    fs::create_dir_all(&small).unwrap();
+    let script = r#"
+        set -e
+        mount -t tmpfs -o size=24m tmpfs "$1"
+        cd "$1"
+        head -c 100000 /dev/urandom > small.bin
+        head -c 40000000 /dev/urandom > "$2/large.bin"
+        "$0" init full
+        "$0" put full/a small.bin
+        echo "== too large"
+        "$0" put full/b "$2/large.bin" && exit 99
+        echo "exit $?"
+        echo "== no room at all"
+        head -c 30000000 /dev/zero > filler 2>/dev/null || true
+        for number in 1 2 3; do "$0" put full/c "$2/words.txt" || echo "exit $?"; done
+        echo "== room again"
+        rm filler
+        "$0" put full/d small.bin
+        "$0" get full/a@1 --to out
+        cmp small.bin out/small.bin
+        "$0" ls
+        "$0" verify --all
+    "#;
+    let command = world.command(&[]);
+    let output = Command::new("unshare")
+        .args([
+            "--user",
+            "--map-root-user",
+            "--mount",
+            "/bin/sh",
+            "-c",
+            script,
+        ])
+        .arg(command.get_program())
+        .args([&small, &world.project()])
+        .current_dir(world.project())
+        .env_clear()
+        .envs(
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .output()
+        .unwrap();
+    assert_exit(&output, 0, "everything holds");
+    let told = text(&output);
+    assert!(told.contains("exit 75"), "{told}");
+    assert!(told.contains("no room"), "{told}");
+    assert!(
+        told.contains("full/a@1") && told.contains("full/d@1") && !told.contains("full/b@1"),
+        "{told}"
     );
 }
 
@@ -273,6 +406,174 @@ fn a_flipped_byte_in_any_file_is_found() {
         kinds.contains("pack") && kinds.contains("checkpoint") && kinds.contains("json"),
         "{kinds:?}"
     );
+}
+
+/// The index is a cache: whoever edits it gains nothing.
+#[test]
+fn an_edited_index_is_mended_or_named() {
+    let world = World::new();
+    fs::create_dir_all(world.path("policies")).unwrap();
+    world.write(
+        "policies/principals.json",
+        r#"{"users": {"zoe": {"roles": []}}}"#,
+    );
+    world.write(
+        "policies/no-export.cedar",
+        "@id(\"none\") @because(\"nothing leaves\") forbid (principal, action == Action::\"export\", resource);",
+    );
+    assert_ok(&world.run(&["run"]));
+    assert_ok(&world.run(&["policy", "apply", "policies"]));
+    let edit = |sql: &str| {
+        let done = Command::new("python3")
+            .args(["-c", "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.executescript(sys.argv[2]); c.commit()"])
+            .arg(world.path(".custody/catalog.sqlite"))
+            .arg(sql)
+            .status()
+            .unwrap();
+        assert!(done.success(), "{sql}");
+    };
+    let export = ["get", "demo/count@1", "--to", "out"];
+    assert_exit(&world.run(&export), 3, "nothing leaves");
+    edit("DELETE FROM versions WHERE project = 'custody'");
+    assert_exit(&world.run(&export), 3, "nothing leaves");
+    // Far from the newest entries too.
+    for _ in 0..40 {
+        assert_ok(&world.run(&["ls"]));
+    }
+    edit("DELETE FROM versions WHERE project = 'custody'");
+    assert_exit(&world.run(&export), 3, "nothing leaves");
+    for _ in 0..40 {
+        assert_ok(&world.run(&["ls"]));
+    }
+    for (sql, named) in [
+        (
+            "DELETE FROM versions WHERE name = 'count'",
+            "the index lacks",
+        ),
+        (
+            "UPDATE versions SET quarantined = 1 WHERE name = 'count'",
+            "quarantine of `demo/count@1`",
+        ),
+        (
+            "INSERT INTO aliases VALUES ('demo', 'count', 'good', 1)",
+            "an alias points elsewhere",
+        ),
+        (
+            "UPDATE versions SET entry = 3 WHERE name = 'count'",
+            "no entry names `demo/count@1`",
+        ),
+    ] {
+        edit(sql);
+        assert_exit(&world.run(&["verify", "--all"]), 4, named);
+        assert_ok(&world.run(&["index", "rebuild"]));
+        assert_exit(&world.run(&["verify", "--all"]), 0, "everything holds");
+    }
+    // A step's work cannot be passed off as another's.
+    world.write("words.txt", "one\n");
+    assert_exit(&world.run(&["run"]), 0, "demo/count@2");
+    edit("UPDATE steps SET statement = (SELECT statement FROM steps LIMIT 1)");
+    let again = text(&world.run(&["run"]));
+    assert!(!again.contains("demo/count@1"), "{again}");
+    fs::write(world.path(".custody/catalog.sqlite"), "junk").unwrap();
+    assert_exit(&world.run(&export), 3, "nothing leaves");
+    assert_exit(&world.run(&["verify", "--all"]), 0, "everything holds");
+}
+
+/// An older copy of the whole workspace is whole in itself; the user's own folder knows better.
+#[test]
+fn an_older_copy_of_the_workspace_is_not_taken_for_it() {
+    let world = World::new();
+    assert_ok(&world.run(&["run"]));
+    let kept = world.keep();
+    assert_ok(&world.run(&["alias", "demo/count", "good", "1"]));
+    world.restore_workspace_alone(&kept);
+    assert_exit(
+        &world.run(&["verify", "--all"]),
+        4,
+        "not the one that was here before",
+    );
+    world.restore(&kept);
+    assert_exit(&world.run(&["verify", "--all"]), 0, "everything holds");
+}
+
+/// What a step makes of personal data is personal data, whatever it calls it.
+#[test]
+fn what_is_made_of_personal_data_is_personal() {
+    let world = World::new();
+    fs::create_dir_all(world.path("policies")).unwrap();
+    world.write(
+        "policies/principals.json",
+        r#"{"users": {"ada": {"roles": ["data_scientist"], "purposes": ["testing"]}}}"#,
+    );
+    assert_ok(&world.run(&["policy", "apply", "policies"]));
+    world.write(
+        "count.sh",
+        "cat \"$CUSTODY_INPUT_WORDS\"/words.txt; cp \"$CUSTODY_INPUT_WORDS\"/words.txt \"$CUSTODY_OUTPUT_COUNT\"/count.txt\n",
+    );
+    let ran = world.run(&["--as", "ada", "run"]);
+    assert_exit(&ran, 0, "withheld");
+    assert!(!text(&ran).contains(CANARY), "{}", text(&ran));
+    for purpose in [&[][..], &["--purpose", "testing"]] {
+        let get = [
+            &["--as", "ada", "get", "demo/count@1", "--to", "out"],
+            purpose,
+        ]
+        .concat();
+        assert_exit(&world.run(&get), 3, "demo/count@1");
+    }
+    let lower = PIPELINE.replace("kind: report}", "kind: report, classification: internal}");
+    world.write("custody.yaml", &lower);
+    assert_exit(
+        &world.run(&["--as", "ada", "run"]),
+        3,
+        "lower the classification",
+    );
+    assert_exit(&world.run(&["run"]), 0, "demo/count@2");
+    assert_ok(&world.run(&["--as", "ada", "get", "demo/count@2", "--to", "out"]));
+    let log = text(&world.run(&["ledger", "log", "--action", "object.declassify"]));
+    assert!(log.contains("object.declassify"), "{log}");
+    // The policies cannot be replaced by a version of their name.
+    for arguments in [
+        &[
+            "--as",
+            "ada",
+            "put",
+            "custody/policy",
+            "policies/principals.json",
+        ][..],
+        &["put", "custody/policy", "policies/principals.json"],
+        &["put", "custody/other", "policies/principals.json"],
+    ] {
+        assert_exit(&world.run(arguments), 3, "holds the policies");
+    }
+}
+
+/// A project inside a folder of the system would be seen by every step.
+#[test]
+fn a_project_among_the_systems_folders_runs_no_step() {
+    let world = World::new();
+    let script = r#"mount --bind "$1" /usr/local/lib && cd /usr/local/lib && "$0" run"#;
+    let command = world.command(&[]);
+    let output = Command::new("unshare")
+        .args([
+            "--user",
+            "--map-root-user",
+            "--mount",
+            "/bin/sh",
+            "-c",
+            script,
+        ])
+        .arg(command.get_program())
+        .arg(world.project())
+        .env_clear()
+        .envs(
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .output()
+        .unwrap();
+    assert_exit(&output, 2, "which every step sees");
 }
 
 #[test]

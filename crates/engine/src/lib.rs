@@ -2,10 +2,10 @@
 //!
 //! An [`Engine`] is denied everything but the tables that a call gives it: no files, no network, no
 //! definition or change of data, no settings, no functions whose answer changes from one run to the
-//! next. Tables are read in place through [`custody_types::VersionFiles`]; nothing is spilled to a disk: a
-//! query that needs more memory than the engine has ends with an error.
+//! next. Tables are read in place through [`custody_types::VersionFiles`]. What does not fit into a
+//! query's memory is spilled to unnamed files, sealed with a key of that query ([`Spill`]).
 //!
-//! INVARIANT: equal tables and equal SQL give equal bytes; there is one partition, and writer settings
+//! INVARIANT: equal tables, equal SQL and equal memory give equal bytes; there is one partition, and writer settings
 //! are fixed. Rows keep the order of the table unless the SQL orders them. Errors carry no values.
 #![forbid(unsafe_code)]
 
@@ -13,8 +13,10 @@ mod bucket;
 mod contract;
 mod error;
 mod query;
+mod spill;
 mod table;
 
 pub use error::EngineError;
 pub use query::{Column, Engine, Written};
+pub use spill::Spill;
 pub use table::Table;

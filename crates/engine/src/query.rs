@@ -9,7 +9,7 @@ use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
-use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::disk_manager::DiskManagerBuilder;
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::parquet::arrow::ArrowWriter;
@@ -20,6 +20,7 @@ use futures::StreamExt;
 
 use crate::bucket;
 use crate::error::{EngineError, planning, running};
+use crate::spill::Spill;
 use crate::table::{Objects, OnlyVersions, SCHEME, Table};
 
 /// Functions whose answer depends on when or where they run.
@@ -61,6 +62,7 @@ pub struct Written {
 pub struct Engine {
     runtime: tokio::runtime::Runtime,
     memory: ByteSize,
+    spill: Spill,
 }
 
 fn columns(schema: &SchemaRef) -> Vec<Column> {
@@ -88,17 +90,21 @@ fn word(data_type: &DataType) -> String {
 }
 
 impl Engine {
-    /// Starts an engine whose queries may use `memory` each.
+    /// Starts an engine whose queries may use `memory` each, and spill what does not fit.
     ///
     /// # Errors
     /// [`EngineError::Failed`] when the machine gives no threads.
-    pub fn new(memory: ByteSize) -> Result<Self, EngineError> {
+    pub fn new(memory: ByteSize, spill: Spill) -> Result<Self, EngineError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("engine")
             .build()
             .map_err(|_| EngineError::Failed("no threads could be started"))?;
-        Ok(Self { runtime, memory })
+        Ok(Self {
+            runtime,
+            memory,
+            spill,
+        })
     }
 
     pub(crate) fn block<T>(&self, work: impl Future<Output = T>) -> T {
@@ -115,7 +121,7 @@ impl Engine {
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(GreedyMemoryPool::new(memory)))
             .with_disk_manager_builder(
-                DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled),
+                DiskManagerBuilder::default().with_temp_file_factory(self.spill.of_one_query()),
             )
             .with_object_store_registry(Arc::new(OnlyVersions(Arc::new(Objects(tables.to_vec())))))
             .build_arc()

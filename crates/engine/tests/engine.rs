@@ -6,16 +6,22 @@
     reason = "a test may panic"
 )]
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use custody_engine::{Engine, EngineError, Table};
+use custody_crypto::aead::Ring;
+use custody_engine::{Engine, EngineError, Spill, Table};
 use custody_stats::contract::{
     AllowedCheck, Check, ColumnBounds, CountBounds, Literal, MatchesCheck, NullFractionCheck,
     SchemaCheck, SqlCheck,
 };
-use custody_types::{ByteSize, Digest, FileEntry, FilePath, ReadError, VersionFiles};
+use custody_types::{
+    ByteSize, Digest, Entropy, FileEntry, FilePath, ReadError, Scratch, VersionFiles,
+};
+use tempfile::NamedTempFile;
 
 const SECRET: &str = "4711-secret-value";
 
@@ -39,8 +45,40 @@ impl VersionFiles for OneFile {
     }
 }
 
+/// Files with names, so that a test can look at them.
+#[derive(Debug, Default)]
+struct Seen(Mutex<Vec<NamedTempFile>>);
+
+impl Scratch for Seen {
+    fn file(&self) -> io::Result<File> {
+        let file = NamedTempFile::new()?;
+        let opened = file.reopen();
+        self.0.lock().unwrap().push(file);
+        opened
+    }
+}
+
+#[derive(Debug)]
+struct Ones;
+
+impl Entropy for Ones {
+    fn fill(&self, buffer: &mut [u8]) {
+        buffer.fill(1);
+    }
+}
+
+fn engine_of(memory: ByteSize, scratch: Arc<Seen>) -> Engine {
+    let spill = Spill {
+        scratch,
+        aead: Arc::new(Ring),
+        entropy: Arc::new(Ones),
+        limit: ByteSize::from_mebibytes(1 << 10),
+    };
+    Engine::new(memory, spill).unwrap()
+}
+
 fn engine() -> Engine {
-    Engine::new(ByteSize::from_mebibytes(256)).unwrap()
+    engine_of(ByteSize::from_mebibytes(256), Arc::default())
 }
 
 /// Makes a table by SQL without tables.
@@ -133,7 +171,7 @@ fn errors_carry_no_values() {
 
 #[test]
 fn what_needs_too_much_memory_ends_with_an_error() {
-    let small = Engine::new(ByteSize::from_mebibytes(1)).unwrap();
+    let small = engine_of(ByteSize::from_mebibytes(1), Arc::default());
     let sql = "SELECT a.value AS a, count(*) AS n FROM generate_series(1, 2000000) AS a(value) GROUP BY a.value ORDER BY n, a.value";
     let mut out = Vec::new();
     let outcome = small.query_to_parquet(&[], sql, &mut out);
@@ -141,6 +179,33 @@ fn what_needs_too_much_memory_ends_with_an_error() {
         matches!(outcome, Err(EngineError::Memory(_) | EngineError::Plan(_))),
         "{outcome:?}"
     );
+}
+
+#[test]
+fn what_does_not_fit_into_memory_is_sealed_on_the_disk_and_changes_nothing() {
+    let sql = format!(
+        "SELECT a.value AS a, concat('{SECRET}', a.value) AS text FROM generate_series(1, 400000) AS a(value) ORDER BY text DESC"
+    );
+    let run = |engine: Engine| {
+        let mut out = Vec::new();
+        engine.query_to_parquet(&[], &sql, &mut out).unwrap();
+        out
+    };
+    let scratch = Arc::new(Seen::default());
+    let large = run(engine());
+    let small = run(engine_of(ByteSize::from_mebibytes(24), scratch.clone()));
+    assert_eq!(Digest::of(&small), Digest::of(&large));
+    let files = scratch.0.lock().unwrap();
+    assert!(!files.is_empty(), "24 MiB are too little for this query");
+    for file in files.iter() {
+        let mut sealed = Vec::new();
+        file.reopen().unwrap().read_to_end(&mut sealed).unwrap();
+        assert!(
+            !sealed
+                .windows(SECRET.len())
+                .any(|window| window == SECRET.as_bytes())
+        );
+    }
 }
 
 #[test]

@@ -58,6 +58,10 @@ acts! {
     StartRun: Looks;
     /// [`Action::RunStep`].
     RunStep: Looks;
+    /// [`Action::ReadLog`].
+    ReadLog;
+    /// [`Action::Declassify`].
+    Declassify;
     /// [`Action::Reproduce`].
     Reproduce: Looks;
     /// [`Action::Validate`].

@@ -1,6 +1,6 @@
 //! The door itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -13,8 +13,8 @@ use custody_ledger::{
 use custody_policy::{Decision, PolicySet, Request, ResourceFacts, Source};
 use custody_store::{DomainId, Store, StoreError, Version, VersionFilter};
 use custody_types::{
-    Action, Actor, Clock, Digest, Entropy, ExitCode, Problem, ProjectName, Reference, ResourceKind,
-    Timestamp,
+    Action, Actor, Alias, ArtifactName, Clock, Digest, Entropy, ExitCode, Kind, Problem,
+    ProjectName, Reference, ResourceKind, Timestamp, VersionName, VersionNumber,
 };
 
 use crate::act::{Act, List};
@@ -37,6 +37,22 @@ pub trait Keyring: Send + Sync + std::fmt::Debug {
     fn create(&self, project: &ProjectName) -> Result<(DomainId, DomainKeys), Problem>;
 }
 
+/// Remembers outside the workspace how far its ledger had come, so that an older copy of the whole workspace
+/// is not taken for it.
+pub trait Anchor: Send + Sync + std::fmt::Debug {
+    /// Returns the checkpoint that was kept last, if there is one.
+    ///
+    /// # Errors
+    /// A [`Problem`] when it is there and cannot be read.
+    fn load(&self) -> Result<Option<String>, Problem>;
+
+    /// Keeps a checkpoint. Where it cannot be kept, the older one goes on to count.
+    fn keep(&self, checkpoint: &str);
+
+    /// Returns where it is kept, as the user names it.
+    fn place(&self) -> String;
+}
+
 /// What lies behind the door.
 #[derive(Debug)]
 pub struct Parts {
@@ -50,6 +66,8 @@ pub struct Parts {
     pub pseudonyms: Secret<32>,
     /// Makes the keys of projects.
     pub keyring: Arc<dyn Keyring>,
+    /// Remembers how far the ledger had come.
+    pub anchor: Arc<dyn Anchor>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -79,6 +97,22 @@ impl std::fmt::Debug for Door {
     }
 }
 
+/// What the ledger says of versions beside that they are.
+#[derive(Debug, Default)]
+pub(crate) struct Marks {
+    pub(crate) aliases: BTreeMap<(ArtifactName, Alias), VersionNumber>,
+    pub(crate) quarantined: BTreeSet<VersionName>,
+}
+
+/// Returns the version record that an entry makes valid.
+fn record_of(entry: &Entry) -> Option<Digest> {
+    entry
+        .facts
+        .get("record")
+        .filter(|_| entry.outcome == Some(Outcome::Ok))
+        .and_then(|text| text.parse().ok())
+}
+
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -98,9 +132,29 @@ impl Door {
             outcomes: Mutex::default(),
         };
         let door = Self(Arc::new(inner));
+        door.check_anchor()?;
         door.recover()?;
         door.load_policies()?;
         Ok(door)
+    }
+
+    fn check_anchor(&self) -> Result<(), Problem> {
+        let Parts { ledger, anchor, .. } = &self.0.parts;
+        let Some(kept) = anchor.load()? else {
+            return Ok(());
+        };
+        ledger.extends(&kept).map_err(|error| {
+            Problem::new(
+                "CUS-LEDGER-006",
+                ExitCode::Integrity,
+                "the ledger is not the one that was here before",
+            )
+            .because(error)
+            .hint(format!(
+                "put the newest copy of the workspace back; if it is lost and you accept that, remove `{}`",
+                anchor.place()
+            ))
+        })
     }
 
     fn recover(&self) -> Result<(), Problem> {
@@ -117,12 +171,10 @@ impl Door {
                 }
             }
         }
-        let newest = store
+        let rows = store
             .rows(&VersionFilter::default())
-            .map_err(store_problem)?
-            .iter()
-            .map(|row| row.entry)
-            .max();
+            .map_err(store_problem)?;
+        let newest = rows.iter().map(|row| row.entry).max();
         if let Some(newest) = newest
             && newest >= ledger.size()
         {
@@ -132,24 +184,67 @@ impl Door {
             };
             return Err(problem::ledger(&error));
         }
-        self.0
-            .replay_marks(ledger.size().saturating_sub(LOOKED_THROUGH))
+        // The index is a cache: where it lacks what the ledger names, it is made anew.
+        let start = if rows.is_empty() {
+            0
+        } else {
+            ledger.size().saturating_sub(LOOKED_THROUGH)
+        };
+        let known: BTreeSet<_> = rows.iter().map(|row| row.record).collect();
+        let named = self.0.records_from(start)?;
+        if named.keys().all(|record| known.contains(record)) {
+            self.0.replay_marks(start)
+        } else {
+            self.0.rebuild().map(drop)
+        }
     }
 
+    /// Puts the policies in force that the ledger names last.
     fn load_policies(&self) -> Result<(), Problem> {
-        let Ok(reference) = POLICY.parse::<Reference>() else {
+        let mut found = self.policy_version()?;
+        if let Some(version) = &found {
+            self.put_in_force(version)?;
+        }
+        if self.0.last_policies()? == Some(self.policy_digest()) {
             return Ok(());
+        }
+        // Either the program came with other policies of its own, or the index leads astray.
+        let named = self.0.named_policy()?;
+        let record =
+            |version: &Option<Version>| version.as_ref().map(|version| version.record_digest);
+        if record(&found) == named {
+            return Ok(());
+        }
+        self.0.rebuild()?;
+        found = self.policy_version()?;
+        match &found {
+            Some(version) if record(&found) == named => self.put_in_force(version),
+            _ => Err(Problem::new(
+                "CUS-POLICY-003",
+                ExitCode::Integrity,
+                "the policies that the ledger names last are not there",
+            )
+            .hint("put the missing packs back from a copy; nothing is granted until then")),
+        }
+    }
+
+    fn policy_version(&self) -> Result<Option<Version>, Problem> {
+        let Ok(reference) = POLICY.parse::<Reference>() else {
+            return Ok(None);
         };
-        let version = match self.0.parts.store.resolve(&reference) {
-            Ok(version) => version,
-            Err(StoreError::NotFound { .. }) => return Ok(()),
-            Err(error) => return Err(problem::store(&error)),
-        };
+        match self.0.parts.store.resolve(&reference) {
+            Ok(version) if version.record.kind == Kind::Policy => Ok(Some(version)),
+            Ok(_) | Err(StoreError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(problem::store(&error)),
+        }
+    }
+
+    fn put_in_force(&self, version: &Version) -> Result<(), Problem> {
         let files = self
             .0
             .parts
             .store
-            .files(&version)
+            .files(version)
             .map_err(|error| problem::store(&error))?;
         let mut sources = Vec::new();
         for file in files.files() {
@@ -455,15 +550,90 @@ impl Inner {
 
     /// Finds the version records that the ledger makes valid, with their entries.
     pub(crate) fn valid_records(&self) -> Result<BTreeMap<Digest, u64>, Problem> {
+        self.records_from(0)
+    }
+
+    /// Finds the version records that the entries from `start` on make valid.
+    fn records_from(&self, start: u64) -> Result<BTreeMap<Digest, u64>, Problem> {
         let mut valid = BTreeMap::new();
-        self.each_entry(0, &mut |index, entry| {
-            if entry.outcome == Some(Outcome::Ok)
-                && let Some(digest) = entry.facts.get("record").and_then(|text| text.parse().ok())
-            {
-                valid.insert(digest, index);
-            }
+        self.each_entry(start, &mut |index, entry| {
+            valid.extend(record_of(entry).map(|digest| (digest, index)));
         })?;
         Ok(valid)
+    }
+
+    /// Returns the policies by which the last of the newest entries was decided.
+    fn last_policies(&self) -> Result<Option<Digest>, Problem> {
+        let start = self.parts.ledger.size().saturating_sub(LOOKED_THROUGH);
+        let mut last = None;
+        self.each_entry(start, &mut |_, entry| {
+            last = entry.decision.as_ref().map(|made| made.set).or(last);
+        })?;
+        Ok(last)
+    }
+
+    /// Returns the record of the policies that were put in force last.
+    fn named_policy(&self) -> Result<Option<Digest>, Problem> {
+        let mut last = None;
+        self.each_entry(0, &mut |_, entry| {
+            if entry.action() == Some(Action::ChangePolicy) {
+                last = record_of(entry).or(last);
+            }
+        })?;
+        Ok(last)
+    }
+
+    /// Makes the index anew from the packs and the ledger.
+    pub(crate) fn rebuild(&self) -> Result<Vec<Version>, Problem> {
+        let valid = self.valid_records()?;
+        let versions = self
+            .parts
+            .store
+            .rebuild(&valid)
+            .map_err(|error| problem::store(&error))?;
+        if versions.len() < valid.len() {
+            let found: BTreeSet<_> = versions
+                .iter()
+                .map(|version| version.record_digest)
+                .collect();
+            let missing: Vec<_> = valid
+                .iter()
+                .filter(|(record, _)| !found.contains(record))
+                .map(|(_, entry)| entry.to_string())
+                .collect();
+            return Err(Problem::new(
+                "CUS-STORE-011",
+                ExitCode::Integrity,
+                "the store lacks versions that the ledger names",
+            )
+            .because(format!("made valid by the entries {}", missing.join(", ")))
+            .hint("put the missing packs back from a copy"));
+        }
+        self.replay_marks(0)?;
+        let mut steps = Vec::new();
+        self.each_entry(0, &mut |_, entry| {
+            let key = entry
+                .facts
+                .get("step_key")
+                .and_then(|text| text.parse::<Digest>().ok());
+            let project = entry
+                .project
+                .as_deref()
+                .and_then(|text| text.parse::<ProjectName>().ok());
+            if entry.outcome == Some(Outcome::Ok)
+                && let (Some(key), Some(project), Some(statement)) =
+                    (key, project, entry.lineage.statement)
+            {
+                steps.push((project, key, statement));
+            }
+        })?;
+        for (project, key, statement) in steps {
+            self.parts
+                .store
+                .set_step(&project, &key, &statement)
+                .map_err(|error| problem::store(&error))?;
+        }
+        Ok(versions)
     }
 
     /// Hands every entry from `start` on to `each`.
@@ -494,38 +664,43 @@ impl Inner {
         }
     }
 
-    /// Points aliases where the entries from `start` on left them, and puts into quarantine what they say.
-    pub(crate) fn replay_marks(&self, start: u64) -> Result<(), Problem> {
-        let (mut moves, mut quarantined) = (Vec::new(), Vec::new());
+    /// Returns where the entries from `start` on left the aliases, and what they put into quarantine.
+    pub(crate) fn marks(&self, start: u64) -> Result<Marks, Problem> {
+        let mut marks = Marks::default();
         self.each_entry(start, &mut |_, entry| {
-            quarantined.extend(
+            marks.quarantined.extend(
                 entry
                     .facts
                     .get("quarantine")
-                    .and_then(|name| name.parse::<custody_types::VersionName>().ok()),
+                    .and_then(|name| name.parse::<VersionName>().ok()),
             );
             let object = entry.objects.first().map(|object| object.name.as_str());
             if entry.action() == Some(Action::SetAlias)
                 && entry.outcome == Some(Outcome::Ok)
                 && let (Some(name), Some(alias)) = (object, entry.facts.get("alias"))
-                && let (Ok(version), Ok(alias)) = (
-                    name.parse::<custody_types::VersionName>(),
-                    alias.parse::<custody_types::Alias>(),
-                )
+                && let (Ok(version), Ok(alias)) =
+                    (name.parse::<VersionName>(), alias.parse::<Alias>())
             {
-                moves.push((version, alias));
+                marks
+                    .aliases
+                    .insert((version.artifact, alias), version.number);
             }
         })?;
-        for version in quarantined {
-            self.parts
-                .store
-                .quarantine(&version)
+        Ok(marks)
+    }
+
+    /// Marks in the index what the entries from `start` on say.
+    fn replay_marks(&self, start: u64) -> Result<(), Problem> {
+        let marks = self.marks(start)?;
+        let store = &self.parts.store;
+        for version in &marks.quarantined {
+            store
+                .quarantine(version)
                 .map_err(|error| problem::store(&error))?;
         }
-        for (version, alias) in moves {
-            self.parts
-                .store
-                .set_alias(&version.artifact, &alias, version.number)
+        for ((artifact, alias), number) in &marks.aliases {
+            store
+                .set_alias(artifact, alias, *number)
                 .map_err(|error| problem::store(&error))?;
         }
         Ok(())
@@ -554,6 +729,7 @@ impl Drop for Inner {
             // A ledger that does not work any more has said so to whoever asked before.
             let _ = self.parts.ledger.append_all(waiting);
         }
+        self.parts.anchor.keep(&self.parts.ledger.checkpoint());
     }
 }
 

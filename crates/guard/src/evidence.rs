@@ -1,6 +1,6 @@
 //! Looking at records: what versions are, how they were made, what the ledger says. No bytes of data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use custody_attest::oms;
 use custody_attest::statement::Statement;
@@ -64,6 +64,72 @@ impl Evidence<'_> {
             .store
             .versions(&filter)
             .map_err(store_problem)
+    }
+
+    /// Lists all versions whose records are sound, and says what is wrong with the others.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the catalog fails.
+    pub fn sound_versions(&self) -> Result<(Vec<Version>, Vec<String>), Problem> {
+        let store = &self.door.0.parts.store;
+        let rows = store
+            .rows(&VersionFilter::default())
+            .map_err(store_problem)?;
+        let (mut sound, mut broken) = (Vec::new(), Vec::new());
+        for row in rows {
+            match store.resolve(&row.name.clone().into()) {
+                Ok(version) => sound.push(version),
+                Err(error) => broken.push(format!("`{}`: {error}", row.name)),
+            }
+        }
+        Ok((sound, broken))
+    }
+
+    /// Compares the index with what the ledger says: versions, aliases, quarantine. Returns how many
+    /// versions there are and what differs.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the catalog or the ledger fails.
+    pub fn check_index(&self) -> Result<(usize, Vec<String>), Problem> {
+        let inner = &self.door.0;
+        let rows = inner
+            .parts
+            .store
+            .rows(&VersionFilter::default())
+            .map_err(store_problem)?;
+        let (valid, marks) = (inner.valid_records()?, inner.marks(0)?);
+        let mut broken = Vec::new();
+        let known: BTreeSet<_> = rows.iter().map(|row| row.record).collect();
+        for (_, entry) in valid.iter().filter(|(record, _)| !known.contains(record)) {
+            broken.push(format!(
+                "entry {entry} names a version that the index lacks"
+            ));
+        }
+        for row in &rows {
+            if valid.get(&row.record) != Some(&row.entry) {
+                broken.push(format!("no entry names `{}` as the index has it", row.name));
+            }
+            if row.quarantined != marks.quarantined.contains(&row.name) {
+                broken.push(format!(
+                    "the index and the ledger differ on the quarantine of `{}`",
+                    row.name
+                ));
+            }
+        }
+        let artifacts: BTreeSet<_> = rows.iter().map(|row| &row.name.artifact).collect();
+        let mut pointed = BTreeMap::new();
+        for artifact in artifacts {
+            let aliases = inner.parts.store.aliases(artifact).map_err(store_problem)?;
+            pointed.extend(
+                aliases
+                    .into_iter()
+                    .map(|(alias, number)| ((artifact.clone(), alias), number)),
+            );
+        }
+        if pointed != marks.aliases {
+            broken.push("an alias points elsewhere than the ledger says".to_owned());
+        }
+        Ok((rows.len(), broken))
     }
 
     /// Reads a small document.

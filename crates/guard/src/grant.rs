@@ -446,56 +446,7 @@ impl Grant<RebuildIndex> {
     /// # Errors
     /// A [`Problem`] when a pack is damaged or an entry names a version that no pack holds.
     pub fn rebuild(self) -> Result<Vec<VersionView>, Problem> {
-        let inner = self.door.0.clone();
-        let valid = inner.valid_records()?;
-        let versions = inner
-            .parts
-            .store
-            .rebuild(&valid)
-            .map_err(|error| problem::store(&error))?;
-        if versions.len() < valid.len() {
-            let found: std::collections::BTreeSet<_> = versions
-                .iter()
-                .map(|version| version.record_digest)
-                .collect();
-            let missing: Vec<_> = valid
-                .iter()
-                .filter(|(record, _)| !found.contains(record))
-                .map(|(_, entry)| entry.to_string())
-                .collect();
-            return Err(Problem::new(
-                "CUS-STORE-011",
-                ExitCode::Integrity,
-                "the store lacks versions that the ledger names",
-            )
-            .because(format!("made valid by the entries {}", missing.join(", ")))
-            .hint("put the missing packs back from a copy, then rebuild again"));
-        }
-        inner.replay_marks(0)?;
-        let mut steps = Vec::new();
-        inner.each_entry(0, &mut |_, entry| {
-            let key = entry
-                .facts
-                .get("step_key")
-                .and_then(|text| text.parse::<Digest>().ok());
-            let project = entry
-                .project
-                .as_deref()
-                .and_then(|text| text.parse::<custody_types::ProjectName>().ok());
-            if entry.outcome == Some(Outcome::Ok)
-                && let (Some(key), Some(project), Some(statement)) =
-                    (key, project, entry.lineage.statement)
-            {
-                steps.push((project, key, statement));
-            }
-        })?;
-        for (project, key, statement) in steps {
-            inner
-                .parts
-                .store
-                .set_step(&project, &key, &statement)
-                .map_err(|error| problem::store(&error))?;
-        }
+        let versions = self.door.0.rebuild()?;
         let evidence = Evidence {
             door: &self.door,
             session: &self.session,

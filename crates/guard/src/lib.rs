@@ -22,7 +22,7 @@ mod target;
 pub use act::*;
 pub use custody_policy::StepScope;
 pub use custody_store::Version;
-pub use door::{Door, Keyring, Parts};
+pub use door::{Anchor, Door, Keyring, Parts};
 pub use evidence::Evidence;
 pub use grant::Grant;
 pub use making::{Done, Made, Making, NewVersion, StatementOf};

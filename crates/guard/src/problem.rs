@@ -127,6 +127,8 @@ fn phrase(action: Action) -> &'static str {
         Action::Verify => "verify",
         Action::StartRun => "start",
         Action::RunStep => "run a step of",
+        Action::ReadLog => "see what a step prints that reads",
+        Action::Declassify => "lower the classification of",
         Action::Reproduce => "reproduce",
         Action::Validate => "validate",
         Action::InstallEnvironment => "install the environment",

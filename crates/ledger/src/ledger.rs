@@ -8,7 +8,7 @@ use std::time::Duration;
 use custody_tlog::checkpoint::Checkpoint;
 use custody_tlog::note::{NoteSigner, NoteVerifier};
 use custody_tlog::tile::{self, Edge, TileError, TileSource, Tree, WIDTH};
-use custody_tlog::tree::{Hash, leaf_hash};
+use custody_tlog::tree::{Hash, check_consistency, leaf_hash};
 use custody_types::{Clock, Digest, Timestamp};
 
 use crate::entry::EntryDraft;
@@ -261,6 +261,37 @@ impl Ledger {
     /// [`LedgerError`] when the storage fails; nothing acknowledged is lost.
     pub fn publish(&self) -> Result<(), LedgerError> {
         self.shared.publish(&mut lock(&self.shared.state))
+    }
+
+    /// Checks that the log is what the checkpoint `note` was signed over, or goes on from it.
+    ///
+    /// # Errors
+    /// [`LedgerError::RolledBack`] when it is shorter; [`LedgerError::Damaged`] when it is another log, or
+    /// `note` is not one of its checkpoints.
+    pub fn extends(&self, note: &str) -> Result<(), LedgerError> {
+        let damaged = |because: String| LedgerError::Damaged {
+            file: "the checkpoint kept outside the workspace".to_owned(),
+            because,
+        };
+        let old =
+            Checkpoint::open(note, self.verifier()).map_err(|error| damaged(error.to_string()))?;
+        let (size, root) = {
+            let state = lock(&self.shared.state);
+            (state.edge.size(), state.edge.root())
+        };
+        if size < old.size {
+            return Err(LedgerError::RolledBack {
+                found: size,
+                acknowledged: old.size,
+            });
+        }
+        let proof = if old.size == size || old.size == 0 {
+            Vec::new()
+        } else {
+            self.with_tree(|tree| Ok(tree.consistency(old.size)?))?
+        };
+        check_consistency(old.size, &old.root, size, &root, &proof)
+            .map_err(|_| damaged("the ledger does not go on from it".to_owned()))
     }
 
     /// Hands the entries from `start` to `end` to `each`, with their positions, until it returns false.

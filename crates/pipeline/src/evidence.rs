@@ -166,14 +166,21 @@ impl Runner {
         };
         let grant = self.door.ask::<Verify>(session, target)?;
         let evidence = grant.evidence();
-        let (subject, roots) = match &request.reference {
+        let (subject, roots, broken) = match &request.reference {
             Some(_) => (
                 grant.version()?.name().to_string(),
                 vec![grant.version()?.clone()],
+                Vec::new(),
             ),
-            None => ("everything".to_owned(), evidence.versions(None)?),
+            None => {
+                let (sound, broken) = evidence.sound_versions()?;
+                ("everything".to_owned(), sound, broken)
+            }
         };
         let mut checks = examine(&evidence, &roots, request.reference.is_none());
+        if request.reference.is_none() {
+            checks.push(index(&evidence, broken));
+        }
         checks.extend(evidence.check_ledger());
         let ok = checks
             .iter()
@@ -186,6 +193,24 @@ impl Runner {
             checks,
         })
     }
+}
+
+/// Compares the index with the ledger; `broken`: versions whose records it leads to in vain.
+fn index(evidence: &Evidence<'_>, broken: Vec<String>) -> NamedCheck {
+    let mut findings = Findings {
+        broken,
+        ..Findings::default()
+    };
+    match evidence.check_index() {
+        Ok((versions, differing)) => {
+            findings
+                .evidence
+                .push(format!("{versions} versions, as the ledger has them"));
+            findings.broken.extend(differing);
+        }
+        Err(problem) => findings.broken.push(told(&problem)),
+    }
+    findings.named("index")
 }
 
 fn made_from(evidence: &Evidence<'_>, root: Version) -> Result<Vec<Link>, Problem> {
@@ -515,8 +540,25 @@ fn gate(root: &Version, links: &BTreeMap<VersionName, Link>) -> Result<String, S
     let decided = links
         .get(&decision)
         .ok_or_else(|| format!("the decision `{decision}` is not there"))?;
-    if input(decided, "model") != Some(model) {
+    if input(decided, "model") != Some(model.clone()) {
         return Err(format!("the decision `{decision}` is about another model"));
+    }
+    let (figures, _) = input(decided, "evaluation")
+        .ok_or_else(|| format!("the decision `{decision}` looked at no evaluation"))?;
+    let measured = links
+        .get(&figures)
+        .ok_or_else(|| format!("the evaluation `{figures}` is not there"))?;
+    let evaluated = measured.provenance.as_ref().is_some_and(|provenance| {
+        let declared = provenance
+            .build_definition
+            .external_parameters
+            .get("declared");
+        declared.is_some_and(|step| step.get("evaluate").is_some())
+    });
+    if !evaluated || input(measured, "model") != Some(model) {
+        return Err(format!(
+            "the figures of `{figures}` were not measured on the model of `{name}`"
+        ));
     }
     let byproducts = decided
         .provenance

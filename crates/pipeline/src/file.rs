@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use custody_stats::contract::Check;
-use custody_types::{Classification, ExitCode, Kind, Problem, ProjectName, Purpose};
+use custody_types::{ArtifactName, Classification, ExitCode, Kind, Problem, ProjectName, Purpose};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The name of the file at the root of a project.
 pub const NAME: &str = "custody.yaml";
+/// The project that holds the policies.
+const RESERVED: &str = "custody";
 
 /// What a project declares.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -86,7 +88,7 @@ pub struct Origin {
     pub licence: String,
     /// The legal basis of its processing.
     pub legal_basis: String,
-    /// How sensitive it is: `public`, `internal`, `personal`, `special`.
+    /// How sensitive it is: `public`, `internal`, `confidential`, `personal` or `special`.
     #[schemars(with = "String")]
     pub classification: Classification,
     /// What it is, in a sentence.
@@ -148,6 +150,11 @@ pub struct Output {
     /// What it is: `model`, `dataset`, `features`, `report`.
     #[schemars(with = "String")]
     pub kind: Kind,
+    /// How sensitive it is. Without it: as the most sensitive input. Less than that is decided by the policy
+    /// (`declassify`) and entered in the ledger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub classification: Option<Classification>,
 }
 
 /// How much a step may use; what is not given has a generous default.
@@ -240,20 +247,86 @@ impl PipelineFile {
     pub fn parse(text: &str) -> Result<Self, Problem> {
         let file: Self =
             serde_saphyr::from_str(text).map_err(|error| invalid(error.to_string()))?;
-        for name in file.steps.keys() {
-            let good = name
-                .bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-            if !good || name.is_empty() || name.len() > 40 {
-                return Err(at(
-                    text,
-                    name,
-                    format!("`{name}` is no name for a step: use a-z, 0-9 and `-`"),
-                ));
-            }
-        }
+        file.check_names()
+            .map_err(|(word, because)| at(text, &word, because))?;
         crate::graph::check(&file, text)?;
         Ok(file)
+    }
+
+    /// Checks every name and limit. An error names the word of the file that it is about.
+    fn check_names(&self) -> Result<(), (String, String)> {
+        if self.steps.is_empty() {
+            return Err(("steps".to_owned(), "there are no steps".to_owned()));
+        }
+        if self.project.as_str() == RESERVED {
+            return Err((
+                RESERVED.to_owned(),
+                format!("the project `{RESERVED}` is Custody's own: name yours otherwise"),
+            ));
+        }
+        for (name, step) in &self.steps {
+            word("a step", name)?;
+            for (role, artifact) in step.inputs() {
+                word("an input", &role)?;
+                self.artifact(&artifact)?;
+            }
+            for made in step.outputs(name) {
+                if !matches!(step, Step::Sql(_)) {
+                    word("an output", &made.name)?;
+                }
+                self.artifact(&made.artifact)?;
+            }
+            if let Step::Run(run) = step {
+                run.check(name)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn artifact(&self, name: &str) -> Result<(), (String, String)> {
+        format!("{}/{name}", self.project)
+            .parse::<ArtifactName>()
+            .map(drop)
+            .map_err(|error| (name.to_owned(), error.to_string()))
+    }
+}
+
+impl Run {
+    fn check(&self, name: &str) -> Result<(), (String, String)> {
+        if self.command.is_empty() {
+            return Err((
+                "command".to_owned(),
+                format!("the step `{name}` has no command"),
+            ));
+        }
+        let limits = [
+            ("memory_mib", self.limits.memory_mib.map(u64::from)),
+            ("time_s", self.limits.time_s),
+            ("processes", self.limits.processes.map(u64::from)),
+            ("output_mib", self.limits.output_mib.map(u64::from)),
+        ];
+        match limits.iter().find(|(_, limit)| *limit == Some(0)) {
+            Some((word, _)) => Err((
+                (*word).to_owned(),
+                format!("`{word}` of the step `{name}` must be at least 1"),
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Checks the name of a step, or of an input or output inside it.
+fn word(what: &str, name: &str) -> Result<(), (String, String)> {
+    let good = name.bytes().all(|byte| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_')
+    });
+    if good && !name.is_empty() && name.len() <= 40 {
+        Ok(())
+    } else {
+        Err((
+            name.to_owned(),
+            format!("`{name}` is no name for {what}: use up to 40 of a-z, 0-9, `-` and `_`"),
+        ))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use custody_types::Problem;
 
-use crate::file::{PipelineFile, at};
+use crate::file::{PipelineFile, Step, at};
 
 /// The steps in the order in which they run, and for each the steps before it that it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,11 +48,46 @@ pub(crate) fn build(file: &PipelineFile) -> Result<Graph, (String, String)> {
             };
             before.insert(maker.clone());
         }
+        judged(file, name, step, &makers)?;
         before.extend(guards(file, name));
         needs.insert(name.clone(), before);
     }
     let order = sort(&needs)?;
     Ok(Graph { order, needs })
+}
+
+/// Checks that a gate looks at a measurement of its own model, and that a model is registered by a gate that
+/// looked at it: figures that a program wrote decide nothing.
+fn judged(
+    file: &PipelineFile,
+    name: &str,
+    step: &Step,
+    makers: &BTreeMap<String, String>,
+) -> Result<(), (String, String)> {
+    let maker = |artifact: &str| makers.get(artifact).and_then(|maker| file.steps.get(maker));
+    match step {
+        Step::Gate(gate) => match maker(&gate.evaluation) {
+            Some(Step::Evaluate(evaluate)) if evaluate.model == gate.model => Ok(()),
+            _ => Err((
+                gate.evaluation.clone(),
+                format!(
+                    "the gate `{name}` needs an `evaluate` step of its model `{}`; `{}` is none",
+                    gate.model, gate.evaluation
+                ),
+            )),
+        },
+        Step::Register(register) => match maker(&register.gate) {
+            Some(Step::Gate(gate)) if gate.model == register.model => Ok(()),
+            _ => Err((
+                register.gate.clone(),
+                format!(
+                    "`{name}` needs a `gate` step of its model `{}`; `{}` is none",
+                    register.model, register.gate
+                ),
+            )),
+        },
+        _ => Ok(()),
+    }
 }
 
 /// Lists the contracts of the datasets that a step uses: it waits for them.
@@ -149,8 +184,10 @@ steps:
     check: {input: raw, checks: [{not_null: [id]}]}
   split:
     sql: {inputs: {raw: raw}, outputs: {train: SELECT * FROM raw}}
+  measure:
+    evaluate: {model: train, data: train, label: id}
   strict:
-    gate: {model: train, evaluation: contract, require: {}, manual: true}
+    gate: {model: train, evaluation: measure, require: {}, manual: true}
 ";
 
     fn problem(from: &str, to: &str) -> String {
@@ -165,11 +202,11 @@ steps:
         let graph = build(&file).unwrap();
         assert_eq!(
             graph.reach(&file, &[]).unwrap(),
-            ["load", "contract", "split"]
+            ["load", "contract", "split", "measure"]
         );
         assert_eq!(
             graph.reach(&file, &["strict".to_owned()]).unwrap(),
-            ["load", "contract", "split", "strict"]
+            ["load", "contract", "split", "measure", "strict"]
         );
         assert!(graph.reach(&file, &["none".to_owned()]).is_err());
     }
@@ -193,5 +230,12 @@ steps:
         let text = problem("input: raw,", "imput: raw,");
         assert!(text.contains("imput") && text.contains('7'), "{text}");
         assert!(problem("contract:", "Con tract:").contains("is no name for a step"));
+        assert!(
+            problem("evaluation: measure", "evaluation: contract").contains("`contract` is none")
+        );
+        assert!(problem("gate: {model: train", "gate: {model: raw").contains("`measure` is none"));
+        assert!(problem("{raw: raw}", "{../raw: raw}").contains("is no name for an input"));
+        assert!(problem("output: raw", "output: Raw").contains("Raw"));
+        assert!(problem("project: p", "project: custody").contains("Custody's own"));
     }
 }

@@ -2,12 +2,15 @@
 
 use std::fmt;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use custody_types::{Digest, FileEntry, Problem, VersionFiles};
 
 /// The folder of a project, where the pipeline file lies.
 pub trait Folder: Send + Sync + fmt::Debug {
+    /// Returns where it is on this machine.
+    fn root(&self) -> &Path;
+
     /// Opens a file below the folder.
     ///
     /// # Errors

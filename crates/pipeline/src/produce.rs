@@ -38,6 +38,8 @@ pub(crate) struct Given {
     pub(crate) inputs: BTreeMap<String, Arc<dyn VersionFiles>>,
     pub(crate) code: Option<Arc<dyn VersionFiles>>,
     pub(crate) environment: Option<Installed>,
+    /// Whether the person may see what the step prints.
+    pub(crate) show_log: bool,
 }
 
 /// What came out.
@@ -60,6 +62,8 @@ pub(crate) struct Product {
 pub(crate) struct Workshop {
     pub(crate) engine: Engine,
     pub(crate) launcher: PathBuf,
+    /// The project's folder, which no step may see.
+    pub(crate) project: PathBuf,
 }
 
 impl Workshop {
@@ -185,6 +189,17 @@ impl Workshop {
         given: &Given,
         said: &mut (dyn FnMut(&str) + Send),
     ) -> Result<Product, Problem> {
+        if let Some(seen) = custody_sandbox::seen_by_steps(&self.project) {
+            return Err(Problem::new(
+                "CUS-RUN-034",
+                ExitCode::Usage,
+                format!(
+                    "the project lies in `{}`, which every step sees",
+                    seen.display()
+                ),
+            )
+            .hint("move the project to a folder that is not a part of the system"));
+        }
         let mut inputs = given.inputs.clone();
         inputs.insert(PACKAGE_INPUT.to_owned(), Arc::new(package()?));
         let spec = Spec {
@@ -203,12 +218,21 @@ impl Workshop {
                 .collect(),
             limits,
         };
-        let mut told = |bytes: &[u8]| said(&String::from_utf8_lossy(bytes));
+        let mut lines = Lines::default();
+        let mut told = |bytes: &[u8]| {
+            if given.show_log {
+                lines.take(bytes, said);
+            }
+        };
         let finished = custody_sandbox::run(&self.launcher, &spec, &mut told)
             .map_err(|error| sandbox(name, error))?;
+        lines.end(said);
         match finished.exit {
             Exit::Code(0) => {}
-            exit => return Err(failed(name, exit, &finished.log, limits.time_ms)),
+            exit => {
+                let log = given.show_log.then_some(finished.log.as_slice());
+                return Err(failed(name, exit, log, limits.time_ms));
+            }
         }
         let outputs = finished.outputs.into_iter().map(|(output, files)| {
             let files = files.into_iter().map(|file| MadeFile {
@@ -652,15 +676,44 @@ fn sandbox(name: &str, error: SandboxError) -> Problem {
         )
         .because(error)
         .hint("write plain files only"),
+        SandboxError::NoCommand { because } => Problem::new(
+            "CUS-RUN-033",
+            ExitCode::Usage,
+            format!("the step `{name}` cannot start"),
+        )
+        .because(because)
+        .hint("correct `command` of the step, or bring the program with its environment"),
         SandboxError::Input(read) => unreadable(&read),
         SandboxError::Broken(because) => fault(&because),
     }
 }
 
-/// Tells how a program ended, with the end of what it printed.
-fn failed(name: &str, exit: Exit, log: &[u8], time_ms: u64) -> Problem {
+/// Text that comes in pieces, handed on in whole lines.
+#[derive(Default)]
+struct Lines(Vec<u8>);
+
+impl Lines {
+    fn take(&mut self, bytes: &[u8], said: &mut (dyn FnMut(&str) + Send)) {
+        self.0.extend_from_slice(bytes);
+        if let Some(end) = self.0.iter().rposition(|byte| *byte == b'\n') {
+            let rest = self.0.split_off(end + 1);
+            said(&String::from_utf8_lossy(&self.0));
+            self.0 = rest;
+        }
+    }
+
+    fn end(self, said: &mut (dyn FnMut(&str) + Send)) {
+        if !self.0.is_empty() {
+            said(&String::from_utf8_lossy(&self.0));
+        }
+    }
+}
+
+/// Tells how a program ended; `log` is what it printed, where the person may see it.
+fn failed(name: &str, exit: Exit, log: Option<&[u8]>, time_ms: u64) -> Problem {
     const LINES: usize = 15;
-    let log = String::from_utf8_lossy(log);
+    let withheld = log.is_none();
+    let log = String::from_utf8_lossy(log.unwrap_or_default());
     let tail: Vec<_> = log.lines().rev().take(LINES).collect();
     let tail: Vec<_> = tail.into_iter().rev().collect();
     let (what, code, hint) = match exit {
@@ -689,7 +742,9 @@ fn failed(name: &str, exit: Exit, log: &[u8], time_ms: u64) -> Problem {
         ),
     };
     let problem = Problem::new("CUS-RUN-009", code, what).hint(hint);
-    if tail.is_empty() {
+    if withheld {
+        problem.because("what it printed is withheld: it may repeat data whose `readLog` the policy does not grant")
+    } else if tail.is_empty() {
         problem
     } else {
         problem.because(format!("the end of what it printed:\n{}", tail.join("\n")))

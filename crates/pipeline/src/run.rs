@@ -9,27 +9,29 @@ use custody_attest::slsa::{
     BUILD_TYPE, BuildDefinition, Builder, Metadata, Provenance, ROLE, RunDetails,
 };
 use custody_attest::statement::ResourceDescriptor;
-use custody_engine::Engine;
+use custody_engine::{Engine, Spill};
 use custody_guard::{
-    Collect, Done, Door, Evidence, Grant, Making, NewVersion, Read as ReadData, RegisterModel,
-    RunStep, Session, StartRun, Target, Validate, Write, Writes,
+    Collect, Declassify, Done, Door, Evidence, Grant, Making, NewVersion, Read as ReadData,
+    ReadLog, RegisterModel, RunStep, Session, StartRun, Target, Validate, Write, Writes,
 };
 use custody_types::{
     ArtifactName, ByteSize, Classification, Digest, ExitCode, FilePath, Kind, Problem, Purpose,
     Reference, Timestamp, VersionFiles, VersionName,
 };
 use custody_wire::{PlannedStep, RunEvent, RunReply, RunRequest, StepOutcome, StepState};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::file::{self, PipelineFile, Step};
 use crate::graph::{self, Graph, guards};
 use crate::memory::{InMemory, MadeFile};
 use crate::ports::{Environments, Folder, Installed, LockedEnvironment};
 use crate::produce::{Given, Product, Workshop, fault};
-use crate::step::Makes;
+use crate::step::{Class, Makes};
 
 /// Part of every step's key: a runner that does something else has another.
 const RUNNER: u32 = 1;
+/// Where a statement names the key of its step.
+const STEP_KEY: &str = "stepKey";
 /// The memory that a query may use.
 const ENGINE_MEMORY: ByteSize = ByteSize::from_mebibytes(1 << 10);
 
@@ -40,6 +42,7 @@ pub struct Runner {
     folder: Arc<dyn Folder>,
     pub(crate) environments: Arc<dyn Environments>,
     launcher: PathBuf,
+    spill: Spill,
     workshop: OnceLock<Workshop>,
 }
 
@@ -62,6 +65,17 @@ struct Inputs {
     source: Option<Vec<u8>>,
 }
 
+impl Inputs {
+    /// Returns the classification of the most sensitive input.
+    fn classification(&self) -> Classification {
+        self.versions
+            .values()
+            .map(|known| known.classification)
+            .max()
+            .unwrap_or(Classification::Internal)
+    }
+}
+
 pub(crate) struct Context<'a> {
     pub(crate) file: &'a PipelineFile,
     graph: &'a Graph,
@@ -72,18 +86,21 @@ pub(crate) struct Context<'a> {
 }
 
 impl Runner {
-    /// Puts the runner together. `launcher`: see [`custody_sandbox::run`].
+    /// Puts the runner together. `launcher`: see [`custody_sandbox::run`]; `spill`: where queries put
+    /// what does not fit into memory.
     pub fn new(
         door: Door,
         folder: Arc<dyn Folder>,
         environments: Arc<dyn Environments>,
         launcher: PathBuf,
+        spill: Spill,
     ) -> Self {
         Self {
             door,
             folder,
             environments,
             launcher,
+            spill,
             workshop: OnceLock::new(),
         }
     }
@@ -92,10 +109,12 @@ impl Runner {
         if let Some(workshop) = self.workshop.get() {
             return Ok(workshop);
         }
-        let engine = Engine::new(ENGINE_MEMORY).map_err(|error| fault(&error.to_string()))?;
+        let engine = Engine::new(ENGINE_MEMORY, self.spill.clone())
+            .map_err(|error| fault(&error.to_string()))?;
         Ok(self.workshop.get_or_init(|| Workshop {
             engine,
             launcher: self.launcher.clone(),
+            project: self.folder.root().to_owned(),
         }))
     }
 
@@ -136,7 +155,7 @@ impl Runner {
         &self,
         session: &Session,
         request: &RunRequest,
-        tell: &mut dyn FnMut(RunEvent),
+        tell: &mut (dyn FnMut(RunEvent) + Send),
     ) -> Result<RunReply, Problem> {
         let started = self.door.monotonic_ms();
         let file = self.pipeline()?;
@@ -256,7 +275,7 @@ impl Runner {
         context: &mut Context<'_>,
         steps: &[String],
         reply: &mut RunReply,
-        tell: &mut dyn FnMut(RunEvent),
+        tell: &mut (dyn FnMut(RunEvent) + Send),
     ) {
         let mut stopped: BTreeSet<String> = BTreeSet::new();
         for name in steps {
@@ -285,7 +304,7 @@ impl Runner {
                     .push(format!("did not run: it needs `{before}`"));
             } else {
                 tell(RunEvent::StepStarted { step: name.clone() });
-                let result = self.step(context, name, step, &mut outcome);
+                let result = self.step(context, name, step, &mut outcome, tell);
                 if let Err(problem) = result {
                     outcome.state =
                         if problem.code == "CUS-RUN-003" || problem.code == "CUS-RUN-004" {
@@ -313,6 +332,7 @@ impl Runner {
         name: &str,
         step: &Step,
         outcome: &mut StepOutcome,
+        tell: &mut (dyn FnMut(RunEvent) + Send),
     ) -> Result<(), Problem> {
         let (inputs, reuse) = self.reusable(context, name, step)?;
         let session = context
@@ -347,7 +367,8 @@ impl Runner {
             context.made.extend(versions);
             return Ok(());
         }
-        let (done, refused) = match self.make(context, name, step, &session, &inputs, outcome) {
+        let (done, refused) = match self.make(context, name, step, &session, &inputs, outcome, tell)
+        {
             Ok(made) => made,
             Err(problem) => {
                 grant.fail(&problem.code);
@@ -385,6 +406,13 @@ impl Runner {
             return Ok((inputs, None));
         };
         let told = context.evidence.statement(&statement)?;
+        // The index only leads here: that this is the step's work is what the signed statement says.
+        let key = told
+            .predicate
+            .pointer(&format!("/buildDefinition/internalParameters/{STEP_KEY}"));
+        if key.and_then(Value::as_str) != Some(inputs.key.to_string().as_str()) {
+            return Ok((inputs, None));
+        }
         let mut versions = BTreeMap::new();
         for (made, subject) in step.outputs(name).iter().zip(&told.subject) {
             let found = match subject.name.parse::<VersionName>() {
@@ -496,8 +524,10 @@ impl Runner {
         session: &Session,
         inputs: &Inputs,
         outcome: &mut StepOutcome,
+        tell: &mut (dyn FnMut(RunEvent) + Send),
     ) -> Result<(Done, Option<Problem>), Problem> {
         let started = self.door.now();
+        self.declassify(context, name, step, inputs)?;
         let mut dependencies = Vec::new();
         for (role, known) in &inputs.versions {
             dependencies
@@ -543,6 +573,7 @@ impl Runner {
                 session,
                 inputs,
                 environment.map(|(_, installed)| installed),
+                tell,
             )?,
         };
         let refused = product.refused.take();
@@ -552,7 +583,7 @@ impl Runner {
             build_definition: BuildDefinition {
                 build_type: BUILD_TYPE.to_owned(),
                 external_parameters: parameters.clone(),
-                internal_parameters: json!({"policy": self.door.policy_digest(), "isolation": product.enforced, "runner": RUNNER}),
+                internal_parameters: json!({"policy": self.door.policy_digest(), "isolation": product.enforced, "runner": RUNNER, STEP_KEY: inputs.key}),
                 resolved_dependencies: dependencies.clone(),
             },
             run_details: RunDetails {
@@ -614,9 +645,12 @@ impl Runner {
         session: &Session,
         inputs: &Inputs,
         environment: Option<Installed>,
+        tell: &mut (dyn FnMut(RunEvent) + Send),
     ) -> Result<Product, Problem> {
+        let logs = self.logs(context, step, inputs)?;
         let mut given = Given {
             environment,
+            show_log: logs.is_some(),
             ..Given::default()
         };
         if !inputs.code.is_empty() {
@@ -642,10 +676,49 @@ impl Runner {
             };
             given.inputs.insert(role.clone(), files);
         }
-        let product = self.workshop()?.produce(name, step, &given, &mut |_| {})?;
+        let mut said = |text: &str| {
+            tell(RunEvent::StepLog {
+                step: name.to_owned(),
+                text: text.to_owned(),
+            });
+        };
+        let mut product = self.workshop()?.produce(name, step, &given, &mut said)?;
+        if logs.is_none() {
+            product.notes.push("what it printed is withheld: the policy does not grant `readLog` on all its inputs".to_owned());
+        }
+        logs.into_iter().flatten().try_for_each(Grant::finish)?;
         reads.into_iter().try_for_each(Grant::finish)?;
         validates.into_iter().try_for_each(Grant::finish)?;
         Ok(product)
+    }
+
+    /// Asks whether the person may see what the step prints: a grant for each of its inputs, or `None`
+    /// where the policy refuses one. Only steps that run a program print.
+    fn logs(
+        &self,
+        context: &Context<'_>,
+        step: &Step,
+        inputs: &Inputs,
+    ) -> Result<Option<Vec<Grant<ReadLog>>>, Problem> {
+        let mut grants = Vec::new();
+        if !matches!(step, Step::Run(_) | Step::Evaluate(_)) {
+            return Ok(Some(grants));
+        }
+        for known in inputs.versions.values() {
+            let version = Box::new(context.evidence.resolve(&known.name.clone().into())?);
+            match self
+                .door
+                .ask::<ReadLog>(context.session, Target::Version(version))
+            {
+                Ok(grant) => grants.push(grant),
+                Err(problem) if problem.exit == ExitCode::Denied => {
+                    grants.into_iter().try_for_each(Grant::finish)?;
+                    return Ok(None);
+                }
+                Err(problem) => return Err(problem),
+            }
+        }
+        Ok(Some(grants))
     }
 
     /// Keeps the outputs as versions, all or none, with the statement about them.
@@ -733,17 +806,16 @@ impl Runner {
         inputs: &Inputs,
     ) -> Result<NewVersion, Problem> {
         let artifact = artifact(context.file, &makes.artifact)?;
-        // Data is as sensitive as the most sensitive thing that it was made from, and may serve what all of
-        // it may serve; models and reports hold no rows.
-        let data = matches!(makes.kind, Kind::Dataset | Kind::Features);
-        let known: Vec<_> = inputs.versions.values().filter(|_| data).collect();
-        let classification = known
-            .iter()
-            .map(|known| known.classification)
-            .max()
-            .unwrap_or(Classification::Internal);
+        let inherited = inputs.classification();
+        let (classification, free) = match makes.class {
+            Class::OfInputs => (inherited, false),
+            Class::Figures => (Classification::Internal, true),
+            Class::Declared(declared) => (declared, declared < inherited),
+        };
         let mut new = NewVersion::new(artifact, makes.kind, classification);
-        for known in known.iter().filter(|known| !known.purposes.is_empty()) {
+        // It may serve what everything that it was made from may serve, unless it was freed from that.
+        let bound = inputs.versions.values().filter(|_| !free);
+        for known in bound.filter(|known| !known.purposes.is_empty()) {
             if new.purposes.is_empty() {
                 new.purposes.clone_from(&known.purposes);
             } else {
@@ -769,6 +841,36 @@ impl Runner {
         new.step = Some(name.to_owned());
         new.sign = matches!(step, Step::Register(_));
         Ok(new)
+    }
+
+    /// Asks for every output that is declared to be less sensitive than what it is made from.
+    fn declassify(
+        &self,
+        context: &Context<'_>,
+        name: &str,
+        step: &Step,
+        inputs: &Inputs,
+    ) -> Result<(), Problem> {
+        let inherited = inputs.classification();
+        for makes in step.outputs(name) {
+            let Class::Declared(declared) = makes.class else {
+                continue;
+            };
+            if declared >= inherited {
+                continue;
+            }
+            let target = Target::New {
+                artifact: artifact(context.file, &makes.artifact)?,
+                kind: makes.kind,
+                classification: inherited,
+            };
+            let grant = self.door.ask::<Declassify>(context.session, target)?;
+            grant.finish_with(BTreeMap::from([
+                ("from".to_owned(), inherited.to_string()),
+                ("to".to_owned(), declared.to_string()),
+            ]))?;
+        }
+        Ok(())
     }
 
     /// Keeps a step's code as a version, or finds it where it did not change.

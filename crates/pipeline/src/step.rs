@@ -1,7 +1,7 @@
 //! What the runner needs to know of a step, whatever its kind.
 
 use custody_sandbox::Limits as SandboxLimits;
-use custody_types::{ByteSize, Kind};
+use custody_types::{ByteSize, Classification, Kind};
 
 use crate::file::{Limits, Step};
 
@@ -14,6 +14,19 @@ pub(crate) struct Makes {
     pub(crate) artifact: String,
     /// What it is.
     pub(crate) kind: Kind,
+    /// How sensitive it is.
+    pub(crate) class: Class,
+}
+
+/// How sensitive something is that a step makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// As the most sensitive of its inputs.
+    OfInputs,
+    /// It holds figures over many rows that Custody computed, small groups guarded, and no rows.
+    Figures,
+    /// As the pipeline file says.
+    Declared(Classification),
 }
 
 fn makes(name: &str, artifact: &str, kind: Kind) -> Makes {
@@ -21,6 +34,7 @@ fn makes(name: &str, artifact: &str, kind: Kind) -> Makes {
         name: name.to_owned(),
         artifact: artifact.to_owned(),
         kind,
+        class: Class::OfInputs,
     }
 }
 
@@ -96,13 +110,20 @@ impl Step {
             Self::Run(run) => run
                 .outputs
                 .iter()
-                .map(|(role, output)| makes(role, &output.artifact, output.kind))
+                .map(|(role, output)| Makes {
+                    class: output
+                        .classification
+                        .map_or(Class::OfInputs, Class::Declared),
+                    ..makes(role, &output.artifact, output.kind)
+                })
                 .collect(),
             Self::Register(register) => vec![makes("model", &register.output, Kind::Model)],
             // Their result is an artifact of the step's name.
-            Self::Check(_) | Self::Evaluate(_) | Self::Gate(_) => {
-                vec![makes("report", name, Kind::Report)]
-            }
+            Self::Check(_) => vec![makes("report", name, Kind::Report)],
+            Self::Evaluate(_) | Self::Gate(_) => vec![Makes {
+                class: Class::Figures,
+                ..makes("report", name, Kind::Report)
+            }],
         }
     }
 }

@@ -24,8 +24,23 @@ use crate::wire::{self, FRAME, Orders, Report};
 
 /// Where the new root is built; hidden below it afterwards.
 const ROOT: &str = "/tmp";
-/// Folders of the host that programs need.
-const SYSTEM: [&str; 6] = ["usr", "bin", "lib", "lib64", "lib32", "sbin"];
+/// Folders of the host that programs need: interpreters, tools, libraries, time zones. Nothing below them
+/// is the user's, so `/usr/src`, `/usr/share` and `/usr/local/share` are not among them.
+pub(crate) const SYSTEM: [&str; 13] = [
+    "usr/bin",
+    "usr/sbin",
+    "usr/lib",
+    "usr/lib64",
+    "usr/lib32",
+    "usr/local/bin",
+    "usr/local/lib",
+    "usr/share/zoneinfo",
+    "bin",
+    "sbin",
+    "lib",
+    "lib64",
+    "lib32",
+];
 const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
 const SEARCH: [&str; 4] = ["/env/bin", "/usr/local/bin", "/usr/bin", "/bin"];
 /// The exit code of the process that could not become the step's program.
@@ -88,7 +103,11 @@ fn launch(socket: &mut UnixStream) -> io::Result<()> {
         sys::seal(&format!("{ROOT}{place}")).map_err(at("the root cannot be made read-only"))?;
     }
     sys::name_host("custody").map_err(at("no host name of its own"))?;
-    let exit = run(socket, &orders, memory)?;
+    let program = match program(&orders.argv) {
+        Ok(program) => program,
+        Err(because) => return wire::tell(socket, &Report::NoCommand(because)),
+    };
+    let exit = run(socket, &orders, &program, memory)?;
     if exit == Exit::Code(0) {
         for output in &orders.outputs {
             if !send_folder(socket, output, Path::new(&format!("/out/{output}")), "")? {
@@ -181,7 +200,14 @@ fn build(host: &Host, orders: &Orders) -> io::Result<&'static str> {
     for (name, what) in &host.system {
         let path = format!("/{name}");
         match what {
-            Err(link) => symlink(link, format!("{ROOT}{path}"))?,
+            Err(link) => {
+                if let Some((above, _)) =
+                    path.rsplit_once('/').filter(|(above, _)| !above.is_empty())
+                {
+                    folder(above)?;
+                }
+                symlink(link, format!("{ROOT}{path}"))?;
+            }
             Ok(source) => {
                 folder(&path)?;
                 sys::bind(source, &format!("{ROOT}{path}"), true).map_err(at(&path))?;
@@ -272,13 +298,12 @@ fn fill(
 }
 
 /// Runs the step below a process that is the first of its namespace and takes everything with it.
-fn run(socket: &mut UnixStream, orders: &Orders, memory: &str) -> io::Result<Exit> {
-    let program = program(&orders.argv)?;
+fn run(socket: &mut UnixStream, orders: &Orders, program: &str, memory: &str) -> io::Result<Exit> {
     let filters = seccomp::filters().map_err(io::Error::other)?;
     let (mut status, mut status_end) = io::pipe()?;
     let Some(init) = sys::fork()? else {
         drop(status);
-        let failed = confine_and_wait(orders, &program, &filters, &mut status_end);
+        let failed = confine_and_wait(orders, program, &filters, &mut status_end);
         // What went wrong is told before the step's first instruction.
         let text = failed.map_or_else(|error| error.to_string(), |()| String::new());
         let _ = wire::tell(&mut status_end, &Status::Failed(text));
@@ -412,10 +437,11 @@ fn landlock(outputs: &[String]) -> Result<String, landlock::RulesetError> {
     })
 }
 
-fn program(argv: &[String]) -> io::Result<String> {
+/// Finds the program of a command; an error says why there is none.
+fn program(argv: &[String]) -> Result<String, String> {
     let name = argv
         .first()
-        .ok_or_else(|| io::Error::other("the step has no command"))?;
+        .ok_or_else(|| "the step has no command".to_owned())?;
     if name.contains('/') {
         return Ok(name.clone());
     }
@@ -427,12 +453,7 @@ fn program(argv: &[String]) -> io::Result<String> {
                 metadata.is_file() && metadata.permissions().mode() & 0o111 != 0
             })
         });
-    found.ok_or_else(|| {
-        io::Error::other(format!(
-            "there is no command `{name}` in {}",
-            SEARCH.join(", ")
-        ))
-    })
+    found.ok_or_else(|| format!("there is no command `{name}` in {}", SEARCH.join(", ")))
 }
 
 fn enforced(orders: &Orders, memory: &str, landlock: &str) -> Vec<Enforced> {

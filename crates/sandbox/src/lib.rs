@@ -23,5 +23,16 @@ pub use probe::{Probe, probe};
 pub use spec::{Enforced, Exit, Finished, Limits, OutputFile, SandboxError, Spec};
 pub use supervisor::run;
 
+use std::path::{Path, PathBuf};
+
 /// The argument with which the program becomes the launcher of a step.
 pub const LAUNCHER_WORD: &str = "__step";
+
+/// Returns the folder of the host, seen by every step, in which `path` lies; `None` where steps do not
+/// see it.
+pub fn seen_by_steps(path: &Path) -> Option<PathBuf> {
+    launcher::SYSTEM
+        .iter()
+        .map(|folder| Path::new("/").join(folder))
+        .find(|folder| path.starts_with(folder))
+}

@@ -112,6 +112,12 @@ pub enum SandboxError {
         /// What is missing, and what the kernel said.
         missing: String,
     },
+    /// There is no such command in the sandbox; nothing of the step ran.
+    #[error("{because}")]
+    NoCommand {
+        /// What was looked for, and where.
+        because: String,
+    },
     /// An output holds something that is no plain file, or a name that cannot be kept.
     #[error("the output `{output}` cannot be taken: `{path}` {because}")]
     BadOutput {

@@ -222,6 +222,7 @@ fn take(socket: &mut UnixStream) -> Result<Finished, SandboxError> {
                 });
             }
             Report::Unavailable(missing) => return Err(SandboxError::Unavailable { missing }),
+            Report::NoCommand(because) => return Err(SandboxError::NoCommand { because }),
             Report::Done => return Ok(finished),
             Report::Unshared => return Err(SandboxError::Broken("it unshared twice".to_owned())),
         }

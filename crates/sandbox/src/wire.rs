@@ -36,6 +36,8 @@ pub(crate) enum Report {
     Started(Vec<Enforced>),
     /// It could not confine itself.
     Unavailable(String),
+    /// There is no such command; nothing of the step ran.
+    NoCommand(String),
     /// The step ended.
     Ended(Exit),
     /// A file of an output follows, in frames.

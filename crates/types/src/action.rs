@@ -167,6 +167,10 @@ actions! {
     StartRun = "startRun", "run.start";
     /// Carry out, or reuse, one step of a run.
     RunStep = "runStep", "run.step";
+    /// See what a step prints that reads a version: the log may repeat the data.
+    ReadLog = "readLog", "run.log";
+    /// Declare what a step makes to be less sensitive than what it reads.
+    Declassify = "declassify", "object.declassify";
     /// Run a version's steps again and compare.
     Reproduce = "reproduce", "run.replay";
     /// Check a dataset against its contract.

@@ -26,7 +26,7 @@ pub use name::{
     Alias, ArtifactName, Classification, Kind, NameError, ProjectName, Reference, Selector,
     VersionName, VersionNumber,
 };
-pub use ports::{Clock, Entropy};
+pub use ports::{Clock, Entropy, Scratch};
 pub use problem::{ExitCode, Problem, Retry};
 pub use size::ByteSize;
 pub use time::Timestamp;

@@ -1,4 +1,7 @@
-//! What a pure crate needs of the machine: the time and randomness.
+//! What a pure crate needs of the machine: the time, randomness, room on a disk.
+
+use std::fs::File;
+use std::io;
 
 use crate::Timestamp;
 
@@ -17,4 +20,13 @@ pub trait Entropy: Send + Sync + std::fmt::Debug {
     ///
     /// A source that cannot deliver stops the process: nothing may be sealed with weak bytes.
     fn fill(&self, buffer: &mut [u8]);
+}
+
+/// Gives room on a disk for what does not fit into memory. Only sealed bytes go there.
+pub trait Scratch: Send + Sync + std::fmt::Debug {
+    /// Opens a new empty file without a name; it is gone when it is closed.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn file(&self) -> io::Result<File>;
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use custody_backends::key_file;
 use custody_backends::machine::SystemClock;
+use custody_backends::scratch::ScratchFolder;
 use custody_backends::workspace::Workspace;
 use custody_types::{ByteSize, Clock, ExitCode, Problem};
 use custody_wire::Schema;
@@ -13,6 +14,8 @@ use crate::context::{Context, key_problem, workspace_problem};
 
 /// The free room below which the doctor warns.
 const LITTLE: u64 = 1 << 30;
+/// The time of a durable write above which the doctor warns, in milliseconds: every access waits for two.
+const SLOW_MS: u64 = 50;
 /// The year 2026 began at this second: a clock that is behind was never set.
 const NOT_SET: i64 = 1_767_225_600;
 
@@ -75,7 +78,11 @@ pub(crate) fn run(context: &Context) -> Result<ExitCode, Problem> {
     ));
     findings.push(finding("clock", time(&clock)));
     let workspace = Workspace::find(&context.folder()).map_err(|error| workspace_problem(&error));
-    findings.push(finding("disk", room(&context.folder())));
+    findings.push(finding("disk: room", room(&context.folder())));
+    findings.push(finding(
+        "disk: durable writes",
+        durable(&context.folder(), &clock),
+    ));
     match workspace {
         Ok(workspace) => {
             findings.push(finding(
@@ -145,4 +152,26 @@ fn room(folder: &Path) -> Result<String, Problem> {
         );
     }
     Ok(format!("{free} are free"))
+}
+
+fn durable(folder: &Path, clock: &SystemClock) -> Result<String, Problem> {
+    let took = ScratchFolder::new(folder.to_owned()).sync_ms(clock);
+    let took_ms = took.map_err(|error| {
+        Problem::new(
+            "CUS-DOC-005",
+            ExitCode::No,
+            format!("`{}` cannot be written", folder.display()),
+        )
+        .because(error)
+        .hint("work in a folder that you may write")
+    })?;
+    if took_ms > SLOW_MS {
+        return Err(Problem::new(
+            "CUS-DOC-006",
+            ExitCode::No,
+            format!("one takes {took_ms} ms"),
+        )
+        .hint("put the workspace on a faster disk: each access waits for two of them"));
+    }
+    Ok(format!("one takes {took_ms} ms"))
 }

@@ -1,0 +1,437 @@
+//! Every durable write once failing before it is done, and once failing after it (the lost reply). What
+//! was acknowledged is there after the next start, what was not is there wholly or not at all.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use custody_backends::blobs::LocalBlobs;
+use custody_backends::catalog::SqliteCatalog;
+use custody_backends::ledger_files::LedgerFolder;
+use custody_backends::machine::{SystemClock, SystemEntropy};
+use custody_crypto::DomainKeys;
+use custody_crypto::aead::Ring;
+use custody_crypto::sign::SigningKey;
+use custody_ledger::{
+    Entry, EntryDraft, Head, Ledger, LedgerError, Lineage, Outcome, Phase, PortError, Subject,
+    Tiles, Wal,
+};
+use custody_store::{
+    BlobError, Blobs, Catalog, CatalogError, ChunkId, ChunkKind, ChunkPlace, DomainId, PackId,
+    Parts, Staging, Store, StoreError, VersionDraft, VersionFilter, VersionRow,
+};
+use custody_tlog::note::NoteSigner;
+use custody_types::{
+    Action, ActorKind, Alias, ArtifactName, Classification, Digest, Kind, ProjectName, Timestamp,
+    VersionName, VersionNumber,
+};
+
+/// When the write that fails does so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Nothing of it is done.
+    Before,
+    /// It is done; its reply is lost.
+    After,
+}
+
+const MODES: [Mode; 2] = [Mode::Before, Mode::After];
+
+/// Lets the write number `at` fail, counted from 0, and no other.
+#[derive(Debug)]
+struct Faults {
+    left: AtomicI64,
+    mode: Mode,
+}
+
+impl Faults {
+    fn at(at: i64, mode: Mode) -> Arc<Self> {
+        Arc::new(Self {
+            left: AtomicI64::new(at),
+            mode,
+        })
+    }
+
+    fn write<T, E>(
+        &self,
+        error: impl Fn() -> E,
+        done: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        if self.left.fetch_sub(1, Ordering::SeqCst) != 0 {
+            return done();
+        }
+        if self.mode == Mode::After {
+            done()?;
+        }
+        Err(error())
+    }
+
+    /// Whether the write that fails was reached.
+    fn met(&self) -> bool {
+        self.left.load(Ordering::SeqCst) < 0
+    }
+}
+
+#[derive(Debug)]
+struct FaultyBlobs(LocalBlobs, Arc<Faults>);
+
+impl FaultyBlobs {
+    fn error() -> BlobError {
+        BlobError::Failed {
+            name: "pack".to_owned(),
+            because: "a fault".to_owned(),
+        }
+    }
+}
+
+impl Blobs for FaultyBlobs {
+    fn put(&self, pack: &PackId, bytes: &[u8]) -> Result<(), BlobError> {
+        self.1.write(Self::error, || self.0.put(pack, bytes))
+    }
+
+    fn publish(&self, packs: &[PackId]) -> Result<(), BlobError> {
+        self.1.write(Self::error, || self.0.publish(packs))
+    }
+
+    fn read(&self, pack: &PackId, range: Range<u64>) -> Result<Vec<u8>, BlobError> {
+        self.0.read(pack, range)
+    }
+
+    fn size(&self, pack: &PackId) -> Result<u64, BlobError> {
+        self.0.size(pack)
+    }
+
+    fn list(&self) -> Result<Vec<PackId>, BlobError> {
+        self.0.list()
+    }
+
+    fn sweep(&self) -> Result<(), BlobError> {
+        self.1.write(Self::error, || self.0.sweep())
+    }
+
+    fn name(&self, pack: &PackId) -> String {
+        self.0.name(pack)
+    }
+}
+
+#[derive(Debug)]
+struct FaultyCatalog(SqliteCatalog, Arc<Faults>);
+
+macro_rules! catalog {
+    (writes { $(fn $write:ident($($name:ident: $kind:ty),*);)* } reads { $(fn $read:ident($($of:ident: $type:ty),*) -> $answer:ty;)* }) => {
+        impl Catalog for FaultyCatalog {
+            $(fn $write(&self, $($name: $kind),*) -> Result<(), CatalogError> {
+                let error = || CatalogError::Failed { because: "a fault".to_owned() };
+                self.1.write(error, || self.0.$write($($name),*))
+            })*
+            $(fn $read(&self, $($of: $type),*) -> Result<$answer, CatalogError> {
+                self.0.$read($($of),*)
+            })*
+        }
+    };
+}
+
+catalog! {
+    writes {
+        fn stage(staging: &Staging);
+        fn commit(versions: &[(VersionName, u64)]);
+        fn discard(version: &VersionName);
+        fn set_alias(artifact: &ArtifactName, alias: &Alias, to: VersionNumber);
+        fn quarantine(version: &VersionName);
+        fn set_step(project: &ProjectName, key: &Digest, statement: &Digest);
+        fn clear();
+    }
+    reads {
+        fn staged() -> Vec<VersionRow>;
+        fn chunk(domain: &DomainId, chunk: &ChunkId) -> Option<ChunkPlace>;
+        fn record(digest: &Digest) -> Option<(DomainId, ChunkId)>;
+        fn versions(filter: &VersionFilter) -> Vec<VersionRow>;
+        fn version(name: &VersionName) -> Option<VersionRow>;
+        fn latest(artifact: &ArtifactName) -> Option<VersionRow>;
+        fn highest(artifact: &ArtifactName) -> u32;
+        fn by_digest(digest: &Digest) -> Vec<VersionRow>;
+        fn aliases(artifact: &ArtifactName) -> Vec<(Alias, VersionNumber)>;
+        fn step(project: &ProjectName, key: &Digest) -> Option<Digest>;
+        fn packs() -> Vec<PackId>;
+        fn chunks_of(kind: ChunkKind) -> Vec<(DomainId, ChunkPlace)>;
+    }
+}
+
+struct World {
+    folder: tempfile::TempDir,
+    signing: Arc<SigningKey>,
+    keys: DomainKeys,
+    /// Stands for the ledger: the records that it names.
+    named: BTreeMap<Digest, u64>,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            signing: Arc::new(SigningKey::read(&SigningKey::generate().unwrap()).unwrap()),
+            keys: DomainKeys::generate(&SystemEntropy),
+            named: BTreeMap::new(),
+        }
+    }
+
+    fn store(&self, faults: &Arc<Faults>) -> Store {
+        let blobs = LocalBlobs::open(&self.folder.path().join("packs")).unwrap();
+        let catalog = SqliteCatalog::open(&self.folder.path().join("catalog.sqlite")).unwrap();
+        let store = Store::new(Parts {
+            blobs: Arc::new(FaultyBlobs(blobs, faults.clone())),
+            catalog: Arc::new(FaultyCatalog(catalog, faults.clone())),
+            aead: Arc::new(Ring),
+            entropy: Arc::new(SystemEntropy),
+            signing: self.signing.clone(),
+        });
+        store.add_project(
+            "p".parse().unwrap(),
+            DomainId::from_bytes([7; 16]),
+            self.keys.clone(),
+        );
+        store
+    }
+
+    /// Starts as the door does: what the ledger names is finished, anything else undone.
+    fn start(&self, faults: &Arc<Faults>) -> Result<Store, StoreError> {
+        let store = self.store(faults);
+        store.sweep()?;
+        for (name, record) in store.staged()? {
+            match self.named.get(&record) {
+                Some(entry) => store.commit(&[(name, *entry)])?,
+                None => store.discard(&name)?,
+            }
+        }
+        Ok(store)
+    }
+
+    /// Puts a file as the next version of `p/data`, in the order that the format demands.
+    fn put(&mut self, store: &Store, content: &[u8]) -> Result<(), StoreError> {
+        let mut writer = store.writer(&"p".parse().unwrap())?;
+        writer.begin_file("file".parse().unwrap(), false);
+        writer.write(content)?;
+        writer.end_file()?;
+        let tree = writer.finish_tree()?;
+        let draft = VersionDraft {
+            artifact: "p/data".parse().unwrap(),
+            kind: Kind::Dataset,
+            tree,
+            classification: Classification::Internal,
+            purposes: Vec::new(),
+            created: Timestamp::UNIX_EPOCH,
+            author: "someone".to_owned(),
+            origin: None,
+            statement: None,
+            run: None,
+            step: None,
+            extra: BTreeMap::new(),
+        };
+        for version in store.stage(writer, vec![draft])? {
+            let entry = self.named.len() as u64;
+            self.named.insert(version.record_digest, entry);
+            store.commit(&[(version.name(), entry)])?;
+        }
+        Ok(())
+    }
+}
+
+fn contents(store: &Store) -> Vec<Vec<u8>> {
+    let versions = store.versions(&VersionFilter::default()).unwrap();
+    let read = |version| {
+        let files = store.files(version).unwrap();
+        let size = files.files()[0].size.bytes();
+        files
+            .read(&"file".parse().unwrap(), 0..size)
+            .unwrap()
+            .to_vec()
+    };
+    versions.iter().map(read).collect()
+}
+
+#[test]
+fn a_failed_write_of_the_store_leaves_all_or_nothing_and_needs_no_repair() {
+    let none = || Faults::at(-1, Mode::Before);
+    let (first, second, third) = (vec![1; 300_000], vec![2; 300_000], vec![3; 10]);
+    for mode in MODES {
+        let mut met = 0;
+        for at in 0.. {
+            let mut world = World::new();
+            let store = world.store(&none());
+            world.put(&store, &first).unwrap();
+            drop(store);
+            let faults = Faults::at(at, mode);
+            let acknowledged = match world.start(&faults) {
+                Ok(store) => world.put(&store, &second).is_ok(),
+                Err(_) => false,
+            };
+            if !faults.met() {
+                assert!(acknowledged, "no fault, no error");
+                break;
+            }
+            met += 1;
+            let store = world.start(&none()).unwrap();
+            assert!(store.staged().unwrap().is_empty());
+            let mut expected = vec![first.clone()];
+            if world.named.len() == 2 {
+                expected.push(second.clone());
+            }
+            assert_eq!(contents(&store), expected, "{mode:?} at {at}");
+            assert!(!acknowledged || expected.len() == 2, "{mode:?} at {at}");
+            world.put(&store, &third).unwrap();
+            expected.push(third.clone());
+            assert_eq!(contents(&store), expected, "{mode:?} at {at}");
+            let packs = store.verify_packs().unwrap();
+            assert!(packs.iter().all(|pack| pack.broken.is_none()), "{packs:?}");
+        }
+        assert!(met >= 5, "sweep, put, publish, stage, commit: {met}");
+    }
+}
+
+#[derive(Debug)]
+struct FaultyWal(Box<dyn Wal>, Arc<Faults>);
+
+#[derive(Debug)]
+struct FaultyFiles(Arc<dyn Tiles>, Arc<dyn Head>, Arc<Faults>);
+
+fn port_error() -> PortError {
+    PortError::Failed {
+        file: "file".to_owned(),
+        because: "a fault".to_owned(),
+    }
+}
+
+impl Wal for FaultyWal {
+    fn load(&mut self) -> Result<Vec<u8>, PortError> {
+        self.0.load()
+    }
+
+    fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), PortError> {
+        let (wal, faults) = (&mut self.0, &self.1);
+        faults.write(port_error, || wal.write(at, bytes))
+    }
+
+    fn renew(&mut self, length: u64) -> Result<(), PortError> {
+        let (wal, faults) = (&mut self.0, &self.1);
+        faults.write(port_error, || wal.renew(length))
+    }
+}
+
+impl Tiles for FaultyFiles {
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, PortError> {
+        self.0.read(path)
+    }
+
+    fn write(&self, files: &[(String, Vec<u8>)]) -> Result<(), PortError> {
+        self.2.write(port_error, || self.0.write(files))
+    }
+
+    fn remove(&self, paths: &[String]) {
+        self.0.remove(paths);
+    }
+}
+
+impl Head for FaultyFiles {
+    fn load(&self) -> Result<Option<String>, PortError> {
+        self.1.load()
+    }
+
+    fn replace(&self, note: &str) -> Result<(), PortError> {
+        self.2.write(port_error, || self.1.replace(note))
+    }
+}
+
+fn ledger(folder: &Path, faults: &Arc<Faults>) -> Result<(LedgerFolder, Ledger), LedgerError> {
+    let files = LedgerFolder::take(folder)?;
+    let faulty = Arc::new(FaultyFiles(files.tiles(), files.head(), faults.clone()));
+    let ledger = Ledger::open(custody_ledger::Parts {
+        wal: Box::new(FaultyWal(files.wal(), faults.clone())),
+        tiles: faulty.clone(),
+        head: faulty,
+        signer: NoteSigner::new("example.com/log", &[1; 32]).unwrap(),
+        clock: Arc::new(SystemClock::start()),
+    })?;
+    Ok((files, ledger))
+}
+
+fn draft(id: usize) -> EntryDraft {
+    EntryDraft {
+        id: id.to_string(),
+        project: None,
+        action: Action::Read,
+        phase: Phase::Outcome,
+        subject: Subject {
+            kind: ActorKind::User,
+            reference: "0011".to_owned(),
+            via: "cli".to_owned(),
+            behind: None,
+        },
+        objects: Vec::new(),
+        decision: None,
+        purpose: None,
+        outcome: Some(Outcome::Ok),
+        error: None,
+        lineage: Lineage::default(),
+        facts: BTreeMap::new(),
+        relates_to: None,
+    }
+}
+
+#[test]
+fn a_failed_write_of_the_ledger_loses_nothing_acknowledged_and_acknowledges_nothing_lost() {
+    const ENTRIES: usize = 6;
+    for mode in MODES {
+        let mut met = 0;
+        for at in 0.. {
+            let folder = tempfile::tempdir().unwrap();
+            let faults = Faults::at(at, mode);
+            let mut acknowledged = Vec::new();
+            let mut refused = false;
+            if let Ok((_files, log)) = ledger(folder.path(), &faults) {
+                for id in 0..ENTRIES {
+                    // Tiles and checkpoint are written here, not by the clock, so that the writes have
+                    // one order. That they fail is no reason to refuse an entry.
+                    let _ = log.publish();
+                    match log.append(draft(id)) {
+                        Ok(receipt) => {
+                            assert!(!refused, "{mode:?} at {at}: it went on after an error");
+                            acknowledged.push((receipt.index(), receipt.id().to_owned()));
+                        }
+                        Err(_) => refused = true,
+                    }
+                }
+            }
+            if !faults.met() {
+                assert_eq!(acknowledged.len(), ENTRIES, "no fault, no error");
+                break;
+            }
+            met += 1;
+            let (_files, log) = ledger(folder.path(), &Faults::at(-1, mode)).unwrap();
+            let mut entries = BTreeMap::new();
+            log.entries(0, log.size(), &mut |index, bytes| {
+                entries.insert(index, Entry::parse(bytes).unwrap().id);
+                true
+            })
+            .unwrap();
+            for (index, id) in &acknowledged {
+                assert_eq!(entries.get(index), Some(id), "{mode:?} at {at}");
+            }
+            log.append(draft(99)).unwrap();
+            let broken: Vec<_> = log
+                .verify()
+                .into_iter()
+                .filter_map(|check| check.broken)
+                .collect();
+            assert!(broken.is_empty(), "{mode:?} at {at}: {broken:?}");
+        }
+        assert!(met > ENTRIES, "{met} writes failed");
+    }
+}

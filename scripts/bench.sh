@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Measures Custody beside its peers and prints the table. Arguments: what to measure (all of it when none),
+# and what `target/release/custody-bench --help` says.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+missing=()
+for program in restic bwrap; do
+    command -v "$program" >/dev/null || missing+=("${program/bwrap/bubblewrap}")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+    apt-get install --yes --quiet "${missing[@]}" >&2
+fi
+scripts/python-env.sh benches/requirements.lock target/bench/python
+target/bench/python/bin/python benches/data.py target/bench/data
+cargo build --release --quiet --workspace --bins
+exec target/release/custody-bench --custody "$PWD/target/release/custody" \
+    --peers "$PWD/target/bench/python/bin" --data "$PWD/target/bench/data" \
+    --example "$PWD/examples/employment" "$@"
