@@ -29,6 +29,7 @@ lint:
 	@scripts/lint.sh
 
 generate:
-	@$(CARGO) run --quiet --workspace --example schema > target/custody.schema.json
+	@$(CARGO) build --quiet --workspace --examples
+	@target/debug/examples/schema > target/custody.schema.json
 	@mv target/custody.schema.json docs/reference/custody.schema.json
 	@CUSTODY_GENERATE=1 $(CARGO) test --quiet --workspace --test reference the_reference

@@ -11,7 +11,8 @@ done
 if [ ${#missing[@]} -gt 0 ]; then
     apt-get install --yes --quiet "${missing[@]}" >&2
 fi
-scripts/python-env.sh benches/requirements.lock target/bench/python
+# One package of DVC comes as source alone.
+scripts/python-env.sh benches/requirements.lock target/bench/python --no-binary antlr4-python3-runtime
 target/bench/python/bin/python benches/data.py target/bench/data
 cargo build --release --quiet --workspace --bins
 exec target/release/custody-bench --custody "$PWD/target/release/custody" \

@@ -24,7 +24,7 @@ pub(crate) fn bench(args: &Args) -> Result<(), Failure> {
             .env("CUSTODY_KEY_FILE", folder.path().join("bench.key"));
         run(&mut command)
     };
-    custody(&["init", "employment"])?;
+    custody(&["init"])?;
     let first = custody(&["run"])?.wall;
     let costs = (0..args.runs * TIMES)
         .map(|_| custody(&["run"]))

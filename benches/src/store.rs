@@ -47,7 +47,7 @@ impl Tool for Custody {
     }
 
     fn begin(&self, folder: &Path) -> Result<(), Failure> {
-        run(&mut self.command(folder, &["init", "bench"])).map(drop)
+        run(&mut self.command(folder, &["init"])).map(drop)
     }
 
     fn add(&self, folder: &Path, file: &str) -> Result<Cost, Failure> {

@@ -42,6 +42,13 @@ pub enum KeyAccessError {
     },
 }
 
+/// Removes a key file that was just made and protects nothing.
+#[expect(clippy::disallowed_methods, reason = "this is where the file was made")]
+pub fn discard(path: &Path) {
+    // One that stays does no harm: no workspace knows its key.
+    let _ = std::fs::remove_file(path);
+}
+
 /// Writes a new key file, readable by its owner only, and durable.
 ///
 /// # Errors

@@ -40,13 +40,13 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
-    /// Print one JSON document; errors are JSON too, on standard error
+    /// Print one JSON document (`run`: a line for each event); errors are JSON too, on standard error
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// Act as a narrower principal of the workspace's policy
     #[arg(long = "as", value_name = "NAME", global = true)]
     pub(crate) act_as: Option<String>,
-    /// The purpose of the access, one that the policy declares
+    /// The purpose of the access: one that the data admits and, unless you own the workspace, that you hold
     #[arg(long, value_name = "PURPOSE", global = true)]
     pub(crate) purpose: Option<Purpose>,
     /// The folder of the workspace [default: this folder or the nearest above with one]
@@ -89,7 +89,7 @@ pub(crate) enum Command {
 /// readable by you alone. Whoever loses the key file loses the data: keep a copy in a safe place.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  custody init\n  custody init --passphrase     # asks for one, or reads CUSTODY_PASSPHRASE\n  custody init --key-file /media/stick/team.key"
+    after_help = "Examples:\n  custody init\n  custody init --passphrase     # from CUSTODY_PASSPHRASE or standard input\n  custody init --key-file /media/stick/team.key"
 )]
 pub(crate) struct Init {
     /// Protect the key file with a passphrase as well

@@ -39,8 +39,17 @@ impl Folder for LocalFolder {
             Problem::new("CUS-PIPE-005", ExitCode::Usage, error.to_string())
                 .hint("name files by their path below the pipeline file")
         })?;
-        let (file, _) = user_files::open(&self.0.join(inside.as_str()))
-            .map_err(|error| user_files_problem(&error))?;
+        let (file, _) = user_files::open(&self.0.join(inside.as_str())).map_err(|error| {
+            let problem = user_files_problem(&error);
+            if problem.exit == ExitCode::NotFound {
+                problem.hint(format!(
+                    "files of a pipeline are named from `{}`, the folder with the workspace; a pipeline begins with a file `custody.yaml` there",
+                    self.0.display()
+                ))
+            } else {
+                problem
+            }
+        })?;
         Ok(Box::new(file))
     }
 }

@@ -26,9 +26,11 @@ mod svg;
 use std::process::ExitCode;
 
 use clap::Parser;
+use custody_types::Problem;
 
 use crate::args::Cli;
 use crate::context::Context;
+use crate::output::Output;
 use crate::settings::Settings;
 
 fn main() -> ExitCode {
@@ -40,7 +42,10 @@ fn main() -> ExitCode {
     }
     leave_no_core();
     completions::answer_shell();
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return bad_usage(&error),
+    };
     let json = cli.global.json;
     let context = Context::new(Settings::read(), Some(cli.global), json);
     let exit = match commands::dispatch(&context, cli.command) {
@@ -63,4 +68,25 @@ fn leave_no_core() {
     // Neither call fails for these values; were one refused, the other still holds.
     let _ = setrlimit(Resource::Core, none);
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+}
+
+/// Tells what is wrong with the arguments, or prints the help that was asked for.
+fn bad_usage(error: &clap::Error) -> ExitCode {
+    let json = std::env::args_os().any(|argument| argument == "--json");
+    if !json || !error.use_stderr() {
+        // A closed pipe is no reason to say anything else.
+        let _ = error.print();
+        return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+    }
+    let text = error.render().to_string();
+    let mut lines = text.lines();
+    let what = lines.next().unwrap_or_default();
+    let problem = Problem::new(
+        "CUS-CLI-001",
+        custody_types::ExitCode::Usage,
+        what.trim_start_matches("error: "),
+    )
+    .hint("see `custody --help`");
+    Output::new(true, true).problem(&problem);
+    ExitCode::from(problem.exit.number())
 }

@@ -309,7 +309,7 @@ fn a_full_disk_is_told_and_loses_nothing() {
         cd "$1"
         head -c 100000 /dev/urandom > small.bin
         head -c 40000000 /dev/urandom > "$2/large.bin"
-        "$0" init full
+        "$0" init
         "$0" put full/a small.bin
         echo "== too large"
         "$0" put full/b "$2/large.bin" && exit 99

@@ -145,7 +145,7 @@ impl Door {
         };
         ledger.extends(&kept).map_err(|error| {
             Problem::new(
-                "CUS-LEDGER-006",
+                "CUS-LEDGER-008",
                 ExitCode::Integrity,
                 "the ledger is not the one that was here before",
             )

@@ -376,7 +376,7 @@ impl Grant<SetAlias> {
 }
 
 impl Grant<ReadPolicy> {
-    /// Returns the digest of the policies in force, and the files beside the built-in policy.
+    /// Returns the digest of the policies in force, and their texts, the built-in one first.
     pub fn policies(&self) -> (Digest, Vec<PolicySource>) {
         told_policies(&self.door)
     }
@@ -388,11 +388,18 @@ fn told_policies(door: &Door) -> (Digest, Vec<PolicySource>) {
         .policies
         .read()
         .unwrap_or_else(PoisonError::into_inner);
+    let builtin = PolicySource {
+        name: "built-in".to_owned(),
+        text: custody_policy::BUILTIN.to_owned(),
+    };
     let sources = policies.sources().iter().map(|source| PolicySource {
         name: source.name.clone(),
         text: source.text.clone(),
     });
-    (policies.digest(), sources.collect())
+    (
+        policies.digest(),
+        std::iter::once(builtin).chain(sources).collect(),
+    )
 }
 
 impl Grant<ChangePolicy> {

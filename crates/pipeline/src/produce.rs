@@ -655,9 +655,16 @@ fn engine(name: &str, error: &EngineError) -> Problem {
         EngineError::Plan(_) | EngineError::NotAllowed(_) => ExitCode::Usage,
         _ => ExitCode::No,
     };
+    let hint = match error {
+        EngineError::Table { .. } => {
+            "`check`, `sql` and `evaluate` read Parquet: store the data as `.parquet` files"
+        }
+        EngineError::Memory(_) => "read fewer rows or columns at once",
+        _ => "correct the SQL; a `check` of the kind `schema` names the columns that there are",
+    };
     Problem::new("CUS-RUN-005", exit, format!("`{name}` cannot be computed"))
         .because(error)
-        .hint("see the columns of the inputs with `custody show`, then correct the SQL")
+        .hint(hint)
 }
 
 fn sandbox(name: &str, error: SandboxError) -> Problem {

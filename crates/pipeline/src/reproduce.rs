@@ -83,6 +83,18 @@ impl Runner {
                 equal: recorded == reproduced,
             });
         }
+        if reply.steps.is_empty() {
+            grant.fail("CUS-RUN-035");
+            return Err(Problem::new(
+                "CUS-RUN-035",
+                ExitCode::Usage,
+                format!(
+                    "no step made `{}`: there is nothing to run again",
+                    reply.version
+                ),
+            )
+            .hint("it was put or collected as it is; check its bytes with `custody verify`"));
+        }
         grant.finish_with(BTreeMap::from([(
             "equal".to_owned(),
             reply.equal.to_string(),

@@ -516,6 +516,10 @@ impl Runner {
         clippy::too_many_lines,
         reason = "one statement, put together in one place"
     )]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the step, who asks, what goes in, and where it is told"
+    )]
     fn make(
         &self,
         context: &mut Context<'_>,
@@ -637,6 +641,10 @@ impl Runner {
     }
 
     /// Reads the inputs through grants of their own and carries out the step.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the step, who asks, what goes in, and where it is told"
+    )]
     fn produce(
         &self,
         context: &Context<'_>,

@@ -13,4 +13,4 @@ mod set;
 
 pub use decide::{Decision, Request, ResourceFacts, StepScope};
 pub use principals::{Principal, Principals};
-pub use set::{PolicyError, PolicySet, Source};
+pub use set::{BUILTIN, PolicyError, PolicySet, Source};

@@ -9,7 +9,8 @@ use custody_types::{Actor, ActorKind, Digest};
 use crate::principals::{Principal, Principals};
 
 pub(crate) const SCHEMA: &str = include_str!("custody.cedarschema");
-const BUILTIN: &str = include_str!("builtin.cedar");
+/// The policies that are always in force.
+pub const BUILTIN: &str = include_str!("builtin.cedar");
 const PRINCIPALS: &str = "principals.json";
 
 /// One file of a project's policies.

@@ -317,7 +317,7 @@ fn how_a_step_ends_is_told() {
     let mut none = spec("");
     none.argv = vec!["no-such-program".to_owned()];
     assert!(
-        matches!(start(&none), Err(SandboxError::Unavailable { missing }) if missing.contains("no-such-program"))
+        matches!(start(&none), Err(SandboxError::NoCommand { because }) if because.contains("no-such-program"))
     );
 }
 

@@ -74,8 +74,11 @@ pub(crate) fn run(context: &Context, args: &Init) -> Result<ExitCode, Problem> {
         )
         .because(error)
     })?;
-    let workspace =
-        Workspace::create(&folder, about, &keyring).map_err(|error| workspace_problem(&error))?;
+    let workspace = Workspace::create(&folder, about, &keyring).map_err(|error| {
+        // A key without a workspace opens nothing.
+        key_file::discard(&path);
+        workspace_problem(&error)
+    })?;
     let made = Made {
         workspace: workspace.root().display().to_string(),
         id,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use custody_backends::user_files;
-use custody_types::{ExitCode, Problem};
+use custody_types::{Action, ExitCode, Problem};
 use custody_wire::{EntryQuery, EntryView, Schema};
 use serde::Serialize;
 use serde_json::Value;
@@ -18,6 +18,21 @@ pub(crate) fn log(context: &Context, args: LedgerLog) -> Result<ExitCode, Proble
         OutcomeArg::Denied => "denied".to_owned(),
         OutcomeArg::Error => "error".to_owned(),
     });
+    if let Some(action) = &args.action
+        && !Action::ALL.iter().any(|known| {
+            known.verb() == action
+                || known.name() == action
+                || known.verb().split('.').next() == Some(action)
+        })
+    {
+        let verbs: Vec<_> = Action::ALL.iter().map(|known| known.verb()).collect();
+        return Err(Problem::new(
+            "CUS-CLI-033",
+            ExitCode::Usage,
+            format!("there is no action `{action}`"),
+        )
+        .hint(format!("there are {}", verbs.join(", "))));
+    }
     let query = EntryQuery {
         actor: args.actor,
         action: args.action,

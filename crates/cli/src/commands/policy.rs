@@ -16,10 +16,6 @@ pub(crate) fn show(context: &Context) -> Result<ExitCode, Problem> {
     let reply = context.client()?.policy()?;
     context.output.answer(reply, |reply, text| {
         text.line(format!("policy set {}", reply.digest));
-        text.line("the built-in policy, and:");
-        if reply.sources.is_empty() {
-            text.line("  no file of the project");
-        }
         for source in &reply.sources {
             text.line("");
             text.heading(&source.name);
@@ -47,6 +43,15 @@ pub(crate) fn apply(context: &Context, args: PolicyApply) -> Result<ExitCode, Pr
             });
         }
     }
+    if sources.is_empty() {
+        return Err(Problem::new(
+            "CUS-CLI-032",
+            ExitCode::Usage,
+            "the folder holds no policy",
+        )
+        .because("there is no file `*.cedar` and no `principals.json`")
+        .hint("to go back to the built-in policy alone, apply a `principals.json` with `{\"users\": {}}`"));
+    }
     let reply = context.client()?.change_policy(&sources)?;
     context.output.answer(reply, applied)?;
     Ok(ExitCode::Done)
@@ -58,10 +63,7 @@ fn applied(reply: &PolicyReply, text: &mut Text) -> std::io::Result<()> {
         .iter()
         .map(|source| source.name.as_str())
         .collect();
-    text.line(format!(
-        "in force now: the built-in policy and {}",
-        names.join(", ")
-    ));
+    text.line(format!("in force now: {}", names.join(", ")));
     text.line(format!("policy set {}", reply.digest));
     Ok(())
 }

@@ -76,10 +76,17 @@ fn branch(
 fn facts(node: &Node) -> Vec<String> {
     let mut lines = vec![
         format!("{} {}", node.kind, node.digest),
-        format!(
-            "made by {} `{}` at {} for {}, ledger entry {}",
-            node.action, node.step, node.finished, node.actor, node.entry
-        ),
+        if node.step.is_empty() {
+            format!(
+                "kept at {} for {}, ledger entry {}",
+                node.finished, node.actor, node.entry
+            )
+        } else {
+            format!(
+                "made by {} `{}` at {} for {}, ledger entry {}",
+                node.action, node.step, node.finished, node.actor, node.entry
+            )
+        },
     ];
     if !node.isolation.is_empty() {
         lines.push(format!("confined by {}", node.isolation.join(", ")));
