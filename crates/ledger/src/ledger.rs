@@ -1,8 +1,9 @@
 //! The ledger itself: taking entries, publishing, reading.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
 use custody_tlog::checkpoint::Checkpoint;
@@ -72,6 +73,28 @@ type Slot = Arc<OnceLock<Result<Vec<Receipt>, LedgerError>>>;
 struct Waiting {
     drafts: Vec<EntryDraft>,
     slot: Slot,
+    /// Who waits.
+    thread: Thread,
+}
+
+/// The lead, given up when this goes, however it goes.
+struct Lead<'a>(&'a Shared);
+
+impl Drop for Lead<'_> {
+    fn drop(&mut self) {
+        self.0.led.store(false, Ordering::Release);
+        if let Some(next) = lock(&self.0.waiting).front() {
+            next.thread.unpark();
+        }
+    }
+}
+
+impl Waiting {
+    fn answer(self, answer: Result<Vec<Receipt>, LedgerError>) {
+        // Set once: a slot is in the queue once.
+        let _ = self.slot.set(answer);
+        self.thread.unpark();
+    }
 }
 
 struct State {
@@ -94,6 +117,8 @@ struct Shared {
     signer: NoteSigner,
     clock: Arc<dyn Clock>,
     waiting: Mutex<VecDeque<Waiting>>,
+    /// Whether someone commits for all who wait.
+    led: AtomicBool,
     state: Mutex<State>,
     /// Set to wake the publisher; `true` when it shall end.
     ending: Mutex<Option<bool>>,
@@ -194,13 +219,14 @@ impl Ledger {
             signer,
             clock,
             waiting: Mutex::default(),
+            led: AtomicBool::new(false),
             state: Mutex::new(state),
             ending: Mutex::new(None),
             wake: Condvar::new(),
             wal_damage,
         });
         let worker = shared.clone();
-        let publisher = std::thread::Builder::new()
+        let publisher = thread::Builder::new()
             .name("ledger".to_owned())
             .spawn(move || worker.publish_in_time())
             .ok();
@@ -228,16 +254,19 @@ impl Ledger {
         lock(&self.shared.waiting).push_back(Waiting {
             drafts,
             slot: slot.clone(),
+            thread: thread::current(),
         });
-        // Whoever gets the state next commits for all who wait by then.
-        let mut state = lock(&self.shared.state);
-        while slot.get().is_none() {
-            self.shared.commit(&mut state);
+        loop {
+            if let Some(answer) = slot.get() {
+                return answer.clone();
+            }
+            if self.shared.led.swap(true, Ordering::AcqRel) {
+                // Who leads wakes this thread: with its answer, or to lead the next commit.
+                thread::park();
+            } else {
+                self.shared.lead(&slot);
+            }
         }
-        drop(state);
-        slot.get()
-            .cloned()
-            .unwrap_or_else(|| Err(LedgerError::Stopped("the commit did not answer".to_owned())))
     }
 
     /// Returns how many entries were acknowledged.
@@ -496,6 +525,18 @@ impl State {
 }
 
 impl Shared {
+    /// Commits for all who wait until `slot` has its answer, then leaves the lead to the next who waits.
+    ///
+    /// Nobody is forgotten: who came while this thread led is in `waiting` before `led` falls, and so is
+    /// woken below; who comes after that leads.
+    fn lead(&self, slot: &Slot) {
+        let _lead = Lead(self);
+        let mut state = lock(&self.state);
+        while slot.get().is_none() {
+            self.commit(&mut state);
+        }
+    }
+
     /// Commits what waits: one record, one `fdatasync`, for all of them.
     fn commit(&self, state: &mut State) {
         let (mut entries, mut made, mut bytes) = (Vec::new(), Vec::new(), 0);
@@ -510,7 +551,7 @@ impl Shared {
                     made.push((batch, entries.len()));
                     entries.append(&mut written);
                 }
-                Err(error) => drop(batch.slot.set(Err(error))),
+                Err(error) => batch.answer(Err(error)),
             }
         }
         if entries.is_empty() {
@@ -535,10 +576,13 @@ impl Shared {
                         })
                         .collect()
                 });
-            let _ = batch.slot.set(answer);
+            batch.answer(answer);
         }
-        lock(&self.ending).get_or_insert(false);
-        self.wake.notify_all();
+        let mut ending = lock(&self.ending);
+        if ending.is_none() {
+            *ending = Some(false);
+            self.wake.notify_all();
+        }
     }
 
     /// The time, but never before the last entry's.
