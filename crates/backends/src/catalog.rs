@@ -1,13 +1,19 @@
 //! The catalog in SQLite.
+//!
+//! It lies beside the packs, so it must not tell what they hide: where chunks lie and how long they are is
+//! sealed, row by row, with a random vector and bound to the row. Identities are in clear: they are looked up.
 
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use custody_crypto::aead::{AeadKey, IV_BYTES};
 use custody_store::{
     Catalog, CatalogError, ChunkId, ChunkKind, ChunkPlace, DomainId, PackChunk, PackId, Staging,
     VersionFilter, VersionRow, VersionState,
 };
-use custody_types::{Alias, ArtifactName, Digest, ProjectName, VersionName, VersionNumber};
+use custody_types::{
+    Alias, ArtifactName, Digest, Entropy, ProjectName, VersionName, VersionNumber,
+};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, params};
 
 use crate::disk;
@@ -15,8 +21,7 @@ use crate::disk;
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS packs (id BLOB PRIMARY KEY, domain BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS chunks (
-    domain BLOB NOT NULL, id BLOB NOT NULL, pack BLOB NOT NULL, kind INTEGER NOT NULL, at INTEGER NOT NULL,
-    stored INTEGER NOT NULL, compressed INTEGER NOT NULL, length INTEGER NOT NULL, PRIMARY KEY (domain, id)
+    domain BLOB NOT NULL, id BLOB NOT NULL, pack BLOB NOT NULL, kind INTEGER NOT NULL, place BLOB NOT NULL, PRIMARY KEY (domain, id)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS records (digest BLOB PRIMARY KEY, domain BLOB NOT NULL, chunk BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS versions (
@@ -28,6 +33,75 @@ CREATE TABLE IF NOT EXISTS aliases (project TEXT NOT NULL, name TEXT NOT NULL, a
 CREATE TABLE IF NOT EXISTS steps (project TEXT NOT NULL, key BLOB NOT NULL, statement BLOB NOT NULL, PRIMARY KEY (project, key)) WITHOUT ROWID;
 ";
 
+/// The form of the tables. A catalog of another form is made anew.
+const FORM: i64 = 1;
+/// The plaintext of a chunk's place: offset 8, stored length 4, compressed 1, plain length 4; big-endian.
+const PLACE: usize = 17;
+
+/// Seals where chunks lie.
+#[derive(Debug)]
+pub struct PlaceSeal {
+    key: Box<dyn AeadKey>,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl PlaceSeal {
+    /// Takes the key that seals, of this catalog alone.
+    pub fn new(key: Box<dyn AeadKey>, entropy: Arc<dyn Entropy>) -> Self {
+        Self { key, entropy }
+    }
+
+    fn seal(&self, row: &[u8], chunk: &PackChunk) -> Result<Vec<u8>, CatalogError> {
+        let mut place = Vec::with_capacity(PLACE);
+        place.extend(chunk.offset.to_be_bytes());
+        place.extend(chunk.stored.to_be_bytes());
+        place.push(u8::from(chunk.compressed));
+        place.extend(chunk.length.to_be_bytes());
+        let mut vector = [0; IV_BYTES];
+        self.entropy.fill(&mut vector);
+        let tag = self
+            .key
+            .seal(vector, row, &mut place)
+            .map_err(|error| CatalogError::Failed {
+                because: error.to_string(),
+            })?;
+        Ok([&vector[..], &place, &tag].concat())
+    }
+
+    fn open(&self, row: &Row<'_>) -> rusqlite::Result<Option<(DomainId, ChunkPlace)>> {
+        let (domain, id, pack, kind): ([u8; 16], [u8; 32], [u8; 16], u8) =
+            (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+        let sealed: Vec<u8> = row.get(4)?;
+        let opened = || {
+            let (vector, rest) = sealed.split_first_chunk::<IV_BYTES>()?;
+            let mut place = rest.to_vec();
+            let bound = [&domain[..], &id, &pack, &[kind]].concat();
+            self.key.open(*vector, &bound, &mut place).ok()?;
+            let (offset, rest) = place.split_first_chunk::<8>()?;
+            let (stored, rest) = rest.split_first_chunk::<4>()?;
+            let (compressed, rest) = rest.split_first()?;
+            let (length, _) = rest.split_first_chunk::<4>()?;
+            Some(PackChunk {
+                id: ChunkId::from_bytes(id),
+                kind: ChunkKind::of_byte(kind)?,
+                offset: u64::from_be_bytes(*offset),
+                stored: u32::from_be_bytes(*stored),
+                compressed: *compressed == 1,
+                length: u32::from_be_bytes(*length),
+            })
+        };
+        Ok(opened().map(|chunk| {
+            (
+                DomainId::from_bytes(domain),
+                ChunkPlace {
+                    pack: PackId::from_bytes(pack),
+                    chunk,
+                },
+            )
+        }))
+    }
+}
+
 const VERSION_COLUMNS: &str =
     "project, name, number, digest, record, quarantined, committed, entry";
 
@@ -35,6 +109,7 @@ const VERSION_COLUMNS: &str =
 #[derive(Debug)]
 pub struct SqliteCatalog {
     connection: Mutex<Connection>,
+    seal: Arc<PlaceSeal>,
 }
 
 fn failed(error: rusqlite::Error) -> CatalogError {
@@ -60,7 +135,7 @@ impl SqliteCatalog {
     ///
     /// # Errors
     /// [`CatalogError::Damaged`] when the file is no sound database.
-    pub fn open(path: &Path) -> Result<Self, CatalogError> {
+    pub fn open(path: &Path, seal: Arc<PlaceSeal>) -> Result<Self, CatalogError> {
         // SQLite gives the files beside it the same mode.
         disk::create_private(path).map_err(|error| CatalogError::Failed {
             because: error.to_string(),
@@ -72,9 +147,22 @@ impl SqliteCatalog {
         connection
             .pragma_update(None, "synchronous", "FULL")
             .map_err(failed)?;
+        let tables: i64 = connection
+            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+            .map_err(failed)?;
+        let form: i64 = connection
+            .query_row("PRAGMA user_version", [], |row| row.get(0))
+            .map_err(failed)?;
+        if tables > 0 && form != FORM {
+            return Err(damaged("form"));
+        }
         connection.execute_batch(SCHEMA).map_err(failed)?;
+        connection
+            .pragma_update(None, "user_version", FORM)
+            .map_err(failed)?;
         Ok(Self {
             connection: Mutex::new(connection),
+            seal,
         })
     }
 
@@ -83,13 +171,13 @@ impl SqliteCatalog {
     ///
     /// # Errors
     /// As [`SqliteCatalog::open`].
-    pub fn open_or_renew(path: &Path) -> Result<Self, CatalogError> {
-        match Self::open(path) {
+    pub fn open_or_renew(path: &Path, seal: Arc<PlaceSeal>) -> Result<Self, CatalogError> {
+        match Self::open(path, seal.clone()) {
             Err(CatalogError::Damaged { because }) => {
                 disk::set_aside(path).map_err(|error| CatalogError::Damaged {
                     because: format!("{because}, and cannot be moved away: {error}"),
                 })?;
-                Self::open(path)
+                Self::open(path, seal)
             }
             opened => opened,
         }
@@ -159,28 +247,6 @@ fn text(row: &Row<'_>, column: usize) -> Result<String, CatalogError> {
     row.get(column).map_err(|_| damaged("text"))
 }
 
-fn place(row: &Row<'_>) -> rusqlite::Result<Option<(DomainId, ChunkPlace)>> {
-    let at: i64 = row.get(4)?;
-    let (Some(kind), Ok(offset)) = (ChunkKind::of_byte(row.get(3)?), u64::try_from(at)) else {
-        return Ok(None);
-    };
-    let chunk = PackChunk {
-        id: ChunkId::from_bytes(row.get(1)?),
-        kind,
-        offset,
-        stored: row.get(5)?,
-        compressed: row.get(6)?,
-        length: row.get(7)?,
-    };
-    Ok(Some((
-        DomainId::from_bytes(row.get(0)?),
-        ChunkPlace {
-            pack: PackId::from_bytes(row.get(2)?),
-            chunk,
-        },
-    )))
-}
-
 fn number(value: u64) -> Result<i64, CatalogError> {
     i64::try_from(value).map_err(|_| CatalogError::Failed {
         because: "a number is too large".to_owned(),
@@ -216,10 +282,14 @@ fn enter_version(transaction: &Transaction<'_>, row: &VersionRow) -> Result<(), 
     }
 }
 
-fn enter_chunks(transaction: &Transaction<'_>, staging: &Staging) -> Result<(), CatalogError> {
+fn enter_chunks(
+    transaction: &Transaction<'_>,
+    staging: &Staging,
+    seal: &PlaceSeal,
+) -> Result<(), CatalogError> {
     let domain = staging.domain.as_bytes();
     let mut insert = transaction
-        .prepare_cached("INSERT OR IGNORE INTO chunks (domain, id, pack, kind, at, stored, compressed, length) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")
+        .prepare_cached("INSERT OR IGNORE INTO chunks (domain, id, pack, kind, place) VALUES (?1, ?2, ?3, ?4, ?5)")
         .map_err(failed)?;
     for (pack, chunks) in &staging.packs {
         transaction
@@ -229,15 +299,19 @@ fn enter_chunks(transaction: &Transaction<'_>, staging: &Staging) -> Result<(), 
             )
             .map_err(failed)?;
         for chunk in chunks {
+            let bound = [
+                &domain[..],
+                chunk.id.as_bytes(),
+                pack.as_bytes(),
+                &[chunk.kind.byte()],
+            ];
+            let place = seal.seal(&bound.concat(), chunk)?;
             let values = params![
                 domain,
                 chunk.id.as_bytes(),
                 pack.as_bytes(),
                 chunk.kind.byte(),
-                number(chunk.offset)?,
-                chunk.stored,
-                chunk.compressed,
-                chunk.length
+                place
             ];
             insert.execute(values).map_err(failed)?;
         }
@@ -248,7 +322,7 @@ fn enter_chunks(transaction: &Transaction<'_>, staging: &Staging) -> Result<(), 
 impl Catalog for SqliteCatalog {
     fn stage(&self, staging: &Staging) -> Result<(), CatalogError> {
         self.transaction(|transaction| {
-            enter_chunks(transaction, staging)?;
+            enter_chunks(transaction, staging, &self.seal)?;
             for record in &staging.records {
                 let values = params![
                     record.digest.as_bytes(),
@@ -304,10 +378,14 @@ impl Catalog for SqliteCatalog {
     ) -> Result<Option<ChunkPlace>, CatalogError> {
         let connection = self.lock();
         let mut statement = connection
-            .prepare_cached("SELECT domain, id, pack, kind, at, stored, compressed, length FROM chunks WHERE domain = ?1 AND id = ?2")
+            .prepare_cached(
+                "SELECT domain, id, pack, kind, place FROM chunks WHERE domain = ?1 AND id = ?2",
+            )
             .map_err(failed)?;
         let found = statement
-            .query_row(params![domain.as_bytes(), chunk.as_bytes()], place)
+            .query_row(params![domain.as_bytes(), chunk.as_bytes()], |row| {
+                self.seal.open(row)
+            })
             .optional()
             .map_err(failed)?;
         found
@@ -487,10 +565,10 @@ impl Catalog for SqliteCatalog {
     fn chunks_of(&self, kind: ChunkKind) -> Result<Vec<(DomainId, ChunkPlace)>, CatalogError> {
         let connection = self.lock();
         let mut statement = connection
-            .prepare_cached("SELECT domain, id, pack, kind, at, stored, compressed, length FROM chunks WHERE kind = ?1 ORDER BY domain, id")
+            .prepare_cached("SELECT domain, id, pack, kind, place FROM chunks WHERE kind = ?1 ORDER BY domain, id")
             .map_err(failed)?;
         let rows = statement
-            .query_map(params![kind.byte()], place)
+            .query_map(params![kind.byte()], |row| self.seal.open(row))
             .map_err(failed)?;
         rows.map(|row| row.map_err(failed)?.ok_or_else(|| damaged("chunk")))
             .collect()

@@ -14,11 +14,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use custody_backends::blobs::LocalBlobs;
-use custody_backends::catalog::SqliteCatalog;
+use custody_backends::catalog::{PlaceSeal, SqliteCatalog};
 use custody_backends::ledger_files::LedgerFolder;
 use custody_backends::machine::{SystemClock, SystemEntropy};
 use custody_crypto::DomainKeys;
-use custody_crypto::aead::Ring;
+use custody_crypto::aead::{Aead, Ring};
 use custody_crypto::sign::SigningKey;
 use custody_ledger::{
     Entry, EntryDraft, Head, Ledger, LedgerError, Lineage, Outcome, Phase, PortError, Subject,
@@ -185,7 +185,9 @@ impl World {
 
     fn store(&self, faults: &Arc<Faults>) -> Store {
         let blobs = LocalBlobs::open(&self.folder.path().join("packs")).unwrap();
-        let catalog = SqliteCatalog::open(&self.folder.path().join("catalog.sqlite")).unwrap();
+        let seal = PlaceSeal::new(Ring.key(&[5; 32]), Arc::new(SystemEntropy));
+        let path = self.folder.path().join("catalog.sqlite");
+        let catalog = SqliteCatalog::open(&path, Arc::new(seal)).unwrap();
         let store = Store::new(Parts {
             blobs: Arc::new(FaultyBlobs(blobs, faults.clone())),
             catalog: Arc::new(FaultyCatalog(catalog, faults.clone())),

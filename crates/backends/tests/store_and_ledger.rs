@@ -11,11 +11,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use custody_backends::blobs::LocalBlobs;
-use custody_backends::catalog::SqliteCatalog;
+use custody_backends::catalog::{PlaceSeal, SqliteCatalog};
 use custody_backends::ledger_files::LedgerFolder;
 use custody_backends::machine::{SystemClock, SystemEntropy};
 use custody_crypto::DomainKeys;
-use custody_crypto::aead::Ring;
+use custody_crypto::aead::{Aead, Ring};
 use custody_crypto::sign::SigningKey;
 use custody_ledger::{Entry, EntryDraft, Ledger, LedgerError, Lineage, Outcome, Phase, Subject};
 use custody_store::{DomainId, Parts, Store, StoreError, VersionDraft, VersionFilter};
@@ -42,7 +42,11 @@ impl World {
         let store = Store::new(Parts {
             blobs: Arc::new(LocalBlobs::open(&self.folder.path().join("packs")).unwrap()),
             catalog: Arc::new(
-                SqliteCatalog::open(&self.folder.path().join("catalog.sqlite")).unwrap(),
+                SqliteCatalog::open(
+                    &self.folder.path().join("catalog.sqlite"),
+                    Arc::new(PlaceSeal::new(Ring.key(&[5; 32]), Arc::new(SystemEntropy))),
+                )
+                .unwrap(),
             ),
             aead: Arc::new(Ring),
             entropy: Arc::new(SystemEntropy),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use custody_api::{App, router};
 use custody_backends::blobs::LocalBlobs;
-use custody_backends::catalog::SqliteCatalog;
+use custody_backends::catalog::{PlaceSeal, SqliteCatalog};
 use custody_backends::key_file::{self, KeyAccessError};
 use custody_backends::ledger_files::LedgerFolder;
 use custody_backends::machine::{SystemClock, SystemEntropy};
@@ -32,6 +32,9 @@ use crate::settings::Settings;
 
 /// The most that one query may put aside on the disk.
 const SPILL_LIMIT: ByteSize = ByteSize::from_mebibytes(64 << 10);
+
+/// The use of the key that seals places in the index.
+const INDEX_KEY: &str = "custody 2026 places of chunks in the index";
 
 /// What every command works with.
 pub(crate) struct Context {
@@ -196,12 +199,18 @@ impl Parts {
             .map_err(|error| keyring_problem(&error))
     }
 
-    fn store(&self, root: &Path, signing: Arc<SigningKey>) -> Result<Store, Problem> {
+    fn store(
+        &self,
+        root: &Path,
+        signing: Arc<SigningKey>,
+        index_key: &Secret<32>,
+    ) -> Result<Store, Problem> {
         let unusable = |error: &dyn std::fmt::Display| {
             Problem::new("CUS-STORE-030", ExitCode::Later, "the store cannot be opened").because(error).hint("see `custody doctor`; a damaged index is made anew by removing `.custody/catalog.sqlite*` and `custody index rebuild`")
         };
         let blobs = LocalBlobs::open(&root.join("packs")).map_err(|error| unusable(&error))?;
-        let catalog = SqliteCatalog::open_or_renew(&root.join("catalog.sqlite"))
+        let seal = PlaceSeal::new(self.aead.key(index_key.expose()), self.entropy.clone());
+        let catalog = SqliteCatalog::open_or_renew(&root.join("catalog.sqlite"), Arc::new(seal))
             .map_err(|error| unusable(&error))?;
         let parts = custody_store::Parts {
             blobs: Arc::new(blobs),
@@ -255,8 +264,9 @@ impl Parts {
         );
         let seed = Secret::<32>::from_slice(&self.secret("ledger", &self.keyring.ledger)?)
             .ok_or_else(unreadable)?;
-        let pseudonyms = Secret::from_slice(&self.secret("pseudonym", &self.keyring.pseudonyms)?)
-            .ok_or_else(unreadable)?;
+        let pseudonyms =
+            Secret::<32>::from_slice(&self.secret("pseudonym", &self.keyring.pseudonyms)?)
+                .ok_or_else(unreadable)?;
         let signer = NoteSigner::new(&format!("custody.local/{}", about.id), seed.expose())
             .map_err(|_| unreadable())?;
         let parts = custody_ledger::Parts {
@@ -275,7 +285,7 @@ impl Parts {
             folder,
         );
         Door::open(custody_guard::Parts {
-            store: self.store(root, signing.clone())?,
+            store: self.store(root, signing.clone(), &pseudonyms.derive(INDEX_KEY))?,
             ledger,
             signing,
             pseudonyms,

@@ -348,15 +348,36 @@ pub fn seal_all(
     plaintext: &[u8],
     entropy: &dyn Entropy,
 ) -> Result<Vec<u8>, FloeError> {
-    let (mut out, encryptor) = Encryptor::start(parameters, aead, key, aad, entropy);
+    let mut out = Vec::new();
+    seal_into(parameters, aead, key, aad, plaintext, entropy, &mut out)?;
+    Ok(out)
+}
+
+/// Appends the sealed plaintext, header and segments, to `out`.
+///
+/// # Errors
+/// [`FloeError::Position`] when it has too many segments; what was appended by then is of no use.
+pub fn seal_into(
+    parameters: Parameters,
+    aead: Arc<dyn Aead>,
+    key: &Secret<KEY_BYTES>,
+    aad: &[u8],
+    plaintext: &[u8],
+    entropy: &dyn Entropy,
+    out: &mut Vec<u8>,
+) -> Result<(), FloeError> {
+    let whole = parameters.ciphertext_bytes(plaintext.len() as u64);
+    out.reserve(usize::try_from(whole).unwrap_or(0));
+    let (header, encryptor) = Encryptor::start(parameters, aead, key, aad, entropy);
+    out.extend(header);
     let last = parameters.segments(plaintext.len() as u64) - 1;
     let mut rest = plaintext;
     for position in 0..=last {
         let (part, after) = rest.split_at(rest.len().min(parameters.plaintext_bytes()));
-        encryptor.seal(position, position == last, part, entropy, &mut out)?;
+        encryptor.seal(position, position == last, part, entropy, out)?;
         rest = after;
     }
-    Ok(out)
+    Ok(())
 }
 
 /// Opens a whole ciphertext: header and segments.

@@ -36,6 +36,15 @@ impl<const N: usize> Secret<N> {
     }
 }
 
+impl Secret<32> {
+    /// Derives a secret for one use, named by `context`, with BLAKE3's key derivation; none can be computed
+    /// from another.
+    #[must_use]
+    pub fn derive(&self, context: &'static str) -> Self {
+        Self(blake3::derive_key(context, &self.0))
+    }
+}
+
 impl<const N: usize> fmt::Debug for Secret<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Secret<{N}>(…)")

@@ -11,7 +11,7 @@ use custody_types::Entropy;
 use crate::chunker::LONGEST;
 use crate::error::StoreError;
 use crate::ids::{ChunkId, DomainId, PackId};
-use crate::ports::Blobs;
+use crate::ports::{BlobError, Blobs};
 
 /// The stored bytes at which a pack is closed.
 pub(crate) const FULL: usize = 32 << 20;
@@ -126,38 +126,77 @@ fn padded(length: u64) -> u64 {
     length.saturating_add(mask) & !mask
 }
 
-/// Compresses where a probe of the beginning says that it pays.
-fn compress(plain: &[u8]) -> Option<Vec<u8>> {
-    const LEVEL: i32 = 1;
-    let pays = |before: usize, after: usize| after < before - before / 20;
-    let probe = plain.get(..PROBE).unwrap_or(plain);
-    let tried = zstd::bulk::compress(probe, LEVEL).ok()?;
-    if !pays(probe.len(), tried.len()) {
-        return None;
-    }
-    if probe.len() == plain.len() {
-        return Some(tried);
-    }
-    let whole = zstd::bulk::compress(plain, LEVEL).ok()?;
-    pays(plain.len(), whole.len()).then_some(whole)
+/// Compresses where a probe of the beginning says that it pays. Keeps its room from one chunk to the next.
+#[derive(Default)]
+struct Squeeze {
+    compressor: Option<zstd::bulk::Compressor<'static>>,
+    out: Vec<u8>,
 }
 
-/// Collects chunks until they are sealed as one pack.
+impl Squeeze {
+    const LEVEL: i32 = 1;
+
+    /// Returns the compressed bytes; `None` where they are hardly fewer.
+    fn compress(&mut self, plain: &[u8]) -> Option<&[u8]> {
+        let probe = plain.get(..PROBE).unwrap_or(plain);
+        if !self.pays(probe) {
+            return None;
+        }
+        if (probe.len() == plain.len()) || self.pays(plain) {
+            Some(&self.out)
+        } else {
+            None
+        }
+    }
+
+    /// Compresses to `out` and returns whether more than a twentieth is saved.
+    fn pays(&mut self, plain: &[u8]) -> bool {
+        self.out.clear();
+        self.out
+            .reserve(zstd::zstd_safe::compress_bound(plain.len()));
+        let compressor = match &mut self.compressor {
+            Some(compressor) => compressor,
+            None => match zstd::bulk::Compressor::new(Self::LEVEL) {
+                Ok(compressor) => self.compressor.insert(compressor),
+                Err(_) => return false,
+            },
+        };
+        let written = compressor.compress_to_buffer(plain, &mut self.out);
+        written.is_ok_and(|count| count < plain.len() - plain.len() / 20)
+    }
+}
+
+impl std::fmt::Debug for Squeeze {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Squeeze")
+    }
+}
+
+/// Collects chunks until they are sealed as one pack, then those of the next. Its room is kept from pack to
+/// pack: fresh memory costs more than what is done with it.
 #[derive(Debug)]
 pub(crate) struct PackBuilder {
     id: PackId,
     stored: Vec<u8>,
     chunks: Vec<PackChunk>,
+    squeeze: Squeeze,
+    sealed: Vec<u8>,
+}
+
+fn new_id(entropy: &dyn Entropy) -> PackId {
+    let mut id = [0; 16];
+    entropy.fill(&mut id);
+    PackId(id)
 }
 
 impl PackBuilder {
     pub(crate) fn new(entropy: &dyn Entropy) -> Self {
-        let mut id = [0; 16];
-        entropy.fill(&mut id);
         Self {
-            id: PackId(id),
+            id: new_id(entropy),
             stored: Vec::new(),
             chunks: Vec::new(),
+            squeeze: Squeeze::default(),
+            sealed: Vec::new(),
         }
     }
 
@@ -184,28 +223,30 @@ impl PackBuilder {
             return Err(too_long());
         }
         let offset = self.stored.len() as u64;
-        let packed = compress(plain);
-        let bytes = packed.as_deref().unwrap_or(plain);
+        let packed = self.squeeze.compress(plain);
+        let compressed = packed.is_some();
+        let bytes = packed.unwrap_or(plain);
         self.stored.extend_from_slice(bytes);
         self.chunks.push(PackChunk {
             id,
             kind,
             offset,
             stored: u32::try_from(bytes.len()).map_err(|_| too_long())?,
-            compressed: packed.is_some(),
+            compressed,
             length: u32::try_from(plain.len()).map_err(|_| too_long())?,
         });
         Ok(())
     }
 
-    /// Seals the pack under the newest content key.
+    /// Seals the pack under the newest content key, hands its bytes to `put`, and begins the next.
     pub(crate) fn seal(
-        mut self,
+        &mut self,
         domain: &DomainId,
         keys: &DomainKeys,
         aead: Arc<dyn Aead>,
         entropy: &dyn Entropy,
-    ) -> Result<(PackId, Vec<u8>, Vec<PackChunk>), StoreError> {
+        put: impl FnOnce(&PackId, &[u8]) -> Result<(), BlobError>,
+    ) -> Result<(PackId, Vec<PackChunk>), StoreError> {
         let (epoch, key) = keys
             .newest()
             .ok_or_else(|| unstorable(&"the domain has no content key"))?;
@@ -219,11 +260,23 @@ impl PackBuilder {
         let count = u32::try_from(self.chunks.len()).map_err(|error| unstorable(&error))?;
         self.stored.extend(count.to_be_bytes());
         self.stored.extend(END_MAGIC);
-        let mut bytes = preamble(domain, epoch, &self.id);
-        let sealed = floe::seal_all(parameters()?, aead, key, &bytes, &self.stored, entropy)
-            .map_err(|error| unstorable(&error))?;
-        bytes.extend(sealed);
-        Ok((self.id, bytes, self.chunks))
+        let preamble = preamble(domain, epoch, &self.id);
+        self.sealed.clear();
+        self.sealed.extend(&preamble);
+        floe::seal_into(
+            parameters()?,
+            aead,
+            key,
+            &preamble,
+            &self.stored,
+            entropy,
+            &mut self.sealed,
+        )
+        .map_err(|error| unstorable(&error))?;
+        put(&self.id, &self.sealed)?;
+        self.stored.clear();
+        let id = std::mem::replace(&mut self.id, new_id(entropy));
+        Ok((id, std::mem::take(&mut self.chunks)))
     }
 }
 

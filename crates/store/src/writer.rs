@@ -271,15 +271,14 @@ impl Writer {
         if self.pack.is_empty() {
             return Ok(());
         }
-        let full = std::mem::replace(&mut self.pack, PackBuilder::new(self.store.entropy()));
-        let (id, bytes, chunks) = full.seal(
+        let closed = self.pack.seal(
             &self.domain.id,
             &self.domain.keys,
             self.store.aead(),
             self.store.entropy(),
+            |id, bytes| self.store.blobs().put(id, bytes),
         )?;
-        self.store.blobs().put(&id, &bytes)?;
-        self.done.push((id, chunks));
+        self.done.push(closed);
         Ok(())
     }
 
