@@ -7,3 +7,5 @@ echo "== format"
 cargo fmt --all --check
 echo "== lints"
 cargo clippy --quiet --workspace --all-targets -- --deny warnings
+echo "== documentation"
+cargo doc --quiet --workspace --no-deps
