@@ -52,7 +52,7 @@ pub(crate) struct Global {
     /// The folder of the workspace [default: this folder or the nearest above with one]
     #[arg(short = 'C', long, value_name = "DIR", global = true)]
     pub(crate) workspace: Option<PathBuf>,
-    /// The key file [default: CUSTODY_KEY_FILE, or keys/<workspace>.key in the user's settings folder]
+    /// The key file [default: CUSTODY_KEY_FILE, or keys/WORKSPACE.key in the user's settings folder]
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) key_file: Option<PathBuf>,
 }

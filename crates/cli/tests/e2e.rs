@@ -548,6 +548,26 @@ fn what_is_made_of_personal_data_is_personal() {
     }
 }
 
+/// The log of figures carries names and numbers, not rows.
+#[test]
+fn what_a_step_logs_is_figures() {
+    let world = World::new();
+    let counting = "echo 1 > \"$CUSTODY_OUTPUT_COUNT\"/count.txt; ";
+    world.write(
+        "count.sh",
+        &format!("{counting} cat \"$CUSTODY_INPUT_WORDS\"/words.txt > \"$CUSTODY_METRICS\""),
+    );
+    let ran = world.run(&["run"]);
+    assert_exit(&ran, 1, "logged something that is no figure");
+    assert!(!text(&ran).contains(CANARY), "{}", text(&ran));
+    world.write(
+        "count.sh",
+        &format!("{counting} echo '{{\"name\": \"rows\", \"value\": 3}}' > \"$CUSTODY_METRICS\""),
+    );
+    assert_exit(&world.run(&["run"]), 0, "logged rows = 3");
+    assert_exit(&world.run(&["show", "demo/count@1"]), 0, "\"rows\"");
+}
+
 /// A project inside a folder of the system would be seen by every step.
 #[test]
 fn a_project_among_the_systems_folders_runs_no_step() {

@@ -8,13 +8,13 @@ use custody_attest::{Check, Sign};
 use custody_crypto::sign::SigningKey;
 use custody_crypto::{DomainKeys, Secret, pseudonym};
 use custody_ledger::{
-    DecisionFact, Effect, Entry, EntryDraft, Ledger, Lineage, Object, Outcome, Phase, Subject,
+    DecisionFact, Effect, EntryDraft, Ledger, Lineage, Object, Outcome, Phase, Subject,
 };
 use custody_policy::{Decision, PolicySet, Request, ResourceFacts, Source};
 use custody_store::{DomainId, Store, StoreError, Version, VersionFilter};
 use custody_types::{
-    Action, Actor, Alias, ArtifactName, Clock, Digest, Entropy, ExitCode, Kind, Problem,
-    ProjectName, Reference, ResourceKind, Timestamp, VersionName, VersionNumber,
+    Action, Actor, Clock, Digest, Entropy, ExitCode, Kind, Problem, ProjectName, Reference,
+    ResourceKind, Timestamp,
 };
 
 use crate::act::{Act, List};
@@ -25,8 +25,8 @@ use crate::target::Target;
 
 /// The artifact whose newest version is the policy in force.
 pub(crate) const POLICY: &str = "custody/policy";
-/// How many of the last entries are looked through for moved aliases at the start.
-const LOOKED_THROUGH: u64 = 64;
+/// How many of the last entries are compared with the index at the start.
+pub(crate) const LOOKED_THROUGH: u64 = 64;
 
 /// Makes the keys of projects.
 pub trait Keyring: Send + Sync + std::fmt::Debug {
@@ -95,22 +95,6 @@ impl std::fmt::Debug for Door {
             .field("owner", &self.0.parts.owner)
             .finish_non_exhaustive()
     }
-}
-
-/// What the ledger says of versions beside that they are.
-#[derive(Debug, Default)]
-pub(crate) struct Marks {
-    pub(crate) aliases: BTreeMap<(ArtifactName, Alias), VersionNumber>,
-    pub(crate) quarantined: BTreeSet<VersionName>,
-}
-
-/// Returns the version record that an entry makes valid.
-fn record_of(entry: &Entry) -> Option<Digest> {
-    entry
-        .facts
-        .get("record")
-        .filter(|_| entry.outcome == Some(Outcome::Ok))
-        .and_then(|text| text.parse().ok())
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -546,164 +530,6 @@ impl Inner {
     /// Leaves an outcome to go with the next entry.
     pub(crate) fn later(&self, draft: EntryDraft) {
         lock(&self.outcomes).push(draft);
-    }
-
-    /// Finds the version records that the ledger makes valid, with their entries.
-    pub(crate) fn valid_records(&self) -> Result<BTreeMap<Digest, u64>, Problem> {
-        self.records_from(0)
-    }
-
-    /// Finds the version records that the entries from `start` on make valid.
-    fn records_from(&self, start: u64) -> Result<BTreeMap<Digest, u64>, Problem> {
-        let mut valid = BTreeMap::new();
-        self.each_entry(start, &mut |index, entry| {
-            valid.extend(record_of(entry).map(|digest| (digest, index)));
-        })?;
-        Ok(valid)
-    }
-
-    /// Returns the policies by which the last of the newest entries was decided.
-    fn last_policies(&self) -> Result<Option<Digest>, Problem> {
-        let start = self.parts.ledger.size().saturating_sub(LOOKED_THROUGH);
-        let mut last = None;
-        self.each_entry(start, &mut |_, entry| {
-            last = entry.decision.as_ref().map(|made| made.set).or(last);
-        })?;
-        Ok(last)
-    }
-
-    /// Returns the record of the policies that were put in force last.
-    fn named_policy(&self) -> Result<Option<Digest>, Problem> {
-        let mut last = None;
-        self.each_entry(0, &mut |_, entry| {
-            if entry.action() == Some(Action::ChangePolicy) {
-                last = record_of(entry).or(last);
-            }
-        })?;
-        Ok(last)
-    }
-
-    /// Makes the index anew from the packs and the ledger.
-    pub(crate) fn rebuild(&self) -> Result<Vec<Version>, Problem> {
-        let valid = self.valid_records()?;
-        let versions = self
-            .parts
-            .store
-            .rebuild(&valid)
-            .map_err(|error| problem::store(&error))?;
-        if versions.len() < valid.len() {
-            let found: BTreeSet<_> = versions
-                .iter()
-                .map(|version| version.record_digest)
-                .collect();
-            let missing: Vec<_> = valid
-                .iter()
-                .filter(|(record, _)| !found.contains(record))
-                .map(|(_, entry)| entry.to_string())
-                .collect();
-            return Err(Problem::new(
-                "CUS-STORE-011",
-                ExitCode::Integrity,
-                "the store lacks versions that the ledger names",
-            )
-            .because(format!("made valid by the entries {}", missing.join(", ")))
-            .hint("put the missing packs back from a copy"));
-        }
-        self.replay_marks(0)?;
-        let mut steps = Vec::new();
-        self.each_entry(0, &mut |_, entry| {
-            let key = entry
-                .facts
-                .get("step_key")
-                .and_then(|text| text.parse::<Digest>().ok());
-            let project = entry
-                .project
-                .as_deref()
-                .and_then(|text| text.parse::<ProjectName>().ok());
-            if entry.outcome == Some(Outcome::Ok)
-                && let (Some(key), Some(project), Some(statement)) =
-                    (key, project, entry.lineage.statement)
-            {
-                steps.push((project, key, statement));
-            }
-        })?;
-        for (project, key, statement) in steps {
-            self.parts
-                .store
-                .set_step(&project, &key, &statement)
-                .map_err(|error| problem::store(&error))?;
-        }
-        Ok(versions)
-    }
-
-    /// Hands every entry from `start` on to `each`.
-    pub(crate) fn each_entry(
-        &self,
-        start: u64,
-        each: &mut dyn FnMut(u64, &Entry),
-    ) -> Result<(), Problem> {
-        let ledger = &self.parts.ledger;
-        let mut wrong = None;
-        ledger
-            .entries(start, ledger.size(), &mut |index, bytes| {
-                match Entry::parse(bytes) {
-                    Ok(entry) => each(index, &entry),
-                    Err(because) => wrong = Some((index, because)),
-                }
-                wrong.is_none()
-            })
-            .map_err(|error| problem::ledger(&error))?;
-        match wrong {
-            Some((index, because)) => Err(Problem::new(
-                "CUS-LEDGER-005",
-                ExitCode::Integrity,
-                format!("entry {index} cannot be read"),
-            )
-            .because(because)),
-            None => Ok(()),
-        }
-    }
-
-    /// Returns where the entries from `start` on left the aliases, and what they put into quarantine.
-    pub(crate) fn marks(&self, start: u64) -> Result<Marks, Problem> {
-        let mut marks = Marks::default();
-        self.each_entry(start, &mut |_, entry| {
-            marks.quarantined.extend(
-                entry
-                    .facts
-                    .get("quarantine")
-                    .and_then(|name| name.parse::<VersionName>().ok()),
-            );
-            let object = entry.objects.first().map(|object| object.name.as_str());
-            if entry.action() == Some(Action::SetAlias)
-                && entry.outcome == Some(Outcome::Ok)
-                && let (Some(name), Some(alias)) = (object, entry.facts.get("alias"))
-                && let (Ok(version), Ok(alias)) =
-                    (name.parse::<VersionName>(), alias.parse::<Alias>())
-            {
-                marks
-                    .aliases
-                    .insert((version.artifact, alias), version.number);
-            }
-        })?;
-        Ok(marks)
-    }
-
-    /// Marks in the index what the entries from `start` on say.
-    fn replay_marks(&self, start: u64) -> Result<(), Problem> {
-        let marks = self.marks(start)?;
-        let store = &self.parts.store;
-        for version in &marks.quarantined {
-            store
-                .quarantine(version)
-                .map_err(|error| problem::store(&error))?;
-        }
-        for ((artifact, alias), number) in &marks.aliases {
-            store
-                .set_alias(artifact, alias, *number)
-                .map_err(|error| problem::store(&error))?;
-        }
-        Ok(())
     }
 
     /// Returns the name of a pseudonym that the policy's principals explain, else the pseudonym.

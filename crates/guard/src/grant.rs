@@ -306,6 +306,15 @@ impl Grant<List> {
                 .unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into_owned().into());
             told.insert(name.clone(), value);
         }
+        if let Some(digest) = &version.record.statement {
+            let statement = evidence.statement(digest)?;
+            let results = statement.predicate.pointer("/runDetails/byproducts");
+            told.extend(
+                results
+                    .filter(|results| results.as_array().is_some_and(|all| !all.is_empty()))
+                    .map(|results| ("results".to_owned(), results.clone())),
+            );
+        }
         let origin = version
             .record
             .origin

@@ -13,6 +13,7 @@ mod act;
 mod door;
 mod evidence;
 mod grant;
+mod index;
 mod making;
 mod problem;
 mod reading;

@@ -10,6 +10,7 @@
 mod evidence;
 pub mod file;
 mod graph;
+mod keep;
 mod memory;
 mod ports;
 mod produce;

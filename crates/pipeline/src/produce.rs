@@ -9,6 +9,7 @@ use custody_sandbox::{Exit, SandboxError, Spec};
 use custody_stats::contract::ContractReport;
 use custody_stats::{Attribute, Evaluation, Guard, Scored, evaluate};
 use custody_types::{ByteSize, ExitCode, Problem, VersionFiles};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::file::{Contract, Evaluate, Gate, Run, Sql, Step};
@@ -96,6 +97,13 @@ impl Workshop {
             .check(&table, &contract.checks, contract.key.as_deref())
             .map_err(|error| engine(name, &error))?;
         let passed = report.checks.iter().filter(|check| check.passed).count();
+        // Without keys: the statement may be read by whoever may list versions.
+        let broken: Vec<_> = report
+            .checks
+            .iter()
+            .filter(|check| !check.passed)
+            .map(|check| json!({"check": check.check, "expected": check.expected, "observed": check.observed}))
+            .collect();
         let mut product = Product {
             notes: vec![format!(
                 "{passed} of {} checks hold on {} rows ({} scans)",
@@ -105,7 +113,7 @@ impl Workshop {
             )],
             refused: (!report.ok).then(|| broken_contract(&contract.input, &report)),
             byproducts: vec![
-                json!({"name": "test-result", "result": if report.ok { "PASSED" } else { "FAILED" }, "checks": report.checks.len(), "passed": passed}),
+                json!({"name": "test-result", "result": if report.ok { "PASSED" } else { "FAILED" }, "checks": report.checks.len(), "passed": passed, "broken": broken}),
             ],
             ..Product::default()
         };
@@ -164,13 +172,15 @@ impl Workshop {
             }
         }
         for file in product.outputs.remove(METRICS).unwrap_or_default() {
-            let text = String::from_utf8_lossy(&file.bytes).into_owned();
-            product
-                .notes
-                .extend(text.lines().map(|line| format!("logged {line}")));
+            let metrics = metrics(name, &file.bytes)?;
+            product.notes.extend(
+                metrics
+                    .iter()
+                    .map(|metric| format!("logged {} = {}", metric.name, metric.value)),
+            );
             product
                 .byproducts
-                .push(json!({"name": "metrics", "lines": text.lines().collect::<Vec<_>>()}));
+                .push(json!({"name": "metrics", "metrics": metrics}));
         }
         Ok(product)
     }
@@ -405,7 +415,7 @@ impl Product {
         &mut self,
         output: &str,
         path: &str,
-        value: &impl serde::Serialize,
+        value: &impl Serialize,
     ) -> Result<(), Problem> {
         let mut bytes =
             serde_json::to_vec_pretty(value).map_err(|error| fault(&error.to_string()))?;
@@ -693,6 +703,48 @@ fn sandbox(name: &str, error: SandboxError) -> Problem {
         SandboxError::Input(read) => unreadable(&read),
         SandboxError::Broken(because) => fault(&because),
     }
+}
+
+/// A figure that a program logged.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Metric {
+    name: String,
+    value: f64,
+}
+
+/// Reads the figures that a program logged: names and numbers, nothing that could carry rows out.
+fn metrics(step: &str, bytes: &[u8]) -> Result<Vec<Metric>, Problem> {
+    const MOST: usize = 1000;
+    const NAME_BYTES: usize = 100;
+    let malformed = |because: String| {
+        Problem::new(
+            "CUS-RUN-036",
+            ExitCode::No,
+            format!("the step `{step}` logged something that is no figure"),
+        )
+        .because(because)
+        .hint("log with `custody.log_metric`, or lines `{\"name\": …, \"value\": …}`")
+    };
+    let text = std::str::from_utf8(bytes).map_err(|error| malformed(error.to_string()))?;
+    if text.lines().count() > MOST {
+        return Err(malformed(format!("there are more than {MOST} lines")));
+    }
+    let mut metrics = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        // What is wrong is not repeated: it may be data.
+        let metric: Metric =
+            serde_json::from_str(line).map_err(|_| malformed(format!("line {}", number + 1)))?;
+        let named = |byte: u8| byte.is_ascii_alphanumeric() || b"._- /@".contains(&byte);
+        if metric.name.is_empty()
+            || metric.name.len() > NAME_BYTES
+            || !metric.name.bytes().all(named)
+        {
+            return Err(malformed(format!("the name in line {}", number + 1)));
+        }
+        metrics.push(metric);
+    }
+    Ok(metrics)
 }
 
 /// Text that comes in pieces, handed on in whole lines.

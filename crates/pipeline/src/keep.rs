@@ -1,0 +1,288 @@
+//! What a run keeps as versions: the outputs of steps, and the code and environments that they ran with.
+
+use std::collections::BTreeMap;
+
+use custody_attest::slsa::Provenance;
+use custody_attest::statement::ResourceDescriptor;
+use custody_guard::{
+    Collect, Declassify, Making, NewVersion, RegisterModel, Session, Target, Write, Writes,
+};
+use custody_types::{
+    ArtifactName, Classification, Digest, ExitCode, Kind, Problem, Reference, Timestamp,
+};
+use serde_json::json;
+
+use crate::file::Step;
+use crate::memory::MadeFile;
+use crate::ports::{Installed, LockedEnvironment};
+use crate::produce::fault;
+use crate::run::{Context, Inputs, Known, Runner, artifact};
+use crate::step::{Class, Makes};
+
+impl Runner {
+    /// Keeps the outputs as versions, all or none, with the statement about them.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "everything that a version is described by"
+    )]
+    pub(crate) fn save(
+        &self,
+        context: &Context<'_>,
+        name: &str,
+        step: &Step,
+        session: &Session,
+        inputs: &Inputs,
+        outputs: &mut BTreeMap<String, Vec<MadeFile>>,
+        provenance: &dyn Fn(Timestamp) -> Provenance,
+    ) -> Result<Vec<(String, Option<Digest>, Known)>, Problem> {
+        let declared = step.outputs(name);
+        let mut making: Option<Making> = None;
+        for makes in &declared {
+            let files = outputs.remove(&makes.name).unwrap_or_default();
+            let new = self.new_version(context, name, step, makes, inputs)?;
+            match step {
+                Step::Source(_) => self.keep::<Collect>(session, &mut making, new, &files)?,
+                Step::Register(_) => {
+                    self.keep::<RegisterModel>(session, &mut making, new, &files)?;
+                }
+                _ => self.keep::<Write>(session, &mut making, new, &files)?,
+            }
+        }
+        let making = making.ok_or_else(|| fault("the step makes nothing"))?;
+        let finished = self.door.now();
+        let made = making.commit(Some(&|names| {
+            let subject = names
+                .iter()
+                .map(|(name, digest)| ResourceDescriptor::version(name, *digest))
+                .collect();
+            provenance(finished)
+                .statement(subject)
+                .map_err(|error| fault(&error.to_string()))
+        }))?;
+        let made = declared.into_iter().zip(made).map(|(makes, made)| {
+            (
+                makes.artifact,
+                made.version.record.statement,
+                Known::of(&made.version),
+            )
+        });
+        Ok(made.collect())
+    }
+
+    fn keep<A: Writes>(
+        &self,
+        session: &Session,
+        making: &mut Option<Making>,
+        new: NewVersion,
+        files: &[MadeFile],
+    ) -> Result<(), Problem> {
+        let target = Target::New {
+            artifact: new.artifact.clone(),
+            kind: new.kind,
+            classification: new.classification,
+        };
+        let grant = self.door.ask::<A>(session, target)?;
+        let making = match making {
+            Some(making) => making,
+            None => making.insert(Making::start(&grant)?),
+        };
+        for file in files {
+            making.file(
+                file.path.clone(),
+                file.executable,
+                &mut file.bytes.as_slice(),
+            )?;
+        }
+        making.finish(grant, new).map(|_| ())
+    }
+
+    fn new_version(
+        &self,
+        context: &Context<'_>,
+        name: &str,
+        step: &Step,
+        makes: &Makes,
+        inputs: &Inputs,
+    ) -> Result<NewVersion, Problem> {
+        let artifact = artifact(context.file, &makes.artifact)?;
+        let inherited = inputs.classification();
+        let (classification, free) = match makes.class {
+            Class::OfInputs => (inherited, false),
+            Class::Figures => (Classification::Internal, true),
+            Class::Declared(declared) => (declared, declared < inherited),
+        };
+        let mut new = NewVersion::new(artifact, makes.kind, classification);
+        // It may serve what everything that it was made from may serve, unless it was freed from that.
+        let bound = inputs.versions.values().filter(|_| !free);
+        for known in bound.filter(|known| !known.purposes.is_empty()) {
+            if new.purposes.is_empty() {
+                new.purposes.clone_from(&known.purposes);
+            } else {
+                new.purposes
+                    .retain(|purpose| known.purposes.contains(purpose));
+            }
+        }
+        if let (Step::Source(source), Some(bytes)) = (step, &inputs.source) {
+            new.classification = source.origin.classification;
+            new.purposes.clone_from(&source.purposes);
+            new.origin = Some(json!({
+                "publisher": source.origin.publisher,
+                "url": source.origin.url,
+                "licence": source.origin.licence,
+                "legal_basis": source.origin.legal_basis,
+                "classification": source.origin.classification,
+                "description": source.origin.description,
+                "collected_at": self.door.now(),
+                "collected_by": self.door.pseudonym(context.session.actor()),
+                "sha256": Digest::of(bytes),
+            }));
+        }
+        new.step = Some(name.to_owned());
+        new.sign = matches!(step, Step::Register(_));
+        Ok(new)
+    }
+
+    /// Asks for every output that is declared to be less sensitive than what it is made from.
+    pub(crate) fn declassify(
+        &self,
+        context: &Context<'_>,
+        name: &str,
+        step: &Step,
+        inputs: &Inputs,
+    ) -> Result<(), Problem> {
+        let inherited = inputs.classification();
+        for makes in step.outputs(name) {
+            let Class::Declared(declared) = makes.class else {
+                continue;
+            };
+            if declared >= inherited {
+                continue;
+            }
+            let target = Target::New {
+                artifact: artifact(context.file, &makes.artifact)?,
+                kind: makes.kind,
+                classification: inherited,
+            };
+            let grant = self.door.ask::<Declassify>(context.session, target)?;
+            grant.finish_with(BTreeMap::from([
+                ("from".to_owned(), inherited.to_string()),
+                ("to".to_owned(), declared.to_string()),
+            ]))?;
+        }
+        Ok(())
+    }
+
+    /// Keeps a step's code as a version, or finds it where it did not change.
+    pub(crate) fn code(
+        &self,
+        context: &Context<'_>,
+        name: &str,
+        files: &[MadeFile],
+    ) -> Result<Known, Problem> {
+        let artifact = artifact(context.file, &format!("{name}-code"))?;
+        self.snapshot(
+            context,
+            &artifact,
+            Kind::Code,
+            crate::memory::digest(files),
+            &mut |making| {
+                files.iter().try_for_each(|file| {
+                    making
+                        .file(
+                            file.path.clone(),
+                            file.executable,
+                            &mut file.bytes.as_slice(),
+                        )
+                        .map(|_| ())
+                })
+            },
+        )
+    }
+
+    /// Installs the environment where it is not there, and keeps it as a version.
+    pub(crate) fn environment(
+        &self,
+        context: &Context<'_>,
+        key: &Digest,
+        locked: &LockedEnvironment,
+    ) -> Result<(Known, Installed), Problem> {
+        let artifact = artifact(context.file, "environment")?;
+        let installed = match self.environments.find(key)? {
+            Some(installed) => installed,
+            None => {
+                let target = Target::New {
+                    artifact: artifact.clone(),
+                    kind: Kind::Environment,
+                    classification: Classification::Internal,
+                };
+                let grant = self
+                    .door
+                    .ask::<custody_guard::InstallEnvironment>(context.session, target)?;
+                let installed = self.environments.install(key, locked)?;
+                grant.finish()?;
+                installed
+            }
+        };
+        let known = self.snapshot(
+            context,
+            &artifact,
+            Kind::Environment,
+            installed.digest,
+            &mut |making| {
+                for file in &installed.files {
+                    let host = installed.folder.join(file.path.as_str());
+                    let mut content = std::fs::File::open(&host).map_err(|error| {
+                        Problem::new(
+                            "CUS-RUN-020",
+                            ExitCode::Later,
+                            format!("the environment's file `{}` cannot be read", host.display()),
+                        )
+                        .because(error)
+                    })?;
+                    making.file(file.path.clone(), file.executable, &mut content)?;
+                }
+                Ok(())
+            },
+        )?;
+        if known.digest != installed.digest {
+            return Err(Problem::new(
+                "CUS-RUN-021",
+                ExitCode::Integrity,
+                "the environment changed while it was kept",
+            )
+            .hint("run again; if it stays, remove its folder"));
+        }
+        Ok((known, installed))
+    }
+
+    fn snapshot(
+        &self,
+        context: &Context<'_>,
+        artifact: &ArtifactName,
+        kind: Kind,
+        digest: Digest,
+        fill: &mut dyn FnMut(&mut Making) -> Result<(), Problem>,
+    ) -> Result<Known, Problem> {
+        let reference = Reference {
+            artifact: artifact.clone(),
+            selector: custody_types::Selector::Digest(digest),
+        };
+        if let Some(version) = context.evidence.find(&reference)? {
+            return Ok(Known::of(&version));
+        }
+        let new = NewVersion::new(artifact.clone(), kind, Classification::Internal);
+        let target = Target::New {
+            artifact: artifact.clone(),
+            kind,
+            classification: Classification::Internal,
+        };
+        let grant = self.door.ask::<Write>(context.session, target)?;
+        let mut making = Making::start(&grant)?;
+        fill(&mut making)?;
+        making.finish(grant, new)?;
+        let made = making.commit(None)?;
+        made.first()
+            .map(|made| Known::of(&made.version))
+            .ok_or_else(|| fault("nothing was kept"))
+    }
+}
