@@ -11,6 +11,7 @@ const RANKS: &[(&str, u8)] = &[
     ("custody-tlog", 1),
     ("custody-policy", 1),
     ("custody-attest", 1),
+    ("custody-scan", 1),
     ("custody-stats", 1),
     ("custody-wire", 1),
     ("custody-store", 2),

@@ -1,0 +1,16 @@
+//! The formats, in the order in which they are asked: first those with a magic number, then those told
+//! by their structure, text last.
+
+mod opaque;
+
+use crate::sniff::Format;
+
+/// Every format that is recognised.
+pub(crate) const ALL: &[Format] = &[];
+
+/// What no format recognises.
+pub(crate) const OPAQUE: Format = Format {
+    name: "opaque bytes",
+    recognises: |_| true,
+    parse: opaque::parse,
+};

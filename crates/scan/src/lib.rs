@@ -1,0 +1,28 @@
+//! Scans model files: bytes in, findings out.
+//!
+//! A model file can be a program. This crate says what loading one would do, without doing it: formats
+//! are recognised by content, read as their loaders read them, and every byte must belong to something
+//! that is understood. What is allowed is listed ([`rules`]); what is not listed is never clean.
+//!
+//! Invariants: nothing of a scanned file is executed or written; memory does not grow with the input
+//! and time grows linearly with it ([`mod@scan`] names the limits); a parser that cannot go on makes the file
+//! unscannable, never clean.
+//!
+//! Deliberately absent: files and folders (the caller opens them and hands a [`Source`]), signatures,
+//! and block lists as the means of passing anything.
+//!
+//! Enter at [`scan()`].
+#![forbid(unsafe_code)]
+
+mod cursor;
+mod formats;
+pub mod report;
+pub mod rules;
+pub mod scan;
+mod sniff;
+mod source;
+
+pub use report::{Finding, Part, Place, Report, Severity, Verdict};
+pub use rules::Rules;
+pub use scan::scan;
+pub use source::Source;
