@@ -6,7 +6,12 @@ mod opaque;
 use crate::sniff::Format;
 
 /// Every format that is recognised.
-pub(crate) const ALL: &[Format] = &[];
+pub(crate) const ALL: &[Format] = &[
+    // By magic number.
+    // By structure.
+    crate::pickle::FORMAT,
+    // Text.
+];
 
 /// What no format recognises.
 pub(crate) const OPAQUE: Format = Format {

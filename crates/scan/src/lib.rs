@@ -16,6 +16,7 @@
 
 mod cursor;
 mod formats;
+pub mod pickle;
 pub mod report;
 pub mod rules;
 pub mod scan;

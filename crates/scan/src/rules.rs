@@ -13,8 +13,9 @@ use crate::report::Severity;
 
 /// The schema of the packs that this version reads.
 pub const SCHEMA: &str = "https://custody.dev/schema/rules/v1";
-/// The pack that is part of the program.
-pub const BUILT_IN: &str = include_str!("../rules/custody.json");
+/// The pack that is part of the program: its name and version, and a file for each section.
+const BUILT_IN: &str = include_str!("../rules/custody.json");
+const SECTION_FILES: &[(&str, &str)] = &[("pickle", include_str!("../rules/pickle.json"))];
 /// How long a pack may be, in bytes.
 pub const MAX_BYTES: usize = 8 << 20;
 
@@ -107,6 +108,27 @@ pub const SECTIONS: [&str; 8] = [
 ];
 
 impl Pack {
+    /// Returns the pack of the program.
+    ///
+    /// # Errors
+    /// [`RulesError`]: never in a program whose tests passed.
+    pub fn built_in() -> Result<Self, RulesError> {
+        let mut pack = Self::parse(BUILT_IN)?;
+        for (name, text) in SECTION_FILES {
+            let section = serde_json::from_str(text).map_err(RulesError::Malformed)?;
+            pack.sections.insert((*name).to_owned(), section);
+        }
+        Ok(pack)
+    }
+
+    /// Returns the pack as JSON: what its digest is taken over.
+    ///
+    /// # Errors
+    /// [`RulesError::Malformed`]: never for a pack that was read.
+    pub fn to_json(&self) -> Result<String, RulesError> {
+        serde_json::to_string_pretty(self).map_err(RulesError::Malformed)
+    }
+
     /// Reads a pack.
     ///
     /// # Errors
@@ -173,15 +195,20 @@ impl Rules {
     /// # Errors
     /// [`RulesError`]: never in a program whose tests passed.
     pub fn built_in() -> Result<Self, RulesError> {
-        Self::new(&[BUILT_IN])
+        Self::new(&[])
     }
 
-    /// Reads packs and puts them together; a later one adds to the ones before. A known sink of any pack
-    /// stays one, whatever another allows by a pattern.
+    /// Reads packs and puts them after the one of the program; a later one adds to the ones before. A
+    /// known sink of any pack stays one, whatever another allows by a pattern.
     ///
     /// # Errors
     /// [`RulesError`].
     pub fn new(texts: &[&str]) -> Result<Self, RulesError> {
+        let built_in = Pack::built_in()?.to_json()?;
+        Self::of(&[&[built_in.as_str()], texts].concat())
+    }
+
+    fn of(texts: &[&str]) -> Result<Self, RulesError> {
         let mut rules = Self {
             packs: Vec::new(),
             sections: BTreeMap::new(),
@@ -327,7 +354,7 @@ fn matches(pattern: &[Segment], segments: &[&str]) -> bool {
     })
 }
 
-/// Whether a name is that of a public class by Python's convention.
+/// Whether a name is that of a public class by Python's convention: `Tree`, `LSTM`, `KDTree64`.
 fn is_class(name: &str) -> bool {
     let mut characters = name.chars();
     characters
@@ -375,7 +402,7 @@ mod tests {
                 {"names":["evil:*"],"severity":"high","can":"harm"}]}"#,
         );
         let allowing = pack(r#"{"allow":[{"names":["os:*","os:system","evil:good","mine:f"]}]}"#);
-        let rules = Rules::new(&[&bad, &allowing]).unwrap();
+        let rules = Rules::of(&[&bad, &allowing]).unwrap();
         assert!(matches!(
             rules.judge("pickle", "os:system"),
             Judgement::Sink(_)

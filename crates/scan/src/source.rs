@@ -306,7 +306,10 @@ mod tests {
             for offset in [0, len / 2, len.saturating_sub(10), 3, len / 3, len] {
                 let mut buffer = vec![0; 5000];
                 let count = source.read_at(offset as u64, &mut buffer).unwrap();
-                assert_eq!(buffer[..count], plain[offset.min(len)..(offset + 5000).min(len)]);
+                assert_eq!(
+                    buffer[..count],
+                    plain[offset.min(len)..(offset + 5000).min(len)]
+                );
             }
         }
     }

@@ -1,0 +1,39 @@
+//! Scans the named files by the built-in rules and prints a JSON report a line: for trying a parser.
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+
+use custody_scan::{Rules, Source, scan};
+
+struct OnDisk(File, u64);
+
+impl Source for OnDisk {
+    fn len(&self) -> u64 {
+        self.1
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut done = 0;
+        while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            match self.0.read_at(rest, offset + done as u64)? {
+                0 => break,
+                count => done += count,
+            }
+        }
+        Ok(done)
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let rules = Rules::built_in()?;
+    let mut out = io::stdout().lock();
+    for path in std::env::args().skip(1) {
+        let file = File::open(&path)?;
+        let len = file.metadata()?.len();
+        let report = scan(&path, &OnDisk(file, len), &rules);
+        writeln!(out, "{}", serde_json::to_string(&report)?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,232 @@
+//! Pickles: decoded as CPython's loaders do, symbolically, and judged by the rules. Never executed.
+//!
+//! A file may hold several streams. Each is read with a fresh memo, as `pickle.load` does; where there
+//! are several, all are read once more with one memo, as an unpickler that is used again does.
+
+mod compatible;
+mod joblib;
+mod judge;
+mod literal;
+mod machine;
+mod value;
+
+use std::collections::HashSet;
+
+use crate::cursor::Stop;
+use crate::rules::Judgement;
+use crate::scan::{Found, Scan, Understood};
+use crate::sniff::{Format, Head};
+use crate::source::{Slice, Source};
+
+use machine::{Event, How, Machine, Observer};
+use value::{Heap, Value};
+
+/// The format.
+pub(crate) const FORMAT: Format = Format {
+    name: "pickle",
+    recognises,
+    parse,
+};
+
+/// How many streams one file may hold.
+const MAX_STREAMS: usize = 100_000;
+
+fn recognises(head: &Head<'_>) -> bool {
+    match head.bytes {
+        [0x80, 0..=5, ..] => true,
+        _ => probe(head.source, head.source.len()).is_pickle(),
+    }
+}
+
+/// Reads all streams of a part.
+pub(crate) fn parse(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understood, Stop> {
+    let end = streams(source, 0, scan)?;
+    Ok(Understood {
+        format: "pickle",
+        bytes: end,
+    })
+}
+
+/// Reads the streams from `start` until the end, or until something that begins no stream, and returns
+/// where it ends.
+fn streams(source: &dyn Source, start: u64, scan: &mut Scan<'_>) -> Result<u64, Stop> {
+    let (mut at, mut count) = (start, 0);
+    while at < source.len() && (count == 0 || begins(source, at)?) {
+        if count >= MAX_STREAMS {
+            return Err(Stop::limit("the number of streams", MAX_STREAMS, at));
+        }
+        at = stream(source, at, scan, None)?.end;
+        count += 1;
+    }
+    if count > 1 {
+        let mut judge = judge::Judge::new(scan, None);
+        let mut machine = Machine::new(source, start);
+        while machine.cursor.at() < at {
+            machine.run(&mut judge)?;
+        }
+        let nested = judge.nested;
+        nest(source, nested, scan);
+    }
+    Ok(at)
+}
+
+/// Whether a stream begins here: what follows a pickle and is none is left over.
+fn begins(source: &dyn Source, at: u64) -> Result<bool, Stop> {
+    let mut head = [0; 2];
+    let count = source.read_at(at, &mut head)?;
+    if matches!(head.get(..count), Some([0x80, 0..=5])) {
+        return Ok(true);
+    }
+    let rest = Slice::new(source, at, u64::MAX);
+    Ok(probe(&rest, rest.len()).is_pickle())
+}
+
+/// One stream that was read.
+pub(crate) struct Stream {
+    /// Where it ends, in bytes from the start of the part.
+    pub(crate) end: u64,
+    /// What it makes.
+    pub(crate) root: Value,
+    /// What the values point to.
+    pub(crate) heap: Heap,
+}
+
+/// Reads one stream with a fresh memo. Who hears of persistent ids and calls may be given: without one
+/// persistent ids are for a person to look at.
+pub(crate) fn stream(
+    source: &dyn Source,
+    start: u64,
+    scan: &mut Scan<'_>,
+    torch: Option<&mut dyn FnMut(&Heap, Value)>,
+) -> Result<Stream, Stop> {
+    let mut judge = judge::Judge::new(scan, torch);
+    let mut machine = Machine::new(source, start);
+    let root = machine.run(&mut judge);
+    let nested = judge.nested;
+    nest(source, nested, scan);
+    Ok(Stream {
+        root: root?,
+        end: machine.cursor.at(),
+        heap: machine.heap,
+    })
+}
+
+/// Scans bytes that a stream loads as pickles themselves.
+fn nest(source: &dyn Source, nested: Vec<(u64, u64)>, scan: &mut Scan<'_>) {
+    let mut seen = HashSet::new();
+    for (at, len) in nested {
+        if seen.insert(at) {
+            scan.member(&format!("bytes at {at}"), &Slice::new(source, at, len));
+        }
+    }
+}
+
+/// What a look at bytes as a pickle gave.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Probe {
+    /// It ran to its `STOP`.
+    pub(crate) stopped: bool,
+    /// How many calls it makes, names with letters that no module has apart.
+    pub(crate) calls: u32,
+    /// It makes so much that it can be nothing else.
+    long: bool,
+}
+
+impl Probe {
+    /// Whether a loader would take it for a pickle and get somewhere.
+    pub(crate) fn is_pickle(self) -> bool {
+        self.stopped || self.calls > 0 || self.long
+    }
+}
+
+/// How far a probe goes, in bytes.
+const PROBED: u64 = 1 << 20;
+
+/// Runs bytes as a pickle without judging them, at most `len` of them.
+pub(crate) fn probe(source: &dyn Source, len: u64) -> Probe {
+    struct Count(u32);
+    impl Observer for Count {
+        fn event(&mut self, heap: &Heap, _: u64, event: Event<'_>) {
+            let real = |value| match value {
+                Value::Global(id) => heap.names(id).is_some_and(|names| {
+                    let letters = |text: &str| {
+                        !text.is_empty()
+                            && text
+                                .chars()
+                                .all(|c| c.is_alphanumeric() || matches!(c, '_' | '.'))
+                    };
+                    letters(&names.module) && letters(&names.name)
+                }),
+                Value::Computed | Value::Instance(_) => true,
+                _ => false,
+            };
+            match event {
+                Event::Call { callable, .. } if real(callable) => self.0 += 1,
+                Event::Build { on, .. } if real(on) => self.0 += 1,
+                _ => {}
+            }
+        }
+    }
+    let slice = Slice::new(source, 0, len.min(PROBED));
+    let mut count = Count(0);
+    let mut machine = Machine::new(&slice, 0);
+    let stopped = machine.run(&mut count).is_ok();
+    Probe {
+        stopped,
+        calls: count.0,
+        long: machine.cursor.at() >= PROBED,
+    }
+}
+
+/// Reports a pickle that hides in a part of another format: some loader would run it.
+pub(crate) fn hidden(source: &dyn Source, scan: &mut Scan<'_>) {
+    let probe = probe(source, source.len());
+    if probe.calls > 0 {
+        scan.found(
+            Found::malicious(
+                "polyglot/pickle",
+                "the same bytes are a pickle that calls something",
+            )
+            .at(0)
+            .why("another loader than the one expected would run it")
+            .see(&["AML.T0074"]),
+        );
+    }
+}
+
+/// Says, an event a line, what a loader would do with the first stream: for comparisons with CPython.
+pub fn trace(source: &dyn Source) -> Vec<String> {
+    struct Lines(Vec<String>);
+    impl Observer for Lines {
+        fn event(&mut self, heap: &Heap, _: u64, event: Event<'_>) {
+            self.0.push(match event {
+                Event::Global(id) => format!("global {}", heap.full_name(id)),
+                Event::Extension(code) => format!("extension {code}"),
+                Event::Call { how, .. } => match how {
+                    How::Reduce => "reduce".to_owned(),
+                    How::New => "new".to_owned(),
+                    How::Instantiate => "instantiate".to_owned(),
+                },
+                Event::Build { .. } => "build".to_owned(),
+                Event::Persistent(_) => "persistent".to_owned(),
+                Event::Malformed(because) => format!("malformed {because}"),
+                Event::Append(_) | Event::SetItem(_) | Event::AddItem(_) | Event::Heavy { .. } => {
+                    return;
+                }
+            });
+        }
+    }
+    let mut lines = Lines(Vec::new());
+    let mut machine = Machine::new(source, 0);
+    let end = machine.run(&mut lines);
+    lines.0.push(match end {
+        Ok(_) => format!("stop {}", machine.cursor.at()),
+        Err(stop) => format!("error {stop}"),
+    });
+    lines.0
+}
+
+/// Whether the rules know a global of pickles; for other formats that name Python's things.
+pub(crate) fn judge_name<'r>(scan: &Scan<'r>, module: &str, name: &str) -> Judgement<'r> {
+    scan.rules.judge("pickle", &format!("{module}:{name}"))
+}

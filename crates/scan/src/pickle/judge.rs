@@ -1,0 +1,497 @@
+//! What the rules say of what a pickle would do.
+
+use std::fmt::Write as _;
+
+use crate::report::Severity;
+use crate::rules::Judgement;
+use crate::scan::{Found, Scan, shown};
+
+use super::machine::{Event, How, Observer};
+use super::value::{Global, Heap, Kind, Value};
+
+/// What a global is, by the rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// A class: may be instantiated, its instances may have a state.
+    Class,
+    /// A class of dictionaries.
+    Mapping,
+    /// A class of lists.
+    Sequence,
+    /// A class of sets.
+    Set,
+    /// A plain type of Python, whose methods are harmless.
+    Type,
+    /// A function whose result is data.
+    Function,
+    /// May be named, not called.
+    Reference,
+    /// Known to be bad.
+    Sink,
+    /// Not known, or nameless.
+    Unknown,
+}
+
+/// How many arguments of a call are shown.
+const SHOWN_ARGUMENTS: usize = 4;
+/// How many nested pickles are followed.
+const MAX_NESTED: usize = 256;
+
+/// Types that may be asked for by their name.
+const PLAIN_TYPES: [&str; 14] = [
+    "NoneType",
+    "bool",
+    "bytearray",
+    "bytes",
+    "complex",
+    "dict",
+    "float",
+    "frozenset",
+    "int",
+    "list",
+    "object",
+    "set",
+    "slice",
+    "tuple",
+];
+
+/// Hears what a loader would do, and reports what is not allowed.
+pub(super) struct Judge<'j, 's, 'r> {
+    scan: &'j mut Scan<'s>,
+    roles: Vec<Option<Role>>,
+    /// Who hears of persistent ids and of rebuilt tensors; `None` where nothing may ask for them.
+    torch: Option<&'r mut dyn FnMut(&Heap, Value)>,
+    /// Bytes that are loaded as pickles themselves: where and how long.
+    pub(super) nested: Vec<(u64, u64)>,
+}
+
+impl<'j, 's, 'r> Judge<'j, 's, 'r> {
+    pub(super) fn new(
+        scan: &'j mut Scan<'s>,
+        torch: Option<&'r mut dyn FnMut(&Heap, Value)>,
+    ) -> Self {
+        Self {
+            scan,
+            roles: Vec::new(),
+            torch,
+            nested: Vec::new(),
+        }
+    }
+
+    fn found(&mut self, at: u64, found: Found) {
+        self.scan.found(found.at(at));
+    }
+
+    /// Judges a global the first time that it is named and returns what it is.
+    fn role(&mut self, heap: &Heap, at: u64, id: u32) -> Role {
+        let index = id as usize;
+        if let Some(Some(role)) = self.roles.get(index) {
+            return *role;
+        }
+        let role = heap
+            .names(id)
+            .map_or(Role::Unknown, |names| self.named(at, names));
+        if index >= self.roles.len() {
+            self.roles.resize(index + 1, None);
+        }
+        if let Some(place) = self.roles.get_mut(index) {
+            *place = Some(role);
+        }
+        role
+    }
+
+    fn named(&mut self, at: u64, names: &Global) -> Role {
+        let full = names.full();
+        let rules = self.scan.rules;
+        match rules.judge("pickle", &full) {
+            Judgement::Allowed(allow) => {
+                return match allow.role.as_deref() {
+                    Some("class") => Role::Class,
+                    Some("mapping") => Role::Mapping,
+                    Some("sequence") => Role::Sequence,
+                    Some("set") => Role::Set,
+                    Some("type") => Role::Type,
+                    Some("function") => Role::Function,
+                    _ => Role::Reference,
+                };
+            }
+            Judgement::Sink(sink) => {
+                self.sink(at, &full, &sink.can, sink.severity, &sink.references);
+                return Role::Sink;
+            }
+            Judgement::Unknown => {}
+        }
+        if let Some((owner, sink)) = self.sink_in_path(names) {
+            let (can, severity, references) =
+                (sink.can.clone(), sink.severity, sink.references.clone());
+            self.sink(
+                at,
+                &format!("{full}` (that is `{owner}"),
+                &can,
+                severity,
+                &references,
+            );
+            return Role::Sink;
+        }
+        if names
+            .name
+            .split('.')
+            .chain(names.module.split('.'))
+            .any(is_dunder)
+        {
+            self.found(
+                at,
+                Found::malicious("pickle/attribute", format!("names `{}`", shown(&full)))
+                    .why("special attributes lead from any object to all of Python")
+                    .see(&["AML.T0011.000"]),
+            );
+            return Role::Sink;
+        }
+        self.found(
+            at,
+            Found::review(
+                "pickle/unknown",
+                format!("imports `{}`, which no rule knows", shown(&full)),
+            )
+            .why("importing and calling it runs code that nobody has looked at")
+            .see(&["AML.T0011.000"]),
+        );
+        Role::Unknown
+    }
+
+    /// Finds a known sink that a dotted name reaches through another module, as `logging` reaches `os`.
+    fn sink_in_path(&self, names: &Global) -> Option<(String, &'s crate::rules::Sink)> {
+        let path: Vec<_> = names.name.split('.').collect();
+        let (last, owners) = path.split_last()?;
+        let rules = self.scan.rules;
+        (0..owners.len()).find_map(|from| {
+            let owner = owners.get(from..)?.join(".");
+            [owner.as_str(), owner.trim_start_matches('_')]
+                .into_iter()
+                .find_map(|owner| {
+                    let full = format!("{owner}:{last}");
+                    match rules.judge("pickle", &full) {
+                        Judgement::Sink(sink) => Some((full, sink)),
+                        _ => None,
+                    }
+                })
+        })
+    }
+
+    fn sink(&mut self, at: u64, name: &str, can: &str, severity: Severity, references: &[String]) {
+        let mut found = Found::malicious(
+            "pickle/sink",
+            format!("imports `{}`: it can {can}", shown(name)),
+        )
+        .severity(severity)
+        .why("a model needs no such function; loading the file would hand it to the loader");
+        found.references = references.to_vec();
+        if found.references.is_empty() {
+            found.references.push("AML.T0011.000".to_owned());
+        }
+        if severity < Severity::High {
+            found.verdict = crate::report::Verdict::Review;
+        }
+        self.found(at, found);
+    }
+
+    fn called(&mut self, heap: &Heap, at: u64, how: How, callable: Value, arguments: Value) {
+        let Value::Global(id) = callable else {
+            if callable != Value::Unknown {
+                self.found(
+                    at,
+                    Found::malicious(
+                        "pickle/computed-call",
+                        "calls something that it computed before",
+                    )
+                    .why("only named classes and functions need to be called to load a model")
+                    .see(&["AML.T0011.000"]),
+                );
+            }
+            return;
+        };
+        let role = self.role(heap, at, id);
+        let name = heap.full_name(id);
+        match role {
+            Role::Sink => {
+                self.nest(heap, arguments);
+                self.found(
+                    at,
+                    Found::malicious(
+                        "pickle/call",
+                        format!("calls `{}` with {}", shown(&name), preview(heap, arguments)),
+                    )
+                    .why("loading the file would execute this")
+                    .see(&["AML.T0011.000"]),
+                );
+            }
+            Role::Unknown => {}
+            Role::Reference => self.found(
+                at,
+                Found::review(
+                    "pickle/call",
+                    format!(
+                        "calls `{}`, which may be named but not called",
+                        shown(&name)
+                    ),
+                ),
+            ),
+            Role::Class
+            | Role::Mapping
+            | Role::Sequence
+            | Role::Set
+            | Role::Type
+            | Role::Function => {
+                let rule = match self.scan.rules.judge("pickle", &name) {
+                    Judgement::Allowed(allow) => allow.arguments.as_deref(),
+                    _ => None,
+                };
+                if !self.allows(heap, at, rule, role, how, arguments) {
+                    self.found(
+                        at,
+                        Found::review(
+                            "pickle/arguments",
+                            format!(
+                                "calls `{}` with {}, which its rule does not allow",
+                                shown(&name),
+                                preview(heap, arguments)
+                            ),
+                        )
+                        .why("with such arguments it does more than make data")
+                        .severity(Severity::High),
+                    );
+                }
+            }
+        }
+    }
+
+    /// Whether the arguments are of the kind that a rule allows.
+    fn allows(
+        &mut self,
+        heap: &Heap,
+        at: u64,
+        rule: Option<&str>,
+        role: Role,
+        how: How,
+        arguments: Value,
+    ) -> bool {
+        let Some(items) = heap.items(arguments, Kind::Tuple) else {
+            // Too many arguments to be kept: a plain type takes any.
+            return role == Role::Type;
+        };
+        let class = |judge: &mut Self, value: Option<&Value>| match value {
+            Some(Value::Global(id)) => matches!(
+                judge.role(heap, at, *id),
+                Role::Class | Role::Mapping | Role::Sequence | Role::Set | Role::Type
+            ),
+            _ => false,
+        };
+        match rule {
+            Some("any" | "data") => true,
+            Some("constants") => items
+                .iter()
+                .all(|item| matches!(item, Value::None | Value::Bool(_))),
+            Some("optional-function") if items.is_empty() => true,
+            Some("type-name") => items.iter().all(|item| {
+                heap.as_text(*item)
+                    .is_some_and(|name| PLAIN_TYPES.contains(&name))
+            }),
+            Some("none") => items.is_empty(),
+            Some("class") => {
+                class(self, items.first())
+                    && items
+                        .iter()
+                        .skip(1)
+                        .all(|item| !matches!(item, Value::Global(_)) || class(self, Some(item)))
+            }
+            Some("attribute") => {
+                let plain = items
+                    .get(1)
+                    .and_then(|name| heap.as_text(*name))
+                    .is_some_and(|name| !name.starts_with('_') && !name.contains('.'));
+                items.len() == 2 && plain && class(self, items.first())
+            }
+            Some("function" | "optional-function") => match items.first() {
+                Some(Value::Global(id)) => {
+                    !matches!(self.role(heap, at, *id), Role::Sink | Role::Unknown)
+                }
+                _ => false,
+            },
+            Some("codec") => items.get(1).is_none_or(|codec| {
+                heap.as_text(*codec).is_some_and(|codec| {
+                    matches!(
+                        codec,
+                        "latin1" | "latin-1" | "utf-8" | "utf8" | "ascii" | "hex" | "base64"
+                    )
+                })
+            }),
+            Some("pickle") => {
+                self.nest(heap, arguments);
+                true
+            }
+            _ => {
+                let bare = |item: &Value| {
+                    matches!(
+                        item,
+                        Value::Text(_) | Value::LongText | Value::Bytes { .. } | Value::Computed
+                    )
+                };
+                role == Role::Type
+                    || (role == Role::Function && how == How::Reduce)
+                    || !items.iter().any(bare)
+            }
+        }
+    }
+
+    /// Remembers bytes that are loaded as a pickle.
+    fn nest(&mut self, heap: &Heap, arguments: Value) {
+        for item in heap.items(arguments, Kind::Tuple).unwrap_or_default() {
+            if let Value::Bytes { at, len } = item
+                && self.nested.len() < MAX_NESTED
+            {
+                self.nested.push((*at, u64::from(*len)));
+            }
+        }
+    }
+
+    /// Whether items may be set on, or added to, what should be of `kind`.
+    fn grown(&mut self, heap: &Heap, at: u64, on: Value, kind: Kind, what: &str) {
+        if heap.kind(on) == Some(kind) || on == Value::Unknown {
+            return;
+        }
+        let role = heap.maker(on).map(|id| self.role(heap, at, id));
+        let fits = match kind {
+            Kind::Dict => Role::Mapping,
+            Kind::List => Role::Sequence,
+            _ => Role::Set,
+        };
+        let found = match role {
+            Some(role) if role == fits => return,
+            Some(Role::Sink | Role::Unknown) => return,
+            Some(Role::Class) => Found::review("pickle/items", format!("{what} an instance")),
+            _ => Found::malicious("pickle/items", format!("{what} something that is none"))
+                .severity(Severity::High),
+        };
+        self.found(
+            at,
+            found
+                .why("it calls a method of an object in a way that no pickler writes")
+                .see(&["CVE-2026-24747"]),
+        );
+    }
+
+    fn built(&mut self, heap: &Heap, at: u64, on: Value) {
+        let what = match on {
+            Value::Unknown | Value::Instance(_) => return,
+            Value::Node(_) if heap.maker(on).is_some() => return,
+            Value::Global(id) => format!("changes attributes of `{}`", shown(&heap.full_name(id))),
+            _ => "sets the state of something that has none".to_owned(),
+        };
+        self.found(
+            at,
+            Found::malicious("pickle/build", what)
+                .why("a class or function that is changed stays changed for the whole program")
+                .see(&["AML.T0011.000"]),
+        );
+    }
+}
+
+impl Observer for Judge<'_, '_, '_> {
+    fn event(&mut self, heap: &Heap, at: u64, event: Event<'_>) {
+        match event {
+            Event::Global(id) => {
+                self.role(heap, at, id);
+            }
+            Event::Extension(code) => self.found(
+                at,
+                Found::malicious(
+                    "pickle/extension",
+                    format!("takes the object {code} of the process's extension registry"),
+                )
+                .why("the file does not say what it is: another file, or the program, decides")
+                .see(&["AML.T0011.000"]),
+            ),
+            Event::Call {
+                how,
+                callable,
+                arguments,
+            } => {
+                self.called(heap, at, how, callable, arguments);
+                if let (Some(torch), Value::Global(_)) = (self.torch.as_mut(), callable) {
+                    torch(heap, arguments);
+                }
+            }
+            Event::Build { on, .. } => self.built(heap, at, on),
+            Event::Append(on) => self.grown(heap, at, on, Kind::List, "appends to"),
+            Event::SetItem(on) => self.grown(heap, at, on, Kind::Dict, "sets items of"),
+            Event::AddItem(on) => self.grown(heap, at, on, Kind::Set, "adds to"),
+            Event::Persistent(id) => match self.torch.as_mut() {
+                Some(torch) => torch(heap, id),
+                None => self.found(
+                    at,
+                    Found::review("pickle/persistent", "asks its loader for an object by id")
+                        .why("what it gets is decided by the program that loads it"),
+                ),
+            },
+            Event::Malformed(because) => {
+                self.found(
+                    at,
+                    Found::unscannable("pickle/malformed", format!("the stream {because}"))
+                        .see(&["AML.T0076"]),
+                );
+            }
+            Event::Heavy { weight, depth } => self.found(
+                at,
+                Found::malicious(
+                    "pickle/bomb",
+                    format!("makes {weight:.0} values, nested {depth} deep, from a small stream"),
+                )
+                .severity(Severity::High)
+                .why("walking, comparing or printing the result takes all memory or time")
+                .see(&["CWE-400", "AML.T0029"]),
+            ),
+        }
+    }
+}
+
+fn is_dunder(name: &str) -> bool {
+    name.len() > 4 && name.starts_with("__") && name.ends_with("__") && name != "__main__"
+}
+
+/// Shows arguments as Python would, cut short.
+fn preview(heap: &Heap, arguments: Value) -> String {
+    let Some(items) = heap.items(arguments, Kind::Tuple) else {
+        return "arguments that are not kept".to_owned();
+    };
+    if items.is_empty() {
+        return "no arguments".to_owned();
+    }
+    let mut text = String::from("`(");
+    for (index, item) in items.iter().take(SHOWN_ARGUMENTS).enumerate() {
+        if index > 0 {
+            text.push_str(", ");
+        }
+        let _ = match item {
+            Value::Text(_) => {
+                let content: String = heap
+                    .as_text(*item)
+                    .unwrap_or("…")
+                    .chars()
+                    .take(60)
+                    .collect();
+                write!(text, "{content:?}")
+            }
+            Value::Int(number) => write!(text, "{number}"),
+            Value::None => write!(text, "None"),
+            Value::Bool(answer) => write!(text, "{answer}"),
+            Value::Global(id) => write!(text, "{}", shown(&heap.full_name(*id))),
+            Value::Bytes { len, .. } => write!(text, "{len} bytes"),
+            _ => write!(text, "…"),
+        };
+    }
+    if items.len() > SHOWN_ARGUMENTS {
+        text.push_str(", …");
+    }
+    text.push_str(")`");
+    text
+}

@@ -1,0 +1,746 @@
+//! The pickle machine: reads a stream as CPython's loaders do and says what they would do.
+//!
+//! CPython has two loaders, in C (`Modules/_pickle.c`) and in Python (`Lib/pickle.py`), which differ in
+//! corners: what one of them accepts is accepted here, so that whatever either would do is seen. Where a
+//! value is wrong but its length is clear (a text that is not UTF-8, a number that is none), a loader
+//! stops; the machine says [`Event::Malformed`] and reads on, so that it never sees less than they do.
+//!
+//! INVARIANT: the work for one opcode is bounded by the bytes that it takes from the stream, or by
+//! values that earlier opcodes pushed and this one takes from the stack.
+
+use crate::cursor::{Cursor, Line, Stop};
+use crate::source::Source;
+
+use super::compatible;
+use super::literal;
+use super::value::{Content, Heap, Kind, MAX_MEMO, MAX_TEXT, Memo, Value};
+
+/// How many values the stack may hold.
+const MAX_STACK: usize = 512 << 10;
+/// How many marks may be open.
+const MAX_MARKS: usize = 256 << 10;
+/// How long a line is kept, in bytes.
+const MAX_LINE: usize = 8192;
+/// More values than this, counting shared ones each time, take a loader's memory or time.
+const HEAVY: f32 = 1_073_741_824.0;
+/// Deeper nesting than this breaks programs that walk the result.
+const DEEP: u32 = 5000;
+const HIGHEST_PROTOCOL: u8 = 5;
+
+/// How something is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum How {
+    Reduce,
+    New,
+    Instantiate,
+}
+
+/// What a loader does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Event<'a> {
+    /// It imports a module and takes a name of it.
+    Global(u32),
+    /// It takes something by number from `copyreg`'s registry.
+    Extension(u32),
+    /// It calls something.
+    Call {
+        how: How,
+        callable: Value,
+        arguments: Value,
+    },
+    /// It sets a state: calls `__setstate__` or sets attributes.
+    Build { on: Value, state: Value },
+    /// It appends to what should be a list.
+    Append(Value),
+    /// It sets items of what should be a dictionary.
+    SetItem(Value),
+    /// It adds to what should be a set.
+    AddItem(Value),
+    /// It asks its owner for an object.
+    Persistent(Value),
+    /// It stops here, or one of the loaders does: the stream is damaged.
+    Malformed(&'a str),
+    /// The result takes far more room or depth than the stream.
+    Heavy { weight: f32, depth: u32 },
+}
+
+/// Hears what a loader would do, in order.
+pub(crate) trait Observer {
+    /// Hears one event; `at` is where the opcode begins.
+    fn event(&mut self, heap: &Heap, at: u64, event: Event<'_>);
+}
+
+/// The state of a loader over one stream.
+pub(crate) struct Machine<'s> {
+    pub(crate) cursor: Cursor<'s>,
+    pub(crate) heap: Heap,
+    source: &'s dyn Source,
+    stack: Vec<Value>,
+    /// The stack's length at each mark: what lies below belongs to what was before the mark.
+    marks: Vec<usize>,
+    memo: Memo,
+    protocol: u8,
+    frame_end: u64,
+    /// Where the opcode that is being read begins.
+    at: u64,
+    warned: bool,
+    /// Whether array bytes follow the wrappers of joblib.
+    arrays: bool,
+}
+
+impl<'s> Machine<'s> {
+    /// Starts at `start`.
+    pub(crate) fn new(source: &'s dyn Source, start: u64) -> Self {
+        Self {
+            cursor: Cursor::range(source, start, source.len()),
+            heap: Heap::default(),
+            source,
+            stack: Vec::new(),
+            marks: Vec::new(),
+            memo: Memo::default(),
+            protocol: 0,
+            frame_end: 0,
+            at: start,
+            warned: false,
+            arrays: true,
+        }
+    }
+
+    /// Runs one stream to its `STOP` and returns what it made. The memo stays for a next run, as it does
+    /// in an unpickler that is used again; [`Machine::new`] is what a fresh one does.
+    pub(crate) fn run(&mut self, observer: &mut dyn Observer) -> Result<Value, Stop> {
+        self.stack.clear();
+        self.marks.clear();
+        self.protocol = 0;
+        self.frame_end = 0;
+        loop {
+            self.at = self.cursor.at();
+            let Some(opcode) = self.cursor.byte()? else {
+                return Err(Stop::Truncated {
+                    what: "stream: it has no STOP",
+                    at: self.at,
+                });
+            };
+            if opcode == b'.' {
+                return self.pop();
+            }
+            self.step(opcode, observer)?;
+        }
+    }
+
+    fn step(&mut self, opcode: u8, observer: &mut dyn Observer) -> Result<(), Stop> {
+        match opcode {
+            b'(' => self.mark(),
+            b'0' => self.load_pop(),
+            b'1' => self.pop_mark().map(drop),
+            b'2' => self.top().and_then(|top| self.push(top)),
+            b'I' | b'L' | b'F' | b'J' | b'K' | b'M' | b'G' | 0x8a | 0x8b => {
+                self.number(opcode, observer)
+            }
+            b'N' => self.push(Value::None),
+            0x88 => self.push(Value::Bool(true)),
+            0x89 => self.push(Value::Bool(false)),
+            b'S' | b'V' | b'T' | b'U' | b'X' | 0x8c | 0x8d => self.text(opcode, observer),
+            b'B' | b'C' | 0x8e | 0x96 => self.bytes(opcode),
+            b'P' | b'Q' => self.persistent(opcode, observer),
+            b'c' | b'i' | 0x93 | 0x82..=0x84 => self.global(opcode, observer),
+            b'R' | b'o' | 0x81 | 0x92 => self.call(opcode, observer),
+            b'b' => self.build(observer),
+            b']' => self.empty(Kind::List),
+            b'}' => self.empty(Kind::Dict),
+            b')' => self.empty(Kind::Tuple),
+            0x8f => self.empty(Kind::Set),
+            b'l' | b'd' | b't' | 0x91 | 0x85..=0x87 => self.gather(opcode, observer),
+            b'a' | b'e' | b's' | b'u' | 0x90 => self.grow(opcode, observer),
+            b'g' | b'h' | b'j' => self.get(opcode),
+            b'p' | b'q' | b'r' | 0x94 => self.put(opcode),
+            0x80 => self.protocol(),
+            0x95 => self.frame(),
+            // A buffer that travels beside the stream; read-only leaves it where it is.
+            0x97 => self.push(Value::Unknown),
+            0x98 => self.top().map(drop),
+            other => Err(Stop::malformed(
+                format!("has the byte 0x{other:02x} where an opcode must be"),
+                self.at,
+            )),
+        }
+    }
+
+    fn underflow<T>(&self) -> Result<T, Stop> {
+        Err(Stop::malformed(
+            "takes more from its stack than is there",
+            self.at,
+        ))
+    }
+
+    fn fence(&self) -> usize {
+        self.marks.last().copied().unwrap_or(0)
+    }
+
+    fn push(&mut self, value: Value) -> Result<(), Stop> {
+        if self.stack.len() >= MAX_STACK {
+            return Err(Stop::limit(
+                "its stack",
+                format!("{MAX_STACK} values"),
+                self.at,
+            ));
+        }
+        self.stack.push(value);
+        Ok(())
+    }
+
+    fn pop(&mut self) -> Result<Value, Stop> {
+        if self.stack.len() <= self.fence() {
+            return self.underflow();
+        }
+        self.stack.pop().map_or_else(|| self.underflow(), Ok)
+    }
+
+    fn top(&self) -> Result<Value, Stop> {
+        if self.stack.len() <= self.fence() {
+            return self.underflow();
+        }
+        self.stack
+            .last()
+            .copied()
+            .map_or_else(|| self.underflow(), Ok)
+    }
+
+    fn mark(&mut self) -> Result<(), Stop> {
+        if self.marks.len() >= MAX_MARKS {
+            return Err(Stop::limit("its marks", format!("{MAX_MARKS}"), self.at));
+        }
+        self.marks.push(self.stack.len());
+        Ok(())
+    }
+
+    /// Takes what lies above the last mark, and the mark.
+    fn pop_mark(&mut self) -> Result<Vec<Value>, Stop> {
+        let Some(mark) = self.marks.pop() else {
+            return Err(Stop::malformed("closes a mark that is not open", self.at));
+        };
+        Ok(self.stack.split_off(mark.min(self.stack.len())))
+    }
+
+    fn load_pop(&mut self) -> Result<(), Stop> {
+        if self.marks.last() == Some(&self.stack.len()) {
+            self.marks.pop();
+            return Ok(());
+        }
+        self.pop().map(drop)
+    }
+
+    fn line(&mut self) -> Result<Line, Stop> {
+        let mut line = self.cursor.line(MAX_LINE)?;
+        if !line.ended {
+            // The loader in Python takes the last byte for the line feed that is missing.
+            line.bytes.pop();
+        }
+        Ok(line)
+    }
+
+    fn malformed(&self, observer: &mut dyn Observer, because: &str) {
+        observer.event(&self.heap, self.at, Event::Malformed(because));
+    }
+
+    fn number(&mut self, opcode: u8, observer: &mut dyn Observer) -> Result<(), Stop> {
+        let value = match opcode {
+            b'J' => Value::Int(i64::from(self.cursor.i32("number")?)),
+            b'K' => Value::Int(i64::from(self.cursor.u8("number")?)),
+            b'M' => Value::Int(i64::from(self.cursor.u16("number")?)),
+            b'G' => {
+                self.cursor.skip(8, "number")?;
+                Value::Number
+            }
+            0x8a => {
+                let len = self.cursor.u8("number")?;
+                self.little_endian(u64::from(len))?
+            }
+            0x8b => {
+                let len = self.cursor.i32("number")?;
+                let Ok(len) = u64::try_from(len) else {
+                    return Err(Stop::malformed(
+                        "has a number of a negative length",
+                        self.at,
+                    ));
+                };
+                self.little_endian(len)?
+            }
+            _ => {
+                let line = self.line()?;
+                let value = match opcode {
+                    b'I' => literal::int(&line.bytes),
+                    b'L' => literal::long(&line.bytes),
+                    _ => literal::float(&line.bytes),
+                };
+                match value {
+                    Some(value) => value,
+                    None if line.cut => Value::Number,
+                    None => {
+                        self.malformed(observer, "has a number that is none");
+                        Value::Number
+                    }
+                }
+            }
+        };
+        self.push(value)
+    }
+
+    fn little_endian(&mut self, len: u64) -> Result<Value, Stop> {
+        if len > 8 {
+            self.cursor.skip(len, "number")?;
+            return Ok(Value::Number);
+        }
+        let bytes = self.cursor.bytes(len, 8, "number")?;
+        let negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
+        let mut whole = [if negative { 0xff } else { 0 }; 8];
+        for (to, from) in whole.iter_mut().zip(&bytes) {
+            *to = *from;
+        }
+        Ok(Value::Int(i64::from_le_bytes(whole)))
+    }
+
+    fn text(&mut self, opcode: u8, observer: &mut dyn Observer) -> Result<(), Stop> {
+        let value = match opcode {
+            b'S' => {
+                let line = self.line()?;
+                match literal::string(&line.bytes) {
+                    Some(bytes) if !line.cut => self.heap.text(&bytes),
+                    _ if line.cut => Value::LongText,
+                    _ => {
+                        self.malformed(
+                            observer,
+                            "has a STRING that is not quoted or escaped right",
+                        );
+                        Value::LongText
+                    }
+                }
+            }
+            b'V' => {
+                let line = self.line()?;
+                match literal::raw_unicode_escape(&line.bytes) {
+                    Some(text) if !line.cut => self.heap.text(text.as_bytes()),
+                    _ if line.cut => Value::LongText,
+                    _ => {
+                        self.malformed(observer, "has a UNICODE with a broken escape");
+                        Value::LongText
+                    }
+                }
+            }
+            b'T' => {
+                let len = self.cursor.i32("text")?;
+                let Ok(len) = u64::try_from(len) else {
+                    return Err(Stop::malformed("has a text of a negative length", self.at));
+                };
+                self.counted(len)?.0
+            }
+            b'U' => {
+                let len = self.cursor.u8("text")?;
+                self.counted(u64::from(len))?.0
+            }
+            _ => {
+                let len = match opcode {
+                    b'X' => u64::from(self.cursor.u32("text")?),
+                    0x8c => u64::from(self.cursor.u8("text")?),
+                    _ => self.cursor.u64("text")?,
+                };
+                let (value, valid) = self.counted(len)?;
+                if !valid {
+                    self.malformed(observer, "has a text that is not UTF-8");
+                }
+                value
+            }
+        };
+        self.push(value)
+    }
+
+    /// Reads a text of `len` bytes, and whether it is UTF-8 (with lone surrogates, as Python lets pass);
+    /// what is too long to be kept is stepped over.
+    fn counted(&mut self, len: u64) -> Result<(Value, bool), Stop> {
+        if len > MAX_TEXT as u64 {
+            self.cursor.skip(len, "text")?;
+            return Ok((Value::LongText, true));
+        }
+        let bytes = self.cursor.bytes(len, MAX_TEXT, "text")?;
+        if std::str::from_utf8(&bytes).is_ok() || literal::is_utf8_with_surrogates(&bytes) {
+            return Ok((self.heap.text(&bytes), true));
+        }
+        Ok((Value::LongText, false))
+    }
+
+    fn bytes(&mut self, opcode: u8) -> Result<(), Stop> {
+        let len = match opcode {
+            b'B' => u64::from(self.cursor.u32("bytes")?),
+            b'C' => u64::from(self.cursor.u8("bytes")?),
+            _ => self.cursor.u64("bytes")?,
+        };
+        let at = self.cursor.at();
+        self.cursor.skip(len, "bytes")?;
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        self.push(if opcode == 0x96 {
+            Value::Plain(Kind::Bytearray)
+        } else {
+            Value::Bytes { at, len }
+        })
+    }
+
+    fn persistent(&mut self, opcode: u8, observer: &mut dyn Observer) -> Result<(), Stop> {
+        let id = if opcode == b'P' {
+            let line = self.line()?;
+            self.heap.text(&line.bytes)
+        } else {
+            self.pop()?
+        };
+        observer.event(&self.heap, self.at, Event::Persistent(id));
+        let value = self.heap.made(Content::Persistent(id));
+        self.push(value)
+    }
+
+    fn global(&mut self, opcode: u8, observer: &mut dyn Observer) -> Result<(), Stop> {
+        match opcode {
+            b'c' => {
+                let value = self.named_by_lines(observer)?;
+                self.push(value)
+            }
+            b'i' => {
+                let callable = self.named_by_lines(observer)?;
+                let arguments = self.pop_mark()?;
+                self.instantiate(callable, &arguments, observer)
+            }
+            0x93 => {
+                let (name, module) = (self.pop()?, self.pop()?);
+                let value = self.named_by_stack(module, name, observer)?;
+                self.push(value)
+            }
+            _ => {
+                let code = match opcode {
+                    0x82 => u32::from(self.cursor.u8("extension")?),
+                    0x83 => u32::from(self.cursor.u16("extension")?),
+                    _ => self.cursor.u32("extension")?,
+                };
+                observer.event(&self.heap, self.at, Event::Extension(code));
+                self.push(Value::Computed)
+            }
+        }
+    }
+
+    fn named_by_lines(&mut self, observer: &mut dyn Observer) -> Result<Value, Stop> {
+        let (module, name) = (self.line()?, self.line()?);
+        let (Ok(module), Ok(name)) = (
+            std::str::from_utf8(&module.bytes),
+            std::str::from_utf8(&name.bytes),
+        ) else {
+            self.malformed(observer, "names a global that is not UTF-8");
+            return Ok(Value::Unknown);
+        };
+        let (module, name) = (module.to_owned(), name.to_owned());
+        self.found(&module, &name, observer)
+    }
+
+    fn named_by_stack(
+        &mut self,
+        module: Value,
+        name: Value,
+        observer: &mut dyn Observer,
+    ) -> Result<Value, Stop> {
+        if let (Some(module), Some(name)) = (self.heap.as_text(module), self.heap.as_text(name)) {
+            let (module, name) = (module.to_owned(), name.to_owned());
+            return self.found(&module, &name, observer);
+        }
+        let texts = |value| matches!(value, Value::LongText | Value::Unknown | Value::Text(_));
+        if texts(module) && texts(name) {
+            return Err(Stop::limit(
+                "the name of a global",
+                format!("{MAX_TEXT} bytes, and all texts 8 MiB"),
+                self.at,
+            ));
+        }
+        self.malformed(observer, "names a global by something that is no text");
+        Ok(Value::Unknown)
+    }
+
+    fn found(
+        &mut self,
+        module: &str,
+        name: &str,
+        observer: &mut dyn Observer,
+    ) -> Result<Value, Stop> {
+        let (module, name) = if self.protocol < 3 {
+            compatible::today(module, name)
+        } else {
+            (module, name)
+        };
+        let Some(id) = self.heap.global(module, name) else {
+            return Err(Stop::limit("the number of its globals", "65536", self.at));
+        };
+        observer.event(&self.heap, self.at, Event::Global(id));
+        Ok(Value::Global(id))
+    }
+
+    fn instantiate(
+        &mut self,
+        callable: Value,
+        arguments: &[Value],
+        observer: &mut dyn Observer,
+    ) -> Result<(), Stop> {
+        let arguments = self.heap.container(Kind::Tuple, arguments);
+        self.called(How::Instantiate, callable, arguments, observer)
+    }
+
+    fn call(&mut self, opcode: u8, observer: &mut dyn Observer) -> Result<(), Stop> {
+        match opcode {
+            b'o' => {
+                let mut values = self.pop_mark()?;
+                if values.is_empty() {
+                    return self.underflow();
+                }
+                let callable = values.remove(0);
+                self.instantiate(callable, &values, observer)
+            }
+            b'R' => {
+                let (arguments, callable) = (self.pop()?, self.pop()?);
+                self.called(How::Reduce, callable, arguments, observer)
+            }
+            0x81 => {
+                let (arguments, callable) = (self.pop()?, self.pop()?);
+                self.called(How::New, callable, arguments, observer)
+            }
+            _ => {
+                let (_, arguments, callable) = (self.pop()?, self.pop()?, self.pop()?);
+                self.called(How::New, callable, arguments, observer)
+            }
+        }
+    }
+
+    fn called(
+        &mut self,
+        how: How,
+        callable: Value,
+        arguments: Value,
+        observer: &mut dyn Observer,
+    ) -> Result<(), Stop> {
+        let event = Event::Call {
+            how,
+            callable,
+            arguments,
+        };
+        observer.event(&self.heap, self.at, event);
+        let value = self.result(callable, arguments);
+        self.push(value)
+    }
+
+    /// Returns what a call gives: what is known of the few functions whose result matters.
+    fn result(&mut self, callable: Value, arguments: Value) -> Value {
+        let Value::Global(id) = callable else {
+            return Value::Computed;
+        };
+        let first = || match self
+            .heap
+            .items(arguments, Kind::Tuple)
+            .and_then(<[_]>::first)
+        {
+            Some(Value::Global(class)) => Value::Instance(*class),
+            _ => Value::Computed,
+        };
+        match self.heap.full_name(id).as_str() {
+            "copyreg:_reconstructor"
+            | "copyreg:__newobj__"
+            | "copyreg:__newobj_ex__"
+            | "numpy.core.multiarray:_reconstruct"
+            | "numpy._core.multiarray:_reconstruct" => first(),
+            "builtins:getattr" => Value::Computed,
+            "numpy:dtype" | "joblib.numpy_pickle:NumpyArrayWrapper" => {
+                self.heap.made(Content::Made {
+                    global: id,
+                    arguments,
+                    state: Value::None,
+                })
+            }
+            _ => Value::Instance(id),
+        }
+    }
+
+    fn build(&mut self, observer: &mut dyn Observer) -> Result<(), Stop> {
+        let state = self.pop()?;
+        let on = self.top()?;
+        observer.event(&self.heap, self.at, Event::Build { on, state });
+        if let Value::Node(id) = on {
+            self.heap.set_state(id, state);
+        }
+        let wrapper = self.arrays
+            && self
+                .heap
+                .maker(on)
+                .and_then(|id| self.heap.names(id))
+                .is_some_and(|names| {
+                    names.module == "joblib.numpy_pickle" && names.name == "NumpyArrayWrapper"
+                });
+        if wrapper {
+            self.array(state, observer)?;
+        }
+        Ok(())
+    }
+
+    /// Steps over the bytes of an array, which joblib reads from the file after its wrapper.
+    fn array(&mut self, state: Value, observer: &mut dyn Observer) -> Result<(), Stop> {
+        if self.cursor.at() < self.frame_end {
+            return Err(Stop::malformed(
+                "has the bytes of an array behind opcodes of the same frame",
+                self.at,
+            ));
+        }
+        let Some(array) = super::joblib::array(&self.heap, state) else {
+            return Err(Stop::malformed(
+                "has an array of no readable shape or type",
+                self.at,
+            ));
+        };
+        if array.padded {
+            let padding = self.cursor.u8("array")?;
+            self.cursor.skip(u64::from(padding), "array")?;
+        }
+        let Some(bytes) = array.bytes else {
+            let mut machine = Self::new(self.source, self.cursor.at());
+            machine.arrays = false;
+            machine.run(observer)?;
+            self.cursor.seek(machine.cursor.at());
+            return Ok(());
+        };
+        self.cursor.skip(bytes, "array")
+    }
+
+    fn empty(&mut self, kind: Kind) -> Result<(), Stop> {
+        let value = self.heap.container(kind, &[]);
+        self.push(value)
+    }
+
+    fn gather(&mut self, opcode: u8, observer: &mut dyn Observer) -> Result<(), Stop> {
+        let (kind, values) = match opcode {
+            b'l' => (Kind::List, self.pop_mark()?),
+            b't' => (Kind::Tuple, self.pop_mark()?),
+            0x91 => (Kind::FrozenSet, self.pop_mark()?),
+            b'd' => {
+                let mut values = self.pop_mark()?;
+                if values.len() % 2 != 0 {
+                    self.malformed(observer, "has a dictionary with a key and no value");
+                    values.pop();
+                }
+                (Kind::Dict, values)
+            }
+            _ => {
+                let count = usize::from(opcode) - 0x84;
+                let mut values = Vec::with_capacity(count);
+                for _ in 0..count {
+                    values.push(self.pop()?);
+                }
+                values.reverse();
+                (Kind::Tuple, values)
+            }
+        };
+        let value = self.heap.container(kind, &values);
+        self.weigh(value, observer);
+        self.push(value)
+    }
+
+    fn grow(&mut self, opcode: u8, observer: &mut dyn Observer) -> Result<(), Stop> {
+        let values = match opcode {
+            b'a' => vec![self.pop()?],
+            b's' => {
+                let (value, key) = (self.pop()?, self.pop()?);
+                vec![key, value]
+            }
+            _ => self.pop_mark()?,
+        };
+        let on = self.top()?;
+        // Without a value nothing is called, whatever lies there; but the loader in Python extends.
+        if values.is_empty() && opcode != b'e' {
+            return Ok(());
+        }
+        let (event, kind) = match opcode {
+            b'a' | b'e' => (Event::Append(on), Kind::List),
+            b's' | b'u' => (Event::SetItem(on), Kind::Dict),
+            _ => (Event::AddItem(on), Kind::Set),
+        };
+        if kind == Kind::Dict && values.len() % 2 != 0 {
+            self.malformed(observer, "sets a key without a value");
+        }
+        observer.event(&self.heap, self.at, event);
+        if let Value::Node(id) = on
+            && self.heap.kind(on) == Some(kind)
+        {
+            self.heap.extend(id, &values);
+            self.weigh(on, observer);
+        }
+        Ok(())
+    }
+
+    fn weigh(&mut self, value: Value, observer: &mut dyn Observer) {
+        let (weight, depth) = (self.heap.weight(value), self.heap.depth(value));
+        if !self.warned && (weight > HEAVY || depth > DEEP) {
+            self.warned = true;
+            observer.event(&self.heap, self.at, Event::Heavy { weight, depth });
+        }
+    }
+
+    fn get(&mut self, opcode: u8) -> Result<(), Stop> {
+        let key = match opcode {
+            b'g' => {
+                let line = self.line()?;
+                literal::index(&line.bytes)
+            }
+            b'h' => Some(u64::from(self.cursor.u8("memo")?)),
+            _ => Some(u64::from(self.cursor.u32("memo")?)),
+        };
+        match key.and_then(|key| self.memo.get(key)) {
+            Some(value) => self.push(value),
+            None => Err(Stop::malformed(
+                "takes from its memo what is not there",
+                self.at,
+            )),
+        }
+    }
+
+    fn put(&mut self, opcode: u8) -> Result<(), Stop> {
+        let key = match opcode {
+            b'p' => {
+                let line = self.line()?;
+                literal::index(&line.bytes)
+            }
+            b'q' => Some(u64::from(self.cursor.u8("memo")?)),
+            b'r' => Some(u64::from(self.cursor.u32("memo")?)),
+            _ => Some(self.memo.count()),
+        };
+        let top = self.top()?;
+        let Some(key) = key else {
+            return Err(Stop::malformed("has a memo number that is none", self.at));
+        };
+        if self.memo.put(key, top) {
+            return Ok(());
+        }
+        Err(Stop::limit(
+            "its memo",
+            format!("{MAX_MEMO} values"),
+            self.at,
+        ))
+    }
+
+    fn protocol(&mut self) -> Result<(), Stop> {
+        let protocol = self.cursor.u8("protocol")?;
+        if protocol > HIGHEST_PROTOCOL {
+            return Err(Stop::malformed(
+                format!("has the protocol {protocol}; loaders know up to {HIGHEST_PROTOCOL}"),
+                self.at,
+            ));
+        }
+        self.protocol = protocol;
+        Ok(())
+    }
+
+    fn frame(&mut self) -> Result<(), Stop> {
+        let len = self.cursor.u64("frame")?;
+        // The loader in C wants the whole frame, the one in Python takes what there is; neither lets
+        // it change which opcodes follow.
+        self.frame_end = self.cursor.at().saturating_add(len);
+        Ok(())
+    }
+}
