@@ -16,6 +16,7 @@
 
 mod cursor;
 mod formats;
+mod names;
 pub mod pickle;
 pub mod report;
 pub mod rules;

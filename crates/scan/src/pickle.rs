@@ -13,13 +13,13 @@ mod value;
 use std::collections::HashSet;
 
 use crate::cursor::Stop;
-use crate::rules::Judgement;
 use crate::scan::{Found, Scan, Understood};
 use crate::sniff::{Format, Head};
 use crate::source::{Slice, Source};
 
-use machine::{Event, How, Machine, Observer};
-use value::{Heap, Value};
+pub(crate) use machine::Event;
+use machine::{How, Machine, Observer};
+pub(crate) use value::{Content, Heap, Kind, Value};
 
 /// The format.
 pub(crate) const FORMAT: Format = Format {
@@ -81,6 +81,9 @@ fn begins(source: &dyn Source, at: u64) -> Result<bool, Stop> {
     Ok(probe(&rest, rest.len()).is_pickle())
 }
 
+/// Who hears of events besides the judge.
+pub(crate) type Watch<'w> = dyn FnMut(&Heap, u64, Event<'_>) + 'w;
+
 /// One stream that was read.
 pub(crate) struct Stream {
     /// Where it ends, in bytes from the start of the part.
@@ -91,15 +94,15 @@ pub(crate) struct Stream {
     pub(crate) heap: Heap,
 }
 
-/// Reads one stream with a fresh memo. Who hears of persistent ids and calls may be given: without one
-/// persistent ids are for a person to look at.
+/// Reads one stream with a fresh memo. Who else hears of the events may be given: the owner of persistent
+/// ids, which without one are for a person to look at.
 pub(crate) fn stream(
     source: &dyn Source,
     start: u64,
     scan: &mut Scan<'_>,
-    torch: Option<&mut dyn FnMut(&Heap, Value)>,
+    watch: Option<&mut Watch<'_>>,
 ) -> Result<Stream, Stop> {
-    let mut judge = judge::Judge::new(scan, torch);
+    let mut judge = judge::Judge::new(scan, watch);
     let mut machine = Machine::new(source, start);
     let root = machine.run(&mut judge);
     let nested = judge.nested;
@@ -210,9 +213,11 @@ pub fn trace(source: &dyn Source) -> Vec<String> {
                 Event::Build { .. } => "build".to_owned(),
                 Event::Persistent(_) => "persistent".to_owned(),
                 Event::Malformed(because) => format!("malformed {because}"),
-                Event::Append(_) | Event::SetItem(_) | Event::AddItem(_) | Event::Heavy { .. } => {
-                    return;
-                }
+                Event::Append(_)
+                | Event::SetItem(_)
+                | Event::AddItem(_)
+                | Event::Heavy { .. }
+                | Event::FarMemo(_) => return,
             });
         }
     }
@@ -224,9 +229,4 @@ pub fn trace(source: &dyn Source) -> Vec<String> {
         Err(stop) => format!("error {stop}"),
     });
     lines.0
-}
-
-/// Whether the rules know a global of pickles; for other formats that name Python's things.
-pub(crate) fn judge_name<'r>(scan: &Scan<'r>, module: &str, name: &str) -> Judgement<'r> {
-    scan.rules.judge("pickle", &format!("{module}:{name}"))
 }

@@ -15,7 +15,10 @@ use crate::report::Severity;
 pub const SCHEMA: &str = "https://custody.dev/schema/rules/v1";
 /// The pack that is part of the program: its name and version, and a file for each section.
 const BUILT_IN: &str = include_str!("../rules/custody.json");
-const SECTION_FILES: &[(&str, &str)] = &[("pickle", include_str!("../rules/pickle.json"))];
+const SECTION_FILES: &[(&str, &str)] = &[
+    ("pickle", include_str!("../rules/pickle.json")),
+    ("torchscript", include_str!("../rules/torchscript.json")),
+];
 /// How long a pack may be, in bytes.
 pub const MAX_BYTES: usize = 8 << 20;
 
@@ -50,7 +53,7 @@ pub struct Section {
 #[serde(deny_unknown_fields)]
 pub struct Allow {
     /// Names or patterns: `*` is one segment between dots, `**` any number of them, `<Class>` a name in
-    /// camel case without a leading underscore.
+    /// camel case without a leading underscore, `<_Class>` one with it.
     pub names: Vec<String>,
     /// What they are, where the section tells kinds apart (`pickle`: `class`, `mapping`, …).
     #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
@@ -299,6 +302,7 @@ enum Segment {
     Any,
     AnyNumber,
     Class,
+    PrivateClass,
 }
 
 impl Pattern {
@@ -314,6 +318,7 @@ impl Pattern {
             "*" => Ok(Segment::Any),
             "**" => Ok(Segment::AnyNumber),
             "<Class>" => Ok(Segment::Class),
+            "<_Class>" => Ok(Segment::PrivateClass),
             text if text.contains(['*', '<', '>']) => Err(RulesError::Pattern(text.to_owned())),
             text => Ok(Segment::Exact(text.to_owned())),
         };
@@ -348,6 +353,7 @@ fn matches(pattern: &[Segment], segments: &[&str]) -> bool {
         let fits = match first {
             Segment::Exact(text) => text == segment,
             Segment::Class => is_class(segment),
+            Segment::PrivateClass => segment.strip_prefix('_').is_some_and(is_class),
             Segment::Any | Segment::AnyNumber => !segment.is_empty(),
         };
         fits && matches(rest, left)
@@ -356,12 +362,12 @@ fn matches(pattern: &[Segment], segments: &[&str]) -> bool {
 
 /// Whether a name is that of a public class by Python's convention: `Tree`, `LSTM`, `KDTree64`.
 fn is_class(name: &str) -> bool {
-    let mut characters = name.chars();
-    characters
+    name.chars()
         .next()
         .is_some_and(|first| first.is_ascii_uppercase())
-        && characters.all(|character| character.is_ascii_alphanumeric())
-        && name.chars().any(|character| character.is_ascii_lowercase())
+        && name
+            .chars()
+            .all(|character| character.is_ascii_alphanumeric())
 }
 
 #[cfg(test)]

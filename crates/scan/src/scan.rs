@@ -143,7 +143,7 @@ pub fn scan(file: &str, source: &dyn Source, rules: &Rules) -> Report {
             .saturating_mul(MAX_RATIO)
             .saturating_add(FREE_UNPACKED),
     };
-    scan.part(source);
+    scan.part(source, |scan| sniff::parse(source, scan));
     Report {
         verdict: scan.worst,
         parts: scan.parts,
@@ -153,8 +153,33 @@ pub fn scan(file: &str, source: &dyn Source, rules: &Rules) -> Report {
 }
 
 impl Scan<'_> {
-    /// Scans the member `name` of the part that is being scanned.
+    /// Scans the member `name` of the part that is being scanned, by its content.
     pub(crate) fn member(&mut self, name: &str, source: &dyn Source) {
+        self.inside(name, source, |scan| sniff::parse(source, scan));
+    }
+
+    /// Lists a member whose bytes belong to what is understood elsewhere.
+    pub(crate) fn counted(&mut self, name: &str, format: &'static str, bytes: u64) {
+        self.parts_seen = self.parts_seen.saturating_add(1);
+        if self.parts.len() < MAX_LISTED {
+            self.trail.push(shown(name));
+            self.parts.push(Part {
+                place: self.place(None),
+                format: format.to_owned(),
+                bytes,
+                understood: bytes,
+            });
+            self.trail.pop();
+        }
+    }
+
+    /// Scans the member `name` with a parser that the caller names: it knows more than the content tells.
+    pub(crate) fn inside(
+        &mut self,
+        name: &str,
+        source: &dyn Source,
+        parse: impl FnOnce(&mut Self) -> Result<Understood, (&'static str, Stop)>,
+    ) {
         if self.trail.len() >= MAX_DEPTH {
             self.found(
                 Found::unscannable(
@@ -166,7 +191,7 @@ impl Scan<'_> {
             return;
         }
         self.trail.push(shown(name));
-        self.part(source);
+        self.part(source, parse);
         self.trail.pop();
     }
 
@@ -212,11 +237,6 @@ impl Scan<'_> {
         self.unpackable = self.unpackable.saturating_sub(bytes);
     }
 
-    /// Returns how many parts this one lies in.
-    pub(crate) fn depth(&self) -> usize {
-        self.trail.len()
-    }
-
     /// Returns the name of the part that is being scanned: its last member, else its file.
     pub(crate) fn name(&self) -> &str {
         self.trail.last().unwrap_or(&self.file)
@@ -230,7 +250,11 @@ impl Scan<'_> {
         }
     }
 
-    fn part(&mut self, source: &dyn Source) {
+    fn part(
+        &mut self,
+        source: &dyn Source,
+        parse: impl FnOnce(&mut Self) -> Result<Understood, (&'static str, Stop)>,
+    ) {
         self.parts_seen = self.parts_seen.saturating_add(1);
         if self.parts_seen > MAX_PARTS {
             self.found(Found::unscannable(
@@ -249,7 +273,7 @@ impl Scan<'_> {
                 understood: 0,
             });
         }
-        let understood = match sniff::parse(source, self) {
+        let understood = match parse(self) {
             Ok(understood) => understood,
             Err((format, stop)) => {
                 self.stopped(format, &stop);

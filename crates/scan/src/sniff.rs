@@ -3,6 +3,7 @@
 
 use crate::cursor::Stop;
 use crate::formats;
+use crate::pickle;
 use crate::scan::{Scan, Understood};
 use crate::source::Source;
 
@@ -51,5 +52,21 @@ pub(crate) fn parse(
         .iter()
         .find(|format| (format.recognises)(&head))
         .unwrap_or(&formats::OPAQUE);
-    (format.parse)(source, scan).map_err(|stop| (format.name, stop))
+    let understood = (format.parse)(source, scan).map_err(|stop| (format.name, stop));
+    hidden(format, &head, scan);
+    understood
+}
+
+/// Reports other formats that the same bytes are: which one counts is the loader's choice.
+fn hidden(format: &Format, head: &Head<'_>, scan: &mut Scan<'_>) {
+    let is = |other: &Format| format.name == other.name;
+    if !is(&formats::zip::FORMAT) {
+        formats::zip::hidden(head.source, scan);
+    }
+    if !is(&formats::tar::FORMAT) {
+        formats::tar::hidden(head, scan);
+    }
+    if !is(&pickle::FORMAT) && !is(&formats::torch::LEGACY) {
+        pickle::hidden(head.source, scan);
+    }
 }

@@ -93,13 +93,22 @@ impl Source for Slice<'_> {
 
 /// The sequential bytes of a source, for a decompressor.
 pub(crate) struct Sequence<'a> {
-    source: &'a dyn Source,
+    source: Slice<'a>,
     at: u64,
 }
 
 impl<'a> Sequence<'a> {
     pub(crate) fn new(source: &'a dyn Source) -> Self {
+        Self::owned(Slice::new(source, 0, u64::MAX))
+    }
+
+    pub(crate) fn owned(source: Slice<'a>) -> Self {
         Self { source, at: 0 }
+    }
+
+    /// Returns how many bytes were read.
+    pub(crate) fn at(&self) -> u64 {
+        self.at
     }
 }
 

@@ -6,8 +6,9 @@ use crate::report::Severity;
 use crate::rules::Judgement;
 use crate::scan::{Found, Scan, shown};
 
-use super::machine::{Event, How, Observer};
-use super::value::{Global, Heap, Kind, Value};
+use super::Watch;
+use super::machine::{Event, How, Observer, PLAIN_TYPES};
+use super::value::{Content, Global, Heap, Kind, Value};
 
 /// What a global is, by the rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,43 +38,22 @@ const SHOWN_ARGUMENTS: usize = 4;
 /// How many nested pickles are followed.
 const MAX_NESTED: usize = 256;
 
-/// Types that may be asked for by their name.
-const PLAIN_TYPES: [&str; 14] = [
-    "NoneType",
-    "bool",
-    "bytearray",
-    "bytes",
-    "complex",
-    "dict",
-    "float",
-    "frozenset",
-    "int",
-    "list",
-    "object",
-    "set",
-    "slice",
-    "tuple",
-];
-
 /// Hears what a loader would do, and reports what is not allowed.
-pub(super) struct Judge<'j, 's, 'r> {
+pub(super) struct Judge<'j, 's, 'r, 'w> {
     scan: &'j mut Scan<'s>,
     roles: Vec<Option<Role>>,
-    /// Who hears of persistent ids and of rebuilt tensors; `None` where nothing may ask for them.
-    torch: Option<&'r mut dyn FnMut(&Heap, Value)>,
+    /// Who owns persistent ids and hears of all events; `None` where nothing may ask by id.
+    watch: Option<&'r mut Watch<'w>>,
     /// Bytes that are loaded as pickles themselves: where and how long.
     pub(super) nested: Vec<(u64, u64)>,
 }
 
-impl<'j, 's, 'r> Judge<'j, 's, 'r> {
-    pub(super) fn new(
-        scan: &'j mut Scan<'s>,
-        torch: Option<&'r mut dyn FnMut(&Heap, Value)>,
-    ) -> Self {
+impl<'j, 's, 'r, 'w> Judge<'j, 's, 'r, 'w> {
+    pub(super) fn new(scan: &'j mut Scan<'s>, watch: Option<&'r mut Watch<'w>>) -> Self {
         Self {
             scan,
             roles: Vec::new(),
-            torch,
+            watch,
             nested: Vec::new(),
         }
     }
@@ -246,6 +226,18 @@ impl<'j, 's, 'r> Judge<'j, 's, 'r> {
                     Judgement::Allowed(allow) => allow.arguments.as_deref(),
                     _ => None,
                 };
+                if allocates(heap, &name, arguments) {
+                    self.found(
+                        at,
+                        Found::malicious(
+                            "pickle/bomb",
+                            format!("calls `{}` with {}", shown(&name), preview(heap, arguments)),
+                        )
+                        .severity(Severity::High)
+                        .why("it takes memory that the stream does not hold")
+                        .see(&["CWE-400", "AML.T0029"]),
+                    );
+                }
                 if !self.allows(heap, at, rule, role, how, arguments) {
                     self.found(
                         at,
@@ -329,6 +321,13 @@ impl<'j, 's, 'r> Judge<'j, 's, 'r> {
                 self.nest(heap, arguments);
                 true
             }
+            // A scalar of objects is a pickle in bytes.
+            Some("scalar") => {
+                if items.first().is_some_and(|of| holds_objects(heap, *of)) {
+                    self.nest(heap, arguments);
+                }
+                true
+            }
             _ => {
                 let bare = |item: &Value| {
                     matches!(
@@ -396,8 +395,11 @@ impl<'j, 's, 'r> Judge<'j, 's, 'r> {
     }
 }
 
-impl Observer for Judge<'_, '_, '_> {
+impl Observer for Judge<'_, '_, '_, '_> {
     fn event(&mut self, heap: &Heap, at: u64, event: Event<'_>) {
+        if let Some(watch) = self.watch.as_mut() {
+            watch(heap, at, event);
+        }
         match event {
             Event::Global(id) => {
                 self.role(heap, at, id);
@@ -415,24 +417,17 @@ impl Observer for Judge<'_, '_, '_> {
                 how,
                 callable,
                 arguments,
-            } => {
-                self.called(heap, at, how, callable, arguments);
-                if let (Some(torch), Value::Global(_)) = (self.torch.as_mut(), callable) {
-                    torch(heap, arguments);
-                }
-            }
+            } => self.called(heap, at, how, callable, arguments),
             Event::Build { on, .. } => self.built(heap, at, on),
             Event::Append(on) => self.grown(heap, at, on, Kind::List, "appends to"),
             Event::SetItem(on) => self.grown(heap, at, on, Kind::Dict, "sets items of"),
             Event::AddItem(on) => self.grown(heap, at, on, Kind::Set, "adds to"),
-            Event::Persistent(id) => match self.torch.as_mut() {
-                Some(torch) => torch(heap, id),
-                None => self.found(
-                    at,
-                    Found::review("pickle/persistent", "asks its loader for an object by id")
-                        .why("what it gets is decided by the program that loads it"),
-                ),
-            },
+            Event::Persistent(_) if self.watch.is_some() => {}
+            Event::Persistent(_) => self.found(
+                at,
+                Found::review("pickle/persistent", "asks its loader for an object by id")
+                    .why("what it gets is decided by the program that loads it"),
+            ),
             Event::Malformed(because) => {
                 self.found(
                     at,
@@ -440,6 +435,16 @@ impl Observer for Judge<'_, '_, '_> {
                         .see(&["AML.T0076"]),
                 );
             }
+            Event::FarMemo(number) => self.found(
+                at,
+                Found::malicious(
+                    "pickle/bomb",
+                    format!("uses the memo number {number} at once"),
+                )
+                .severity(Severity::High)
+                .why("a loader makes room for all numbers below it")
+                .see(&["CWE-400", "AML.T0029"]),
+            ),
             Event::Heavy { weight, depth } => self.found(
                 at,
                 Found::malicious(
@@ -451,6 +456,57 @@ impl Observer for Judge<'_, '_, '_> {
                 .see(&["CWE-400", "AML.T0029"]),
             ),
         }
+    }
+}
+
+/// More elements than this are not asked for by a call, in a stream that a pickler wrote.
+const MAX_ASKED: u64 = 1 << 20;
+
+/// Whether a call takes memory for elements that the stream does not hold.
+fn allocates(heap: &Heap, name: &str, arguments: Value) -> bool {
+    let items = heap.items(arguments, Kind::Tuple).unwrap_or_default();
+    let product = |items: &[Value]| {
+        items.iter().fold(1u64, |product, item| match item {
+            Value::Int(number) => product.saturating_mul(u64::try_from(*number).unwrap_or(0)),
+            _ => product,
+        })
+    };
+    let iterates = || {
+        items.iter().any(|item| match item {
+            Value::Instance(id) => matches!(
+                heap.full_name(*id).as_str(),
+                "builtins:range" | "itertools:count" | "itertools:cycle" | "itertools:repeat"
+            ),
+            _ => false,
+        })
+    };
+    match name.rsplit(':').next().unwrap_or_default() {
+        "bytearray" | "bytes" => product(items) > MAX_ASKED,
+        "list" | "tuple" | "set" | "frozenset" | "dict" | "deque" | "array" | "Counter" => {
+            iterates()
+        }
+        "_reconstruct" | "ndarray" | "recarray" | "matrix" | "chararray" => {
+            let shapes = items
+                .iter()
+                .filter_map(|item| heap.items(*item, Kind::Tuple));
+            product(items).max(shapes.map(product).max().unwrap_or(0)) > MAX_ASKED
+        }
+        _ => false,
+    }
+}
+
+/// Whether a symbolic `numpy.dtype` is that of objects.
+fn holds_objects(heap: &Heap, dtype: Value) -> bool {
+    let Value::Node(id) = dtype else {
+        return true;
+    };
+    match heap.node(id).map(|node| &node.content) {
+        Some(Content::Made { arguments, .. }) => heap
+            .items(*arguments, Kind::Tuple)
+            .and_then(<[_]>::first)
+            .and_then(|code| heap.as_text(*code))
+            .is_none_or(|code| code.contains(['O', 'V', 'o'])),
+        _ => true,
     }
 }
 

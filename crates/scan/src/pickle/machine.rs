@@ -25,7 +25,27 @@ const MAX_LINE: usize = 8192;
 const HEAVY: f32 = 1_073_741_824.0;
 /// Deeper nesting than this breaks programs that walk the result.
 const DEEP: u32 = 5000;
+/// A memo number this far beyond what is used is no pickler's.
+const FAR: u64 = 1 << 20;
 const HIGHEST_PROTOCOL: u8 = 5;
+
+/// Types that may be asked for by their name.
+pub(super) const PLAIN_TYPES: [&str; 14] = [
+    "NoneType",
+    "bool",
+    "bytearray",
+    "bytes",
+    "complex",
+    "dict",
+    "float",
+    "frozenset",
+    "int",
+    "list",
+    "object",
+    "set",
+    "slice",
+    "tuple",
+];
 
 /// How something is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +82,8 @@ pub(crate) enum Event<'a> {
     Malformed(&'a str),
     /// The result takes far more room or depth than the stream.
     Heavy { weight: f32, depth: u32 },
+    /// The memo is asked to grow to this number at once: the loader in C makes room for all below.
+    FarMemo(u64),
 }
 
 /// Hears what a loader would do, in order.
@@ -153,11 +175,11 @@ impl<'s> Machine<'s> {
             b'l' | b'd' | b't' | 0x91 | 0x85..=0x87 => self.gather(opcode, observer),
             b'a' | b'e' | b's' | b'u' | 0x90 => self.grow(opcode, observer),
             b'g' | b'h' | b'j' => self.get(opcode),
-            b'p' | b'q' | b'r' | 0x94 => self.put(opcode),
+            b'p' | b'q' | b'r' | 0x94 => self.put(opcode, observer),
             0x80 => self.protocol(),
             0x95 => self.frame(),
             // A buffer that travels beside the stream; read-only leaves it where it is.
-            0x97 => self.push(Value::Unknown),
+            0x97 => self.push(Value::Computed),
             0x98 => self.top().map(drop),
             other => Err(Stop::malformed(
                 format!("has the byte 0x{other:02x} where an opcode must be"),
@@ -549,6 +571,7 @@ impl<'s> Machine<'s> {
             | "numpy.core.multiarray:_reconstruct"
             | "numpy._core.multiarray:_reconstruct" => first(),
             "builtins:getattr" => Value::Computed,
+            "dill._dill:_load_type" => self.plain_type(arguments),
             "numpy:dtype" | "joblib.numpy_pickle:NumpyArrayWrapper" => {
                 self.heap.made(Content::Made {
                     global: id,
@@ -558,6 +581,19 @@ impl<'s> Machine<'s> {
             }
             _ => Value::Instance(id),
         }
+    }
+
+    /// Returns the type that dill looks up by its name.
+    fn plain_type(&mut self, arguments: Value) -> Value {
+        let name = self
+            .heap
+            .items(arguments, Kind::Tuple)
+            .and_then(|items| items.first())
+            .and_then(|name| self.heap.as_text(*name))
+            .map(ToOwned::to_owned);
+        name.filter(|name| PLAIN_TYPES.contains(&name.as_str()))
+            .and_then(|name| self.heap.global("builtins", &name))
+            .map_or(Value::Computed, Value::Global)
     }
 
     fn build(&mut self, observer: &mut dyn Observer) -> Result<(), Stop> {
@@ -700,7 +736,7 @@ impl<'s> Machine<'s> {
         }
     }
 
-    fn put(&mut self, opcode: u8) -> Result<(), Stop> {
+    fn put(&mut self, opcode: u8, observer: &mut dyn Observer) -> Result<(), Stop> {
         let key = match opcode {
             b'p' => {
                 let line = self.line()?;
@@ -714,6 +750,9 @@ impl<'s> Machine<'s> {
         let Some(key) = key else {
             return Err(Stop::malformed("has a memo number that is none", self.at));
         };
+        if key > FAR && key / FAR > self.memo.count() {
+            observer.event(&self.heap, self.at, Event::FarMemo(key));
+        }
         if self.memo.put(key, top) {
             return Ok(());
         }

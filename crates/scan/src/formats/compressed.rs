@@ -1,0 +1,254 @@
+//! Compressed files: gzip, zlib, bzip2, xz, lzma, lz4, zstd; what they hold is scanned as a member.
+
+use std::io::{self, BufReader, Read};
+
+use bzip2::read::MultiBzDecoder;
+use flate2::bufread::ZlibDecoder;
+use flate2::read::MultiGzDecoder;
+use lz4_flex::frame::FrameDecoder;
+use lzma_rust2::{LzmaReader, XzReader};
+
+use crate::cursor::Stop;
+use crate::report::Severity;
+use crate::scan::{Found, Scan, Understood};
+use crate::sniff::{Format, Head};
+use crate::source::{Sequence, Slice, Source, Unpack, unpack};
+
+/// The formats.
+pub(crate) const GZIP: Format = Format {
+    name: "gzip",
+    recognises: |head| head.starts_with(&[0x1f, 0x8b, 8]),
+    parse: |source, scan| {
+        parse("gzip", source, scan, |packed| {
+            Ok(Box::new(MultiGzDecoder::new(packed)))
+        })
+    },
+};
+pub(crate) const BZIP2: Format = Format {
+    name: "bzip2",
+    recognises: |head| matches!(head.bytes, [b'B', b'Z', b'h', b'1'..=b'9', 0x31 | 0x17, ..]),
+    parse: |source, scan| {
+        parse("bzip2", source, scan, |packed| {
+            Ok(Box::new(MultiBzDecoder::new(packed)))
+        })
+    },
+};
+pub(crate) const XZ: Format = Format {
+    name: "xz",
+    recognises: |head| head.starts_with(b"\xfd7zXZ\0"),
+    parse: |source, scan| {
+        parse("xz", source, scan, |packed| {
+            Ok(Box::new(XzReader::new_mem_limit(
+                packed,
+                true,
+                MAX_MEMORY_KIB,
+            )))
+        })
+    },
+};
+pub(crate) const LZMA: Format = Format {
+    name: "lzma",
+    recognises: is_lzma,
+    parse: |source, scan| {
+        parse("lzma", source, scan, |packed| {
+            Ok(Box::new(LzmaReader::new_mem_limit(
+                packed,
+                MAX_MEMORY_KIB,
+                None,
+            )?))
+        })
+    },
+};
+pub(crate) const ZSTD: Format = Format {
+    name: "zstd",
+    // A frame, or one that decoders skip.
+    recognises: |head| {
+        head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd])
+            || matches!(head.bytes, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
+    },
+    parse: |source, scan| {
+        parse("zstd", source, scan, |packed| {
+            let mut decoder = zstd::Decoder::new(packed)?;
+            decoder.window_log_max(MAX_WINDOW_LOG)?;
+            Ok(Box::new(decoder))
+        })
+    },
+};
+pub(crate) const LZ4: Format = Format {
+    name: "lz4",
+    recognises: |head| head.starts_with(&[0x04, 0x22, 0x4d, 0x18]),
+    parse: |source, scan| {
+        let understood = parse("lz4", source, scan, |packed| {
+            Ok(Box::new(FrameDecoder::new(packed)))
+        })?;
+        let mut frame = FrameDecoder::new(Sequence::new(source));
+        io::copy(&mut frame, &mut io::sink())?;
+        Ok(Understood {
+            bytes: frame.get_ref().at(),
+            ..understood
+        })
+    },
+};
+pub(crate) const ZLIB: Format = Format {
+    name: "zlib",
+    recognises: is_zlib,
+    parse: |source, scan| {
+        let understood = parse("zlib", source, scan, |packed| {
+            Ok(Box::new(ZlibDecoder::new(BufReader::new(packed))))
+        })?;
+        let mut stream = ZlibDecoder::new(BufReader::new(Sequence::new(source)));
+        io::copy(&mut stream, &mut io::sink())?;
+        Ok(Understood {
+            bytes: stream.total_in(),
+            ..understood
+        })
+    },
+};
+/// Compressed or encrypted containers that are not unpacked here.
+pub(crate) const SEALED: Format = Format {
+    name: "sealed container",
+    recognises: |head| sealed(head).is_some(),
+    parse: |source, scan| {
+        let mut head = [0; 16];
+        let count = source.read_at(0, &mut head)?;
+        let head = Head {
+            bytes: head.get(..count).unwrap_or_default(),
+            source,
+        };
+        scan.found(
+            Found::unscannable(
+                "compressed/sealed",
+                format!(
+                    "a {} container, which is not looked into",
+                    sealed(&head).unwrap_or("sealed")
+                ),
+            )
+            .severity(Severity::High)
+            .see(&["AML.T0074", "AML.T0076"]),
+        );
+        Ok(Understood {
+            format: "sealed container",
+            bytes: source.len(),
+        })
+    },
+};
+
+/// How much memory a decoder may take, in KiB.
+const MAX_MEMORY_KIB: u32 = 24 << 10;
+/// How far back a zstd stream may point, as a power of two bytes.
+pub(crate) const MAX_WINDOW_LOG: u32 = 24;
+/// From this size on the ratio counts, in bytes.
+const RATIO_FROM: u64 = 64 << 20;
+/// A higher ratio than this is a bomb's.
+const MAX_RATIO: u64 = 500;
+
+fn sealed(head: &Head<'_>) -> Option<&'static str> {
+    const MAGIC: [(&[u8], &str); 12] = [
+        (b"7z\xbc\xaf\x27\x1c", "7z"),
+        (b"Rar!\x1a\x07", "RAR"),
+        (&[0x1f, 0x9d], "compress (.Z)"),
+        (&[0x1f, 0xa0], "compress (.Z)"),
+        (b"LZIP", "lzip"),
+        (b"\x89LZO\0", "lzop"),
+        (b"\xff\x06\0\0sNaPpY", "Snappy"),
+        (b"MSCF", "cabinet"),
+        (b"!<arch>\n", "ar"),
+        (b"ZF0x", "joblib 0.9"),
+        (b"Salted__", "OpenSSL"),
+        (b"age-encryption.org/", "age"),
+    ];
+    MAGIC
+        .iter()
+        .find(|(magic, _)| head.starts_with(magic))
+        .map(|(_, name)| *name)
+}
+
+/// A zlib header: the method, a checksum of two bytes, no preset dictionary; and it must unpack.
+fn is_zlib(head: &Head<'_>) -> bool {
+    let [method, flags, ..] = head.bytes else {
+        return false;
+    };
+    let checked = (u16::from(*method) * 256 + u16::from(*flags)) % 31 == 0;
+    method & 0x0f == 8 && method >> 4 <= 7 && checked && flags & 0x20 == 0 && {
+        let mut first = [0; 64];
+        let mut stream = ZlibDecoder::new(BufReader::new(Sequence::new(head.source)));
+        stream.read(&mut first).is_ok()
+    }
+}
+
+/// The old format has no magic number: properties, a dictionary of a usual size, a length or none.
+fn is_lzma(head: &Head<'_>) -> bool {
+    let [properties, dictionary @ ..] = head.bytes else {
+        return false;
+    };
+    let (Some(dictionary), Some(length)) = (
+        dictionary
+            .first_chunk::<4>()
+            .map(|bytes| u32::from_le_bytes(*bytes)),
+        dictionary.get(4..12).and_then(<[u8]>::first_chunk::<8>),
+    ) else {
+        return false;
+    };
+    let usual = dictionary.is_power_of_two() && dictionary >= 4096;
+    let length = u64::from_le_bytes(*length);
+    *properties == 0x5d && usual && (length == u64::MAX || length < 1 << 40)
+}
+
+/// Opens raw LZMA of a ZIP archive.
+pub(crate) fn lzma<'a>(
+    packed: Sequence<'a>,
+    properties: u8,
+    dictionary: u32,
+    length: u64,
+) -> io::Result<Box<dyn Read + 'a>> {
+    if dictionary > MAX_MEMORY_KIB << 10 {
+        return Err(io::Error::other("its LZMA dictionary is too large"));
+    }
+    let reader = LzmaReader::new_with_props(packed, length, properties, dictionary, None)?;
+    Ok(Box::new(reader))
+}
+
+fn parse(
+    format: &'static str,
+    source: &dyn Source,
+    scan: &mut Scan<'_>,
+    open: fn(Sequence<'_>) -> io::Result<Box<dyn Read + '_>>,
+) -> Result<Understood, Stop> {
+    let limit = scan.unpackable();
+    let packed = Slice::new(source, 0, u64::MAX);
+    match unpack(limit, move || open(Sequence::owned(packed))) {
+        Ok(opened) => {
+            let size = opened.source().len();
+            scan.unpacked(size);
+            ratio(source.len(), size, 0, scan);
+            scan.member("content", opened.source());
+        }
+        Err(Unpack::TooLong) => scan.found(bomb(0, source.len())),
+        Err(Unpack::Damaged(error)) => {
+            return Err(Stop::malformed(format!("cannot be unpacked: {error}"), 0));
+        }
+    }
+    Ok(Understood {
+        format,
+        bytes: source.len(),
+    })
+}
+
+/// Reports content that unpacks to far more than it takes.
+pub(crate) fn ratio(packed: u64, size: u64, at: u64, scan: &mut Scan<'_>) {
+    if size > RATIO_FROM && size / packed.max(1) > MAX_RATIO {
+        scan.found(bomb(at, packed));
+    }
+}
+
+/// What is said of content that unpacks to too much.
+pub(crate) fn bomb(at: u64, packed: u64) -> Found {
+    Found::unscannable(
+        "compressed/bomb",
+        format!("{packed} bytes unpack to more than the scanner follows"),
+    )
+    .at(at)
+    .severity(Severity::High)
+    .why("unpacking it takes memory or disk that the file does not show")
+    .see(&["CWE-409", "AML.T0029"])
+}
