@@ -77,7 +77,7 @@ struct Extended {
 fn parse(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understood, Stop> {
     let (members, end) = members(source, scan)?;
     if torch::is_tar(&members) {
-        torch::tar(source, &members, scan)?;
+        torch::tar(source, &members, scan);
         return Ok(Understood {
             format: "PyTorch tar",
             bytes: end,

@@ -388,11 +388,7 @@ fn bare(name: &str) -> &str {
 }
 
 /// Reads PyTorch's tar archive: storages and tensors lie between pickles.
-pub(crate) fn tar(
-    source: &dyn Source,
-    members: &[tar::Member],
-    scan: &mut Scan<'_>,
-) -> Result<(), Stop> {
+pub(crate) fn tar(source: &dyn Source, members: &[tar::Member], scan: &mut Scan<'_>) {
     for member in members {
         let content = Slice::new(source, member.start, member.len);
         let parse: fn(&dyn Source, &mut Scan<'_>) -> Result<Understood, Stop> =
@@ -409,7 +405,6 @@ pub(crate) fn tar(
             parse(&content, scan).map_err(|stop| ("PyTorch tar", stop))
         });
     }
-    Ok(())
 }
 
 const TAR_PART: &str = "part of a PyTorch tar";

@@ -60,8 +60,11 @@ const MODULES: &[(&str, &str)] = &[
     ("xmlrpclib", "xmlrpc.client"),
 ];
 
+/// A module and a name in it.
+type Name = (&'static str, &'static str);
+
 /// Globals: module and name before, module and name after. Sorted.
-const GLOBALS: &[((&str, &str), (&str, &str))] = &[
+const GLOBALS: &[(Name, Name)] = &[
     (
         ("UserDict", "IterableUserDict"),
         ("collections", "UserDict"),

@@ -34,6 +34,7 @@ fn number(number: Option<i64>) -> Value {
     number.map_or(Value::Number, Value::Int)
 }
 
+#[expect(clippy::option_option, reason = "the form of `python_int`")]
 fn octal_of_c(line: &[u8]) -> Option<Option<i64>> {
     let text = std::str::from_utf8(line).ok()?.trim_start();
     let (sign, digits) = sign(text);
@@ -202,9 +203,8 @@ pub(super) fn raw_unicode_escape(line: &[u8]) -> Option<String> {
 pub(super) fn is_utf8_with_surrogates(bytes: &[u8]) -> bool {
     let mut rest = bytes;
     loop {
-        let error = match std::str::from_utf8(rest) {
-            Ok(_) => return true,
-            Err(error) => error,
+        let Err(error) = std::str::from_utf8(rest) else {
+            return true;
         };
         let Some(bad) = rest.get(error.valid_up_to()..) else {
             return false;
