@@ -20,11 +20,13 @@ mod names;
 pub mod pickle;
 pub mod report;
 pub mod rules;
+mod sarif;
 pub mod scan;
 mod sniff;
 mod source;
 
-pub use report::{Finding, Part, Place, Report, Severity, Verdict};
+pub use report::{Finding, Part, Place, Report, Severity, Summary, Verdict};
 pub use rules::Rules;
+pub use sarif::sarif;
 pub use scan::scan;
 pub use source::Source;

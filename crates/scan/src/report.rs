@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::rules::{PackId, Rules};
+
 /// What is thought of a file, from good to bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -126,6 +128,8 @@ pub struct Part {
 /// What is said of one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
+    /// The file, as it was named to the scanner.
+    pub file: String,
     /// The worst of its findings; unscannable where bytes are left over.
     pub verdict: Verdict,
     /// The file and, after it, its members.
@@ -143,4 +147,38 @@ pub struct Report {
 )]
 fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+/// What is said of everything that one call scanned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The worst of the files.
+    pub verdict: Verdict,
+    /// By which rules.
+    pub rules: Vec<PackId>,
+    /// The files in the order of their names.
+    pub files: Vec<Report>,
+}
+
+impl Summary {
+    /// Puts the reports on files together.
+    pub fn of(files: Vec<Report>, rules: &Rules) -> Self {
+        Self {
+            verdict: files
+                .iter()
+                .map(|report| report.verdict)
+                .max()
+                .unwrap_or(Verdict::Clean),
+            rules: rules.packs().to_vec(),
+            files,
+        }
+    }
+
+    /// Returns how many files got this verdict.
+    pub fn count(&self, verdict: Verdict) -> usize {
+        self.files
+            .iter()
+            .filter(|report| report.verdict == verdict)
+            .count()
+    }
 }

@@ -145,6 +145,7 @@ pub fn scan(file: &str, source: &dyn Source, rules: &Rules) -> Report {
     };
     scan.part(source, |scan| sniff::parse(source, scan));
     Report {
+        file: scan.file,
         verdict: scan.worst,
         parts: scan.parts,
         findings: scan.findings,

@@ -1,0 +1,154 @@
+//! `custody scan`: files anywhere, without a workspace.
+
+use custody_backends::scanned_files::{self, Entry, OpenFile};
+use custody_backends::user_files;
+use custody_scan::{Finding, Place, Report, Rules, Severity, Summary, Verdict, sarif, scan};
+use custody_types::{ExitCode, Problem};
+
+use crate::args::{Scan, ScanFormat};
+use crate::context::Context;
+use crate::output::{Output, Text};
+use crate::problems::user_files_problem;
+
+pub(crate) fn run(context: &Context, args: &Scan) -> Result<ExitCode, Problem> {
+    let rules = super::rules::read(&args.rules)?;
+    let entries = scanned_files::find(&args.paths).map_err(|(path, error)| {
+        Problem::new(
+            "CUS-SCAN-001",
+            ExitCode::NotFound,
+            format!("`{}` cannot be scanned", path.display()),
+        )
+        .because(error)
+    })?;
+    let reports = entries.iter().map(|entry| one(entry, &rules)).collect();
+    let summary = Summary::of(reports, &rules);
+    let exit = match summary.verdict {
+        Verdict::Clean => ExitCode::Done,
+        Verdict::Review | Verdict::Malicious => ExitCode::No,
+        Verdict::Unscannable if summary.count(Verdict::Review) > 0 => ExitCode::No,
+        Verdict::Unscannable => ExitCode::Usage,
+    };
+    if let Some(file) = &args.sarif {
+        let document = sarif(&summary, env!("CARGO_PKG_VERSION"));
+        user_files::write_file(file, format!("{document:#}\n").as_bytes())
+            .map_err(|error| user_files_problem(&error))?;
+    }
+    if args.format == ScanFormat::Sarif {
+        Output::plain(&format!("{:#}\n", sarif(&summary, env!("CARGO_PKG_VERSION"))))?;
+        return Ok(exit);
+    }
+    let all = args.all;
+    context.output.answer(Answer(summary), |Answer(summary), text| {
+        show(summary, all, text);
+        Ok(())
+    })?;
+    Ok(exit)
+}
+
+/// The answer as a document of its own.
+#[derive(Debug, serde::Serialize)]
+#[serde(transparent)]
+struct Answer(Summary);
+
+impl custody_wire::Schema for Answer {
+    const NAME: &'static str = "custody/scan/1";
+}
+
+/// Scans one file; what cannot be opened is unscannable, never passed over.
+fn one(entry: &Entry, rules: &Rules) -> Report {
+    match entry {
+        Entry::File(path) => {
+            let name = path.display().to_string();
+            match OpenFile::open(path) {
+                Ok(file) => scan(&name, &file, rules),
+                Err(error) => unread(&name, &error.to_string()),
+            }
+        }
+        Entry::Other(path, because) => unread(&path.display().to_string(), because),
+    }
+}
+
+fn unread(name: &str, because: &str) -> Report {
+    Report {
+        file: name.to_owned(),
+        verdict: Verdict::Unscannable,
+        parts: Vec::new(),
+        findings: vec![Finding {
+            rule: "file/unread".to_owned(),
+            verdict: Verdict::Unscannable,
+            severity: Severity::Medium,
+            place: Place {
+                file: name.to_owned(),
+                member: Vec::new(),
+                offset: None,
+            },
+            what: format!("it was not read: {because}"),
+            why: "what cannot be read whole cannot be called clean".to_owned(),
+            references: Vec::new(),
+            advice: "scan what it stands for, or take it away".to_owned(),
+        }],
+        left_out: 0,
+    }
+}
+
+fn show(summary: &Summary, all: bool, text: &mut Text) {
+    for report in &summary.files {
+        let told = |finding: &&Finding| all || finding.verdict > Verdict::Clean;
+        if !all && report.verdict == Verdict::Clean {
+            continue;
+        }
+        text.heading(&format!("{}: {}", report.file, report.verdict));
+        for finding in report.findings.iter().filter(told) {
+            tell(finding, text);
+        }
+        if report.left_out > 0 {
+            text.line(format!("  and {} more findings", report.left_out));
+        }
+    }
+    let counts: Vec<_> = [
+        Verdict::Clean,
+        Verdict::Review,
+        Verdict::Unscannable,
+        Verdict::Malicious,
+    ]
+    .into_iter()
+    .map(|verdict| (summary.count(verdict), verdict))
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, verdict)| format!("{count} {verdict}"))
+    .collect();
+    let packs: Vec<_> = summary
+        .rules
+        .iter()
+        .map(|pack| format!("{} {}", pack.name, pack.version))
+        .collect();
+    text.line(format!(
+        "{} files: {} (rules: {})",
+        summary.files.len(),
+        if counts.is_empty() {
+            "nothing to scan".to_owned()
+        } else {
+            counts.join(", ")
+        },
+        packs.join(", ")
+    ));
+}
+
+fn tell(finding: &Finding, text: &mut Text) {
+    text.line(format!(
+        "  {} [{}, {}] {}",
+        finding.rule,
+        finding.verdict,
+        finding.severity.word(),
+        finding.what
+    ));
+    if !finding.place.member.is_empty() || finding.place.offset.is_some() {
+        text.line(format!("      at: {}", finding.place));
+    }
+    if !finding.why.is_empty() {
+        text.line(format!("      why: {}", finding.why));
+    }
+    if !finding.references.is_empty() {
+        text.line(format!("      see: {}", finding.references.join(", ")));
+    }
+    text.line(format!("      do: {}", finding.advice));
+}
