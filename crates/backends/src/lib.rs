@@ -9,6 +9,7 @@ pub mod environment;
 pub mod key_file;
 pub mod ledger_files;
 pub mod machine;
+pub mod scanned_files;
 pub mod scratch;
 pub mod user_files;
 pub mod workspace;

@@ -52,11 +52,7 @@ fn entry(path: &Path, kind: fs::FileType) -> Entry {
     }
 }
 
-fn folder(
-    path: &Path,
-    depth: usize,
-    entries: &mut Vec<Entry>,
-) -> Result<(), (PathBuf, io::Error)> {
+fn folder(path: &Path, depth: usize, entries: &mut Vec<Entry>) -> Result<(), (PathBuf, io::Error)> {
     let at = |error| (path.to_owned(), error);
     let mut names: Vec<_> = fs::read_dir(path)
         .map_err(at)?

@@ -70,6 +70,10 @@ pub(crate) enum Command {
     Trace(Trace),
     Verify(Verify),
     Reproduce(Reproduce),
+    Scan(Scan),
+    /// See, try and sign the rules that models are scanned by
+    #[command(subcommand)]
+    Rules(RulesCommand),
     /// Read, check and copy the ledger
     #[command(subcommand)]
     Ledger(Ledger),
@@ -357,6 +361,102 @@ pub(crate) enum ShellArg {
     Powershell,
     /// Elvish.
     Elvish,
+}
+
+/// Scan model files: what would loading them do?
+///
+/// Works on files and folders anywhere, without a workspace. Formats are recognised by content; nothing
+/// is loaded or executed. Only what is understood to its last byte and allowed by the rules is `clean`;
+/// what the rules do not know is for `review`, what cannot be read whole is `unscannable`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  custody scan model.pkl\n  custody scan downloads/ --json\n  custody scan model/ --format sarif > scan.sarif\n  custody scan model.joblib --rules acme.json --rules-key acme.pub\n\nExit codes: 0 clean, 1 something was found, 2 could not tell."
+)]
+pub(crate) struct Scan {
+    /// The files and folders
+    #[arg(required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// How the answer is written
+    #[arg(long, value_enum, default_value_t = ScanFormat::Text)]
+    pub(crate) format: ScanFormat,
+    /// Write the findings as SARIF 2.1.0 to this file as well
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sarif: Option<PathBuf>,
+    /// Tell of clean files and of notes, too
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// The rules.
+    #[command(flatten)]
+    pub(crate) rules: RulesOptions,
+}
+
+/// The forms of a scan's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ScanFormat {
+    /// For people; with `--json` one JSON document.
+    Text,
+    /// SARIF 2.1.0.
+    Sarif,
+}
+
+/// Which rules are used.
+#[derive(Debug, Args)]
+pub(crate) struct RulesOptions {
+    /// A rule pack of your own, added to the built-in one; signed, with the signature in FILE.sig
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rules: Vec<PathBuf>,
+    /// The public key that your rule packs are signed by
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rules_key: Option<PathBuf>,
+    /// Use rule packs without a signature: while you write them
+    #[arg(long, conflicts_with = "rules_key")]
+    pub(crate) unsigned_rules: bool,
+}
+
+/// The commands on rules.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RulesCommand {
+    Show(RulesShow),
+    Test(RulesTest),
+    Sign(RulesSign),
+}
+
+/// Print a rule pack
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  custody rules show\n  custody rules show acme.json")]
+pub(crate) struct RulesShow {
+    /// The pack [default: the built-in one]
+    pub(crate) pack: Option<PathBuf>,
+}
+
+/// Ask what the rules say of names
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  custody rules test os:system sklearn.svm._classes:SVC\n  custody rules test acme.models:Scorer --rules acme.json --unsigned-rules\n  custody rules test ReadFile MatMul --section tensorflow\n\nExit code 0 if all are allowed, 1 otherwise."
+)]
+pub(crate) struct RulesTest {
+    /// The names; in the section `pickle` they are module:name
+    #[arg(required = true)]
+    pub(crate) names: Vec<String>,
+    /// The section of the rules
+    #[arg(long, default_value = "pickle", value_parser = clap::builder::PossibleValuesParser::new(custody_scan::rules::SECTIONS))]
+    pub(crate) section: String,
+    /// The rules.
+    #[command(flatten)]
+    pub(crate) rules: RulesOptions,
+}
+
+/// Sign a rule pack
+///
+/// Writes the signature beside the pack, with `.sig` at the end of its name.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  custody rules sign acme.json --key acme.pem")]
+pub(crate) struct RulesSign {
+    /// The pack
+    pub(crate) pack: PathBuf,
+    /// The P-256 private key, PKCS#8 in PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
 }
 
 /// Reads `employment` as a project and `employment/raw` as an artifact.

@@ -10,14 +10,16 @@ mod ls;
 mod policy;
 mod put;
 mod reproduce;
+mod rules;
 mod run;
+mod scan;
 mod show;
 mod trace;
 mod verify;
 
 use custody_types::{ExitCode, Problem};
 
-use crate::args::{Command, Index, Ledger, Policy};
+use crate::args::{Command, Index, Ledger, Policy, RulesCommand};
 use crate::completions;
 use crate::context::Context;
 
@@ -34,6 +36,10 @@ pub(crate) fn dispatch(context: &Context, command: Command) -> Result<ExitCode, 
         Command::Trace(args) => trace::run(context, args),
         Command::Verify(args) => verify::run(context, &args),
         Command::Reproduce(args) => reproduce::run(context, &args),
+        Command::Scan(args) => scan::run(context, &args),
+        Command::Rules(RulesCommand::Show(args)) => rules::show(&args),
+        Command::Rules(RulesCommand::Test(args)) => rules::test(context, &args),
+        Command::Rules(RulesCommand::Sign(args)) => rules::sign(context, &args),
         Command::Ledger(Ledger::Log(args)) => ledger::log(context, args),
         Command::Ledger(Ledger::Verify) => verify::ledger(context),
         Command::Ledger(Ledger::Export(args)) => ledger::export(context, args),

@@ -18,7 +18,7 @@ use crate::sniff::{Format, Head};
 use crate::source::{Slice, Source};
 
 pub(crate) use machine::Event;
-use machine::{How, Machine, Observer};
+use machine::{Machine, Observer};
 pub(crate) use value::{Content, Heap, Kind, Value};
 
 /// The format.
@@ -205,10 +205,9 @@ pub fn trace(source: &dyn Source) -> Vec<String> {
             self.0.push(match event {
                 Event::Global(id) => format!("global {}", heap.full_name(id)),
                 Event::Extension(code) => format!("extension {code}"),
-                Event::Call { how, .. } => match how {
-                    How::Reduce => "reduce".to_owned(),
-                    How::New => "new".to_owned(),
-                    How::Instantiate => "instantiate".to_owned(),
+                Event::Call { callable, .. } => match callable {
+                    Value::Global(id) => format!("call {}", heap.full_name(id)),
+                    _ => "call ?".to_owned(),
                 },
                 Event::Build { .. } => "build".to_owned(),
                 Event::Persistent(_) => "persistent".to_owned(),

@@ -21,7 +21,11 @@ pub fn sarif(summary: &Summary, version: &str) -> Value {
     for finding in &findings {
         rules.entry(&finding.rule).or_insert(finding);
     }
-    let index: BTreeMap<_, _> = rules.keys().enumerate().map(|(at, rule)| (*rule, at)).collect();
+    let index: BTreeMap<_, _> = rules
+        .keys()
+        .enumerate()
+        .map(|(at, rule)| (*rule, at))
+        .collect();
     let packs: Vec<_> = summary
         .rules
         .iter()
@@ -138,6 +142,9 @@ mod tests {
         assert_eq!(location["artifactLocation"]["uri"], "a%20b.pkl");
         assert_eq!(location["region"]["byteOffset"], 0);
         let at = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
-        assert_eq!(document["runs"][0]["tool"]["driver"]["rules"][at]["id"], "pickle/sink");
+        assert_eq!(
+            document["runs"][0]["tool"]["driver"]["rules"][at]["id"],
+            "pickle/sink"
+        );
     }
 }

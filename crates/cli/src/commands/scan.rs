@@ -34,14 +34,19 @@ pub(crate) fn run(context: &Context, args: &Scan) -> Result<ExitCode, Problem> {
             .map_err(|error| user_files_problem(&error))?;
     }
     if args.format == ScanFormat::Sarif {
-        Output::plain(&format!("{:#}\n", sarif(&summary, env!("CARGO_PKG_VERSION"))))?;
+        Output::plain(&format!(
+            "{:#}\n",
+            sarif(&summary, env!("CARGO_PKG_VERSION"))
+        ))?;
         return Ok(exit);
     }
     let all = args.all;
-    context.output.answer(Answer(summary), |Answer(summary), text| {
-        show(summary, all, text);
-        Ok(())
-    })?;
+    context
+        .output
+        .answer(Answer(summary), |Answer(summary), text| {
+            show(summary, all, text);
+            Ok(())
+        })?;
     Ok(exit)
 }
 
