@@ -15,6 +15,7 @@ FAMILIES = (
     "pickle_calls",
     "pickle_tricks",
     "pickle_benign",
+    "torch_files",
 )
 
 

@@ -210,9 +210,11 @@ def value(item: object, version: int = 2) -> bytes:
     if isinstance(item, tuple):
         return MARK + b"".join(value(part, version) for part in item) + TUPLE
     if isinstance(item, list):
-        return MARK + b"".join(value(part, version) for part in item) + LIST
+        inner = MARK + b"".join(value(part, version) for part in item)
+        return EMPTY_LIST + inner + APPENDS if version >= 1 else inner + LIST
     if isinstance(item, dict):
-        return MARK + b"".join(value(key, version) + value(part, version) for key, part in item.items()) + DICT
+        inner = MARK + b"".join(value(key, version) + value(part, version) for key, part in item.items())
+        return EMPTY_DICT + inner + SETITEMS if version >= 1 else inner + DICT
     raise TypeError(f"no opcodes for `{type(item).__name__}`")
 
 
