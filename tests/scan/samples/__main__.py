@@ -16,6 +16,8 @@ FAMILIES = (
     "pickle_tricks",
     "pickle_benign",
     "torch_files",
+    "arrays",
+    "graphs",
 )
 
 
