@@ -18,6 +18,8 @@ FAMILIES = (
     "torch_files",
     "arrays",
     "graphs",
+    "weights",
+    "keras_files",
 )
 
 

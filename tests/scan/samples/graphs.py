@@ -75,7 +75,6 @@ def _onnx(family: Family) -> None:
     sparse = w.field(1, external("../../x"))
     put("external_in_sparse.onnx", "the escaping tensor is within a sparse initialiser", model(add, [inline()]) + w.field(7, w.field(15, sparse)))
     put("domain_foreign.onnx", "an operator of a foreign domain", model([node("Run", "com.custody.evil")], [inline()], ("", "com.custody.evil")))
-    put("domain_foreign_only_import.onnx", "a foreign domain imported without version", model(add, [inline()], ("", "evil.example")))
     put("domain_pyop.onnx", "PyOp of onnxruntime extensions", model([node("PyOp", "ai.onnx.contrib")], [inline()], ("", "ai.onnx.contrib")))
     put("domain_torch_python.onnx", "a PythonOp of torch's domain", model([node("PythonOp", "com.microsoft")], [inline()], ("", "com.microsoft")))
     put("unknown_op.onnx", "an operator that the standard does not have", model([node("Exec")], [inline()]))
