@@ -20,6 +20,7 @@ FAMILIES = (
     "graphs",
     "weights",
     "keras_files",
+    "folders",
 )
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import tarfile
+import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -90,7 +91,8 @@ class Family:
 def zip_bytes(members: list[tuple[str, bytes]], compress: int = zipfile.ZIP_STORED) -> bytes:
     """A plain zip with fixed times; names may repeat."""
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", compress) as archive:
+    with warnings.catch_warnings(), zipfile.ZipFile(out, "w", compress) as archive:
+        warnings.simplefilter("ignore", UserWarning)
         for name, raw in members:
             info = zipfile.ZipInfo(name, ZIP_TIME)
             info.compress_type = compress
