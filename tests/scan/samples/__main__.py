@@ -21,6 +21,7 @@ FAMILIES = (
     "weights",
     "keras_files",
     "folders",
+    "libraries",
 )
 
 
