@@ -2,10 +2,10 @@
 
 import functools
 import io
-import json
 import logging
 import os
 import pickle
+import re
 import tempfile
 import warnings
 import zipfile
@@ -36,6 +36,7 @@ def samples() -> list[Sample]:
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     models = fitted()
+    forget_addresses(models)
     families = []
     for part in (_sklearn, _joblib, _boosters, _skops, _onnx):
         families.append(part(models))
@@ -43,6 +44,14 @@ def samples() -> list[Sample]:
         families.append(part())
     families.append(_mlflow(models))
     return [sample for family in families for sample in family.samples]
+
+
+def forget_addresses(models: dict[str, object]) -> None:
+    """Vectorizers keep the address of their stop words; a fixed number stands for it."""
+    for model in models.values():
+        for part in (model, *(step for _, step in getattr(model, "steps", ()))):
+            if hasattr(part, "_stop_words_id"):
+                part._stop_words_id = 140_000_000_000_000
 
 
 def bytes_of(write: object, suffix: str = "") -> bytes:
@@ -117,7 +126,7 @@ def _skops(models: dict[str, object]) -> Family:
     """Estimators by skops."""
     family = Family("skops")
     for name in ("LogisticRegression", "RandomForestClassifier", "PipelineColumns", "KNeighborsKDTree", "TfidfVectorizer", "FunctionTransformerLog1p"):
-        family.benign(f"{name}.skops", f"a fitted {name}", skops.io.dumps(models[name]), "skops, scikit-learn")
+        family.benign(f"{name}.skops", f"a fitted {name}", settle(skops.io.dumps(models[name])), "skops, scikit-learn")
     return family
 
 
@@ -160,7 +169,7 @@ def _numpy() -> Family:
         "float16": np.arange(3, dtype=np.float16),
         "float32": np.zeros((3, 4), dtype=np.float32),
         "float64_fortran": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
-        "longdouble": np.array([1.5], dtype=np.longdouble),
+        "longdouble": np.zeros(2, dtype=np.longdouble),
         "complex128": np.array([1 + 2j]),
         "big_endian": np.arange(3, dtype=">i4"),
         "text": np.array(["os", "system"]),
@@ -292,22 +301,32 @@ def _keras() -> Family:
     nested = keras.Model(x, layers.LayerNormalization()(y))
     steps = keras.Sequential([layers.Input((3, 4)), layers.TimeDistributed(layers.Dense(2)), layers.GlobalAveragePooling1D()])
     for name, model in {"dense": dense, "image": image, "text": text, "nested": nested, "time_distributed": steps}.items():
-        family.benign(f"{name}.keras", f"a {name} model", _dated(bytes_of(model.save, ".keras")), "Keras (JAX backend)")
+        family.benign(f"{name}.keras", f"a {name} model", settle(bytes_of(model.save, ".keras")), "Keras (JAX backend)")
         family.benign(f"{name}.h5", f"a {name} model in HDF5", bytes_of(model.save, ".h5"), "Keras (JAX backend)")
     family.benign("dense.weights.h5", "weights alone", bytes_of(dense.save_weights, ".weights.h5"), "Keras (JAX backend)")
     return family
 
 
-def _dated(raw: bytes) -> bytes:
-    """The same archive with fixed times and a fixed date of saving."""
+def settle(raw: bytes) -> bytes:
+    """The same archive with fixed times, without the addresses of objects, which the libraries use as ids, and the date of
+    saving; what it holds is untouched otherwise."""
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
         members = [(info.filename, archive.read(info)) for info in archive.infolist()]
+        method = archive.infolist()[0].compress_type
+    ids: dict[bytes, bytes] = {}
+
+    def number(match: re.Match[bytes]) -> bytes:
+        return ids.setdefault(match[0], b"%d" % (140_000_000_000_000 + 16 * len(ids)))
+
     fixed = []
     for name, body in members:
-        if name == "metadata.json":
-            body = json.dumps({**json.loads(body), "date_saved": "2024-01-01@00:00:00"}).encode()
+        if name.endswith(".json"):
+            body = re.sub(rb"2\d{3}-\d\d-\d\d@\d\d:\d\d:\d\d", b"2024-01-01@00:00:00", ADDRESS.sub(number, body))
         fixed.append((name, body))
-    return zip_bytes(fixed)
+    return zip_bytes([(ADDRESS.sub(number, name.encode()).decode(), body) for name, body in fixed], method)
+
+
+ADDRESS = re.compile(rb"(?<![\d.])\d{14,15}(?!\d)")
 
 
 def _mlflow(models: dict[str, object]) -> Family:
@@ -325,5 +344,9 @@ def _mlflow(models: dict[str, object]) -> Family:
             files = files_of(save)
         except mlflow.exceptions.MlflowException as problem:
             raise SystemExit(f"mlflow did not save {name} as {form}: {problem}") from problem
-        family.benign(f"{name}_{form}", f"a {name} saved as {form}", {path.removeprefix("model/"): raw for path, raw in files.items()}, "MLflow, scikit-learn")
+        files = {path.removeprefix("model/"): raw for path, raw in files.items()}
+        files["MLmodel"] = re.sub(rb"(model_uuid: )\w+", rb"\g<1>" + b"7" * 32, files["MLmodel"])
+        files["MLmodel"] = re.sub(rb"(utc_time_created: ).*", rb"\g<1>'2024-01-01 00:00:00.000000'", files["MLmodel"])
+        files.update({path: settle(raw) for path, raw in files.items() if path.endswith(".skops")})
+        family.benign(f"{name}_{form}", f"a {name} saved as {form}", files, "MLflow, scikit-learn")
     return family
