@@ -99,7 +99,7 @@ def _zipped(family: Family) -> None:
     put("npz_weights.keras", "the weights are a hostile pickle", keras_zip(sequential(DENSE), stored=EVIL))
     put("python_member.keras", "Python source within the archive", keras_zip(sequential(DENSE), [("custom.py", f"import os\n{CODE}\n".encode())]))
     put("deep_json.keras", "config.json of 50,000 brackets", keras_zip(b"[" * 50_000 + b"]" * 50_000), "ATLAS AML.T0029")
-    family.benign("own_dense.keras", "a dense model by the documented format", keras_zip(sequential(DENSE, layer("Dropout", rate=0.2), layer("Dense", units=1, activation="sigmoid", name="out"))), "own writer after the documented layout")
+    family.benign("own_dense.keras", "a dense model by the documented format", keras_zip(sequential(DENSE, layer("Dropout", rate=0.2))), "own writer after the documented layout")
 
 
 def hdf5(config: object, external: str = "", link: str = "", key: str = "model_config") -> bytes:
