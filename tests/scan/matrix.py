@@ -20,7 +20,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-SECONDS_PER_FILE = 60
+SECONDS_PER_FILE = 30
 PEERS = ("picklescan", "modelscan", "fickling", "modelaudit")
 FLAGGED, INCOMPLETE, CLEAN = "flagged", "incomplete", "clean"
 STATE_OF_VERDICT = {"malicious": FLAGGED, "review": FLAGGED, "unscannable": INCOMPLETE, "clean": CLEAN}

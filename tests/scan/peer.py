@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-SECONDS = 60
+SECONDS = 20
 MEMORY_BYTES = 4 * 2**30
 
 
