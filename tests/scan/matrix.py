@@ -12,6 +12,7 @@ import argparse
 import collections
 import json
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -61,7 +62,7 @@ def main() -> int:
         print_tool(tool, samples, rows)
     print_summary(report)
     faults = custody_faults(samples, results["custody"]) if arguments.custody else {}
-    print_faults(faults, results.get("custody", []))
+    print_faults(faults, results.get("custody", []), {sample["path"] for sample in samples if sample["held_out"]})
     if arguments.json:
         rows = {tool: [asdict(row) for row in rows] for tool, rows in results.items()}
         arguments.json.write_text(json.dumps({"counts": report, "rows": rows, "faults": faults}, indent=1) + "\n")
@@ -77,14 +78,14 @@ def _may_unshare() -> bool:
 
 def run_custody(binary: Path, root: Path, path: str, wrap: list[str]) -> Row:
     """Custody over one sample; its verdict comes from the JSON document and must agree with the exit code."""
-    before, started = os.times(), time.monotonic()
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     try:
         done = subprocess.run([*wrap, str(binary), "scan", "--json", str(root / path)], capture_output=True, timeout=SECONDS_PER_FILE)
     except subprocess.TimeoutExpired:
         return Row(path, INCOMPLETE, "no answer in time", time.monotonic() - started, 0.0)
-    after = os.times()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     wall = time.monotonic() - started
-    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     try:
         verdict = json.loads(done.stdout)["verdict"]
         state = STATE_OF_VERDICT[verdict]
@@ -160,13 +161,13 @@ def custody_faults(samples: list[dict], rows: list[Row]) -> dict[str, list[str]]
     return faults
 
 
-def print_faults(faults: dict[str, list[str]], rows: list[Row]) -> None:
+def print_faults(faults: dict[str, list[str]], rows: list[Row], held_out: set[str]) -> None:
     """Custody's faults one by one."""
     details = {row.path: row.detail for row in rows}
     for kind, paths in faults.items():
         print(f"\ncustody, {kind}: {len(paths)}")
         for path in paths:
-            print(f"  {path}: {details[path]}")
+            print(f"  {path}: {details[path]}{' (held out)' if path in held_out else ''}")
 
 
 if __name__ == "__main__":
