@@ -88,7 +88,6 @@ def _pmml(family: Family) -> None:
     put("doctype_external.xml", "an external DTD, named .xml", pmml('<!DOCTYPE PMML SYSTEM "http://127.0.0.1:9/x.dtd">\n'), "CWE-611")
     laughs = "".join(f'<!ENTITY l{n} "{"".join([f"&l{n - 1};"] * 10)}">' for n in range(1, 12))
     put("billion_laughs.pmml", "entities of entities of entities", pmml(f'<!DOCTYPE PMML [<!ENTITY l0 "lol">{laughs}]>\n', intercept="&l11;"), "CWE-776")
-    put("extension_script.pmml", "an Extension element with a script", pmml(extra='\n <Extension name="x-script" extender="custody"><script>java.lang.Runtime.getRuntime()</script></Extension>'))
     put("xinclude.pmml", "an XInclude of a file of the host", pmml(extra='\n <xi:include xmlns:xi="http://www.w3.org/2001/XInclude" href="file:///etc/passwd" parse="text"/>'), "CWE-611")
     put("stylesheet.pmml", "an xml-stylesheet instruction", pmml().replace(b"?>\n", b'?>\n<?xml-stylesheet type="text/xsl" href="http://127.0.0.1:9/x.xsl"?>\n', 1))
     put("utf16_doctype.pmml", "the DOCTYPE in UTF-16", pmml('<!DOCTYPE PMML [<!ENTITY e SYSTEM "file:///etc/passwd">]>\n', intercept="&e;").decode().replace("UTF-8", "UTF-16").encode("utf-16"), "CWE-611")
