@@ -250,7 +250,7 @@ def _safetensors() -> Family:
     family = Family("safetensors")
     tensors = {"w": np.arange(12, dtype=np.float32).reshape(3, 4), "b": np.zeros(3, dtype=np.float16), "i": np.arange(3)}
     family.benign("plain.safetensors", "three tensors", safetensors.numpy.save(tensors), "safetensors")
-    family.benign("metadata.safetensors", "with metadata", safetensors.numpy.save(tensors, {"format": "pt", "note": "os.system eval"}), "safetensors")
+    family.benign("metadata.safetensors", "with metadata", safetensors.numpy.save(tensors, {"note": "os.system eval"}), "safetensors")
     family.benign("empty.safetensors", "no tensor", safetensors.numpy.save({}), "safetensors")
     family.benign("zero_size.safetensors", "a tensor without elements", safetensors.numpy.save({"z": np.zeros((0, 4), dtype=np.float32), "a": np.ones(2)}), "safetensors")
     return family

@@ -75,7 +75,7 @@ def _zip_tricks(family: Family) -> None:
     put("prefix.pt", "64 bytes stand before the zip", archive(members(HOSTILE_DICT, STORAGES), prefix=b"#" * 64))
     put("prefix_script.pt", "a shell script stands before the zip", archive(members(HOSTILE_DICT, STORAGES), prefix=f"#!/bin/sh\n{COMMAND}\nexit\n".encode()))
     put("method_99.pt", "data.pkl has the method 99", archive(with_first(method=99), zip64=True))
-    put("method_bzip2_lie.pt", "the local header says stored, the central one deflated", archive(with_first(method=DEFLATED, local_method=0), zip64=True))
+    put("method_lie.pt", "the local header says stored, the central one deflated", archive(with_first(method=DEFLATED, local_method=0), zip64=True))
     put("hidden_member.pt", "a hostile member that the central directory does not list", archive(members(PICKLE, STORAGES) + [Member("archive/hidden.pkl", EVIL, in_central=False)], zip64=True))
     put("hidden_data_pkl.pt", "the hostile data.pkl is in the local headers alone", archive([Member("archive/data.pkl", EVIL, in_central=False)] + members(PICKLE, STORAGES), zip64=True))
     put("size_lie.pt", "the headers claim that data.pkl holds 2 bytes", archive(with_first(claimed_size=2), zip64=True))
