@@ -2,13 +2,14 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo demo-clean test bench lint generate
+.PHONY: help demo demo-clean test bench scan-matrix lint generate
 
 help:
 	@echo "make demo        build, then run examples/employment from source to signed model"
 	@echo "make demo-clean  forget the demo's workspace"
 	@echo "make test        format, lints, layers, unit, property, end-to-end and Python tests"
 	@echo "make bench       speed beside peers, in the release profile: takes about an hour from clean"
+	@echo "make scan-matrix the model scanner beside its peers over hostile and benign samples"
 	@echo "make lint        format, lints and layers alone"
 	@echo "make generate    write the generated references anew"
 
@@ -24,6 +25,9 @@ test:
 
 bench:
 	@scripts/bench.sh
+
+scan-matrix:
+	@scripts/scan-matrix.sh
 
 lint:
 	@scripts/lint.sh

@@ -1,0 +1,352 @@
+"""Benign samples written by the real libraries: scikit-learn, NumPy, pandas, SciPy, XGBoost, LightGBM, ONNX and others."""
+
+import functools
+import io
+import logging
+import os
+import pickle
+import re
+import tempfile
+import warnings
+import zipfile
+from pathlib import Path
+
+import cloudpickle
+import dill
+import gguf
+import joblib
+import lightgbm
+import numpy as np
+import onnx
+import pandas as pd
+import safetensors.numpy
+import scipy.sparse
+import skops.io
+import xgboost
+from onnx import external_data_helper, helper, numpy_helper
+
+from .corpus import Family, Sample, zip_bytes
+from .estimators import fitted
+from .folders import TEMPLATES
+from .weights import CHATML
+
+
+def samples() -> list[Sample]:
+    """Every sample of a real library."""
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+    models = fitted()
+    forget_addresses(models)
+    families = []
+    for part in (_sklearn, _joblib, _boosters, _skops, _onnx):
+        families.append(part(models))
+    for part in (_numpy, _frames, _pickles, _safetensors, _gguf, _keras):
+        families.append(part())
+    families.append(_mlflow(models))
+    return [sample for family in families for sample in family.samples]
+
+
+def forget_addresses(models: dict[str, object]) -> None:
+    """Vectorizers keep the address of their stop words; a fixed number stands for it."""
+    for model in models.values():
+        for part in (model, *(step for _, step in getattr(model, "steps", ()))):
+            if hasattr(part, "_stop_words_id"):
+                part._stop_words_id = 140_000_000_000_000
+
+
+def bytes_of(write: object, suffix: str = "") -> bytes:
+    """What `write` puts at a path."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "sample" + suffix)
+        write(path)
+        return Path(path).read_bytes()
+
+
+def files_of(write: object) -> dict[str, bytes]:
+    """What `write` puts below a folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        write(folder)
+        root = Path(folder)
+        return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+def _sklearn(models: dict[str, object]) -> Family:
+    """Each estimator by pickle, the protocol goes round; some in all."""
+    family = Family("sklearn")
+    for number, (name, model) in enumerate(models.items()):
+        everywhere = name in ("LogisticRegression", "RandomForestClassifier", "TfidfVectorizer")
+        for version in range(6) if everywhere else (2 + number % 4,):
+            family.benign(f"{name}.p{version}.pkl", f"a fitted {name}, pickle protocol {version}", pickle.dumps(model, version), "scikit-learn")
+    return family
+
+
+def _joblib(models: dict[str, object]) -> Family:
+    """Estimators by joblib in every compression that it knows."""
+    family = Family("joblib")
+    for name, model in models.items():
+        if name in COMPRESSED:
+            continue
+        family.benign(f"{name}.joblib", f"a fitted {name}", bytes_of(lambda path, model=model: joblib.dump(model, path)), "scikit-learn, joblib")
+    for name in COMPRESSED:
+        for method in ("zlib", "gzip", "bz2", "xz", "lzma", "lz4"):
+            raw = bytes_of(lambda path, name=name, method=method: joblib.dump(models[name], path, compress=(method, 3)))
+            family.benign(f"{name}.{method}.joblib", f"a fitted {name}, {method}", raw, "scikit-learn, joblib")
+    arrays = {"c": np.arange(12.0).reshape(3, 4), "f": np.asfortranarray(np.arange(12.0).reshape(3, 4)), "o": np.array(["a", None], dtype=object), "e": np.zeros((0, 3))}
+    family.benign("arrays.joblib", "arrays in both orders, of objects, empty", bytes_of(lambda path: joblib.dump(arrays, path)), "joblib")
+    family.benign("arrays.p4.joblib", "the same in protocol 4", bytes_of(lambda path: joblib.dump(arrays, path, protocol=4)), "joblib")
+    family.benign("uncompressed.pkl", "an estimator named .pkl", bytes_of(lambda path: joblib.dump(models["Ridge"], path)), "scikit-learn, joblib")
+    return family
+
+
+COMPRESSED = ("RandomForestRegressor", "PipelineColumns", "TfidfVectorizer")
+
+
+def _boosters(models: dict[str, object]) -> Family:
+    """XGBoost and LightGBM in all their formats."""
+    family = Family("boosters")
+    random = np.random.default_rng(3)
+    x = random.normal(size=(60, 4))
+    y = (x[:, 0] > 0).astype(int)
+    tree = xgboost.XGBClassifier(n_estimators=4, max_depth=2, n_jobs=1).fit(x, y)
+    family.benign("xgboost.pkl", "an XGBClassifier by pickle", pickle.dumps(tree), "XGBoost")
+    family.benign("xgboost.joblib", "an XGBClassifier by joblib", bytes_of(lambda path: joblib.dump(tree, path)), "XGBoost, joblib")
+    family.benign("xgboost_booster.pkl", "a Booster by pickle", pickle.dumps(tree.get_booster()), "XGBoost")
+    family.benign("xgboost_regressor.pkl", "an XGBRegressor by pickle", pickle.dumps(xgboost.XGBRegressor(n_estimators=2, n_jobs=1).fit(x, y), 4), "XGBoost")
+    for suffix in (".json", ".ubj"):
+        family.benign(f"xgboost{suffix}", f"a booster as {suffix}", bytes_of(tree.save_model, suffix), "XGBoost")
+    light = lightgbm.LGBMClassifier(n_estimators=4, verbose=-1, n_jobs=1, random_state=0).fit(x, y)
+    family.benign("lightgbm.pkl", "an LGBMClassifier by pickle", pickle.dumps(light), "LightGBM")
+    family.benign("lightgbm_regressor.joblib", "an LGBMRegressor by joblib", bytes_of(lambda path: joblib.dump(lightgbm.LGBMRegressor(n_estimators=2, verbose=-1, n_jobs=1).fit(x, y), path)), "LightGBM, joblib")
+    family.benign("lightgbm_booster.pkl", "a Booster by pickle", pickle.dumps(light.booster_), "LightGBM")
+    family.benign("lightgbm.txt", "a booster as text", bytes_of(lambda path: light.booster_.save_model(path)), "LightGBM")
+    return family
+
+
+def _skops(models: dict[str, object]) -> Family:
+    """Estimators by skops."""
+    family = Family("skops")
+    for name in ("LogisticRegression", "RandomForestClassifier", "PipelineColumns", "KNeighborsKDTree", "TfidfVectorizer", "FunctionTransformerLog1p"):
+        family.benign(f"{name}.skops", f"a fitted {name}", settle(skops.io.dumps(models[name])), "skops, scikit-learn")
+    return family
+
+
+def _onnx(models: dict[str, object]) -> Family:
+    """Converted models and hand-built ones."""
+    from skl2onnx import to_onnx
+
+    family = Family("onnx")
+    x = np.zeros((1, 4), dtype=np.float32)
+    for name in ("LogisticRegression", "RandomForestClassifier", "StandardScaler", "MLPClassifier", "GradientBoostingRegressor", "KNeighborsBrute"):
+        family.benign(f"{name}.onnx", f"a converted {name}", to_onnx(models[name], x).SerializeToString(deterministic=True), "skl2onnx, scikit-learn")
+    weight = numpy_helper.from_array(np.ones((4, 300), dtype=np.float32), "w")
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["h"]), helper.make_node("Relu", ["h"], ["y"])], "g", [value("x", 1, [1, 4])], [value("y", 1, [1, 300])], [weight])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    family.benign("matmul.onnx", "a hand-built model", model.SerializeToString(), "onnx")
+    then = helper.make_graph([helper.make_node("Identity", ["x"], ["a"])], "t", [], [value("a", 1, [1, 4])])
+    other = helper.make_graph([helper.make_node("Neg", ["x"], ["b"])], "e", [], [value("b", 1, [1, 4])])
+    branch = helper.make_graph([helper.make_node("If", ["c"], ["y"], then_branch=then, else_branch=other)], "g", [value("c", 9, []), value("x", 1, [1, 4])], [value("y", 1, [1, 4])])
+    family.benign("if.onnx", "a model with branches", helper.make_model(branch, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString(), "onnx")
+
+    def external(folder: str) -> None:
+        copy = onnx.ModelProto()
+        copy.CopyFrom(model)
+        external_data_helper.convert_model_to_external_data(copy, location="model.onnx.data", size_threshold=0)
+        onnx.save(copy, os.path.join(folder, "model.onnx"))
+
+    family.benign("external_folder", "external data beside the model", files_of(external), "onnx")
+    return family
+
+
+def _numpy() -> Family:
+    """Arrays of all kinds."""
+    family = Family("numpy")
+    arrays = {
+        "bool": np.array([True, False]),
+        "int8": np.arange(3, dtype=np.int8),
+        "uint16": np.arange(3, dtype=np.uint16),
+        "int64": np.arange(3),
+        "float16": np.arange(3, dtype=np.float16),
+        "float32": np.zeros((3, 4), dtype=np.float32),
+        "float64_fortran": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        "longdouble": np.zeros(2, dtype=np.longdouble),
+        "complex128": np.array([1 + 2j]),
+        "big_endian": np.arange(3, dtype=">i4"),
+        "text": np.array(["os", "system"]),
+        "bytes": np.array([b"eval", b"x"]),
+        "datetime": np.array(["2024-01-01"], dtype="datetime64[D]"),
+        "timedelta": np.array([3], dtype="timedelta64[s]"),
+        "structured": np.array([(1, 2.0, "a")], dtype=[("a", "i4"), ("b", "f8"), ("c", "U3")]),
+        "nested_structured": np.zeros(2, dtype=[("p", [("x", "f4"), ("y", "f4")]), ("m", "i2", (2, 2))]),
+        "empty": np.zeros((0, 3)),
+        "scalar": np.array(3.5),
+        "objects": np.array(["a", "b", None], dtype=object),
+        "void": np.zeros(2, dtype="V5"),
+    }
+    for name, array in arrays.items():
+        family.benign(f"{name}.npy", f"an array: {name}", bytes_of(lambda path, array=array: np.save(path, array), ".npy"), "NumPy")
+        if name in ("float32", "structured", "objects", "datetime", "big_endian", "complex128"):
+            family.benign(f"{name}.pkl", f"an array by pickle: {name}", pickle.dumps(array, 2 + len(name) % 4), "NumPy")
+    plain = {name: array for name, array in arrays.items() if name != "objects"}
+    family.benign("many.npz", "an npz", bytes_of(lambda path: np.savez(path, **plain), ".npz"), "NumPy")
+    family.benign("compressed.npz", "a compressed npz", bytes_of(lambda path: np.savez_compressed(path, **arrays), ".npz"), "NumPy")
+    others = {
+        "generator": np.random.default_rng(5),
+        "random_state": np.random.RandomState(5),
+        "masked": np.ma.masked_array([1.0, 2.0], [True, False]),
+        "scalars": [np.float64(1.5), np.int32(3), np.bool_(True), np.datetime64("2024-01-01"), np.str_("x")],
+        "dtypes": [np.dtype("f4"), np.dtype([("a", "i4")]), np.float32],
+        "matrix": np.asmatrix([[1, 2]]),
+        "record": np.rec.array([(1, 2.0)], dtype=[("a", "i4"), ("b", "f8")]),
+        "polynomial": np.polynomial.Polynomial([1, 2, 3]),
+        "ufuncs": [np.log1p, np.exp, np.add],
+    }
+    for number, (name, item) in enumerate(others.items()):
+        family.benign(f"{name}.p{2 + number % 4}.pkl", f"by pickle: {name}", pickle.dumps(item, 2 + number % 4), "NumPy")
+    big = np.arange(20000.0)
+    buffers: list[pickle.PickleBuffer] = []
+    family.benign("in_band_p5.pkl", "a large array, protocol 5 in band", pickle.dumps(big, 5), "NumPy")
+    family.benign("buffers_p5_folder", "protocol 5 with its buffer out of band in a file", {"object.pkl": pickle.dumps(big, 5, buffer_callback=buffers.append), "buffer0.bin": bytes(buffers[0].raw())}, "NumPy")
+    return family
+
+
+def _frames() -> Family:
+    """pandas and SciPy."""
+    family = Family("pandas-scipy")
+    frame = pd.DataFrame({"a": [1, 2], "b": [0.5, None], "c": ["os", "system"], "d": pd.Categorical(["x", "y"]), "e": pd.to_datetime(["2024-01-01", "2024-01-02"], utc=True)})
+    items = {
+        "frame": frame,
+        "series": frame["b"],
+        "index": pd.MultiIndex.from_product([["a"], [1, 2]]),
+        "nullable": pd.Series([1, None], dtype="Int64"),
+        "period": pd.period_range("2024-01", periods=3, freq="M"),
+        "interval": pd.interval_range(0, 3),
+        "timestamp": [pd.Timestamp("2024-01-01"), pd.Timedelta("1D"), pd.NaT],
+        "csr": scipy.sparse.csr_matrix(np.eye(3)),
+        "csc_array": scipy.sparse.csc_array(np.eye(3)),
+        "coo": scipy.sparse.coo_matrix(np.eye(3)),
+    }
+    for number, (name, item) in enumerate(items.items()):
+        version = 2 + number % 4
+        family.benign(f"{name}.p{version}.pkl", f"by pickle: {name}", pickle.dumps(item, version), "pandas, SciPy")
+    family.benign("frame.pkl.gz", "DataFrame.to_pickle, gzip", bytes_of(lambda path: frame.to_pickle(path, compression={"method": "gzip", "mtime": 0}), ".pkl.gz"), "pandas")
+    family.benign("csr.npz", "scipy.sparse.save_npz", bytes_of(lambda path: scipy.sparse.save_npz(path, items["csr"]), ".npz"), "SciPy")
+    return family
+
+
+def _pickles() -> Family:
+    """functools.partial and what dill and cloudpickle write for plain data."""
+    family = Family("pickle-benign")
+    family.benign("partial_zeros.pkl", "functools.partial(numpy.zeros)", pickle.dumps(functools.partial(np.zeros, 3, dtype=np.float32), 4), "Python's pickle")
+    family.benign("partial_zeros.p2.pkl", "functools.partial(numpy.zeros), protocol 2", pickle.dumps(functools.partial(np.zeros, (2, 2)), 2), "Python's pickle")
+    data = {"array": np.arange(4.0), "text": "os.system", "range": slice(1, 3)}
+    family.benign("dill_array.pkl", "an array by dill", dill.dumps(data), "dill")
+    family.benign("cloudpickle_array.pkl", "an array by cloudpickle", cloudpickle.dumps(data), "cloudpickle")
+    return family
+
+
+def _safetensors() -> Family:
+    """Tensors of the real library."""
+    family = Family("safetensors")
+    tensors = {"w": np.arange(12, dtype=np.float32).reshape(3, 4), "b": np.zeros(3, dtype=np.float16), "i": np.arange(3)}
+    family.benign("plain.safetensors", "three tensors", safetensors.numpy.save(tensors), "safetensors")
+    family.benign("metadata.safetensors", "with metadata", safetensors.numpy.save(tensors, {"note": "os.system eval"}), "safetensors")
+    family.benign("empty.safetensors", "no tensor", safetensors.numpy.save({}), "safetensors")
+    family.benign("zero_size.safetensors", "a tensor without elements", safetensors.numpy.save({"z": np.zeros((0, 4), dtype=np.float32), "a": np.ones(2)}), "safetensors")
+    return family
+
+
+def _gguf() -> Family:
+    """GGUF of the real library with ordinary templates."""
+    family = Family("gguf")
+
+    def write(path: str, template: str, kind: str) -> None:
+        writer = gguf.GGUFWriter(path, "llama")
+        writer.add_name("custody sample")
+        writer.add_context_length(128)
+        writer.add_tokenizer_model("llama")
+        writer.add_token_list(["<s>", "os", "system"])
+        writer.add_token_scores([0.0, 1.0, 2.0])
+        if kind == "named":
+            writer.add_chat_template([{"name": "default", "template": template}, {"name": "tool_use", "template": CHATML}])
+        else:
+            writer.add_chat_template(template)
+        writer.add_tensor("token_embd.weight", np.ones((3, 32), dtype=np.float32))
+        writer.add_tensor("output.weight", np.ones((3, 32), dtype=np.float16))
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+
+    for name, template in {"chatml": CHATML, **TEMPLATES}.items():
+        family.benign(f"{name}.gguf", f"an ordinary chat template: {name}", bytes_of(lambda path, template=template: write(path, template, "")), "gguf")
+    family.benign("named.gguf", "two named templates", bytes_of(lambda path: write(path, CHATML, "named")), "gguf")
+    return family
+
+
+def _keras() -> Family:
+    """Models saved by the real Keras on its JAX backend."""
+    os.environ["KERAS_BACKEND"] = "jax"
+    import keras
+
+    family = Family("keras")
+    keras.utils.set_random_seed(1)
+    layers = keras.layers
+    dense = keras.Sequential([layers.Input((4,)), layers.Dense(8, activation="relu"), layers.Dropout(0.2), layers.BatchNormalization(), layers.Dense(1, activation="sigmoid")])
+    dense.compile("adam", "binary_crossentropy", ["accuracy"])
+    image = keras.Sequential([layers.Input((8, 8, 1)), layers.Conv2D(2, 3, padding="same"), layers.MaxPooling2D(), layers.Flatten(), layers.Dense(2, activation="softmax")])
+    text = keras.Sequential([layers.Input((6,), dtype="int32"), layers.Embedding(10, 4), layers.Bidirectional(layers.LSTM(3)), layers.Dense(1)])
+    x = keras.Input((4,))
+    y = layers.Concatenate()([dense(x), layers.Dense(2, kernel_regularizer="l2", kernel_initializer="he_normal")(x)])
+    nested = keras.Model(x, layers.LayerNormalization()(y))
+    steps = keras.Sequential([layers.Input((3, 4)), layers.TimeDistributed(layers.Dense(2)), layers.GlobalAveragePooling1D()])
+    for name, model in {"dense": dense, "image": image, "text": text, "nested": nested, "time_distributed": steps}.items():
+        family.benign(f"{name}.keras", f"a {name} model", settle(bytes_of(model.save, ".keras")), "Keras (JAX backend)")
+        family.benign(f"{name}.h5", f"a {name} model in HDF5", bytes_of(model.save, ".h5"), "Keras (JAX backend)")
+    family.benign("dense.weights.h5", "weights alone", bytes_of(dense.save_weights, ".weights.h5"), "Keras (JAX backend)")
+    return family
+
+
+def settle(raw: bytes) -> bytes:
+    """The same archive with fixed times, without the addresses of objects, which the libraries use as ids, and the date of
+    saving; what it holds is untouched otherwise."""
+    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        members = [(info.filename, archive.read(info)) for info in archive.infolist()]
+        method = archive.infolist()[0].compress_type
+    ids: dict[bytes, bytes] = {}
+
+    def number(match: re.Match[bytes]) -> bytes:
+        return ids.setdefault(match[0], b"%d" % (140_000_000_000_000 + 16 * len(ids)))
+
+    fixed = []
+    for name, body in members:
+        if name.endswith(".json"):
+            body = re.sub(rb"2\d{3}-\d\d-\d\d@\d\d:\d\d:\d\d", b"2024-01-01@00:00:00", ADDRESS.sub(number, body))
+        fixed.append((name, body))
+    return zip_bytes([(ADDRESS.sub(number, name.encode()).decode(), body) for name, body in fixed], method)
+
+
+ADDRESS = re.compile(rb"(?<![\d.])\d{14,15}(?!\d)")
+
+
+def _mlflow(models: dict[str, object]) -> Family:
+    """Model folders saved by the real MLflow."""
+    os.environ["MLFLOW_TRACKING_URI"] = "file:///nonexistent"
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    import mlflow.sklearn
+
+    family = Family("mlflow")
+    for name, form in (("LogisticRegression", "cloudpickle"), ("RandomForestClassifier", "pickle"), ("PipelineUnion", "skops")):
+        def save(folder: str, name: str = name, form: str = form) -> None:
+            mlflow.sklearn.save_model(models[name], os.path.join(folder, "model"), serialization_format=form, pip_requirements=["scikit-learn==1.9.1"])
+
+        try:
+            files = files_of(save)
+        except mlflow.exceptions.MlflowException as problem:
+            raise SystemExit(f"mlflow did not save {name} as {form}: {problem}") from problem
+        files = {path.removeprefix("model/"): raw for path, raw in files.items()}
+        files["MLmodel"] = re.sub(rb"(model_uuid: )\w+", rb"\g<1>" + b"7" * 32, files["MLmodel"])
+        files["MLmodel"] = re.sub(rb"(utc_time_created: ).*", rb"\g<1>'2024-01-01 00:00:00.000000'", files["MLmodel"])
+        files.update({path: settle(raw) for path, raw in files.items() if path.endswith(".skops")})
+        family.benign(f"{name}_{form}", f"a {name} saved as {form}", files, "MLflow, scikit-learn")
+    return family
