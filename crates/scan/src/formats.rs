@@ -1,7 +1,10 @@
 //! The formats, in the order in which they are asked: first those with a magic number, then those told
 //! by their structure, text last.
 
+mod json_stream;
 mod opaque;
+mod protobuf;
+mod safetensors;
 
 use crate::sniff::Format;
 
@@ -9,6 +12,7 @@ use crate::sniff::Format;
 pub(crate) const ALL: &[Format] = &[
     // By magic number.
     // By structure.
+    safetensors::FORMAT,
     crate::pickle::FORMAT,
     // Text.
 ];
