@@ -1,18 +1,25 @@
 //! The formats, in the order in which they are asked: first those with a magic number, then those told
 //! by their structure, text last.
 
+mod gguf;
+mod jinja;
 mod json_stream;
+mod onnx;
 mod opaque;
 mod protobuf;
 mod safetensors;
+mod saved_model;
 
 use crate::sniff::Format;
 
 /// Every format that is recognised.
 pub(crate) const ALL: &[Format] = &[
     // By magic number.
+    gguf::FORMAT,
     // By structure.
     safetensors::FORMAT,
+    onnx::FORMAT,
+    saved_model::FORMAT,
     crate::pickle::FORMAT,
     // Text.
 ];

@@ -15,7 +15,12 @@ use crate::report::Severity;
 pub const SCHEMA: &str = "https://custody.dev/schema/rules/v1";
 /// The pack that is part of the program: its name and version, and a file for each section.
 const BUILT_IN: &str = include_str!("../rules/custody.json");
-const SECTION_FILES: &[(&str, &str)] = &[("pickle", include_str!("../rules/pickle.json"))];
+const SECTION_FILES: &[(&str, &str)] = &[
+    ("pickle", include_str!("../rules/pickle.json")),
+    ("tensorflow", include_str!("../rules/tensorflow.json")),
+    ("onnx", include_str!("../rules/onnx.json")),
+    ("jinja", include_str!("../rules/jinja.json")),
+];
 /// How long a pack may be, in bytes.
 pub const MAX_BYTES: usize = 8 << 20;
 

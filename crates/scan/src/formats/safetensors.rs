@@ -323,6 +323,9 @@ mod tests {
 
     use crate::{Rules, Verdict, scan};
 
+    static RULES: std::sync::LazyLock<Rules> =
+        std::sync::LazyLock::new(|| Rules::built_in().unwrap());
+
     fn file(header: &str, data: usize) -> Vec<u8> {
         let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
         bytes.extend_from_slice(header.as_bytes());
@@ -331,7 +334,7 @@ mod tests {
     }
 
     fn verdict(bytes: &[u8]) -> Verdict {
-        scan("m.safetensors", &bytes, &Rules::built_in().unwrap()).verdict
+        scan("m.safetensors", &bytes, &RULES).verdict
     }
 
     const GOOD: &str = r#"{"__metadata__":{"format":"pt","a":"\u00e9\n"},"a":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]}, "b" : {"data_offsets":[16,19],"dtype":"U8","shape":[3]},"z":{"dtype":"F16","shape":[0,4],"data_offsets":[16,16]},"s":{"dtype":"I8","shape":[],"data_offsets":[19,20]}}   "#;
