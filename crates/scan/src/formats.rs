@@ -18,8 +18,8 @@ pub(crate) const ALL: &[Format] = &[
     gguf::FORMAT,
     // By structure.
     safetensors::FORMAT,
-    onnx::FORMAT,
     saved_model::FORMAT,
+    onnx::FORMAT,
     crate::pickle::FORMAT,
     // Text.
 ];
