@@ -9,6 +9,7 @@ mod opaque;
 mod protobuf;
 mod safetensors;
 mod saved_model;
+mod tensorflow_files;
 
 use crate::sniff::Format;
 
@@ -20,6 +21,8 @@ pub(crate) const ALL: &[Format] = &[
     safetensors::FORMAT,
     saved_model::FORMAT,
     onnx::FORMAT,
+    tensorflow_files::FINGERPRINT,
+    tensorflow_files::INDEX,
     crate::pickle::FORMAT,
     // Text.
 ];
