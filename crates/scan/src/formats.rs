@@ -10,6 +10,7 @@ mod protobuf;
 mod safetensors;
 mod saved_model;
 mod tensorflow_files;
+mod xgboost;
 
 use crate::sniff::Format;
 
@@ -17,6 +18,7 @@ use crate::sniff::Format;
 pub(crate) const ALL: &[Format] = &[
     // By magic number.
     gguf::FORMAT,
+    xgboost::FORMAT,
     // By structure.
     safetensors::FORMAT,
     saved_model::FORMAT,

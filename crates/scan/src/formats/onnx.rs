@@ -66,6 +66,11 @@ use Kind::{Inside, Number, Numbers, Text};
 
 impl Message {
     /// Says what field `number` is, or `None` where the message has no such field.
+    #[expect(
+        clippy::unnested_or_patterns,
+        clippy::match_same_arms,
+        reason = "a table by message reads better"
+    )]
     const fn field(self, number: u64) -> Option<Kind> {
         Some(match (self, number) {
             (Self::Model, 1 | 5)
