@@ -2,11 +2,20 @@
 //! by their structure, text last.
 
 pub(crate) mod compressed;
+mod gguf;
+mod jinja;
+mod json_stream;
 mod numpy;
+mod onnx;
 mod opaque;
+mod protobuf;
+mod safetensors;
+mod saved_model;
 pub(crate) mod tar;
+mod tensorflow_files;
 pub(crate) mod torch;
 mod torchscript;
+mod xgboost;
 pub(crate) mod zip;
 
 use crate::sniff::Format;
@@ -24,7 +33,14 @@ pub(crate) const ALL: &[Format] = &[
     compressed::LZ4,
     compressed::SEALED,
     tar::FORMAT,
+    gguf::FORMAT,
+    xgboost::FORMAT,
     // By structure.
+    safetensors::FORMAT,
+    saved_model::FORMAT,
+    onnx::FORMAT,
+    tensorflow_files::FINGERPRINT,
+    tensorflow_files::INDEX,
     crate::pickle::FORMAT,
     compressed::LZMA,
     compressed::ZLIB,

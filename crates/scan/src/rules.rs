@@ -18,6 +18,9 @@ const BUILT_IN: &str = include_str!("../rules/custody.json");
 const SECTION_FILES: &[(&str, &str)] = &[
     ("pickle", include_str!("../rules/pickle.json")),
     ("torchscript", include_str!("../rules/torchscript.json")),
+    ("tensorflow", include_str!("../rules/tensorflow.json")),
+    ("onnx", include_str!("../rules/onnx.json")),
+    ("jinja", include_str!("../rules/jinja.json")),
 ];
 /// How long a pack may be, in bytes.
 pub const MAX_BYTES: usize = 8 << 20;

@@ -1,0 +1,572 @@
+//! GGUF: pairs of keys and values, tensor infos, then raw tensors. Counts and lengths are held against
+//! the bytes that are left before anything is read; chat templates are judged as the programs they are.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+
+use crate::cursor::{Cursor, Stop};
+use crate::formats::jinja;
+use crate::report::Severity;
+use crate::scan::{Found, Scan, Understood, shown};
+use crate::sniff::{Format, Head};
+use crate::source::Source;
+
+/// The format.
+pub(crate) const FORMAT: Format = Format {
+    name: "GGUF",
+    recognises: |head: &Head<'_>| head.starts_with(b"GGUF"),
+    parse,
+};
+
+/// How many tensors a file may have.
+const MAX_TENSORS: u64 = 1 << 20;
+/// How many pairs a file may have.
+const MAX_PAIRS: u64 = 1 << 20;
+/// How deep arrays may lie in arrays.
+const MAX_ARRAYS: usize = 8;
+/// How long a key or a tensor's name may be, in bytes.
+const MAX_NAME: usize = 65_535;
+/// How many dimensions a tensor may have.
+const MAX_DIMENSIONS: u32 = 4;
+/// The alignment without `general.alignment`, in bytes.
+const ALIGNMENT: u64 = 32;
+/// How large an alignment may be, in bytes.
+const MAX_ALIGNMENT: u64 = 1 << 20;
+
+const REFERENCES: [&str; 3] = ["CVE-2024-23605", "CWE-190", "AML.T0076"];
+
+/// Elements in a block and bytes of a block, by the number of the type; zero where there is none.
+const TYPES: [(u64, u64); 43] = [
+    (1, 4),
+    (1, 2),
+    (32, 18),
+    (32, 20),
+    (0, 0),
+    (0, 0),
+    (32, 22),
+    (32, 24),
+    (32, 34),
+    (32, 36),
+    (256, 84),
+    (256, 110),
+    (256, 144),
+    (256, 176),
+    (256, 210),
+    (256, 292),
+    (256, 66),
+    (256, 74),
+    (256, 98),
+    (256, 50),
+    (32, 18),
+    (256, 110),
+    (256, 82),
+    (256, 136),
+    (1, 1),
+    (1, 2),
+    (1, 4),
+    (1, 8),
+    (1, 8),
+    (256, 56),
+    (1, 2),
+    (32, 18),
+    (32, 18),
+    (32, 18),
+    (256, 54),
+    (256, 66),
+    (32, 18),
+    (32, 18),
+    (32, 18),
+    (32, 17),
+    (64, 36),
+    (128, 18),
+    (64, 18),
+];
+
+/// Reads numbers in the order of the file's bytes.
+struct Reader<'a> {
+    cursor: Cursor<'a>,
+    big: bool,
+    /// Version 1 counts with 32 bits.
+    narrow: bool,
+}
+
+impl Reader<'_> {
+    fn u32(&mut self, what: &'static str) -> Result<u32, Stop> {
+        let bytes = self.cursor.array(what)?;
+        Ok(if self.big {
+            u32::from_be_bytes(bytes)
+        } else {
+            u32::from_le_bytes(bytes)
+        })
+    }
+
+    fn u64(&mut self, what: &'static str) -> Result<u64, Stop> {
+        let bytes = self.cursor.array(what)?;
+        Ok(if self.big {
+            u64::from_be_bytes(bytes)
+        } else {
+            u64::from_le_bytes(bytes)
+        })
+    }
+
+    fn count(&mut self, what: &'static str) -> Result<u64, Stop> {
+        if self.narrow {
+            return self.u32(what).map(u64::from);
+        }
+        self.u64(what)
+    }
+}
+
+struct Walk<'a, 's, 'r> {
+    reader: Reader<'a>,
+    scan: &'s mut Scan<'r>,
+    keys: HashSet<u64>,
+    hasher: RandomState,
+    alignment: u64,
+}
+
+/// Reads pairs, tensor infos and the ranges of the tensors.
+pub(crate) fn parse(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understood, Stop> {
+    let mut cursor = Cursor::new(source);
+    cursor.skip(4, "the magic number")?;
+    let version = cursor.array::<4>("the version")?;
+    let big = u32::from_le_bytes(version) > 0xffff;
+    let version = if big {
+        u32::from_be_bytes(version)
+    } else {
+        u32::from_le_bytes(version)
+    };
+    if !(1..=3).contains(&version) {
+        return Err(Stop::malformed(
+            format!("version {version} is not known"),
+            4,
+        ));
+    }
+    let mut walk = Walk {
+        reader: Reader {
+            cursor,
+            big,
+            narrow: version == 1,
+        },
+        scan,
+        keys: HashSet::new(),
+        hasher: RandomState::new(),
+        alignment: ALIGNMENT,
+    };
+    let tensors = walk.reader.count("the number of tensors")?;
+    let pairs = walk.reader.count("the number of pairs")?;
+    // A pair has at least a key's length, a type and a byte; a tensor at least a length and five numbers.
+    walk.fits("pairs", pairs, 9)?;
+    walk.fits("tensors", tensors, 24)?;
+    if pairs > MAX_PAIRS || tensors > MAX_TENSORS {
+        return Err(Stop::limit("pairs or tensors", MAX_TENSORS, 8));
+    }
+    for _ in 0..pairs {
+        walk.pair()?;
+    }
+    walk.tensors(tensors)?;
+    Ok(Understood {
+        format: "GGUF",
+        bytes: source.len(),
+    })
+}
+
+impl Walk<'_, '_, '_> {
+    fn at(&self) -> u64 {
+        self.reader.cursor.at()
+    }
+
+    fn attack(&mut self, what: String, at: u64) -> Stop {
+        self.scan.found(
+            Found::malicious("gguf/length", what.clone())
+                .severity(Severity::High)
+                .at(at)
+                .why("a loader that believes it reads or writes memory that is not its own")
+                .see(&REFERENCES),
+        );
+        Stop::malformed(what, at)
+    }
+
+    /// Holds a count of things of at least `size` bytes against what is left.
+    fn fits(&mut self, what: &str, count: u64, size: u64) -> Result<(), Stop> {
+        let left = self.reader.cursor.left();
+        if count.checked_mul(size).is_none_or(|bytes| bytes > left) {
+            let at = self.at();
+            return Err(self.attack(format!("claims {count} {what} in {left} bytes"), at));
+        }
+        Ok(())
+    }
+
+    fn length(&mut self, what: &'static str) -> Result<u64, Stop> {
+        let length = self.reader.count(what)?;
+        self.fits("bytes of a text", length, 1)?;
+        Ok(length)
+    }
+
+    fn name(&mut self, what: &'static str) -> Result<String, Stop> {
+        let length = self.length(what)?;
+        let at = self.at();
+        let bytes = self.reader.cursor.bytes(length, MAX_NAME, what)?;
+        String::from_utf8(bytes).map_err(|_| Stop::malformed(format!("{what} is not UTF-8"), at))
+    }
+
+    fn once(&mut self, kind: &'static str, name: &str, at: u64) {
+        if !self.keys.insert(self.hasher.hash_one((kind, name))) {
+            self.scan.found(
+                Found::malicious(
+                    "gguf/duplicate",
+                    format!("the {kind} `{}` stands twice", shown(name)),
+                )
+                .severity(Severity::High)
+                .at(at)
+                .why("one reader takes the first, another the second: what was checked is not what is used")
+                .see(&["CWE-436", "AML.T0074"]),
+            );
+        }
+    }
+
+    fn pair(&mut self) -> Result<(), Stop> {
+        let at = self.at();
+        let key = self.name("a key")?;
+        self.once("key", &key, at);
+        let kind = self.reader.u32("the type of a value")?;
+        if key == "general.alignment" {
+            return self.alignment(kind);
+        }
+        self.value(kind, key.contains("chat_template"), 0)
+    }
+
+    fn alignment(&mut self, kind: u32) -> Result<(), Stop> {
+        let at = self.at();
+        if kind != 4 {
+            return Err(Stop::malformed("`general.alignment` is no u32", at));
+        }
+        self.alignment = u64::from(self.reader.u32("the alignment")?);
+        if !self.alignment.is_power_of_two() || self.alignment > MAX_ALIGNMENT {
+            let alignment = self.alignment;
+            return Err(self.attack(format!("has an alignment of {alignment}"), at));
+        }
+        Ok(())
+    }
+
+    fn value(&mut self, kind: u32, template: bool, depth: usize) -> Result<(), Stop> {
+        match kind {
+            8 => self.text(template),
+            9 => self.array(template, depth),
+            7 => {
+                let at = self.at();
+                match self.reader.cursor.u8("a truth value")? {
+                    0 | 1 => Ok(()),
+                    _ => Err(Stop::malformed("a truth value is neither 0 nor 1", at)),
+                }
+            }
+            kind => {
+                let size = self.size(kind)?;
+                self.reader.cursor.skip(size, "a value")
+            }
+        }
+    }
+
+    fn size(&self, kind: u32) -> Result<u64, Stop> {
+        match kind {
+            0 | 1 | 7 => Ok(1),
+            2 | 3 => Ok(2),
+            4..=6 => Ok(4),
+            10..=12 => Ok(8),
+            _ => Err(Stop::malformed(
+                format!("{kind} is no type of a value"),
+                self.at(),
+            )),
+        }
+    }
+
+    fn text(&mut self, template: bool) -> Result<(), Stop> {
+        let length = self.length("a text")?;
+        let at = self.at();
+        if !template {
+            return self.reader.cursor.skip(length, "a text");
+        }
+        let bytes = self
+            .reader
+            .cursor
+            .bytes(length, jinja::MAX_TEMPLATE, "a chat template")?;
+        match String::from_utf8(bytes) {
+            Ok(text) => jinja::check(&text, self.scan, Some(at)),
+            Err(_) => return Err(Stop::malformed("a chat template is not UTF-8", at)),
+        }
+        Ok(())
+    }
+
+    fn array(&mut self, template: bool, depth: usize) -> Result<(), Stop> {
+        let at = self.at();
+        if depth >= MAX_ARRAYS {
+            return Err(self.attack(format!("has arrays {MAX_ARRAYS} deep"), at));
+        }
+        let kind = self.reader.u32("the type of an array")?;
+        let count = self.reader.count("the length of an array")?;
+        if matches!(kind, 8 | 9) {
+            self.fits("values of an array", count, 4)?;
+            for _ in 0..count {
+                self.value(kind, template, depth + 1)?;
+            }
+            return Ok(());
+        }
+        let size = self.size(kind)?;
+        self.fits("values of an array", count, size)?;
+        self.reader
+            .cursor
+            .skip(count.saturating_mul(size), "an array")
+    }
+
+    fn tensors(&mut self, count: u64) -> Result<(), Stop> {
+        let mut spans = Vec::new();
+        for _ in 0..count {
+            let at = self.at();
+            let (begin, size) = self.tensor()?;
+            let Some(end) = begin.checked_add(size) else {
+                return Err(self.attack("has a tensor whose end overflows".to_owned(), at));
+            };
+            spans.push((begin, end, at));
+        }
+        let infos = self.at();
+        let end = self.reader.cursor.end();
+        let data = infos.next_multiple_of(self.alignment);
+        if count == 0 && end <= data {
+            return self.padding(infos, end);
+        }
+        if data > end {
+            return Err(Stop::Truncated {
+                what: "the padding before the tensors",
+                at: infos,
+            });
+        }
+        self.padding(infos, data)?;
+        self.spans(spans, data, end)
+    }
+
+    /// Reads a tensor's info and returns its offset and size in bytes.
+    fn tensor(&mut self) -> Result<(u64, u64), Stop> {
+        let at = self.at();
+        let name = self.name("a tensor's name")?;
+        self.once("tensor", &name, at);
+        let dimensions = self.reader.u32("the number of dimensions")?;
+        if dimensions > MAX_DIMENSIONS {
+            return Err(self.attack(
+                format!("tensor `{}` has {dimensions} dimensions", shown(&name)),
+                at,
+            ));
+        }
+        let (mut elements, mut row) = (Some(1u64), 1);
+        for index in 0..dimensions {
+            let size = self.reader.count("a dimension")?;
+            if index == 0 {
+                row = size;
+            }
+            elements = elements.and_then(|elements| elements.checked_mul(size));
+        }
+        let kind = self.reader.u32("a tensor's type")?;
+        let offset = self.reader.u64("a tensor's offset")?;
+        let (block, bytes) = usize::try_from(kind)
+            .ok()
+            .and_then(|kind| TYPES.get(kind).copied())
+            .filter(|(block, _)| *block > 0)
+            .ok_or_else(|| Stop::malformed(format!("{kind} is no type of a tensor"), at))?;
+        if row % block != 0 {
+            return Err(Stop::malformed(
+                format!("tensor `{}` ends within a block", shown(&name)),
+                at,
+            ));
+        }
+        if offset % self.alignment != 0 {
+            return Err(Stop::malformed(
+                format!("tensor `{}` is not aligned", shown(&name)),
+                at,
+            ));
+        }
+        match elements.and_then(|elements| (elements / block).checked_mul(bytes)) {
+            Some(size) => Ok((offset, size)),
+            None => Err(self.attack(
+                format!("tensor `{}` has a size that overflows", shown(&name)),
+                at,
+            )),
+        }
+    }
+
+    /// Holds the tensors against each other and against the file.
+    fn spans(&mut self, mut spans: Vec<(u64, u64, u64)>, data: u64, end: u64) -> Result<(), Stop> {
+        spans.sort_unstable();
+        let room = end.saturating_sub(data);
+        let mut used = 0u64;
+        for (begin, stop, at) in spans {
+            if begin < used {
+                self.scan.found(
+                    Found::malicious("gguf/overlap", "tensors lie over each other")
+                        .severity(Severity::High)
+                        .at(at)
+                        .why("the same bytes mean two things")
+                        .see(&["CWE-436", "AML.T0074"]),
+                );
+                return Err(Stop::malformed("has tensors over each other", at));
+            }
+            if stop > room {
+                return Err(self.attack("has a tensor beyond the file".to_owned(), at));
+            }
+            if begin.saturating_sub(used) >= self.alignment {
+                return Err(self.hidden("bytes between tensors belong to none", data + used));
+            }
+            self.padding(data + used, data + begin)?;
+            used = stop;
+        }
+        if room.saturating_sub(used) >= self.alignment {
+            return Err(self.hidden("bytes behind the last tensor", data + used));
+        }
+        self.padding(data + used, end)
+    }
+
+    fn hidden(&mut self, what: &'static str, at: u64) -> Stop {
+        self.scan.found(
+            Found::malicious("gguf/left-over", what)
+                .severity(Severity::High)
+                .at(at)
+                .why("no writer leaves bytes there; another loader may find its own format in them")
+                .see(&["AML.T0074"]),
+        );
+        Stop::malformed(what, at)
+    }
+
+    /// Reads padding, which is shorter than the alignment: zeros.
+    fn padding(&mut self, from: u64, to: u64) -> Result<(), Stop> {
+        self.reader.cursor.seek(from);
+        while self.at() < to {
+            let at = self.at();
+            match self.reader.cursor.byte()? {
+                Some(0) => {}
+                Some(_) => return Err(self.hidden("padding that is not zero", at)),
+                None => break,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::{Rules, Verdict, scan};
+
+    static RULES: std::sync::LazyLock<Rules> =
+        std::sync::LazyLock::new(|| Rules::built_in().unwrap());
+
+    fn text(text: &str) -> Vec<u8> {
+        [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat()
+    }
+
+    fn pair(key: &str, kind: u32, value: &[u8]) -> Vec<u8> {
+        [&text(key)[..], &kind.to_le_bytes(), value].concat()
+    }
+
+    fn tensor(name: &str, dims: &[u64], kind: u32, offset: u64) -> Vec<u8> {
+        let mut bytes = text(name);
+        bytes.extend((u32::try_from(dims.len()).unwrap()).to_le_bytes());
+        bytes.extend(dims.iter().flat_map(|dim| dim.to_le_bytes()));
+        bytes.extend(kind.to_le_bytes());
+        bytes.extend(offset.to_le_bytes());
+        bytes
+    }
+
+    fn file(pairs: &[Vec<u8>], tensors: &[Vec<u8>], data: usize) -> Vec<u8> {
+        let mut bytes = b"GGUF\x03\0\0\0".to_vec();
+        bytes.extend((tensors.len() as u64).to_le_bytes());
+        bytes.extend((pairs.len() as u64).to_le_bytes());
+        bytes.extend(pairs.concat());
+        bytes.extend(tensors.concat());
+        if data > 0 {
+            bytes.resize(bytes.len().next_multiple_of(32), 0);
+            bytes.resize(bytes.len() + data, 5);
+        }
+        bytes
+    }
+
+    fn verdict(bytes: &[u8]) -> Verdict {
+        scan("m.gguf", &bytes, &RULES).verdict
+    }
+
+    fn good() -> Vec<u8> {
+        let list = [
+            &8u32.to_le_bytes()[..],
+            &2u64.to_le_bytes(),
+            &text("a"),
+            &text("b"),
+        ]
+        .concat();
+        file(
+            &[
+                pair("general.architecture", 8, &text("llama")),
+                pair("tokens", 9, &list),
+                pair("flag", 7, &[1]),
+                pair("x", 10, &[0; 8]),
+                pair(
+                    "tokenizer.chat_template",
+                    8,
+                    &text("{{ messages[0]['content'] }}"),
+                ),
+            ],
+            &[tensor("a", &[8], 0, 0), tensor("b", &[32, 2], 2, 32)],
+            68,
+        )
+    }
+
+    #[test]
+    fn a_sound_file_is_clean_and_an_injecting_template_is_not() {
+        assert_eq!(verdict(&good()), Verdict::Clean);
+        assert_eq!(verdict(&file(&[], &[], 0)), Verdict::Clean);
+        let bad = pair("tokenizer.chat_template.x", 8, &text("{{ ''.__class__ }}"));
+        assert_eq!(verdict(&file(&[bad], &[], 0)), Verdict::Malicious);
+    }
+
+    #[test]
+    fn every_offence_is_told() {
+        use Verdict::{Malicious, Unscannable};
+        let one = |tensor: Vec<u8>, data| verdict(&file(&[], &[tensor], data));
+        assert_eq!(one(tensor("a", &[8], 0, 0), 31), Malicious);
+        assert_eq!(one(tensor("a", &[8], 0, 0), 100), Malicious);
+        assert_eq!(one(tensor("a", &[8], 0, 0), 33), Malicious);
+        assert_eq!(one(tensor("a", &[8], 0, 64), 100), Malicious);
+        assert_eq!(one(tensor("a", &[1 << 40, 1 << 40], 0, 0), 32), Malicious);
+        assert_eq!(one(tensor("a", &[1; 5], 0, 0), 4), Malicious);
+        assert_eq!(one(tensor("a", &[8], 99, 0), 32), Unscannable);
+        assert_eq!(one(tensor("a", &[8], 2, 0), 32), Unscannable);
+        assert_eq!(one(tensor("a", &[8], 0, 1), 33), Unscannable);
+        let over = [tensor("a", &[16], 0, 0), tensor("b", &[16], 0, 32)];
+        assert_eq!(verdict(&file(&[], &over, 96)), Malicious);
+        let twice = pair("k", 7, &[0]);
+        assert_eq!(verdict(&file(&[twice.clone(), twice], &[], 0)), Malicious);
+        let zero = pair("general.alignment", 4, &[0; 4]);
+        assert_eq!(verdict(&file(&[zero], &[], 0)), Malicious);
+        let mut long = file(&[], &[], 0);
+        long[20] = 0x40;
+        assert_eq!(verdict(&long), Malicious);
+        let text = pair("k", 8, &u64::MAX.to_le_bytes());
+        assert_eq!(verdict(&file(&[text], &[], 0)), Malicious);
+        assert_eq!(verdict(&file(&[pair("k", 13, &[0])], &[], 0)), Unscannable);
+        assert_eq!(verdict(b"GGUF\x09\0\0\0"), Unscannable);
+        let mut nested = 0u32.to_le_bytes().to_vec();
+        nested.extend(0u64.to_le_bytes());
+        for _ in 0..20 {
+            nested = [&9u32.to_le_bytes()[..], &1u64.to_le_bytes(), &nested].concat();
+        }
+        assert_eq!(verdict(&file(&[pair("k", 9, &nested)], &[], 0)), Malicious);
+    }
+
+    proptest! {
+        #[test]
+        fn damage_ends_in_a_verdict(at in 4usize..400, byte: u8, cut in 4usize..500) {
+            let mut bytes = good();
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            bytes.truncate(cut);
+            verdict(&bytes);
+        }
+    }
+}
