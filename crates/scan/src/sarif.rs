@@ -79,19 +79,18 @@ fn level(finding: &Finding) -> &'static str {
 }
 
 fn result(finding: &Finding, rule_index: Option<usize>) -> Value {
-    let mut location = json!({
-        "physicalLocation": {
-            "artifactLocation": { "uri": uri(&finding.place.file) },
-        },
-    });
-    if !finding.place.member.is_empty() {
-        location["logicalLocations"] = json!([{
-            "fullyQualifiedName": finding.place.member.join("!"),
-            "kind": "member",
-        }]);
-    } else if let Some(offset) = finding.place.offset {
-        location["physicalLocation"]["region"] = json!({ "byteOffset": offset });
+    let place = &finding.place;
+    let mut physical = json!({ "artifactLocation": { "uri": uri(&place.file) } });
+    let mut location = serde_json::Map::new();
+    if place.member.is_empty() {
+        if let (Some(offset), Some(physical)) = (place.offset, physical.as_object_mut()) {
+            physical.insert("region".to_owned(), json!({ "byteOffset": offset }));
+        }
+    } else {
+        let member = json!([{ "fullyQualifiedName": place.member.join("!"), "kind": "member" }]);
+        location.insert("logicalLocations".to_owned(), member);
     }
+    location.insert("physicalLocation".to_owned(), physical);
     json!({
         "ruleId": finding.rule,
         "ruleIndex": rule_index,
@@ -101,7 +100,7 @@ fn result(finding: &Finding, rule_index: Option<usize>) -> Value {
         "properties": {
             "verdict": finding.verdict.word(),
             "severity": finding.severity.word(),
-            "offset": finding.place.offset,
+            "offset": place.offset,
             "references": finding.references,
             "advice": finding.advice,
         },

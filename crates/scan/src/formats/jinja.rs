@@ -283,7 +283,9 @@ impl Walk<'_, '_> {
             _ => {}
         }
         for body in bodies {
-            body.iter().for_each(|statement| self.targets(statement));
+            for statement in body {
+                self.targets(statement);
+            }
         }
     }
 
