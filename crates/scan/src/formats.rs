@@ -1,16 +1,27 @@
 //! The formats, in the order in which they are asked: first those with a magic number, then those told
 //! by their structure, text last.
 
+mod json;
+mod media;
+mod names;
+mod native;
 mod opaque;
+mod templates;
+mod text;
+mod utf8;
+mod xml;
+mod yaml;
 
 use crate::sniff::Format;
 
 /// Every format that is recognised.
 pub(crate) const ALL: &[Format] = &[
-    // By magic number.
-    // By structure.
-    crate::pickle::FORMAT,
-    // Text.
+    native::FORMAT,
+    media::FORMAT,
+    xml::FORMAT,
+    json::FORMAT,
+    yaml::FORMAT,
+    text::FORMAT,
 ];
 
 /// What no format recognises.
