@@ -12,10 +12,12 @@ mod utf8;
 mod xml;
 mod yaml;
 
+use crate::pickle;
 use crate::sniff::Format;
 
 /// Every format that is recognised.
 pub(crate) const ALL: &[Format] = &[
+    pickle::FORMAT,
     native::FORMAT,
     media::FORMAT,
     xml::FORMAT,

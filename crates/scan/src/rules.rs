@@ -15,7 +15,12 @@ use crate::report::Severity;
 pub const SCHEMA: &str = "https://custody.dev/schema/rules/v1";
 /// The pack that is part of the program: its name and version, and a file for each section.
 const BUILT_IN: &str = include_str!("../rules/custody.json");
-const SECTION_FILES: &[(&str, &str)] = &[("pickle", include_str!("../rules/pickle.json"))];
+const SECTION_FILES: &[(&str, &str)] = &[
+    ("pickle", include_str!("../rules/pickle.json")),
+    ("keras", include_str!("../rules/keras.json")),
+    ("skops", include_str!("../rules/skops.json")),
+    ("hydra", include_str!("../rules/hydra.json")),
+];
 /// How long a pack may be, in bytes.
 pub const MAX_BYTES: usize = 8 << 20;
 

@@ -211,7 +211,6 @@ fn table(cursor: &mut Cursor<'_>, flags: u8) -> Result<(), Stop> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::report::{Report, Verdict};
     use crate::rules::Rules;
     use crate::scan;
@@ -233,7 +232,8 @@ mod tests {
         png.extend(chunk(b"IDAT", &[1, 2, 3]));
         png.extend(chunk(b"IEND", &[]));
         let jpeg = b"\xff\xd8\xff\xe0\0\x04ab\xff\xda\0\x03c12\xff\x0034\xff\xd05\xff\xd9".to_vec();
-        let gif = b"GIF89a\x01\0\x01\0\x80\0\0abcdef,\0\0\0\0\x01\0\x01\0\0\x02\x02L\x01\0;".to_vec();
+        let gif =
+            b"GIF89a\x01\0\x01\0\x80\0\0abcdef,\0\0\0\0\x01\0\x01\0\0\x02\x02L\x01\0;".to_vec();
         let wave = b"RIFF\x04\0\0\0WAVE".to_vec();
         [png, jpeg, gif, wave]
     }
@@ -249,7 +249,10 @@ mod tests {
             let report = scanned(&longer);
             assert_eq!(report.verdict, Verdict::Review);
             let rules: Vec<_> = report.findings.iter().map(|f| f.rule.as_str()).collect();
-            assert!(rules.contains(&"media/appended") && rules.contains(&"text/code"), "{rules:?}");
+            assert!(
+                rules.contains(&"media/appended") && rules.contains(&"text/code"),
+                "{rules:?}"
+            );
             for cut in 6..picture.len() {
                 assert_ne!(scanned(&picture[..cut]).verdict, Verdict::Malicious);
             }

@@ -25,7 +25,10 @@ pub(crate) fn sink(rule: &'static str, kind: &str, name: &str, sink: &Sink, at: 
 pub(crate) fn unknown(rule: &'static str, kind: &str, name: &str, at: u64) -> Found {
     Found::review(
         rule,
-        format!("the {kind} `{}` is not among those that are known", shown(name)),
+        format!(
+            "the {kind} `{}` is not among those that are known",
+            shown(name)
+        ),
     )
     .why("the loader builds or calls what the configuration names")
     .see(&["AML.T0010.003"])
@@ -35,9 +38,10 @@ pub(crate) fn unknown(rule: &'static str, kind: &str, name: &str, at: u64) -> Fo
 /// Judges the dotted name that a hydra configuration has to be built.
 pub(crate) fn target(scan: &mut Scan<'_>, name: &str, at: u64) {
     let name = name.trim();
-    let question = name
-        .rsplit_once(['.', ':'])
-        .map_or_else(|| format!("builtins:{name}"), |(module, last)| format!("{module}:{last}"));
+    let question = name.rsplit_once(['.', ':']).map_or_else(
+        || format!("builtins:{name}"),
+        |(module, last)| format!("{module}:{last}"),
+    );
     // A class stands between the module and its method in a name such as `torch.nn.Module.eval`.
     match scan.rules.judge("hydra", &question) {
         Judgement::Allowed(_) => {}

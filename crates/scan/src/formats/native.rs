@@ -26,7 +26,10 @@ const MAGIC: [(&[u8], &str); 16] = [
     (b"!<arch>\n", "an archive of object code"),
     (b"MSCF\0\0\0\0", "a cabinet archive"),
     (b"Rar!\x1a\x07", "a RAR archive"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an OLE document or installer"),
+    (
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+        "an OLE document or installer",
+    ),
     (b"\x1bLua", "Lua bytecode"),
     (b"xar!", "a macOS installer"),
     (b"koly", "a macOS disk image"),
@@ -62,7 +65,9 @@ fn portable(head: &[u8]) -> Option<&'static str> {
     let place = head.get(0x3c..0x40)?;
     let place = u32::from_le_bytes(place.try_into().ok()?);
     let place = usize::try_from(place).ok()?;
-    let found = head.get(place..).is_some_and(|rest| rest.starts_with(b"PE\0\0"));
+    let found = head
+        .get(place..)
+        .is_some_and(|rest| rest.starts_with(b"PE\0\0"));
     // Where the head does not reach, the stub's words are enough.
     let stub = head
         .windows(b"This program cannot be run in DOS mode".len())
@@ -120,7 +125,11 @@ mod tests {
 
     #[test]
     fn text_that_begins_alike_is_none() {
-        for text in ["MZ is a town\n", "ab\r\nmore than sixteen bytes\r\n", "dex\nterity"] {
+        for text in [
+            "MZ is a town\n",
+            "ab\r\nmore than sixteen bytes\r\n",
+            "dex\nterity",
+        ] {
             assert_eq!(kind(text.as_bytes()), None, "{text}");
         }
     }

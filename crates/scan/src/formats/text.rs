@@ -216,9 +216,7 @@ fn judge(kinds: &Kinds, scan: &mut Scan<'_>) {
         scan.found(code("lines of a batch file or of PowerShell"));
     }
     if kinds.page_script && kinds.fences == 0 {
-        scan.found(
-            code("a page or a text with a script").severity(Severity::Low),
-        );
+        scan.found(code("a page or a text with a script").severity(Severity::Low));
     }
     if let Some((mark, at)) = kinds.mark.filter(|_| kinds.fences == 0) {
         scan.found(
@@ -231,7 +229,10 @@ fn judge(kinds: &Kinds, scan: &mut Scan<'_>) {
         scan.found(
             Found::unscannable(
                 "text/not-as-named",
-                format!("the name ends in `.{}` and the content is text", shown(&ending)),
+                format!(
+                    "the name ends in `.{}` and the content is text",
+                    shown(&ending)
+                ),
             )
             .see(&["AML.T0074", "AML.T0076"]),
         );
@@ -246,7 +247,6 @@ fn promised(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::report::Verdict;
     use crate::rules::Rules;
     use crate::scan;

@@ -27,7 +27,10 @@ fn recognises(head: &Head<'_>) -> bool {
     if utf16(head.bytes) {
         return true;
     }
-    let bytes = head.bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head.bytes);
+    let bytes = head
+        .bytes
+        .strip_prefix(b"\xef\xbb\xbf")
+        .unwrap_or(head.bytes);
     let start: Vec<u8> = bytes
         .iter()
         .skip_while(|byte| byte.is_ascii_whitespace())
@@ -35,16 +38,20 @@ fn recognises(head: &Head<'_>) -> bool {
         .map(u8::to_ascii_lowercase)
         .collect();
     let starts = |text: &str| start.starts_with(text.as_bytes());
-    ["<?xml", "<pmml", "<net ", "<net>", "<svg", "<java ", "<!entity"]
-        .iter()
-        .any(|text| starts(text))
+    [
+        "<?xml", "<pmml", "<net ", "<net>", "<svg", "<java ", "<!entity",
+    ]
+    .iter()
+    .any(|text| starts(text))
         || (starts("<!doctype") && !starts("<!doctype html"))
 }
 
 fn utf16(bytes: &[u8]) -> bool {
     matches!(
         bytes,
-        [0xff, 0xfe, b'<', 0, ..] | [0xfe, 0xff, 0, b'<', ..] | [b'<', 0, b'?', 0, ..]
+        [0xff, 0xfe, b'<', 0, ..]
+            | [0xfe, 0xff, 0, b'<', ..]
+            | [b'<', 0, b'?', 0, ..]
             | [0, b'<', 0, b'?', ..]
     )
 }
@@ -84,7 +91,10 @@ fn parse(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understood, Stop> {
     let count = source.read_at(0, &mut start)?;
     start.truncate(count);
     if utf16(&start) {
-        return Err(Stop::malformed("is in UTF-16, which hides it from text tools", 0));
+        return Err(Stop::malformed(
+            "is in UTF-16, which hides it from text tools",
+            0,
+        ));
     }
     let mut reader = Reader::from_reader(Bounded {
         inner: BufReader::new(Sequence::new(source)),
@@ -145,7 +155,7 @@ impl Walk {
                 if self.depth > MAX_DEPTH {
                     return Err(Stop::limit("the depth of the XML", MAX_DEPTH, at));
                 }
-                if self.extension > 0 || tag.local_name().as_ref() == "Extension".as_bytes() {
+                if self.extension > 0 || tag.local_name().as_ref() == "Extension" {
                     self.extension = self.extension.saturating_add(1);
                 }
             }
@@ -155,26 +165,26 @@ impl Walk {
                 self.extension = self.extension.saturating_sub(1);
             }
             Event::Text(text) if self.extension > 0 => {
-                script(&String::from_utf8_lossy(text), at, scan);
+                script(text, at, scan);
             }
             Event::CData(text) if self.extension > 0 => {
-                script(&String::from_utf8_lossy(text), at, scan);
+                script(text, at, scan);
             }
-            Event::DocType(text) => doctype(&String::from_utf8_lossy(text), at, scan),
-            Event::PI(instruction) if instruction.starts_with(b"xml-stylesheet") => scan.found(
+            Event::DocType(text) => doctype(text, at, scan),
+            Event::PI(instruction) if instruction.starts_with("xml-stylesheet") => scan.found(
                 Found::review("xml/stylesheet", "it names a style sheet")
                     .why("a processor fetches it and can run it")
                     .see(&["CWE-829"])
                     .at(at),
             ),
             Event::GeneralRef(name) => {
-                let name = String::from_utf8_lossy(name);
-                let known = ["lt", "gt", "amp", "quot", "apos"].contains(&name.as_ref());
+                let name: &str = name;
+                let known = ["lt", "gt", "amp", "quot", "apos"].contains(&name);
                 if !known && !name.starts_with('#') {
                     scan.found(
                         Found::malicious(
                             "xml/entity",
-                            format!("it refers to the entity `{}`", shown(&name)),
+                            format!("it refers to the entity `{}`", shown(name)),
                         )
                         .severity(Severity::High)
                         .why("a model defines no entities")
@@ -191,15 +201,19 @@ impl Walk {
 
     fn open(&mut self, tag: &BytesStart<'_>, at: u64, scan: &mut Scan<'_>) {
         let name = tag.local_name();
-        let local = String::from_utf8_lossy(name.as_ref()).to_ascii_lowercase();
-        let text = String::from_utf8_lossy(tag).into_owned();
+        let local = name.as_ref().to_ascii_lowercase();
+        let text: &str = tag;
         if !self.rooted {
             self.rooted = true;
-            self.root(&local, &text, at, scan);
+            self.root(&local, text, at, scan);
         }
         let hostile = match local.as_str() {
-            "include" if text.contains("href") && text.contains(':') => Some("it includes other files"),
-            "java" if text.contains("XMLDecoder") => Some("it is a program for Java's `XMLDecoder`"),
+            "include" if text.contains("href") && text.contains(':') => {
+                Some("it includes other files")
+            }
+            "java" if text.contains("XMLDecoder") => {
+                Some("it is a program for Java's `XMLDecoder`")
+            }
             "dynamic-proxy" | "processbuilder" | "java.lang.processbuilder" => {
                 Some("it builds Java objects that run commands")
             }
@@ -213,17 +227,20 @@ impl Walk {
                     .at(at),
             );
         }
-        if local == "script" || text.contains("javascript:") || handler(&text) {
+        if local == "script" || text.contains("javascript:") || handler(text) {
             scan.found(
-                Found::review("xml/script", format!("the element `{}` has a script", shown(&local)))
-                    .severity(Severity::High)
-                    .why("a viewer or an extension of the loader runs it")
-                    .see(&["CWE-79", "CWE-94"])
-                    .at(at),
+                Found::review(
+                    "xml/script",
+                    format!("the element `{}` has a script", shown(&local)),
+                )
+                .severity(Severity::High)
+                .why("a viewer or an extension of the loader runs it")
+                .see(&["CWE-79", "CWE-94"])
+                .at(at),
             );
         }
         if local == "extension" {
-            script(&text, at, scan);
+            script(text, at, scan);
         }
         if self.format == "OpenVINO" && local == "layer" && text.contains("version=\"extension\"") {
             scan.found(
@@ -255,9 +272,15 @@ impl Walk {
 
 /// Whether a tag has an attribute that runs on an event, such as `onload=`.
 fn handler(tag: &str) -> bool {
-    ["onload=", "onclick=", "onerror=", "onbegin=", "onmouseover="]
-        .iter()
-        .any(|name| tag.to_ascii_lowercase().contains(name))
+    [
+        "onload=",
+        "onclick=",
+        "onerror=",
+        "onbegin=",
+        "onmouseover=",
+    ]
+    .iter()
+    .any(|name| tag.to_ascii_lowercase().contains(name))
 }
 
 fn doctype(text: &str, at: u64, scan: &mut Scan<'_>) {
@@ -319,22 +342,61 @@ mod tests {
     fn check(text: &str, verdict: Verdict, rule: &str) {
         let report = scan("m.pmml", &text.as_bytes(), &Rules::built_in().unwrap());
         assert_eq!(report.verdict, verdict, "{text}: {:?}", report.findings);
-        assert!(rule.is_empty() || report.findings.iter().any(|f| f.rule == rule), "{text}");
+        assert!(
+            rule.is_empty() || report.findings.iter().any(|f| f.rule == rule),
+            "{text}"
+        );
     }
 
     #[test]
     fn each_offence_is_found_and_a_plain_document_is_clean() {
         check(PMML, Verdict::Clean, "");
-        check("<net name=\"m\"><layers><layer id=\"0\" type=\"Parameter\" version=\"opset1\"/></layers></net>", Verdict::Clean, "");
+        check(
+            "<net name=\"m\"><layers><layer id=\"0\" type=\"Parameter\" version=\"opset1\"/></layers></net>",
+            Verdict::Clean,
+            "",
+        );
         let doctype = |inner: &str| PMML.replace("?>\n", &format!("?>\n<!DOCTYPE PMML {inner}>\n"));
-        check(&doctype("[<!ENTITY x SYSTEM \"file:///etc/passwd\">]"), Verdict::Malicious, "xml/doctype");
-        check(&doctype("SYSTEM \"http://e/x.dtd\""), Verdict::Malicious, "xml/doctype");
-        check(&PMML.replace("<Header>", "<Header>&x;"), Verdict::Malicious, "xml/entity");
-        check(&PMML.replace("value=\"1\"", "value=\"eval(1)\""), Verdict::Review, "xml/extension");
-        check(&PMML.replace("/PMML-4_4", "/other"), Verdict::Review, "pmml/namespace");
-        check(&PMML.replace("<DataDictionary/>", "<script>x</script>"), Verdict::Review, "xml/script");
-        check(&PMML.replace("</PMML>", ""), Verdict::Unscannable, "format/truncated");
-        check("<?xml version=\"1.0\"?><java class=\"java.beans.XMLDecoder\"/>", Verdict::Malicious, "xml/active");
+        check(
+            &doctype("[<!ENTITY x SYSTEM \"file:///etc/passwd\">]"),
+            Verdict::Malicious,
+            "xml/doctype",
+        );
+        check(
+            &doctype("SYSTEM \"http://e/x.dtd\""),
+            Verdict::Malicious,
+            "xml/doctype",
+        );
+        check(
+            &PMML.replace("<Header>", "<Header>&x;"),
+            Verdict::Malicious,
+            "xml/entity",
+        );
+        check(
+            &PMML.replace("value=\"1\"", "value=\"eval(1)\""),
+            Verdict::Review,
+            "xml/extension",
+        );
+        check(
+            &PMML.replace("/PMML-4_4", "/other"),
+            Verdict::Review,
+            "pmml/namespace",
+        );
+        check(
+            &PMML.replace("<DataDictionary/>", "<script>x</script>"),
+            Verdict::Review,
+            "xml/script",
+        );
+        check(
+            &PMML.replace("</PMML>", ""),
+            Verdict::Unscannable,
+            "format/truncated",
+        );
+        check(
+            "<?xml version=\"1.0\"?><java class=\"java.beans.XMLDecoder\"/>",
+            Verdict::Malicious,
+            "xml/active",
+        );
         check(&"<net>".repeat(20_000), Verdict::Unscannable, "limits/size");
     }
 

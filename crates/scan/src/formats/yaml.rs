@@ -103,8 +103,7 @@ pub(crate) fn mark(text: &str) -> Option<&'static str> {
 /// Reads the part whole; text that only looks like YAML is text.
 pub(crate) fn parse(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understood, Stop> {
     let bytes = Cursor::new(source).bytes(source.len(), MAX_BYTES, "a YAML file")?;
-    let content =
-        String::from_utf8(bytes).map_err(|_| Stop::malformed("is not UTF-8", 0))?;
+    let content = String::from_utf8(bytes).map_err(|_| Stop::malformed("is not UTF-8", 0))?;
     match read(&content, scan) {
         Ok(()) => Ok(Understood {
             format: "YAML",

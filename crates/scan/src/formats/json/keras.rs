@@ -40,10 +40,7 @@ fn judge_module(frame: &Frame, class: &str, module: &str, scan: &mut Scan<'_>) {
     if module == "builtins" && class == "function" {
         let name = frame.text("config").unwrap_or_default();
         let question = format!("function:{name}");
-        if matches!(
-            scan.rules.judge("keras", &question),
-            Judgement::Allowed(_)
-        ) {
+        if matches!(scan.rules.judge("keras", &question), Judgement::Allowed(_)) {
             return;
         }
     }
@@ -72,7 +69,10 @@ fn ask(frame: &Frame, kind: &'static str, name: &str, scan: &mut Scan<'_>) {
 
 /// A class that a program registered: its code is not in the file.
 fn registered(frame: &Frame, scan: &mut Scan<'_>) {
-    let Some(name) = frame.text("registered_name").filter(|name| name.contains('>')) else {
+    let Some(name) = frame
+        .text("registered_name")
+        .filter(|name| name.contains('>'))
+    else {
         return;
     };
     scan.found(

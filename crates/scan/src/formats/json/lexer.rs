@@ -218,7 +218,11 @@ impl<'c, 's> Lexer<'c, 's> {
 
     fn digits(&mut self) -> Result<u64, Stop> {
         let start = self.at();
-        while self.cursor.peek()?.is_some_and(|byte| byte.is_ascii_digit()) {
+        while self
+            .cursor
+            .peek()?
+            .is_some_and(|byte| byte.is_ascii_digit())
+        {
             self.cursor.byte()?;
         }
         Ok(self.at().saturating_sub(start))

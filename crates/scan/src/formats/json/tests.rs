@@ -38,31 +38,95 @@ fn plain_documents_are_clean() {
     ] {
         check(text, Verdict::Clean, "");
     }
-    check(&layer("Dense", "keras.layers", "{\"activation\":\"relu\"}"), Verdict::Clean, "");
+    check(
+        &layer("Dense", "keras.layers", "{\"activation\":\"relu\"}"),
+        Verdict::Clean,
+        "",
+    );
     let function = r#"{"activation":{"module":"builtins","class_name":"function","config":"relu","registered_name":"function"}}"#;
-    check(&layer("Dense", "keras.layers", function), Verdict::Clean, "");
+    check(
+        &layer("Dense", "keras.layers", function),
+        Verdict::Clean,
+        "",
+    );
 }
 
 #[test]
 fn keras_configurations_are_judged_at_any_depth() {
     let bad = Verdict::Malicious;
     check(&layer("Lambda", "keras.layers", "{}"), bad, "keras/class");
-    let nested = layer("TimeDistributed", "keras.layers", &format!("{{\"layer\":{}}}", layer("Lambda", "keras.layers", "{}")));
+    let nested = layer(
+        "TimeDistributed",
+        "keras.layers",
+        &format!("{{\"layer\":{}}}", layer("Lambda", "keras.layers", "{}")),
+    );
     check(&nested, bad, "keras/class");
-    check(&layer("TFSMLayer", "keras.layers", "{\"filepath\":\"/x\"}"), bad, "keras/class");
+    check(
+        &layer("TFSMLayer", "keras.layers", "{\"filepath\":\"/x\"}"),
+        bad,
+        "keras/class",
+    );
     check(&layer("Popen", "subprocess", "{}"), bad, "keras/module");
-    check(&layer("Thing", "mine.layers", "{}"), Verdict::Review, "keras/module");
-    check(&layer("Mine", "keras.layers", "{}"), Verdict::Review, "keras/class");
-    check(&layer("function", "keras.utils", "\"get_file\""), bad, "keras/function");
-    check(&layer("function", "builtins", "\"eval\""), bad, "keras/module");
-    check(&layer("__lambda__", "builtins", "{\"value\":\"x\"}"), bad, "keras/class");
-    check(&layer("StringLookup", "keras.layers", "{\"vocabulary\":\"/etc/passwd\"}"), bad, "keras/vocabulary");
-    check(&layer("StringLookup", "keras.layers", "{\"vocabulary\":\"v.txt\"}"), Verdict::Review, "keras/vocabulary");
-    check(&layer("StringLookup", "keras.layers", "{\"vocabulary\":[\"a\"]}"), Verdict::Clean, "");
-    check(&layer("function", "keras.config", "\"enable_unsafe_deserialization\""), bad, "keras/unsafe-deserialization");
+    check(
+        &layer("Thing", "mine.layers", "{}"),
+        Verdict::Review,
+        "keras/module",
+    );
+    check(
+        &layer("Mine", "keras.layers", "{}"),
+        Verdict::Review,
+        "keras/class",
+    );
+    check(
+        &layer("function", "keras.utils", "\"get_file\""),
+        bad,
+        "keras/function",
+    );
+    check(
+        &layer("function", "builtins", "\"eval\""),
+        bad,
+        "keras/module",
+    );
+    check(
+        &layer("__lambda__", "builtins", "{\"value\":\"x\"}"),
+        bad,
+        "keras/class",
+    );
+    check(
+        &layer(
+            "StringLookup",
+            "keras.layers",
+            "{\"vocabulary\":\"/etc/passwd\"}",
+        ),
+        bad,
+        "keras/vocabulary",
+    );
+    check(
+        &layer("StringLookup", "keras.layers", "{\"vocabulary\":\"v.txt\"}"),
+        Verdict::Review,
+        "keras/vocabulary",
+    );
+    check(
+        &layer("StringLookup", "keras.layers", "{\"vocabulary\":[\"a\"]}"),
+        Verdict::Clean,
+        "",
+    );
+    check(
+        &layer(
+            "function",
+            "keras.config",
+            "\"enable_unsafe_deserialization\"",
+        ),
+        bad,
+        "keras/unsafe-deserialization",
+    );
     let custom = layer("Dense", "keras.layers", "{}").replace("null", "\"Custom>Dense\"");
     check(&custom, Verdict::Review, "keras/custom");
-    check(&layer("L\\u0061mbda", "keras.layers", "{}"), bad, "keras/class");
+    check(
+        &layer("L\\u0061mbda", "keras.layers", "{}"),
+        bad,
+        "keras/class",
+    );
 }
 
 #[test]
@@ -81,39 +145,98 @@ fn skops_nodes_are_judged() {
         )
     };
     let bad = Verdict::Malicious;
-    check(&node("OperatorFuncNode", "builtins", "call", "{}"), bad, "skops/operator");
+    check(
+        &node("OperatorFuncNode", "builtins", "call", "{}"),
+        bad,
+        "skops/operator",
+    );
     check(&node("ObjectNode", "os", "system", "{}"), bad, "skops/sink");
-    check(&node("FunctionNode", "subprocess", "run", "{}"), bad, "skops/sink");
-    check(&node("ObjectNode", "mine", "Model", "{}"), Verdict::Review, "skops/unknown");
-    check(&node("MagicNode", "builtins", "dict", "{}"), Verdict::Review, "skops/loader");
+    check(
+        &node("FunctionNode", "subprocess", "run", "{}"),
+        bad,
+        "skops/sink",
+    );
+    check(
+        &node("ObjectNode", "mine", "Model", "{}"),
+        Verdict::Review,
+        "skops/unknown",
+    );
+    check(
+        &node("MagicNode", "builtins", "dict", "{}"),
+        Verdict::Review,
+        "skops/loader",
+    );
     let inner = node("ObjectNode", "numpy", "ndarray", "{}");
     let content = format!("{{\"func\":\"fit\",\"obj\":{inner}}}");
-    check(&node("MethodNode", "builtins", "int", &content), bad, "skops/method");
-    check(&node("MethodNode", "numpy", "ndarray", &content), Verdict::Review, "skops/method");
+    check(
+        &node("MethodNode", "builtins", "int", &content),
+        bad,
+        "skops/method",
+    );
+    check(
+        &node("MethodNode", "numpy", "ndarray", &content),
+        Verdict::Review,
+        "skops/method",
+    );
     let dunder = content.replace("fit", "__reduce__");
-    check(&node("MethodNode", "numpy", "ndarray", &dunder), bad, "skops/method");
+    check(
+        &node("MethodNode", "numpy", "ndarray", &dunder),
+        bad,
+        "skops/method",
+    );
 }
 
 #[test]
 fn what_loaders_of_models_act_upon_is_found() {
-    check(r#"{"auto_map": {"AutoModel": "m.M"}}"#, Verdict::Review, "huggingface/remote-code");
-    check(r#"{"trust_remote_code": true}"#, Verdict::Review, "huggingface/remote-code");
+    check(
+        r#"{"auto_map": {"AutoModel": "m.M"}}"#,
+        Verdict::Review,
+        "huggingface/remote-code",
+    );
+    check(
+        r#"{"trust_remote_code": true}"#,
+        Verdict::Review,
+        "huggingface/remote-code",
+    );
     check(r#"{"trust_remote_code": false}"#, Verdict::Clean, "");
-    check(r#"{"chat_template": "{{ ''.__class__.__mro__ }}"}"#, Verdict::Malicious, "");
-    check(r#"{"chat_template": [{"name": "a", "template": "{{ x.__class__ }}"}]}"#, Verdict::Malicious, "");
-    check(r#"{"weight_map": {"a": "../../x.bin"}}"#, Verdict::Malicious, "weights/outside");
-    check(r#"{"m": {"_target_": "os.system"}}"#, Verdict::Malicious, "hydra/sink");
+    check(
+        r#"{"chat_template": "{{ ''.__class__.__mro__ }}"}"#,
+        Verdict::Malicious,
+        "",
+    );
+    check(
+        r#"{"chat_template": [{"name": "a", "template": "{{ x.__class__ }}"}]}"#,
+        Verdict::Malicious,
+        "",
+    );
+    check(
+        r#"{"weight_map": {"a": "../../x.bin"}}"#,
+        Verdict::Malicious,
+        "weights/outside",
+    );
+    check(
+        r#"{"m": {"_target_": "os.system"}}"#,
+        Verdict::Malicious,
+        "hydra/sink",
+    );
 }
 
 #[test]
 fn encodings_and_broken_documents_are_never_clean() {
-    let wide: Vec<u8> = "{\"a\":1}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let wide: Vec<u8> = "{\"a\":1}"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
     assert_eq!(scanned("config.json", &wide).verdict, Verdict::Unscannable);
     check("\u{feff}{}", Verdict::Review, "json/bom");
     check("{\"a\":1", Verdict::Unscannable, "format/truncated");
     check("{}{}", Verdict::Review, "json/several");
     check("{\"a\":1 \"b\"", Verdict::Unscannable, "format/malformed");
-    check("{\"_target_\": os.system}", Verdict::Malicious, "hydra/sink");
+    check(
+        "{\"_target_\": os.system}",
+        Verdict::Malicious,
+        "hydra/sink",
+    );
     assert_eq!(scanned("a.jsonl", b"{}\n{}\n").verdict, Verdict::Clean);
 }
 

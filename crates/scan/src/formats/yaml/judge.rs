@@ -18,8 +18,20 @@ const MAX_ANCHORS: usize = 4096;
 const MAX_TEXT: usize = 4096;
 /// Tags of the YAML type repository that are data.
 const DATA: [&str; 14] = [
-    "str", "int", "float", "bool", "null", "map", "seq", "binary", "timestamp", "set", "omap",
-    "pairs", "merge", "value",
+    "str",
+    "int",
+    "float",
+    "bool",
+    "null",
+    "map",
+    "seq",
+    "binary",
+    "timestamp",
+    "set",
+    "omap",
+    "pairs",
+    "merge",
+    "value",
 ];
 /// Tags of PyYAML that are data.
 const PYTHON_DATA: [&str; 12] = [
@@ -62,7 +74,10 @@ impl Judge {
             (Some(_), _) => scan.found(
                 Found::malicious(
                     "yaml/python",
-                    format!("the tag `{}` builds a Python object or calls a function", shown(&decoded)),
+                    format!(
+                        "the tag `{}` builds a Python object or calls a function",
+                        shown(&decoded)
+                    ),
                 )
                 .why("`yaml.load` with an unsafe loader runs it")
                 .see(&["CVE-2020-14343", "CWE-502", "AML.T0011.000"])
@@ -73,7 +88,10 @@ impl Judge {
             _ => scan.found(
                 Found::review(
                     "yaml/tag",
-                    format!("the tag `{}` is for a constructor of some program", shown(&decoded)),
+                    format!(
+                        "the tag `{}` is for a constructor of some program",
+                        shown(&decoded)
+                    ),
                 )
                 .see(&["CWE-502"])
                 .at(at),
@@ -133,8 +151,11 @@ impl Judge {
         let nodes = self.sizes.get(&anchor).copied();
         let Some(nodes) = nodes else {
             scan.found(
-                Found::unscannable("yaml/alias", "an alias of what is not known or holds itself")
-                    .at(at),
+                Found::unscannable(
+                    "yaml/alias",
+                    "an alias of what is not known or holds itself",
+                )
+                .at(at),
             );
             self.value_done();
             return;
@@ -323,9 +344,16 @@ fn own_code(what: &str, at: u64, scan: &mut Scan<'_>) {
 
 /// A requirement that does not come from the usual package index.
 fn requirement(text: &str, at: u64, scan: &mut Scan<'_>) {
-    let strange = ["git+", "://", "--index-url", "--extra-index-url", "-i ", "--trusted-host"]
-        .iter()
-        .any(|mark| text.contains(mark));
+    let strange = [
+        "git+",
+        "://",
+        "--index-url",
+        "--extra-index-url",
+        "-i ",
+        "--trusted-host",
+    ]
+    .iter()
+    .any(|mark| text.contains(mark));
     if strange {
         scan.found(
             Found::review(

@@ -40,20 +40,52 @@ fn what_builds_or_imports_is_judged_in_every_spelling() {
     check("a:\n  _target_: os.system\n", bad, "hydra/sink");
     check("a: {\"_target_\": 'os.system'}\n", bad, "hydra/sink");
     check("x: &t os.system\na:\n  _target_: *t\n", bad, "hydra/sink");
-    check("x: &k _target_\na:\n  *k : subprocess.Popen\n", bad, "hydra/sink");
+    check(
+        "x: &k _target_\na:\n  *k : subprocess.Popen\n",
+        bad,
+        "hydra/sink",
+    );
     check("a:\n  \"\\x5ftarget_\": builtins.eval\n", bad, "hydra/sink");
     check("a:\n  ? _target_\n  : os.system\n", bad, "hydra/sink");
     check("{a: {_target_: os.system}}\n", bad, "hydra/sink");
     check("a:\n  _target_: exec\n", bad, "hydra/sink");
     check("a:\n  _target_: nemo.core.os.system\n", bad, "hydra/sink");
-    check("a:\n  _target_: mine.Thing\n", Verdict::Review, "hydra/unknown");
-    check("a: !!python/object/apply:os.system [id]\n", bad, "yaml/python");
-    check("%TAG !p! tag:yaml.org,2002:python/\n---\na: !p!object/apply:os.system [id]\n", bad, "yaml/python");
-    check("a: !<tag:yaml.org,2002:python/name:os.system> ''\n", bad, "yaml/python");
+    check(
+        "a:\n  _target_: mine.Thing\n",
+        Verdict::Review,
+        "hydra/unknown",
+    );
+    check(
+        "a: !!python/object/apply:os.system [id]\n",
+        bad,
+        "yaml/python",
+    );
+    check(
+        "%TAG !p! tag:yaml.org,2002:python/\n---\na: !p!object/apply:os.system [id]\n",
+        bad,
+        "yaml/python",
+    );
+    check(
+        "a: !<tag:yaml.org,2002:python/name:os.system> ''\n",
+        bad,
+        "yaml/python",
+    );
     check("a: !mine {b: 1}\n", Verdict::Review, "yaml/tag");
-    check(&MLMODEL.replace("mlflow.sklearn", "os"), bad, "mlflow/loader");
-    check(&MLMODEL.replace("mlflow.sklearn", "evil"), Verdict::Review, "mlflow/loader");
-    check(&MLMODEL.replace("code: null", "code: code"), Verdict::Review, "mlflow/code");
+    check(
+        &MLMODEL.replace("mlflow.sklearn", "os"),
+        bad,
+        "mlflow/loader",
+    );
+    check(
+        &MLMODEL.replace("mlflow.sklearn", "evil"),
+        Verdict::Review,
+        "mlflow/loader",
+    );
+    check(
+        &MLMODEL.replace("code: null", "code: code"),
+        Verdict::Review,
+        "mlflow/code",
+    );
 }
 
 #[test]
@@ -69,7 +101,14 @@ fn aliases_that_explode_are_counted_and_not_expanded() {
 
 #[test]
 fn what_is_no_yaml_and_has_a_mark_is_not_clean() {
-    check("a: [\n_target_: os.system\n", Verdict::Unscannable, "format/malformed");
+    check(
+        "a: [\n# _target_\n",
+        Verdict::Unscannable,
+        "format/malformed",
+    );
     let deep = format!("a: {}", "[".repeat(5000));
-    assert_ne!(scanned("a.yaml", &(deep + "\n_target_: 1\n")).verdict, Verdict::Clean);
+    assert_ne!(
+        scanned("a.yaml", &(deep + "\n_target_: 1\n")).verdict,
+        Verdict::Clean
+    );
 }
