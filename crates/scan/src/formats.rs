@@ -1,6 +1,7 @@
 //! The formats, in the order in which they are asked: first those with a magic number, then those told
 //! by their structure, text last.
 
+mod hdf5;
 mod json;
 mod media;
 mod names;
@@ -18,6 +19,7 @@ use crate::sniff::Format;
 /// Every format that is recognised.
 pub(crate) const ALL: &[Format] = &[
     pickle::FORMAT,
+    hdf5::FORMAT,
     native::FORMAT,
     media::FORMAT,
     xml::FORMAT,
