@@ -149,14 +149,14 @@ impl State {
             Token::End => self.end(scan),
             Token::String(text) => {
                 self.string(&text, scan);
-                self.value(Value::Text(text.text), text.at);
+                self.value(Value::Text(text.text));
             }
             Token::Bool(truth) => {
                 self.word(truth, at, scan);
-                self.value(Value::Other, at);
+                self.value(Value::Other);
             }
-            Token::Null => self.value(Value::Null, at),
-            Token::Number => self.value(Value::Other, at),
+            Token::Null => self.value(Value::Null),
+            Token::Number => self.value(Value::Other),
         }
     }
 
@@ -195,9 +195,9 @@ impl State {
         frame.key.extend(key.text.chars().take(200));
     }
 
-    fn value(&mut self, value: Value, at: u64) {
+    fn value(&mut self, value: Value) {
         if let Some(frame) = self.frames.last_mut() {
-            frame.keep(value, at);
+            frame.keep(value);
         }
     }
 
@@ -208,7 +208,7 @@ impl State {
             _ => {}
         }
         let object = value == Value::Object;
-        self.value(value, at);
+        self.value(value);
         self.frames.push(Frame::new(object, at));
     }
 
@@ -262,6 +262,22 @@ impl State {
 fn judge(frame: &Frame, scan: &mut Scan<'_>) {
     keras::judge(frame, scan);
     skops::judge(frame, scan);
+    sentence_module(frame, scan);
+}
+
+/// A module of `sentence-transformers`: its `type` is imported.
+fn sentence_module(frame: &Frame, scan: &mut Scan<'_>) {
+    let Some(class) = frame.text("type") else {
+        return;
+    };
+    let listed = frame.has("idx") && frame.has("path");
+    if listed && !class.starts_with("sentence_transformers.") {
+        scan.found(
+            names::unknown("huggingface/module", "class", class, frame.at)
+                .severity(Severity::High)
+                .see(&["CWE-94"]),
+        );
+    }
 }
 
 fn whole(text: &Text, what: &'static str, scan: &mut Scan<'_>) {

@@ -35,6 +35,46 @@ pub(crate) fn unknown(rule: &'static str, kind: &str, name: &str, at: u64) -> Fo
     .at(at)
 }
 
+/// Modules that some package imports, so that a dotted name can reach them through it.
+const REACHED: [&str; 14] = [
+    "os",
+    "posix",
+    "nt",
+    "sys",
+    "subprocess",
+    "builtins",
+    "importlib",
+    "shutil",
+    "pickle",
+    "socket",
+    "ctypes",
+    "runpy",
+    "pty",
+    "inspect",
+];
+
+/// Returns the segment of a dotted name, after its first, that is a module which runs code, such as
+/// `os` in `keras.utils.io_utils.os`.
+pub(crate) fn inner_sink<'n, 'r>(
+    scan: &Scan<'r>,
+    section: &str,
+    prefix: &str,
+    name: &'n str,
+) -> Option<(&'n str, &'r Sink)> {
+    let segment = name
+        .split('.')
+        .skip(1)
+        .find(|segment| REACHED.contains(segment))?;
+    let suffix = if prefix.is_empty() { ":any" } else { "" };
+    match scan
+        .rules
+        .judge(section, &format!("{prefix}{segment}{suffix}"))
+    {
+        Judgement::Sink(known) => Some((segment, known)),
+        _ => None,
+    }
+}
+
 /// Judges the dotted name that a hydra configuration has to be built.
 pub(crate) fn target(scan: &mut Scan<'_>, name: &str, at: u64) {
     let name = name.trim();
@@ -42,7 +82,11 @@ pub(crate) fn target(scan: &mut Scan<'_>, name: &str, at: u64) {
         || format!("builtins:{name}"),
         |(module, last)| format!("{module}:{last}"),
     );
-    // A class stands between the module and its method in a name such as `torch.nn.Module.eval`.
+    let module = name.rsplit_once('.').map_or("", |(module, _)| module);
+    if let Some((_, known)) = inner_sink(scan, "hydra", "", module) {
+        scan.found(sink("hydra/sink", "target", name, known, at));
+        return;
+    }
     match scan.rules.judge("hydra", &question) {
         Judgement::Allowed(_) => {}
         Judgement::Sink(known) => {

@@ -30,6 +30,8 @@ struct Kinds {
     fenced: bool,
     fences: u64,
     mark: Option<(&'static str, u64)>,
+    /// A requirement of `pip` from elsewhere than the usual index.
+    requirement: Option<(String, u64)>,
 }
 
 /// Whether the head is UTF-8 without NUL; a character may be cut at its end.
@@ -109,6 +111,9 @@ impl Kinds {
         let lower = trimmed.to_ascii_lowercase();
         self.windows += u64::from(is_windows(&lower));
         self.page_script |= lower.contains("<script") || lower.contains("javascript:");
+        if self.requirement.is_none() && is_foreign_requirement(trimmed) {
+            self.requirement = Some((shown(trimmed), at));
+        }
         let marked = trimmed.trim_start_matches(['-', ' ', '"', '\'', '{', '?']);
         if self.mark.is_none()
             && let Some(mark) = yaml::mark(trimmed)
@@ -201,6 +206,31 @@ fn is_windows(lower: &str) -> bool {
         || lower.contains("wscript.shell")
 }
 
+/// Whether a line of `requirements.txt` installs from a place of its own.
+fn is_foreign_requirement(line: &str) -> bool {
+    let options = [
+        "--index-url",
+        "--extra-index-url",
+        "--find-links",
+        "--trusted-host",
+        "-i http",
+        "-f http",
+        "git+",
+        "-e git+",
+    ];
+    let direct = line.split_once(" @ ").is_some_and(|(name, rest)| {
+        !name.contains(' ')
+            && ["http", "git+", "file:"]
+                .iter()
+                .any(|start| rest.starts_with(start))
+    });
+    let archive = (line.starts_with("http://") || line.starts_with("https://"))
+        && [".whl", ".tar.gz", ".zip"]
+            .iter()
+            .any(|end| line.ends_with(end));
+    direct || archive || options.iter().any(|option| line.starts_with(option))
+}
+
 fn judge(kinds: &Kinds, scan: &mut Scan<'_>) {
     let code = |what: &'static str| {
         Found::review("text/code", what)
@@ -223,6 +253,14 @@ fn judge(kinds: &Kinds, scan: &mut Scan<'_>) {
             Found::review("text/mark", format!("the text has `{mark}`"))
                 .why("a loader of YAML would build what stands there")
                 .at(at),
+        );
+    }
+    if let Some((line, at)) = kinds.requirement.as_ref().filter(|_| kinds.fences == 0) {
+        scan.found(
+            Found::review("text/requirement", format!("it requires `{line}`"))
+                .why("setting up its environment installs code from there")
+                .see(&["CWE-829", "AML.T0010.001"])
+                .at(*at),
         );
     }
     if let Some(ending) = promised(scan.name()) {
@@ -282,6 +320,8 @@ mod tests {
             "#!/bin/sh\nrm -rf /\n",
             "@echo off\r\ndel *\r\n",
             "powershell -enc AAAA\n",
+            "scikit-learn\n--extra-index-url http://e/simple\n",
+            "a @ https://e/a.whl\n",
             "<html><script>alert(1)</script></html>\n",
         ] {
             assert_eq!(verdict("notes.txt", text), Verdict::Review, "{text}");

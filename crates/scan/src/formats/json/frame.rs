@@ -6,7 +6,7 @@ use std::collections::HashSet;
 const MAX_TEXT: usize = 4096;
 
 /// The keys whose values rules ask about when the object ends.
-const ASKED: [&str; 15] = [
+const ASKED: [&str; 18] = [
     "class_name",
     "module",
     "registered_name",
@@ -22,6 +22,9 @@ const ASKED: [&str; 15] = [
     "obj",
     "attrs",
     "type",
+    "file",
+    "idx",
+    "path",
 ];
 
 /// A value as far as it is kept.
@@ -60,7 +63,7 @@ impl Frame {
     }
 
     /// Keeps the value of the present key if a rule asks about it; the last one counts.
-    pub(super) fn keep(&mut self, value: Value, _at: u64) {
+    pub(super) fn keep(&mut self, value: Value) {
         if !self.is_object {
             return;
         }

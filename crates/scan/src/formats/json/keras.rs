@@ -48,6 +48,13 @@ fn judge_module(frame: &Frame, class: &str, module: &str, scan: &mut Scan<'_>) {
 }
 
 fn ask(frame: &Frame, kind: &'static str, name: &str, scan: &mut Scan<'_>) {
+    if kind == "module"
+        && let Some((inner, known)) = names::inner_sink(scan, "keras", "module:", name)
+    {
+        let found = names::sink("keras/module", "module", inner, known, frame.at);
+        scan.found(found);
+        return;
+    }
     let rule = match kind {
         "module" => "keras/module",
         "function" => "keras/function",

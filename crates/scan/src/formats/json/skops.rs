@@ -42,6 +42,9 @@ pub(super) fn judge(frame: &Frame, scan: &mut Scan<'_>) {
     let class = frame.text("__class__").unwrap_or_default();
     let module = frame.text("__module__").unwrap_or_default();
     let name = format!("{module}:{class}");
+    if let Some(path) = frame.text("file") {
+        outside(frame, path, scan);
+    }
     match loader {
         "OperatorFuncNode" => operator(frame, module, class, scan),
         "MethodNode" => method(frame, module, class, scan),
@@ -94,6 +97,22 @@ fn operator(frame: &Frame, module: &str, class: &str, scan: &mut Scan<'_>) {
         .see(&CVE)
         .at(frame.at),
     );
+}
+
+/// The file of an array lies beside the schema, in the archive.
+fn outside(frame: &Frame, path: &str, scan: &mut Scan<'_>) {
+    if path.contains(['/', '\\', ':', '\0']) || path.starts_with("..") {
+        scan.found(
+            Found::malicious(
+                "skops/outside",
+                format!("a node reads the file `{}`", shown(path)),
+            )
+            .severity(Severity::High)
+            .why("the loader would read a file that is no member of the archive")
+            .see(&["CWE-22"])
+            .at(frame.at),
+        );
+    }
 }
 
 /// A node that takes a method of an object: both must be of the same class.

@@ -251,3 +251,17 @@ proptest! {
         scanned("config.json", &bytes);
     }
 }
+
+#[test]
+fn what_a_name_reaches_through_another_module_is_judged() {
+    let function = layer("function", "keras.utils.io_utils.sys", "\"exit\"");
+    check(&function, Verdict::Malicious, "keras/module");
+    let file = r#"{"__class__":"ndarray","__module__":"numpy","__loader__":"NdArrayNode","type":"numpy","file":"../x.npy"}"#;
+    check(file, Verdict::Malicious, "skops/outside");
+    let inside = file.replace("../x.npy", "1.npy");
+    check(&inside, Verdict::Clean, "");
+    let module = r#"[{"idx":0,"name":"0","path":"","type":"mine.Net"}]"#;
+    check(module, Verdict::Review, "huggingface/module");
+    let own = module.replace("mine.Net", "sentence_transformers.models.Pooling");
+    check(&own, Verdict::Clean, "");
+}
