@@ -3,8 +3,13 @@
 
 pub(crate) mod compressed;
 mod gguf;
+mod hdf5;
 mod jinja;
+mod json;
 mod json_stream;
+mod media;
+mod names;
+mod native;
 mod numpy;
 mod onnx;
 mod opaque;
@@ -12,12 +17,18 @@ mod protobuf;
 mod safetensors;
 mod saved_model;
 pub(crate) mod tar;
+mod templates;
 mod tensorflow_files;
+mod text;
 pub(crate) mod torch;
 mod torchscript;
+mod utf8;
 mod xgboost;
+mod xml;
+mod yaml;
 pub(crate) mod zip;
 
+use crate::pickle;
 use crate::sniff::Format;
 
 /// Every format that is recognised.
@@ -34,6 +45,9 @@ pub(crate) const ALL: &[Format] = &[
     compressed::SEALED,
     tar::FORMAT,
     gguf::FORMAT,
+    hdf5::FORMAT,
+    native::FORMAT,
+    media::FORMAT,
     xgboost::FORMAT,
     // By structure.
     safetensors::FORMAT,
@@ -41,10 +55,14 @@ pub(crate) const ALL: &[Format] = &[
     onnx::FORMAT,
     tensorflow_files::FINGERPRINT,
     tensorflow_files::INDEX,
-    crate::pickle::FORMAT,
+    pickle::FORMAT,
     compressed::LZMA,
     compressed::ZLIB,
     // Text.
+    xml::FORMAT,
+    json::FORMAT,
+    yaml::FORMAT,
+    text::FORMAT,
 ];
 
 /// What no format recognises.

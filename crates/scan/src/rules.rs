@@ -21,6 +21,9 @@ const SECTION_FILES: &[(&str, &str)] = &[
     ("tensorflow", include_str!("../rules/tensorflow.json")),
     ("onnx", include_str!("../rules/onnx.json")),
     ("jinja", include_str!("../rules/jinja.json")),
+    ("keras", include_str!("../rules/keras.json")),
+    ("skops", include_str!("../rules/skops.json")),
+    ("hydra", include_str!("../rules/hydra.json")),
 ];
 /// How long a pack may be, in bytes.
 pub const MAX_BYTES: usize = 8 << 20;

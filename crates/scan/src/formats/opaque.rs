@@ -6,7 +6,7 @@ use crate::source::Source;
 
 /// Endings that promise a format with a magic number or a structure: what stands there and has neither
 /// is damaged or in disguise.
-const PROMISING: [&str; 24] = [
+pub(super) const PROMISING: [&str; 24] = [
     "pkl",
     "pickle",
     "p",

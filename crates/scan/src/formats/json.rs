@@ -1,0 +1,340 @@
+//! JSON: read whole as a stream; what it tells a loader to build or import is judged wherever it
+//! stands.
+//!
+//! INVARIANT: what is kept does not grow with the document: one frame per open object or array, with
+//! the few values that rules ask about, and a bounded number of key hashes.
+
+mod frame;
+mod keras;
+mod lexer;
+mod skops;
+
+use crate::cursor::{Cursor, Stop};
+use crate::formats::{names, templates, yaml};
+use crate::report::Severity;
+use crate::scan::{Found, Scan, Understood, shown};
+use crate::sniff::{Format, Head};
+use crate::source::Source;
+use frame::{Frame, Value};
+use lexer::{KEPT, Lexer, Text, Token};
+
+pub(crate) const FORMAT: Format = Format {
+    name: "JSON",
+    recognises,
+    parse,
+};
+
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// Whether it begins as a JSON object or array does: so that a Markdown link or the section of a TOML
+/// file is none.
+fn recognises(head: &Head<'_>) -> bool {
+    if wide(head.bytes).is_some() {
+        return true;
+    }
+    let bytes = head.bytes.strip_prefix(BOM).unwrap_or(head.bytes);
+    let mut solid = bytes.iter().filter(|byte| !byte.is_ascii_whitespace());
+    match solid.next() {
+        Some(b'{') => matches!(solid.next(), Some(b'"' | b'}')),
+        Some(b'[') => {
+            let rest: Vec<u8> = solid.take(9).copied().collect();
+            match rest.first() {
+                Some(b'"' | b'{' | b']' | b'-' | b'0'..=b'9') => true,
+                Some(b'[') => matches!(
+                    rest.get(1),
+                    Some(b'"' | b'{' | b'[' | b']' | b'-' | b'0'..=b'9')
+                ),
+                _ => ["true", "false", "null", "NaN", "Infinity"]
+                    .iter()
+                    .any(|word| rest.starts_with(word.as_bytes())),
+            }
+        }
+        _ => false,
+    }
+}
+
+/// Returns the encoding of JSON that is not UTF-8: Python's `json` takes UTF-16 and UTF-32 too.
+fn wide(bytes: &[u8]) -> Option<&'static str> {
+    let start = |byte: u8| matches!(byte, b'{' | b'[');
+    match bytes {
+        [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => Some("UTF-32"),
+        [first, 0, 0, 0, ..] | [0, 0, 0, first, ..] if start(*first) => Some("UTF-32"),
+        [0xff, 0xfe, first, 0, ..] | [0xfe, 0xff, 0, first, ..] if start(*first) => Some("UTF-16"),
+        [first, 0, second, 0, ..] | [0, first, 0, second, ..]
+            if start(*first) && second.is_ascii() && *second != 0 =>
+        {
+            Some("UTF-16")
+        }
+        _ => None,
+    }
+}
+
+/// Reads all documents of the part.
+pub(crate) fn parse(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understood, Stop> {
+    let mut cursor = Cursor::new(source);
+    let mut start = vec![0; 8];
+    let count = source.read_at(0, &mut start)?;
+    start.truncate(count);
+    if let Some(encoding) = wide(&start) {
+        scan.found(
+            Found::unscannable("json/encoding", format!("JSON in {encoding}"))
+                .why("some loaders read it and others do not, so it can hide what it says"),
+        );
+        return Ok(Understood {
+            format: "JSON",
+            bytes: source.len(),
+        });
+    }
+    if start.starts_with(BOM) {
+        cursor.skip(3, "a byte order mark")?;
+        scan.found(
+            Found::review("json/bom", "the JSON begins with a byte order mark")
+                .severity(Severity::Low)
+                .why("RFC 8259 forbids it: some loaders take it and others do not"),
+        );
+    }
+    match walk(&mut cursor, scan) {
+        Ok(()) => Ok(Understood {
+            format: "JSON",
+            bytes: source.len(),
+        }),
+        // A loader of YAML takes much that begins like JSON and is none.
+        Err(stop @ Stop::Malformed { .. }) => yaml::flow(source, scan).ok_or(stop),
+        Err(stop) => Err(stop),
+    }
+}
+
+fn walk(cursor: &mut Cursor<'_>, scan: &mut Scan<'_>) -> Result<(), Stop> {
+    let mut lexer = Lexer::new(cursor);
+    let mut state = State::default();
+    while let Some(token) = lexer.next()? {
+        let at = lexer.at();
+        state.take(token, at, scan);
+    }
+    let lines = scan.name().rsplit_once('.').is_some_and(|(_, ending)| {
+        ["jsonl", "ndjson", "jsonlines"].contains(&ending.to_ascii_lowercase().as_str())
+    });
+    let single = scan.name().to_ascii_lowercase().ends_with(".json");
+    if state.documents > 1 && single && !lines {
+        scan.found(
+            Found::review(
+                "json/several",
+                format!("{} JSON values follow each other", state.documents),
+            )
+            .why("loaders differ in which of them they read"),
+        );
+    }
+    Ok(())
+}
+
+/// How many hashes of keys are kept at once.
+const MAX_HASHES: usize = 1 << 18;
+
+#[derive(Default)]
+struct State {
+    frames: Vec<Frame>,
+    documents: u64,
+    hashes: usize,
+}
+
+impl State {
+    fn take(&mut self, token: Token, at: u64, scan: &mut Scan<'_>) {
+        if self.frames.is_empty() && token != Token::End {
+            self.documents = self.documents.saturating_add(1);
+        }
+        match token {
+            Token::Key(key) => self.key(&key, scan),
+            Token::Object => self.start(Value::Object, at, scan),
+            Token::Array => self.start(Value::Array, at, scan),
+            Token::End => self.end(scan),
+            Token::String(text) => {
+                self.string(&text, scan);
+                self.value(Value::Text(text.text));
+            }
+            Token::Bool(truth) => {
+                self.word(truth, at, scan);
+                self.value(Value::Other);
+            }
+            Token::Null => self.value(Value::Null),
+            Token::Number => self.value(Value::Other),
+        }
+    }
+
+    fn own_key(&self) -> &str {
+        self.frames.last().map_or("", |frame| &frame.key)
+    }
+
+    /// Whether a key on the way from the top to here is such a one.
+    fn under(&self, fits: impl Fn(&str) -> bool) -> bool {
+        self.frames.iter().any(|frame| fits(&frame.key))
+    }
+
+    fn key(&mut self, key: &Text, scan: &mut Scan<'_>) {
+        let Some(frame) = self.frames.last_mut() else {
+            return;
+        };
+        let room = self.hashes < MAX_HASHES;
+        if room && frame.hashes.insert(key.hash) {
+            self.hashes += 1;
+        } else if frame.hashes.contains(&key.hash) || frame.has(&key.text) {
+            scan.found(
+                Found::review(
+                    "json/duplicate-key",
+                    format!("the key `{}` stands twice in one object", shown(&key.text)),
+                )
+                .severity(Severity::High)
+                .why("loaders differ in which value they take, so one can hide the other")
+                .see(&["CWE-436"])
+                .at(key.at),
+            );
+            // Both values are judged: this is the first.
+            let first = frame.clone_judged();
+            judge(&first, scan);
+        }
+        frame.key.clear();
+        frame.key.extend(key.text.chars().take(200));
+    }
+
+    fn value(&mut self, value: Value) {
+        if let Some(frame) = self.frames.last_mut() {
+            frame.keep(value);
+        }
+    }
+
+    fn start(&mut self, value: Value, at: u64, scan: &mut Scan<'_>) {
+        match self.own_key() {
+            "auto_map" => remote_code(scan, "an `auto_map`", at),
+            "custom_pipelines" => remote_code(scan, "`custom_pipelines`", at),
+            _ => {}
+        }
+        let object = value == Value::Object;
+        self.value(value);
+        self.frames.push(Frame::new(object, at));
+    }
+
+    fn end(&mut self, scan: &mut Scan<'_>) {
+        let Some(frame) = self.frames.pop() else {
+            return;
+        };
+        self.hashes = self.hashes.saturating_sub(frame.hashes.len());
+        judge(&frame, scan);
+        if let Some(parent) = self.frames.last_mut() {
+            parent.child(&frame);
+        }
+    }
+
+    fn word(&self, truth: bool, at: u64, scan: &mut Scan<'_>) {
+        match self.own_key() {
+            "trust_remote_code" if truth => remote_code(scan, "`trust_remote_code`", at),
+            "enable_unsafe_deserialization" if truth => keras::unsafe_deserialization(scan, at),
+            _ => {}
+        }
+    }
+
+    fn string(&self, text: &Text, scan: &mut Scan<'_>) {
+        let key = self.own_key();
+        if self.under(|key| key.contains("chat_template")) && key != "name" {
+            whole(text, "a chat template", scan);
+            templates::found(&text.text, scan, Some(text.at));
+        }
+        match key {
+            "auto_map" => remote_code(scan, "an `auto_map`", text.at),
+            "custom_pipeline" | "custom_pipelines" => {
+                remote_code(scan, "a `custom_pipeline`", text.at);
+            }
+            "_target_" | "__target__" => names::target(scan, &text.text, text.at),
+            "loader_module" => names::loader_module(scan, &text.text, text.at),
+            _ => {}
+        }
+        if text.text == "enable_unsafe_deserialization" {
+            keras::unsafe_deserialization(scan, text.at);
+        }
+        if self.under(|key| key == "weight_map") {
+            file_name(&text.text, text.at, scan);
+        }
+        if key == ":serialized:" || names::is_base64_pickle(&text.text) {
+            serialised(key, text, scan);
+        }
+    }
+}
+
+/// Judges an object or array at its end.
+fn judge(frame: &Frame, scan: &mut Scan<'_>) {
+    keras::judge(frame, scan);
+    skops::judge(frame, scan);
+    sentence_module(frame, scan);
+}
+
+/// A module of `sentence-transformers`: its `type` is imported.
+fn sentence_module(frame: &Frame, scan: &mut Scan<'_>) {
+    let Some(class) = frame.text("type") else {
+        return;
+    };
+    let listed = frame.has("idx") && frame.has("path");
+    if listed && !class.starts_with("sentence_transformers.") {
+        scan.found(
+            names::unknown("huggingface/module", "class", class, frame.at)
+                .severity(Severity::High)
+                .see(&["CWE-94"]),
+        );
+    }
+}
+
+fn whole(text: &Text, what: &'static str, scan: &mut Scan<'_>) {
+    if !text.whole {
+        scan.found(
+            Found::unscannable("limits/text", format!("{what} of more than {KEPT} bytes"))
+                .at(text.at),
+        );
+    }
+}
+
+fn remote_code(scan: &mut Scan<'_>, what: &str, at: u64) {
+    scan.found(
+        Found::review(
+            "huggingface/remote-code",
+            format!("{what}: the model brings Python code of its own"),
+        )
+        .severity(Severity::High)
+        .why("with `trust_remote_code` the loader downloads that code and runs it")
+        .see(&["CWE-94", "AML.T0011"])
+        .advice("read the code that it names, or load the model without it")
+        .at(at),
+    );
+}
+
+/// A shard of a model is named by its plain name.
+fn file_name(name: &str, at: u64, scan: &mut Scan<'_>) {
+    let outside = name.contains("..") || name.contains('\\') || name.starts_with('/');
+    if outside || name.contains("://") || name.contains('\0') {
+        scan.found(
+            Found::malicious(
+                "weights/outside",
+                format!("a shard is the file `{}`", shown(name)),
+            )
+            .severity(Severity::High)
+            .why("the loader would read a file that is no part of the model")
+            .see(&["CWE-22"])
+            .at(at),
+        );
+    }
+}
+
+/// A pickle in base64, as `stable-baselines3` and others write it.
+fn serialised(key: &str, text: &Text, scan: &mut Scan<'_>) {
+    whole(text, "a serialised object", scan);
+    match names::base64(&text.text) {
+        Some(bytes) => {
+            let name = if key.is_empty() { "base64" } else { key };
+            scan.member(name, &bytes);
+        }
+        None if key == ":serialized:" => scan.found(
+            Found::unscannable("json/serialised", "a serialised object that is not base64")
+                .at(text.at),
+        ),
+        None => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+//! What is kept of an object or array while it is open.
+
+use std::collections::HashSet;
+
+/// How much of a kept text stays, in characters.
+const MAX_TEXT: usize = 4096;
+
+/// The keys whose values rules ask about when the object ends.
+const ASKED: [&str; 18] = [
+    "class_name",
+    "module",
+    "registered_name",
+    "config",
+    "vocabulary",
+    "function",
+    "fn_name",
+    "__class__",
+    "__module__",
+    "__loader__",
+    "content",
+    "func",
+    "obj",
+    "attrs",
+    "type",
+    "file",
+    "idx",
+    "path",
+];
+
+/// A value as far as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Value {
+    Text(String),
+    Object,
+    Array,
+    Null,
+    Other,
+}
+
+/// An open object or array.
+#[derive(Debug, Default)]
+pub(super) struct Frame {
+    /// The key whose value is read, cut; empty in an array.
+    pub(super) key: String,
+    /// Where it begins.
+    pub(super) at: u64,
+    /// Hashes of the keys that were met, as long as there is room.
+    pub(super) hashes: HashSet<u64>,
+    /// Under which key the innermost child that ended stood, with the child's class and module: what
+    /// a node of skops must agree with.
+    pub(super) object: Option<(String, String)>,
+    kept: Vec<(&'static str, Value)>,
+    is_object: bool,
+}
+
+impl Frame {
+    pub(super) fn new(is_object: bool, at: u64) -> Self {
+        Self {
+            is_object,
+            at,
+            ..Self::default()
+        }
+    }
+
+    /// Keeps the value of the present key if a rule asks about it; the last one counts.
+    pub(super) fn keep(&mut self, value: Value) {
+        if !self.is_object {
+            return;
+        }
+        let Some(asked) = ASKED.iter().find(|asked| **asked == self.key) else {
+            return;
+        };
+        let value = match value {
+            Value::Text(text) => Value::Text(text.chars().take(MAX_TEXT).collect()),
+            other => other,
+        };
+        self.kept.retain(|(key, _)| key != asked);
+        self.kept.push((asked, value));
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&Value> {
+        self.kept
+            .iter()
+            .find(|(kept, _)| *kept == key)
+            .map(|(_, value)| value)
+    }
+
+    pub(super) fn text(&self, key: &str) -> Option<&str> {
+        match self.get(key) {
+            Some(Value::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Returns a copy of what can be judged so far.
+    pub(super) fn clone_judged(&self) -> Self {
+        Self {
+            key: self.key.clone(),
+            at: self.at,
+            hashes: HashSet::new(),
+            object: self.object.clone(),
+            kept: self.kept.clone(),
+            is_object: self.is_object,
+        }
+    }
+
+    /// Learns from a child that ended: the class of `obj`, also through `content`.
+    pub(super) fn child(&mut self, child: &Self) {
+        match self.key.as_str() {
+            "obj" => {
+                self.object = child
+                    .text("__module__")
+                    .zip(child.text("__class__"))
+                    .map(|(module, class)| (module.to_owned(), class.to_owned()));
+            }
+            "content" => self.object.clone_from(&child.object),
+            _ => {}
+        }
+    }
+}

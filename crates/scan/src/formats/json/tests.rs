@@ -1,0 +1,267 @@
+use proptest::prelude::*;
+
+use crate::report::Verdict;
+use crate::rules::Rules;
+use crate::{Report, scan};
+
+fn scanned(name: &str, bytes: &[u8]) -> Report {
+    scan(name, &bytes, &Rules::built_in().unwrap())
+}
+
+fn check(text: &str, verdict: Verdict, rule: &str) {
+    let report = scanned("config.json", text.as_bytes());
+    assert_eq!(report.verdict, verdict, "{text}: {:?}", report.findings);
+    assert!(
+        rule.is_empty() || report.findings.iter().any(|f| f.rule == rule),
+        "{text}: {:?}",
+        report.findings
+    );
+}
+
+fn layer(class: &str, module: &str, config: &str) -> String {
+    format!(
+        r#"{{"module":"keras","class_name":"Sequential","config":{{"layers":[{{"module":"{module}","class_name":"{class}","config":{config},"registered_name":null}}]}}}}"#
+    )
+}
+
+#[test]
+fn plain_documents_are_clean() {
+    for text in [
+        "{}",
+        r#"{"a": [1, 2.5, NaN, null, true], "model_type": "bert", "_commit_hash": "abc"}"#,
+        r#"{"learner": {"gradient_booster": {"name": "gbtree"}}, "version": [2, 0, 0]}"#,
+        r#"{"metadata": {"total_size": 1}, "weight_map": {"a": "model-00001-of-00002.safetensors"}}"#,
+        r#"{"vocab": {"eval": 0, "os.system": 1}, "merges": ["a b"]}"#,
+        r#"{"chat_template": "{% for m in messages %}{{ m['content'] }}{% endfor %}"}"#,
+        r#"{"__class__":"LogisticRegression","__module__":"sklearn.linear_model._logistic","__loader__":"ObjectNode","content":{"__class__":"dict","__module__":"builtins","__loader__":"DictNode","content":{}}}"#,
+        "{\"class_name\": \"cat\", \"score\": 1}",
+    ] {
+        check(text, Verdict::Clean, "");
+    }
+    check(
+        &layer("Dense", "keras.layers", "{\"activation\":\"relu\"}"),
+        Verdict::Clean,
+        "",
+    );
+    let function = r#"{"activation":{"module":"builtins","class_name":"function","config":"relu","registered_name":"function"}}"#;
+    check(
+        &layer("Dense", "keras.layers", function),
+        Verdict::Clean,
+        "",
+    );
+}
+
+#[test]
+fn keras_configurations_are_judged_at_any_depth() {
+    let bad = Verdict::Malicious;
+    check(&layer("Lambda", "keras.layers", "{}"), bad, "keras/class");
+    let nested = layer(
+        "TimeDistributed",
+        "keras.layers",
+        &format!("{{\"layer\":{}}}", layer("Lambda", "keras.layers", "{}")),
+    );
+    check(&nested, bad, "keras/class");
+    check(
+        &layer("TFSMLayer", "keras.layers", "{\"filepath\":\"/x\"}"),
+        bad,
+        "keras/class",
+    );
+    check(&layer("Popen", "subprocess", "{}"), bad, "keras/module");
+    check(
+        &layer("Thing", "mine.layers", "{}"),
+        Verdict::Review,
+        "keras/module",
+    );
+    check(
+        &layer("Mine", "keras.layers", "{}"),
+        Verdict::Review,
+        "keras/class",
+    );
+    check(
+        &layer("function", "keras.utils", "\"get_file\""),
+        bad,
+        "keras/function",
+    );
+    check(
+        &layer("function", "builtins", "\"eval\""),
+        bad,
+        "keras/module",
+    );
+    check(
+        &layer("__lambda__", "builtins", "{\"value\":\"x\"}"),
+        bad,
+        "keras/class",
+    );
+    check(
+        &layer(
+            "StringLookup",
+            "keras.layers",
+            "{\"vocabulary\":\"/etc/passwd\"}",
+        ),
+        bad,
+        "keras/vocabulary",
+    );
+    check(
+        &layer("StringLookup", "keras.layers", "{\"vocabulary\":\"v.txt\"}"),
+        Verdict::Review,
+        "keras/vocabulary",
+    );
+    check(
+        &layer("StringLookup", "keras.layers", "{\"vocabulary\":[\"a\"]}"),
+        Verdict::Clean,
+        "",
+    );
+    check(
+        &layer(
+            "function",
+            "keras.config",
+            "\"enable_unsafe_deserialization\"",
+        ),
+        bad,
+        "keras/unsafe-deserialization",
+    );
+    let custom = layer("Dense", "keras.layers", "{}").replace("null", "\"Custom>Dense\"");
+    check(&custom, Verdict::Review, "keras/custom");
+    check(
+        &layer("L\\u0061mbda", "keras.layers", "{}"),
+        bad,
+        "keras/class",
+    );
+}
+
+#[test]
+fn what_one_key_hides_behind_another_is_judged_too() {
+    let text = r#"{"class_name":"Lambda","class_name":"Dense","config":{}}"#;
+    check(text, Verdict::Review, "json/duplicate-key");
+    let text = r#"{"config":{},"class_name":"Lambda","class_name":"Dense"}"#;
+    check(text, Verdict::Malicious, "json/duplicate-key");
+}
+
+#[test]
+fn skops_nodes_are_judged() {
+    let node = |loader: &str, module: &str, class: &str, content: &str| {
+        format!(
+            r#"{{"__class__":"{class}","__module__":"{module}","__loader__":"{loader}","content":{content}}}"#
+        )
+    };
+    let bad = Verdict::Malicious;
+    check(
+        &node("OperatorFuncNode", "builtins", "call", "{}"),
+        bad,
+        "skops/operator",
+    );
+    check(&node("ObjectNode", "os", "system", "{}"), bad, "skops/sink");
+    check(
+        &node("FunctionNode", "subprocess", "run", "{}"),
+        bad,
+        "skops/sink",
+    );
+    check(
+        &node("ObjectNode", "mine", "Model", "{}"),
+        Verdict::Review,
+        "skops/unknown",
+    );
+    check(
+        &node("MagicNode", "builtins", "dict", "{}"),
+        Verdict::Review,
+        "skops/loader",
+    );
+    let inner = node("ObjectNode", "numpy", "ndarray", "{}");
+    let content = format!("{{\"func\":\"fit\",\"obj\":{inner}}}");
+    check(
+        &node("MethodNode", "builtins", "int", &content),
+        bad,
+        "skops/method",
+    );
+    check(
+        &node("MethodNode", "numpy", "ndarray", &content),
+        Verdict::Review,
+        "skops/method",
+    );
+    let dunder = content.replace("fit", "__reduce__");
+    check(
+        &node("MethodNode", "numpy", "ndarray", &dunder),
+        bad,
+        "skops/method",
+    );
+}
+
+#[test]
+fn what_loaders_of_models_act_upon_is_found() {
+    check(
+        r#"{"auto_map": {"AutoModel": "m.M"}}"#,
+        Verdict::Review,
+        "huggingface/remote-code",
+    );
+    check(
+        r#"{"trust_remote_code": true}"#,
+        Verdict::Review,
+        "huggingface/remote-code",
+    );
+    check(r#"{"trust_remote_code": false}"#, Verdict::Clean, "");
+    check(
+        r#"{"chat_template": "{{ ''.__class__.__mro__ }}"}"#,
+        Verdict::Malicious,
+        "",
+    );
+    check(
+        r#"{"chat_template": [{"name": "a", "template": "{{ x.__class__ }}"}]}"#,
+        Verdict::Malicious,
+        "",
+    );
+    check(
+        r#"{"weight_map": {"a": "../../x.bin"}}"#,
+        Verdict::Malicious,
+        "weights/outside",
+    );
+    check(
+        r#"{"m": {"_target_": "os.system"}}"#,
+        Verdict::Malicious,
+        "hydra/sink",
+    );
+}
+
+#[test]
+fn encodings_and_broken_documents_are_never_clean() {
+    let wide: Vec<u8> = "{\"a\":1}"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    assert_eq!(scanned("config.json", &wide).verdict, Verdict::Unscannable);
+    check("\u{feff}{}", Verdict::Review, "json/bom");
+    check("{\"a\":1", Verdict::Unscannable, "format/truncated");
+    check("{}{}", Verdict::Review, "json/several");
+    check("{\"a\":1 \"b\"", Verdict::Unscannable, "format/malformed");
+    check(
+        "{\"_target_\": os.system}",
+        Verdict::Malicious,
+        "hydra/sink",
+    );
+    assert_eq!(scanned("a.jsonl", b"{}\n{}\n").verdict, Verdict::Clean);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn a_damaged_document_never_panics(at: usize, byte: u8, cut: usize) {
+        let mut bytes = layer("Dense", "keras.layers", "{\"a\":[1,\"\\u00e9\"]}").into_bytes();
+        let place = at % bytes.len();
+        bytes[place] = byte;
+        bytes.truncate(1 + cut % bytes.len());
+        scanned("config.json", &bytes);
+    }
+}
+
+#[test]
+fn what_a_name_reaches_through_another_module_is_judged() {
+    let function = layer("function", "keras.utils.io_utils.sys", "\"exit\"");
+    check(&function, Verdict::Malicious, "keras/module");
+    let file = r#"{"__class__":"ndarray","__module__":"numpy","__loader__":"NdArrayNode","type":"numpy","file":"../x.npy"}"#;
+    check(file, Verdict::Malicious, "skops/outside");
+    let inside = file.replace("../x.npy", "1.npy");
+    check(&inside, Verdict::Clean, "");
+    let module = r#"[{"idx":0,"name":"0","path":"","type":"mine.Net"}]"#;
+    check(module, Verdict::Review, "huggingface/module");
+    let own = module.replace("mine.Net", "sentence_transformers.models.Pooling");
+    check(&own, Verdict::Clean, "");
+}
