@@ -18,7 +18,7 @@ fn main() -> io::Result<()> {
             .take(u64::from(u32::from_le_bytes(len)))
             .read_to_end(&mut bytes)?;
         for line in custody_scan::pickle::trace(&bytes) {
-            writeln!(out, "{}", line.escape_debug())?;
+            writeln!(out, "{}", line.replace('\n', "\\n"))?;
         }
         writeln!(out)?;
     }

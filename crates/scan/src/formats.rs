@@ -17,7 +17,6 @@ mod protobuf;
 mod safetensors;
 mod saved_model;
 pub(crate) mod tar;
-mod templates;
 mod tensorflow_files;
 mod text;
 pub(crate) mod torch;

@@ -147,7 +147,8 @@ const PROBED: u64 = 1 << 20;
 
 /// Runs bytes as a pickle without judging them, at most `len` of them.
 pub(crate) fn probe(source: &dyn Source, len: u64) -> Probe {
-    struct Count(u32);
+    /// How many calls there are before a loader is asked for an object by id: a plain one stops there.
+    struct Count(u32, bool);
     impl Observer for Count {
         fn event(&mut self, heap: &Heap, _: u64, event: Event<'_>) {
             let real = |value| match value {
@@ -164,6 +165,8 @@ pub(crate) fn probe(source: &dyn Source, len: u64) -> Probe {
                 _ => false,
             };
             match event {
+                Event::Persistent(_) => self.1 = true,
+                _ if self.1 => {}
                 Event::Call { callable, .. } if real(callable) => self.0 += 1,
                 Event::Build { on, .. } if real(on) => self.0 += 1,
                 _ => {}
@@ -171,7 +174,7 @@ pub(crate) fn probe(source: &dyn Source, len: u64) -> Probe {
         }
     }
     let slice = Slice::new(source, 0, len.min(PROBED));
-    let mut count = Count(0);
+    let mut count = Count(0, false);
     let mut machine = Machine::new(&slice, 0);
     let stopped = machine.run(&mut count).is_ok();
     Probe {

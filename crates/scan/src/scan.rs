@@ -238,6 +238,11 @@ impl Scan<'_> {
         self.unpackable = self.unpackable.saturating_sub(bytes);
     }
 
+    /// Returns how many parts this one lies in.
+    pub(crate) fn depth(&self) -> usize {
+        self.trail.len()
+    }
+
     /// Returns the name of the part that is being scanned: its last member, else its file.
     pub(crate) fn name(&self) -> &str {
         self.trail.last().unwrap_or(&self.file)

@@ -10,7 +10,7 @@ mod lexer;
 mod skops;
 
 use crate::cursor::{Cursor, Stop};
-use crate::formats::{names, templates, yaml};
+use crate::formats::{jinja, names, yaml};
 use crate::report::Severity;
 use crate::scan::{Found, Scan, Understood, shown};
 use crate::sniff::{Format, Head};
@@ -235,7 +235,7 @@ impl State {
         let key = self.own_key();
         if self.under(|key| key.contains("chat_template")) && key != "name" {
             whole(text, "a chat template", scan);
-            templates::found(&text.text, scan, Some(text.at));
+            jinja::check(&text.text, scan, Some(text.at));
         }
         match key {
             "auto_map" => remote_code(scan, "an `auto_map`", text.at),

@@ -414,7 +414,15 @@ impl<'s> Machine<'s> {
             self.pop()?
         };
         observer.event(&self.heap, self.at, Event::Persistent(id));
-        let value = self.heap.made(Content::Persistent(id));
+        // PyTorch's older streams name a module's class so, with its source beside it.
+        let value = match self.heap.items(id, Kind::Tuple) {
+            Some([tag, class @ Value::Global(_), ..])
+                if self.heap.as_text(*tag) == Some("module") =>
+            {
+                *class
+            }
+            _ => self.heap.made(Content::Persistent(id)),
+        };
         self.push(value)
     }
 

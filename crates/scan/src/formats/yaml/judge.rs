@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use granit_parser::Tag;
 
 use crate::cursor::Stop;
-use crate::formats::{names, templates};
+use crate::formats::{jinja, names};
 use crate::report::Severity;
 use crate::scan::{Found, Scan, shown};
 
@@ -244,7 +244,7 @@ impl Judge {
                 .is_some_and(|key| key.contains("chat_template"))
         }) && key != "name"
         {
-            templates::found(text, scan, Some(at));
+            jinja::check(text, scan, Some(at));
         }
         match key {
             "_target_" | "__target__" | "class_path" | "_class_" => names::target(scan, text, at),
