@@ -215,6 +215,7 @@ pub fn trace(source: &dyn Source) -> Vec<String> {
                 Event::Build { .. } => "build".to_owned(),
                 Event::Persistent(_) => "persistent".to_owned(),
                 Event::Malformed(because) => format!("malformed {because}"),
+                Event::Straddles => "straddles".to_owned(),
                 Event::Append(_)
                 | Event::SetItem(_)
                 | Event::AddItem(_)

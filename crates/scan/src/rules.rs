@@ -244,7 +244,7 @@ impl Rules {
     /// Judges `name` by the rules of `section`.
     ///
     /// An exact rule goes before a pattern, and a sink before what is allowed: so a pack can allow one
-    /// name of a module that is otherwise bad, and none can allow a name that is bad by itself.
+    /// name of a module that is otherwise bad. A later pack cannot: what is bad by the rules before it stays so.
     pub fn judge(&self, section: &str, name: &str) -> Judgement<'_> {
         let Some(rules) = self.sections.get(section) else {
             return Judgement::Unknown;
@@ -271,28 +271,43 @@ impl Rules {
 }
 
 impl Compiled {
+    /// Adds a later pack's rules. What is bad by the rules before stays so: what the pack allows of it is
+    /// passed over. A rule is kept once for each of its names, without the list of them.
     fn add(&mut self, section: Section) -> Result<(), RulesError> {
-        for allow in section.allow {
-            for name in &allow.names {
-                match Pattern::parse(name)? {
-                    None => {
-                        self.exact_allow.insert(name.clone(), allow.clone());
-                    }
-                    Some(pattern) => self.allow.push((pattern, allow.clone())),
+        let mut exact_allow = Vec::new();
+        let mut allow = Vec::new();
+        for mut rule in section.allow {
+            for name in std::mem::take(&mut rule.names) {
+                match Pattern::parse(&name)? {
+                    None if self.sink(&name).is_some() => {}
+                    None => exact_allow.push((name, rule.clone())),
+                    Some(pattern) => allow.push((pattern, rule.clone())),
                 }
             }
         }
-        for sink in section.sinks {
-            for name in &sink.names {
-                match Pattern::parse(name)? {
+        self.exact_allow.extend(exact_allow);
+        self.allow.extend(allow);
+        for mut rule in section.sinks {
+            for name in std::mem::take(&mut rule.names) {
+                match Pattern::parse(&name)? {
                     None => {
-                        self.exact_sink.insert(name.clone(), sink.clone());
+                        self.exact_sink.insert(name, rule.clone());
                     }
-                    Some(pattern) => self.sinks.push((pattern, sink.clone())),
+                    Some(pattern) => self.sinks.push((pattern, rule.clone())),
                 }
             }
         }
         Ok(())
+    }
+
+    /// Returns the sink that a name is, exactly or by a pattern.
+    fn sink(&self, name: &str) -> Option<&Sink> {
+        self.exact_sink.get(name).or_else(|| {
+            self.sinks
+                .iter()
+                .find(|(pattern, _)| pattern.matches(name))
+                .map(|(_, sink)| sink)
+        })
     }
 }
 
@@ -425,7 +440,7 @@ mod tests {
         ));
         assert!(matches!(
             rules.judge("pickle", "evil:good"),
-            Judgement::Allowed(_)
+            Judgement::Sink(_)
         ));
         assert!(matches!(
             rules.judge("pickle", "mine:f"),

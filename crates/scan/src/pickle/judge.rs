@@ -435,6 +435,16 @@ impl Observer for Judge<'_, '_, '_, '_> {
                         .see(&["AML.T0076"]),
                 );
             }
+            Event::Straddles => self.found(
+                at,
+                Found::malicious(
+                    "pickle/frame",
+                    "has a value that goes beyond the end of its frame",
+                )
+                .severity(Severity::High)
+                .why("loaders read different things there, and no pickler writes it")
+                .see(&["CWE-436", "AML.T0074"]),
+            ),
             Event::FarMemo(number) => self.found(
                 at,
                 Found::malicious(

@@ -80,6 +80,9 @@ pub(crate) enum Event<'a> {
     Persistent(Value),
     /// It stops here, or one of the loaders does: the stream is damaged.
     Malformed(&'a str),
+    /// A value or a frame goes beyond the end of its frame: the loader in C then drops what lies before
+    /// the end, or does not, by the kind of file that it reads; the one in Python stops.
+    Straddles,
     /// The result takes far more room or depth than the stream.
     Heavy { weight: f32, depth: u32 },
     /// The memo is asked to grow to this number at once: the loader in C makes room for all below.
@@ -147,6 +150,10 @@ impl<'s> Machine<'s> {
                 return self.pop();
             }
             self.step(opcode, observer)?;
+            if self.at < self.frame_end && self.frame_end < self.cursor.at() {
+                observer.event(&self.heap, self.at, Event::Straddles);
+                self.frame_end = 0;
+            }
         }
     }
 
@@ -177,7 +184,7 @@ impl<'s> Machine<'s> {
             b'g' | b'h' | b'j' => self.get(opcode),
             b'p' | b'q' | b'r' | 0x94 => self.put(opcode, observer),
             0x80 => self.protocol(),
-            0x95 => self.frame(),
+            0x95 => self.frame(observer),
             // A buffer that travels beside the stream; read-only leaves it where it is.
             0x97 => self.push(Value::Computed),
             0x98 => self.top().map(drop),
@@ -783,11 +790,14 @@ impl<'s> Machine<'s> {
         Ok(())
     }
 
-    fn frame(&mut self) -> Result<(), Stop> {
+    fn frame(&mut self, observer: &mut dyn Observer) -> Result<(), Stop> {
         let len = self.cursor.u64("frame")?;
-        // The loader in C wants the whole frame, the one in Python takes what there is; neither lets
-        // it change which opcodes follow.
-        self.frame_end = self.cursor.at().saturating_add(len);
+        let (outer, end) = (self.frame_end, self.cursor.at().saturating_add(len));
+        if self.at < outer && outer < end {
+            observer.event(&self.heap, self.at, Event::Straddles);
+        }
+        // The loader in C wants the whole frame, the one in Python takes what there is.
+        self.frame_end = end;
         Ok(())
     }
 }
