@@ -7,7 +7,7 @@ use super::file::{Fields, File};
 use super::hand_over;
 use crate::cursor::Stop;
 use crate::scan::Scan;
-use crate::source::{Slice, Source};
+use crate::source::Slice;
 
 const SIGNATURE: &[u8; 4] = b"GCOL";
 const STEP: usize = 256 << 10;

@@ -56,8 +56,8 @@ pub(super) struct Frame {
 impl Frame {
     pub(super) fn new(is_object: bool, at: u64) -> Self {
         Self {
-            is_object,
             at,
+            is_object,
             ..Self::default()
         }
     }
