@@ -2,10 +2,11 @@
 //! library; attributes and global heaps are looked through for configurations and pickles.
 //!
 //! Values of datasets are numbers to every loader; where they lie is checked, what they are is not.
-//! INVARIANT: what cannot be walked (dense storage in fractal heaps) makes the file unscannable.
+//! INVARIANT: what cannot be walked (such as a fractal heap with filters) makes the file unscannable.
 
 mod attribute;
 mod dataset;
+mod dense;
 mod file;
 mod group;
 mod header;
@@ -206,13 +207,21 @@ impl Walk {
             return Err(Stop::limit("the objects of the file", MAX_OBJECTS, at));
         }
         let mut external = false;
-        for message in header::messages(file, address)? {
+        let mut messages = header::messages(file, address)?;
+        let mut more = Vec::new();
+        for message in &messages {
+            match message.kind {
+                0x02 => more.extend(dense(file, message, 0x06)?),
+                0x15 => more.extend(dense(file, message, 0x0c)?),
+                _ => {}
+            }
+        }
+        messages.append(&mut more);
+        for message in messages {
             if message.shared {
                 continue;
             }
             match message.kind {
-                0x02 => dense(file, &message, 8, scan)?,
-                0x15 => dense(file, &message, 2, scan)?,
                 0x06 => {
                     let link = group::link(file, &message.bytes, message.at)?;
                     self.follow(link, message.at, scan);
@@ -292,26 +301,31 @@ impl Walk {
     }
 }
 
-/// Whether a group or an object keeps its links or attributes in a fractal heap.
+/// Reads what a group or an object keeps in a fractal heap: links or attributes as messages.
 fn dense(
     file: &File<'_>,
     message: &header::Message,
-    order: usize,
-    scan: &mut Scan<'_>,
-) -> Result<(), Stop> {
+    kind: u64,
+) -> Result<Vec<header::Message>, Stop> {
+    let (order, skip) = if kind == 0x06 { (8, 4) } else { (2, 0) };
     let mut fields = Fields::new(&message.bytes, "an information message", message.at);
     fields.byte()?;
     if fields.byte()? & 1 != 0 {
         fields.take(order)?;
     }
-    if file.place(fields.number(file.offset_size)?).is_some() {
-        scan.found(
-            Found::unscannable("hdf5/dense", "links or attributes in a fractal heap")
-                .advice("write the file again without `libver='latest'`")
-                .at(message.at),
-        );
+    let heap = fields.number(file.offset_size)?;
+    let names = fields.number(file.offset_size)?;
+    if file.place(heap).is_none() {
+        return Ok(Vec::new());
     }
-    Ok(())
+    let messages = dense::messages(file, heap, names, skip)?;
+    let message = |bytes| header::Message {
+        kind,
+        shared: false,
+        bytes,
+        at: message.at,
+    };
+    Ok(messages.into_iter().map(message).collect())
 }
 
 /// Hands over a value that some loader reads as a configuration or a pickle.

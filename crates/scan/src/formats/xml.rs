@@ -1,4 +1,4 @@
-//! XML: PMML, OpenVINO and others, pulled through a bounded reader; entities are never expanded.
+//! XML: PMML, `OpenVINO` and others, pulled through a bounded reader; entities are never expanded.
 
 use std::io::{self, BufRead, BufReader, Read};
 

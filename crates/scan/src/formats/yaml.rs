@@ -1,4 +1,4 @@
-//! YAML: configurations of MLflow, NeMo, hydra and others, read as events, so that neither flow style,
+//! YAML: configurations of `MLflow`, `NeMo`, hydra and others, read as events, so that neither flow style,
 //! nor an anchor, nor a quoted key hides what they tell a loader.
 //!
 //! INVARIANT: aliases are never expanded; their expanded size is counted.
@@ -153,16 +153,16 @@ fn read(content: &str, scan: &mut Scan<'_>) -> Result<(), Stop> {
 fn step(judge: &mut Judge, event: Event<'_>, at: u64, scan: &mut Scan<'_>) -> Result<(), Stop> {
     match event {
         Event::Scalar(text, _, anchor, tag) => {
-            judge.tag(tag.as_deref(), at, scan);
+            Judge::tag(tag.as_deref(), at, scan);
             judge.scalar(&text, anchor, at, scan);
             Ok(())
         }
         Event::SequenceStart(_, anchor, tag) => {
-            judge.tag(tag.as_deref(), at, scan);
+            Judge::tag(tag.as_deref(), at, scan);
             judge.start(false, anchor, at, scan)
         }
         Event::MappingStart(_, anchor, tag) => {
-            judge.tag(tag.as_deref(), at, scan);
+            Judge::tag(tag.as_deref(), at, scan);
             judge.start(true, anchor, at, scan)
         }
         Event::SequenceEnd | Event::MappingEnd => {

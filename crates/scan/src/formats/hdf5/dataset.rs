@@ -25,7 +25,7 @@ pub(super) fn layout(
     let version = fields.byte()?;
     match version {
         1 | 2 => old(file, &mut fields),
-        3 | 4 => {
+        3..=5 => {
             let class = fields.byte()?;
             match class {
                 0 => {

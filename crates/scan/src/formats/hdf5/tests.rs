@@ -8,6 +8,7 @@ use crate::{Report, scan};
 const VARIABLE: &[u8] = include_bytes!("../../../tests/data/keras-2-v0.h5");
 const LATEST: &[u8] = include_bytes!("../../../tests/data/keras-2-v3.h5");
 const EXTERNAL: &[u8] = include_bytes!("../../../tests/data/external-v0.h5");
+const DENSE: &[u8] = include_bytes!("../../../tests/data/dense-v3.h5");
 const CHUNKED: &[u8] = include_bytes!("../../../tests/data/chunked-v0.h5");
 
 fn scanned(bytes: &[u8]) -> Report {
@@ -32,11 +33,11 @@ fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 
 #[test]
 fn real_files_are_walked_whole() {
-    for bytes in [VARIABLE, LATEST, CHUNKED] {
+    for bytes in [VARIABLE, LATEST, CHUNKED, DENSE] {
         check(bytes, Verdict::Clean, "");
         assert_eq!(scanned(bytes).parts[0].understood, bytes.len() as u64);
     }
-    for bytes in [VARIABLE, LATEST] {
+    for bytes in [VARIABLE, LATEST, DENSE] {
         let parts = scanned(bytes).parts;
         assert!(
             parts
@@ -49,7 +50,7 @@ fn real_files_are_walked_whole() {
 
 #[test]
 fn the_configuration_of_a_model_is_judged_in_either_storage() {
-    for bytes in [VARIABLE, LATEST] {
+    for bytes in [VARIABLE, LATEST, DENSE] {
         let broken = replaced(bytes, b"\"Dense\"", b"\"Lambda");
         check(&broken, Verdict::Unscannable, "");
         let from = b"\"class_name\": \"Dense\", ";
@@ -86,8 +87,8 @@ fn an_attribute_that_is_a_pickle_is_handed_over() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
     #[test]
-    fn a_damaged_file_never_panics(which in 0..4usize, places in prop::collection::vec((any::<usize>(), any::<u8>()), 1..8), cut: usize) {
-        let mut bytes = [VARIABLE, LATEST, EXTERNAL, CHUNKED][which].to_vec();
+    fn a_damaged_file_never_panics(which in 0..5usize, places in prop::collection::vec((any::<usize>(), any::<u8>()), 1..8), cut: usize) {
+        let mut bytes = [VARIABLE, LATEST, EXTERNAL, CHUNKED, DENSE][which].to_vec();
         for (at, byte) in places {
             let at = at % bytes.len();
             bytes[at] = byte;

@@ -33,7 +33,7 @@ const DATA: [&str; 14] = [
     "merge",
     "value",
 ];
-/// Tags of PyYAML that are data.
+/// Tags of `PyYAML` that are data.
 const PYTHON_DATA: [&str; 12] = [
     "none", "bool", "bytes", "str", "unicode", "int", "long", "float", "complex", "list", "tuple",
     "dict",
@@ -59,7 +59,7 @@ pub(super) struct Judge {
 
 impl Judge {
     /// Judges a tag.
-    pub(super) fn tag(&self, tag: Option<&Tag>, at: u64, scan: &mut Scan<'_>) {
+    pub(super) fn tag(tag: Option<&Tag>, at: u64, scan: &mut Scan<'_>) {
         let Some(tag) = tag else {
             return;
         };
@@ -257,10 +257,8 @@ impl Judge {
                 own_code("a folder of Python code", at, scan);
             }
             "model_code_path" => own_code("a Python program as the model", at, scan),
-            "python_model" | "cloudpickle_version" if self.under("flavors") => {
-                if key == "python_model" {
-                    own_code("a Python object pickled with cloudpickle", at, scan);
-                }
+            "python_model" if self.under("flavors") => {
+                own_code("a Python object pickled with cloudpickle", at, scan);
             }
             "pip" | "dependencies" => requirement(text, at, scan),
             _ => {}

@@ -1,3 +1,5 @@
+use std::fmt::Write;
+
 use crate::report::Verdict;
 use crate::rules::Rules;
 use crate::{Report, scan};
@@ -94,7 +96,7 @@ fn aliases_that_explode_are_counted_and_not_expanded() {
     for level in 1..12 {
         let below = level - 1;
         let items = vec![format!("*a{below}"); 10].join(", ");
-        text.push_str(&format!("a{level}: &a{level} [{items}]\n"));
+        writeln!(text, "a{level}: &a{level} [{items}]").unwrap();
     }
     check(&text, Verdict::Malicious, "yaml/expansion");
 }
