@@ -1,10 +1,5 @@
 //! The user's files for the scanner: opened anywhere, read in place, nothing written.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "this module is an adapter to the user's files"
-)]
-
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
