@@ -103,6 +103,11 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Starts at `start` of the same source and ends at `end` (exclusive), or where this one ends.
+    pub(crate) fn part(&self, start: u64, end: u64) -> Cursor<'a> {
+        Self::range(self.source, start, end.min(self.end))
+    }
+
     /// Returns the place, in bytes from the start of the source.
     pub(crate) fn at(&self) -> u64 {
         self.at

@@ -1,26 +1,32 @@
 //! The formats, in the order in which they are asked: first those with a magic number, then those told
 //! by their structure, text last.
 
+mod checkpoint_index;
 pub(crate) mod compressed;
 mod gguf;
 mod hdf5;
 mod jinja;
 mod json;
 mod json_stream;
+mod lightgbm;
 mod media;
 mod names;
 mod native;
 mod numpy;
 mod onnx;
+mod onnx_schema;
+mod onnx_tensor;
 mod opaque;
+mod path;
 mod protobuf;
 mod safetensors;
 mod saved_model;
+mod saved_model_schema;
 pub(crate) mod tar;
-mod tensorflow_files;
 mod text;
 pub(crate) mod torch;
 mod torchscript;
+mod ubjson;
 mod utf8;
 mod xgboost;
 mod xml;
@@ -48,16 +54,23 @@ pub(crate) const ALL: &[Format] = &[
     native::FORMAT,
     media::FORMAT,
     xgboost::FORMAT,
+    xgboost::LEGACY,
     // By structure.
     safetensors::FORMAT,
-    saved_model::FORMAT,
     onnx::FORMAT,
-    tensorflow_files::FINGERPRINT,
-    tensorflow_files::INDEX,
+    saved_model::FORMAT,
+    saved_model::META_GRAPH,
+    saved_model::GRAPH,
+    saved_model::KERAS,
+    checkpoint_index::FORMAT,
     pickle::FORMAT,
     compressed::LZMA,
     compressed::ZLIB,
+    // Numbers alone: last, so that it is nothing else.
+    saved_model::FINGERPRINT,
     // Text.
+    lightgbm::FORMAT,
+    saved_model::TEXT,
     xml::FORMAT,
     json::FORMAT,
     yaml::FORMAT,

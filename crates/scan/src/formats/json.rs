@@ -106,7 +106,7 @@ pub(crate) fn parse(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understo
 
 fn walk(cursor: &mut Cursor<'_>, scan: &mut Scan<'_>) -> Result<(), Stop> {
     let mut lexer = Lexer::new(cursor);
-    let mut state = State::default();
+    let mut state = State::new(judge);
     while let Some(token) = lexer.next()? {
         let at = lexer.at();
         state.take(token, at, scan);
@@ -127,17 +127,57 @@ fn walk(cursor: &mut Cursor<'_>, scan: &mut Scan<'_>) -> Result<(), Stop> {
     Ok(())
 }
 
+/// Reads what Keras keeps of an object in a `SavedModel`: the JSON between `start` and `end`.
+///
+/// # Errors
+/// [`Stop::Malformed`] where it is no JSON; what stands before that is judged.
+pub(crate) fn keras_metadata(
+    source: &dyn Source,
+    start: u64,
+    end: u64,
+    scan: &mut Scan<'_>,
+) -> Result<(), Stop> {
+    let mut cursor = Cursor::range(source, start, end);
+    let mut lexer = Lexer::new(&mut cursor);
+    let mut state = State::new(keras::judge_metadata);
+    loop {
+        match lexer.next() {
+            Ok(Some(token)) => {
+                let at = lexer.at();
+                state.take(token, at, scan);
+            }
+            Ok(None) => return Ok(()),
+            Err(stop) => {
+                while !state.frames.is_empty() {
+                    state.end(scan);
+                }
+                return Err(stop);
+            }
+        }
+    }
+}
+
 /// How many hashes of keys are kept at once.
 const MAX_HASHES: usize = 1 << 18;
 
-#[derive(Default)]
 struct State {
     frames: Vec<Frame>,
     documents: u64,
     hashes: usize,
+    /// Judges an object or array at its end.
+    judge: fn(&Frame, &mut Scan<'_>),
 }
 
 impl State {
+    fn new(judge: fn(&Frame, &mut Scan<'_>)) -> Self {
+        Self {
+            frames: Vec::new(),
+            documents: 0,
+            hashes: 0,
+            judge,
+        }
+    }
+
     fn take(&mut self, token: Token, at: u64, scan: &mut Scan<'_>) {
         if self.frames.is_empty() && token != Token::End {
             self.documents = self.documents.saturating_add(1);
@@ -189,7 +229,7 @@ impl State {
             );
             // Both values are judged: this is the first.
             let first = frame.clone_judged();
-            judge(&first, scan);
+            (self.judge)(&first, scan);
         }
         frame.key.clear();
         frame.key.extend(key.text.chars().take(200));
@@ -217,7 +257,7 @@ impl State {
             return;
         };
         self.hashes = self.hashes.saturating_sub(frame.hashes.len());
-        judge(&frame, scan);
+        (self.judge)(&frame, scan);
         if let Some(parent) = self.frames.last_mut() {
             parent.child(&frame);
         }

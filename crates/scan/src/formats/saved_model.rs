@@ -1,485 +1,469 @@
-//! `TensorFlow` graphs: `SavedModel`, `MetaGraphDef` and `GraphDef` as protocol buffers. Every operator is
-//! judged by the rules, wherever it stands: in a graph, in a function of its library, in an attribute.
+//! TensorFlow: saved models (`saved_model.pb`), meta graphs and bare graphs, and what lies beside them.
+//!
+//! Source: the `.proto` files of TensorFlow and its registry of operators. A graph is a program: every
+//! node, in every library function too, names an operator, and some read and write files or run Python.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::json;
+use super::path;
+use super::protobuf::{self, Message, Value, Visitor};
+use super::saved_model_schema::{
+    ASSET_FILE_DEF, ATTR_ENTRY, ATTR_VALUE, FINGERPRINT_DEF, FUNCTION_DEF, GRAPH_DEF,
+    KERAS_METADATA, KERAS_NODE, META_GRAPH_DEF, META_INFO_DEF, NAME_ATTR_LIST, NODE_DEF, OP_DEF,
+    SAVED_MODEL, SAVED_USER_OBJECT,
+};
 use crate::cursor::{Cursor, Stop};
-use crate::formats::protobuf::{self, Field, MAX_DEPTH, Range, Value};
 use crate::report::Severity;
 use crate::rules::Judgement;
 use crate::scan::{Found, Scan, Understood, shown};
 use crate::sniff::{Format, Head};
 use crate::source::Source;
 
-/// The format.
+/// A saved model.
 pub(crate) const FORMAT: Format = Format {
-    name: "TensorFlow graph",
-    recognises,
-    parse,
+    name: "TensorFlow SavedModel",
+    recognises: is_saved_model,
+    parse: |source, scan| graph(source, scan, &SAVED_MODEL, "TensorFlow SavedModel"),
 };
 
-/// How long a name may be, in bytes.
-const MAX_NAME: usize = 1 << 16;
+/// A meta graph, as beside checkpoints of TensorFlow 1.
+pub(crate) const META_GRAPH: Format = Format {
+    name: "TensorFlow MetaGraph",
+    recognises: is_meta_graph,
+    parse: |source, scan| graph(source, scan, &META_GRAPH_DEF, "TensorFlow MetaGraph"),
+};
 
-/// The messages whose fields are known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Message {
-    SavedModel,
-    MetaGraph,
-    MetaInfo,
-    Graph,
-    Library,
-    Function,
-    Node,
-    Attributes,
-    Attribute,
-    List,
-    NameAndAttributes,
-    AssetFile,
+/// A bare graph, as frozen models are.
+pub(crate) const GRAPH: Format = Format {
+    name: "TensorFlow graph",
+    recognises: |head| is_graph(Cursor::new(head.source)),
+    parse: |source, scan| graph(source, scan, &GRAPH_DEF, "TensorFlow graph"),
+};
+
+/// What Keras keeps of its layers beside a saved model.
+pub(crate) const KERAS: Format = Format {
+    name: "Keras metadata",
+    recognises: is_keras_metadata,
+    parse: |source, scan| graph(source, scan, &KERAS_METADATA, "Keras metadata"),
+};
+
+/// The text form, which loaders read as well.
+pub(crate) const TEXT: Format = Format {
+    name: "TensorFlow SavedModel in text form",
+    recognises: |head| {
+        let text = head.bytes.trim_ascii_start();
+        [&b"saved_model_schema_version"[..], b"meta_graphs"]
+            .iter()
+            .any(|start| text.starts_with(start))
+    },
+    parse: |_, _| {
+        Err(Stop::malformed(
+            "is the text form of a saved model, which the scanner does not read",
+            0,
+        ))
+    },
+};
+
+/// The fingerprint beside a saved model: numbers alone, told by its name as well.
+pub(crate) const FINGERPRINT: Format = Format {
+    name: "TensorFlow fingerprint",
+    recognises: |head| {
+        let mut cursor = Cursor::new(head.source);
+        head.source.len() <= MAX_FINGERPRINT
+            && head.starts_with(b"\x08")
+            && std::iter::from_fn(|| protobuf::glimpse(&mut cursor, &FINGERPRINT_DEF)).count() > 0
+            && cursor.left() == 0
+    },
+    parse: fingerprint,
+};
+
+/// How long a fingerprint may be, in bytes.
+const MAX_FINGERPRINT: u64 = 1024;
+/// How many fields are looked at to recognise a format.
+const MAX_GLIMPSES: usize = 1024;
+/// The highest version of a saved model that is thinkable: its first two bytes are then no
+/// compressed data.
+const MAX_VERSION: u64 = 28;
+/// How long the name of an operator or a file may be, in bytes.
+const MAX_NAME: usize = 4096;
+/// How the identifiers of objects of Keras begin.
+const KERAS_OBJECT: &[u8] = b"_tf_keras";
+/// How many operators that no rule knows, and functions, a model may have.
+const MAX_NAMES: usize = 100_000;
+
+/// Returns the range of the content of a field as a cursor.
+fn inside(source: &dyn Source, field: protobuf::Glimpse) -> Cursor<'_> {
+    Cursor::range(source, field.start, field.start.saturating_add(field.value))
 }
 
-/// What a field is to the walk.
-enum Kind {
-    /// Numbers, texts and messages that nothing executes.
-    Data,
-    Inside(Message),
-    Operator,
-    AssetName,
+/// Whether the first fields of a message are ones that it has.
+fn fits(mut cursor: Cursor<'_>, message: &'static Message) -> bool {
+    (0..4).all(|_| cursor.left() == 0 || protobuf::glimpse(&mut cursor, message).is_some())
 }
 
-use Kind::{AssetName, Data, Inside, Operator};
-
-impl Message {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::SavedModel => "SavedModel",
-            Self::MetaGraph => "MetaGraphDef",
-            Self::MetaInfo => "MetaInfoDef",
-            Self::Graph => "GraphDef",
-            Self::Library => "FunctionDefLibrary",
-            Self::Function => "FunctionDef",
-            Self::Node => "NodeDef",
-            Self::Attributes => "attr entry",
-            Self::Attribute => "AttrValue",
-            Self::List => "AttrValue.ListValue",
-            Self::NameAndAttributes => "NameAttrList",
-            Self::AssetFile => "AssetFileDef",
-        }
-    }
-
-    /// Says what field `number` is, or `None` where the message has no such field.
-    const fn field(self, number: u64) -> Option<Kind> {
-        Some(match (self, number) {
-            (Self::SavedModel, 2) => Inside(Self::MetaGraph),
-            (Self::MetaGraph, 1) => Inside(Self::MetaInfo),
-            (Self::MetaGraph, 2) => Inside(Self::Graph),
-            (Self::MetaGraph, 6) => Inside(Self::AssetFile),
-            (Self::Graph, 1) | (Self::Function, 3) => Inside(Self::Node),
-            (Self::Graph, 2) => Inside(Self::Library),
-            (Self::Library, 1) => Inside(Self::Function),
-            (Self::Function | Self::Node, 5) | (Self::NameAndAttributes, 2) => {
-                Inside(Self::Attributes)
+fn is_saved_model(head: &Head<'_>) -> bool {
+    let mut cursor = Cursor::new(head.source);
+    for _ in 0..MAX_GLIMPSES {
+        match protobuf::glimpse(&mut cursor, &SAVED_MODEL) {
+            Some(field) if field.number == 1 && field.value <= MAX_VERSION => {}
+            Some(field) if field.number == 2 => {
+                return fits(inside(head.source, field), &META_GRAPH_DEF);
             }
-            (Self::Node, 2) => Operator,
-            (Self::Attributes, 2) => Inside(Self::Attribute),
-            (Self::Attribute, 1) => Inside(Self::List),
-            (Self::Attribute, 10) | (Self::List, 9) => Inside(Self::NameAndAttributes),
-            (Self::AssetFile, 2) => AssetName,
-            (
-                Self::SavedModel | Self::NameAndAttributes | Self::AssetFile | Self::Attributes,
-                1,
-            )
-            | (Self::MetaGraph, 3..=5 | 7)
-            | (Self::MetaInfo, 1..=8)
-            | (Self::Graph, 3..=5)
-            | (Self::Library, 2 | 3)
-            | (Self::Function, 1 | 2 | 4 | 6..=8)
-            | (Self::Node, 1 | 3 | 4 | 6 | 7)
-            | (Self::Attribute | Self::List, 2..=8)
-            | (Self::Attribute, 9) => Data,
-            _ => return None,
-        })
-    }
-}
-
-fn recognises(head: &Head<'_>) -> bool {
-    root(head.source).is_some()
-}
-
-/// Tells which message a source is by its first fields.
-fn root(source: &dyn Source) -> Option<Message> {
-    let mut cursor = Cursor::new(source);
-    let mut seen = 0;
-    while seen < 64 {
-        let field = lenient(&mut cursor)?;
-        seen += 1;
-        match (field.number, field.value) {
-            // The schema version of a SavedModel, and a model without one.
-            (1, Value::Varint(version)) if version <= 16 => {}
-            (2, Value::Bytes(range)) if has(source, range, is_meta_graph) => {
-                return Some(Message::SavedModel);
-            }
-            (1, Value::Bytes(range)) if has(source, range, is_node) => return Some(Message::Graph),
-            (1, Value::Bytes(range)) if has(source, range, is_meta_info) => {
-                return Some(Message::MetaGraph);
-            }
-            (2, Value::Bytes(range)) if has(source, range, is_graph) => {
-                return Some(Message::MetaGraph);
-            }
-            _ => return None,
-        }
-    }
-    None
-}
-
-/// Reads a field whose bytes may go on beyond the end: a cut file is still of its format.
-fn lenient(cursor: &mut Cursor<'_>) -> Option<Field> {
-    let at = cursor.at();
-    if let Ok(field) = protobuf::field(cursor) {
-        return field;
-    }
-    cursor.seek(at);
-    let key = protobuf::varint(cursor).ok()?;
-    let len = protobuf::varint(cursor).ok()?;
-    (key & 7 == 2 && len < 1 << 32).then(|| Field {
-        number: key >> 3,
-        value: Value::Bytes(Range {
-            start: cursor.at(),
-            end: cursor.end(),
-        }),
-        at,
-    })
-}
-
-fn has(source: &dyn Source, range: Range, is: fn(&dyn Source, Range) -> bool) -> bool {
-    range.len() > 0 && is(source, range)
-}
-
-fn first(source: &dyn Source, range: Range) -> Option<Field> {
-    lenient(&mut Cursor::range(source, range.start, range.end))
-}
-
-fn text(source: &dyn Source, range: Range) -> Option<String> {
-    let bytes = Cursor::range(source, range.start, range.end)
-        .bytes(range.len(), 1024, "a name")
-        .ok()?;
-    String::from_utf8(bytes).ok()
-}
-
-/// A node has a name and an operator, both plain words.
-fn is_node(source: &dyn Source, range: Range) -> bool {
-    let mut cursor = Cursor::range(source, range.start, range.end);
-    let mut word = |number| {
-        let field = lenient(&mut cursor)?;
-        let text = text(source, field.range().ok()?)?;
-        (field.number == number && !text.is_empty()).then_some(text)
-    };
-    let plain = |text: String| {
-        text.chars()
-            .all(|c| c.is_ascii_alphanumeric() || "_./>-\\:^".contains(c))
-    };
-    word(1).is_some_and(plain)
-        && word(2).is_some_and(|op| {
-            op.starts_with(|c: char| c.is_ascii_uppercase() || c == '_') && plain(op)
-        })
-}
-
-fn is_graph(source: &dyn Source, range: Range) -> bool {
-    first(source, range).is_some_and(|field| match (field.number, field.value) {
-        (1, Value::Bytes(node)) => is_node(source, node),
-        (2, Value::Bytes(library)) => first(source, library).is_some_and(|function| {
-            matches!((function.number, function.value), (1, Value::Bytes(body))
-                if first(source, body).is_some_and(|signature| signature.number == 1))
-        }),
-        _ => false,
-    })
-}
-
-fn is_meta_info(source: &dyn Source, range: Range) -> bool {
-    let mut cursor = Cursor::range(source, range.start, range.end);
-    let mut words = 0;
-    while let Ok(Some(field)) = protobuf::field(&mut cursor) {
-        match (field.number, field.value) {
-            (2 | 3, Value::Bytes(_)) | (7, Value::Varint(0 | 1)) => {}
-            (1 | 4..=6, Value::Bytes(range)) if text(source, range).is_some() => words += 1,
-            (8, Value::Bytes(_)) => words += 1,
             _ => return false,
         }
     }
-    cursor.left() == 0 && words > 1
+    false
 }
 
-fn is_meta_graph(source: &dyn Source, range: Range) -> bool {
-    first(source, range).is_some_and(|field| match (field.number, field.value) {
-        (1, Value::Bytes(info)) => info.len() == 0 || first(source, info).is_some(),
-        (2, Value::Bytes(graph)) => graph.len() == 0 || is_graph(source, graph),
-        _ => false,
-    })
-}
-
-/// Walks all messages.
-pub(crate) fn parse(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understood, Stop> {
-    let root = root(source).ok_or_else(|| Stop::malformed("is of no known message", 0))?;
-    let mut walk = Walk { source, scan };
-    let whole = Range {
-        start: 0,
-        end: source.len(),
-    };
-    walk.message(root, whole, 0)?;
-    Ok(Understood {
-        format: "TensorFlow graph",
-        bytes: source.len(),
-    })
-}
-
-struct Walk<'a, 's, 'r> {
-    source: &'a dyn Source,
-    scan: &'s mut Scan<'r>,
-}
-
-impl Walk<'_, '_, '_> {
-    fn message(&mut self, message: Message, range: Range, depth: usize) -> Result<(), Stop> {
-        if depth > MAX_DEPTH {
-            return Err(Stop::limit("messages in messages", MAX_DEPTH, range.start));
-        }
-        let mut cursor = Cursor::range(self.source, range.start, range.end);
-        let mut printer = false;
-        while let Some(field) = protobuf::field(&mut cursor)? {
-            let kind = message
-                .field(field.number)
-                .ok_or_else(|| field.unknown(message.name()))?;
-            match kind {
-                Data => {}
-                Inside(inner) => {
-                    let range = field.range()?;
-                    if printer && inner == Message::Attributes {
-                        self.printed_to(range)?;
-                    }
-                    self.message(inner, range, depth + 1)?;
+fn is_meta_graph(head: &Head<'_>) -> bool {
+    let mut cursor = Cursor::new(head.source);
+    for _ in 0..MAX_GLIMPSES {
+        match protobuf::glimpse(&mut cursor, &META_GRAPH_DEF) {
+            Some(field) if field.number == 1 => {
+                if !fits(inside(head.source, field), &META_INFO_DEF) {
+                    return false;
                 }
-                Operator => printer = self.operator(field)? == "PrintV2",
-                AssetName => self.asset(field)?,
             }
+            Some(field) if field.number == 2 => return is_graph(inside(head.source, field)),
+            Some(_) => {}
+            None => return false,
+        }
+    }
+    false
+}
+
+/// A graph has a node with the name of an operator among its first fields.
+fn is_graph(mut cursor: Cursor<'_>) -> bool {
+    for _ in 0..MAX_GLIMPSES {
+        match protobuf::glimpse(&mut cursor, &GRAPH_DEF) {
+            Some(field) if field.number == 1 => {
+                let end = field.start.saturating_add(field.value);
+                return is_node(&mut cursor.part(field.start, end));
+            }
+            Some(_) => {}
+            None => return false,
+        }
+    }
+    false
+}
+
+fn is_node(node: &mut Cursor<'_>) -> bool {
+    for _ in 0..MAX_GLIMPSES {
+        match protobuf::glimpse(node, &NODE_DEF) {
+            Some(field) if field.number == 2 => {
+                let end = field.start.saturating_add(field.value);
+                let mut name = node.part(field.start, end);
+                let len = name.left();
+                return name
+                    .bytes(len, MAX_NAME, "a name")
+                    .is_ok_and(|name| is_operator_name(&name));
+            }
+            Some(_) => {}
+            None => return false,
+        }
+    }
+    false
+}
+
+fn is_operator_name(name: &[u8]) -> bool {
+    !name.is_empty()
+        && name
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_>./-".contains(byte))
+}
+
+fn is_keras_metadata(head: &Head<'_>) -> bool {
+    let mut cursor = Cursor::new(head.source);
+    let Some(first) = protobuf::glimpse(&mut cursor, &KERAS_METADATA) else {
+        return false;
+    };
+    let mut node = inside(head.source, first);
+    let mut texts = 0;
+    for _ in 0..MAX_GLIMPSES {
+        if node.left() == 0 {
+            break;
+        }
+        match protobuf::glimpse(&mut node, &KERAS_NODE) {
+            Some(field) => texts += usize::from(matches!(field.number, 4 | 5)),
+            None => return false,
+        }
+    }
+    texts > 0
+}
+
+fn fingerprint(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understood, Stop> {
+    let named = scan.name().rsplit(['/', '\\']).next() == Some("fingerprint.pb");
+    if named {
+        graph(source, scan, &FINGERPRINT_DEF, FINGERPRINT.name)
+    } else {
+        super::opaque::parse(source, scan)
+    }
+}
+
+fn graph(
+    source: &dyn Source,
+    scan: &mut Scan<'_>,
+    message: &'static Message,
+    format: &'static str,
+) -> Result<Understood, Stop> {
+    let mut cursor = Cursor::new(source);
+    let mut model = Model {
+        source,
+        scan,
+        operator: String::new(),
+        attributes: Vec::new(),
+        signature: String::new(),
+        identifier: Vec::new(),
+        unknown: BTreeMap::new(),
+        functions: BTreeSet::new(),
+    };
+    protobuf::walk(&mut cursor, message, &mut model)?;
+    model.resolve();
+    Ok(Understood {
+        format,
+        bytes: cursor.at(),
+    })
+}
+
+struct Model<'s, 'r> {
+    source: &'s dyn Source,
+    scan: &'s mut Scan<'r>,
+    /// The operator of the present node: none lies in another.
+    operator: String,
+    /// The key and the text of each attribute around the present place.
+    attributes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    /// The name of the present function.
+    signature: String,
+    /// What the present object of a user is.
+    identifier: Vec<u8>,
+    /// Operators that no rule knows, with where they are used first.
+    unknown: BTreeMap<String, u64>,
+    /// The functions of the model's own library.
+    functions: BTreeSet<String>,
+}
+
+fn is(message: &'static Message, other: &'static Message) -> bool {
+    std::ptr::eq(message, other)
+}
+
+impl Visitor for Model<'_, '_> {
+    fn enter(&mut self, message: &'static Message, _: u64) -> Result<(), Stop> {
+        if is(message, &NODE_DEF) {
+            self.operator.clear();
+        } else if is(message, &FUNCTION_DEF) {
+            self.signature.clear();
+        } else if is(message, &ATTR_ENTRY) {
+            self.attributes.push((Vec::new(), None));
+        } else if is(message, &SAVED_USER_OBJECT) || is(message, &KERAS_NODE) {
+            self.identifier.clear();
         }
         Ok(())
     }
 
-    fn text(&self, field: Field) -> Result<String, Stop> {
-        let range = field.range()?;
-        let bytes = Cursor::range(self.source, range.start, range.end).bytes(
-            range.len(),
-            MAX_NAME,
-            "a name",
-        )?;
-        String::from_utf8(bytes).map_err(|_| Stop::malformed("a name is not UTF-8", field.at))
+    fn value(
+        &mut self,
+        message: &'static Message,
+        number: u32,
+        value: Value<'_>,
+        at: u64,
+    ) -> Result<(), Stop> {
+        let Value::Text(text) = value else {
+            return Ok(());
+        };
+        if is(message, &NODE_DEF) {
+            self.operator = name(text, at)?;
+        } else if is(message, &OP_DEF) {
+            self.signature = name(text, at)?;
+        } else if is(message, &NAME_ATTR_LIST) {
+            let name = name(text, at)?;
+            // A function that is not set has no name.
+            if !name.is_empty() {
+                self.judge(name, at)?;
+            }
+        } else if is(message, &ATTR_ENTRY) {
+            if let Some((key, _)) = self.attributes.last_mut() {
+                *key = name(text, at)?.into_bytes();
+            }
+        } else if is(message, &ATTR_VALUE) {
+            if let Some((_, value)) = self.attributes.last_mut() {
+                *value = Some(text.get(..MAX_NAME).unwrap_or(text).to_vec());
+            }
+        } else if is(message, &ASSET_FILE_DEF) {
+            self.asset(&name(text, at)?, at);
+        } else if matches!(
+            (is(message, &SAVED_USER_OBJECT), number),
+            (true, 1) | (false, 4)
+        ) {
+            self.identifier = text.get(..MAX_NAME).unwrap_or(text).to_vec();
+        } else {
+            self.metadata(text, at)?;
+        }
+        Ok(())
     }
 
-    fn operator(&mut self, field: Field) -> Result<String, Stop> {
-        let name = self.text(field)?;
-        match self.scan.rules.judge("tensorflow", &name) {
-            Judgement::Allowed(_) => {}
+    fn leave(&mut self, message: &'static Message, at: u64) -> Result<(), Stop> {
+        if is(message, &NODE_DEF) {
+            let operator = std::mem::take(&mut self.operator);
+            self.judge(operator, at)?;
+        } else if is(message, &FUNCTION_DEF) {
+            self.functions.insert(std::mem::take(&mut self.signature));
+            limit(self.functions.len(), "the number of functions", at)?;
+        } else if is(message, &ATTR_ENTRY) {
+            let (key, value) = self.attributes.pop().unwrap_or_default();
+            self.attribute(&key, value.as_deref().unwrap_or_default(), at);
+        }
+        Ok(())
+    }
+
+    fn twice(&mut self, message: &'static Message, number: u32, at: u64) {
+        self.scan.found(protobuf::found_twice(message, number, at));
+    }
+}
+
+impl Model<'_, '_> {
+    /// Judges an operator or a function, as far as it can be judged before all functions are known.
+    fn judge(&mut self, operator: String, at: u64) -> Result<(), Stop> {
+        match self.scan.rules.judge("tensorflow", &operator) {
+            Judgement::Allowed(_) => Ok(()),
             Judgement::Sink(sink) => {
-                let mut found = Found::malicious(
-                    "tensorflow/operator",
-                    format!("the operator `{}`: it can {}", shown(&name), sink.can),
-                )
-                .severity(sink.severity)
-                .at(field.at)
-                .why(
-                    "a graph runs its operators where it is served, with the rights of the server",
+                let what = format!(
+                    "has the operator `{}`: it can {}",
+                    shown(&operator),
+                    sink.can
                 );
+                let mut found = if sink.severity >= Severity::High {
+                    Found::malicious("tensorflow/sink", what)
+                } else {
+                    Found::review("tensorflow/sink", what)
+                }
+                .severity(sink.severity)
+                .at(at)
+                .why("running the model executes this");
                 found.references.clone_from(&sink.references);
                 self.scan.found(found);
+                Ok(())
             }
-            // Functions of the library are called by their names.
-            Judgement::Unknown if name.starts_with("__inference_") => {}
-            Judgement::Unknown => self.scan.found(
+            Judgement::Unknown => {
+                self.unknown.entry(operator).or_insert(at);
+                limit(self.unknown.len(), "the number of unknown operators", at)
+            }
+        }
+    }
+
+    /// Reports operators that neither a rule nor a function of the model explains.
+    fn resolve(self) {
+        for (operator, at) in self.unknown {
+            if self.functions.contains(&operator) {
+                continue;
+            }
+            self.scan.found(
                 Found::review(
                     "tensorflow/unknown-operator",
-                    format!("the operator `{}` is not known", shown(&name)),
-                )
-                .at(field.at)
-                .why("an operator that is not one of TensorFlow's comes from a native library")
-                .see(&["AML.T0011.000"]),
-            ),
-        }
-        Ok(name)
-    }
-
-    /// Judges the attribute of a `PrintV2` that says where it prints.
-    fn printed_to(&mut self, entry: Range) -> Result<(), Stop> {
-        let mut cursor = Cursor::range(self.source, entry.start, entry.end);
-        let mut output = false;
-        while let Some(field) = protobuf::field(&mut cursor)? {
-            match field.number {
-                1 => output = self.text(field)? == "output_stream",
-                2 if output => {
-                    let range = field.range()?;
-                    let mut value = Cursor::range(self.source, range.start, range.end);
-                    while let Some(stream) = protobuf::field(&mut value)? {
-                        if stream.number == 2 {
-                            self.stream(stream)?;
-                        }
-                    }
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn stream(&mut self, field: Field) -> Result<(), Stop> {
-        let target = self.text(field)?;
-        if target.starts_with("file:") {
-            self.scan.found(
-                Found::malicious(
-                    "tensorflow/prints-to-file",
-                    format!("`PrintV2` writes to `{}`", shown(&target)),
-                )
-                .at(field.at)
-                .why("it writes files with the rights of the server")
-                .see(&["AML.T0011.000"]),
-            );
-        }
-        Ok(())
-    }
-
-    fn asset(&mut self, field: Field) -> Result<(), Stop> {
-        let name = self.text(field)?;
-        if escapes(&name) {
-            self.scan.found(
-                Found::malicious(
-                    "tensorflow/asset",
-                    format!("the asset `{}` lies outside the model", shown(&name)),
+                    format!(
+                        "has the operator `{}`, which no rule knows",
+                        shown(&operator)
+                    ),
                 )
                 .severity(Severity::High)
-                .at(field.at)
-                .why("loading the model reads a file of the machine")
-                .see(&["CWE-22", "AML.T0011.000"]),
+                .at(at)
+                .see(&["AML.T0011.000"])
+                .why("an operator that TensorFlow does not bring is native code that is loaded"),
             );
         }
+    }
+
+    /// Judges an attribute by its key, whichever operator has it.
+    fn attribute(&mut self, key: &[u8], value: &[u8], at: u64) {
+        let streams: [&[u8]; 5] = [
+            b"stdout",
+            b"stderr",
+            b"log(info)",
+            b"log(warning)",
+            b"log(error)",
+        ];
+        if key != b"output_stream" || value.is_empty() || streams.contains(&value) {
+            return;
+        }
+        let what = format!("prints to `{}`", shown(&String::from_utf8_lossy(value)));
+        let found = if value.starts_with(b"file:") {
+            Found::malicious("tensorflow/print-to-file", what)
+        } else {
+            Found::review("tensorflow/print-to", what)
+        };
+        self.scan.found(
+            found
+                .at(at)
+                .see(&["AML.T0011.000", "CWE-73"])
+                .why("running the model appends to that file"),
+        );
+    }
+
+    /// Judges what Keras keeps of an object: JSON, which begins at `at`.
+    fn metadata(&mut self, text: &[u8], at: u64) -> Result<(), Stop> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        let end = at.saturating_add(text.len() as u64);
+        match json::keras_metadata(self.source, at, end, self.scan) {
+            Ok(()) => {}
+            Err(Stop::Malformed { .. } | Stop::Truncated { .. }) => {
+                if self.identifier.starts_with(KERAS_OBJECT) || mentions_classes(text) {
+                    self.scan.found(
+                        Found::review(
+                            "keras/metadata",
+                            "has a configuration of layers that is no JSON",
+                        )
+                        .at(at)
+                        .why("what layers it has cannot be told"),
+                    );
+                }
+            }
+            Err(stop) => return Err(stop),
+        }
         Ok(())
+    }
+
+    fn asset(&mut self, file: &str, at: u64) {
+        if let Some(because) = path::escape(file) {
+            self.scan.found(
+                Found::malicious(
+                    "tensorflow/asset-escape",
+                    format!("has the asset `{}`, which {because}", shown(file)),
+                )
+                .severity(Severity::High)
+                .at(at)
+                .see(&["CWE-22"])
+                .why("loaders read assets by that name, also outside of the model's folder"),
+            );
+        }
     }
 }
 
-/// Whether a path named in a model leads out of the model's folder.
-pub(crate) fn escapes(path: &str) -> bool {
-    let drive = path.chars().nth(1) == Some(':');
-    path.is_empty()
-        || drive
-        || path.starts_with(['/', '~'])
-        || path.contains(['\\', '\0'])
-        || path.contains("://")
-        || path.starts_with("file:")
-        || path.split('/').any(|part| part == "..")
+/// Whether a text that is no JSON speaks of classes.
+fn mentions_classes(text: &[u8]) -> bool {
+    let wanted = b"class_name";
+    text.windows(wanted.len()).any(|window| window == wanted)
+}
+
+fn limit(count: usize, what: &'static str, at: u64) -> Result<(), Stop> {
+    if count > MAX_NAMES {
+        return Err(Stop::limit(what, MAX_NAMES, at));
+    }
+    Ok(())
+}
+
+fn name(text: &[u8], at: u64) -> Result<String, Stop> {
+    if text.len() > MAX_NAME {
+        return Err(Stop::limit(
+            "the length of a name",
+            format!("{MAX_NAME} bytes"),
+            at,
+        ));
+    }
+    Ok(String::from_utf8_lossy(text).into_owned())
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use crate::formats::protobuf::build::{bytes, int};
-    use crate::{Rules, Verdict, scan};
-
-    static RULES: std::sync::LazyLock<Rules> =
-        std::sync::LazyLock::new(|| Rules::built_in().unwrap());
-
-    fn node(op: &str, attributes: &[u8]) -> Vec<u8> {
-        [
-            bytes(1, "a/b"),
-            bytes(2, op),
-            bytes(3, "x"),
-            attributes.to_vec(),
-        ]
-        .concat()
-    }
-
-    fn model(graph: &[u8], more: &[u8]) -> Vec<u8> {
-        let info = [bytes(4, "serve"), bytes(5, "2.16.1")].concat();
-        let meta = [bytes(1, info), bytes(2, graph), more.to_vec()].concat();
-        [int(1, 1), bytes(2, meta)].concat()
-    }
-
-    fn verdict(bytes: &[u8]) -> Verdict {
-        scan("saved_model.pb", &bytes, &RULES).verdict
-    }
-
-    fn function(op: &str) -> Vec<u8> {
-        let body = [bytes(1, bytes(1, "f")), bytes(3, node(op, &[]))].concat();
-        bytes(2, bytes(1, body))
-    }
-
-    #[test]
-    fn operators_that_compute_are_clean_wherever_they_stand() {
-        let list = bytes(5, [bytes(1, "N"), bytes(2, int(3, 2))].concat());
-        let graph = [
-            bytes(1, node("MatMul", &list)),
-            function("Relu"),
-            bytes(4, int(1, 1)),
-        ]
-        .concat();
-        assert_eq!(verdict(&model(&graph, &[])), Verdict::Clean);
-        assert_eq!(verdict(&graph), Verdict::Clean);
-        let asset = bytes(6, bytes(2, "vocab/words.txt"));
-        assert_eq!(verdict(&model(&graph, &asset)), Verdict::Clean);
-        assert_eq!(
-            verdict(&model(&bytes(1, node("SaveV2", &[])), &[])),
-            Verdict::Clean
-        );
-    }
-
-    #[test]
-    fn every_offence_is_told() {
-        use Verdict::{Malicious, Review, Unscannable};
-        let one = |op: &str| bytes(1, node(op, &[]));
-        for op in [
-            "ReadFile",
-            "WriteFile",
-            "PyFunc",
-            "EagerPyFunc",
-            "MatchingFiles",
-            "ImmutableConst",
-        ] {
-            assert_eq!(verdict(&model(&one(op), &[])), Malicious, "{op}");
-            assert_eq!(
-                verdict(&model(&function(op), &[])),
-                Malicious,
-                "{op} in a function"
-            );
-        }
-        assert_eq!(verdict(&model(&one("MyOp"), &[])), Review);
-        let stream = [
-            bytes(1, "output_stream"),
-            bytes(2, bytes(2, "file:///tmp/x")),
-        ]
-        .concat();
-        let print = bytes(1, node("PrintV2", &bytes(5, stream)));
-        assert_eq!(verdict(&model(&print, &[])), Malicious);
-        for path in [
-            "../x",
-            "/etc/passwd",
-            "a/../../b",
-            "c:/x",
-            "a\\b",
-            "file:///x",
-        ] {
-            let asset = bytes(6, bytes(2, path));
-            assert_eq!(verdict(&model(&one("MatMul"), &asset)), Malicious, "{path}");
-        }
-        assert_eq!(
-            verdict(&model(&one("MatMul"), &bytes(99, "PK"))),
-            Unscannable
-        );
-        let good = model(&one("MatMul"), &[]);
-        assert_eq!(verdict(&[&good[..], b"\x80\x04"].concat()), Unscannable);
-    }
-
-    proptest! {
-        #[test]
-        fn damage_ends_in_a_verdict(at in 0usize..200, byte: u8, cut in 1usize..300) {
-            let mut bytes = model(&function("Relu"), &bytes(6, bytes(2, "x")));
-            let at = at % bytes.len();
-            bytes[at] = byte;
-            bytes.truncate(cut);
-            verdict(&bytes);
-        }
-    }
-}
+#[path = "saved_model_tests.rs"]
+mod tests;

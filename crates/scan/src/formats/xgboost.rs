@@ -1,127 +1,203 @@
-//! `XGBoost` boosters in Universal Binary JSON: data alone, walked whole.
+//! Boosters of XGBoost: Universal Binary JSON (`.ubj`), and the binary form before it.
+//!
+//! Source: the model schema of XGBoost 3. A booster is numbers; its loader makes nothing else of it. The
+//! text attributes are kept for the user and not evaluated.
 
+use super::ubjson;
 use crate::cursor::{Cursor, Stop};
-use crate::scan::{Scan, Understood};
+use crate::scan::{Found, Scan, Understood, shown};
 use crate::sniff::{Format, Head};
 use crate::source::Source;
 
-/// The format.
+/// A booster in UBJSON.
 pub(crate) const FORMAT: Format = Format {
-    name: "XGBoost UBJSON",
-    recognises: |head: &Head<'_>| {
-        head.starts_with(b"{L\0\0\0\0\0\0\0") || head.starts_with(b"{l\0\0\0")
-    },
-    parse: |source: &dyn Source, _: &mut Scan<'_>| {
-        let mut cursor = Cursor::new(source);
-        let marker = cursor.u8("a value")?;
-        value(&mut cursor, marker, 0)?;
-        Ok(Understood {
-            format: "XGBoost UBJSON",
-            bytes: cursor.at(),
-        })
-    },
+    name: "XGBoost model",
+    recognises: is_ubjson,
+    parse,
 };
 
-/// How deep values may lie in values.
-const MAX_DEPTH: usize = 64;
+/// A booster in the binary form of XGBoost before version 2.1.
+pub(crate) const LEGACY: Format = Format {
+    name: "XGBoost model in the old binary form",
+    recognises: |head| head.starts_with(b"binf"),
+    parse: legacy,
+};
 
-/// Returns the size of a value of a fixed size, in bytes.
-const fn size(marker: u8) -> Option<u64> {
-    Some(match marker {
-        b'Z' | b'N' | b'T' | b'F' => 0,
-        b'i' | b'U' | b'C' => 1,
-        b'I' => 2,
-        b'l' | b'd' => 4,
-        b'L' | b'D' => 8,
-        _ => return None,
+/// The keys that the outermost object may have: a model's, and those of the state in a pickle.
+const KEYS: [&str; 4] = ["learner", "version", "Config", "Model"];
+
+/// An object, then the length of a key and a key of letters: no text begins so.
+fn is_ubjson(head: &Head<'_>) -> bool {
+    let skip = match head.bytes {
+        [b'{', b'i' | b'U', _, ..] => 3,
+        [b'{', b'I', 0, _, ..] => 4,
+        [b'{', b'l', 0, 0, ..] => 6,
+        [b'{', b'L', 0, 0, 0, 0, ..] => 10,
+        _ => return false,
+    };
+    KEYS.iter().any(|key| {
+        head.bytes
+            .get(skip..)
+            .is_some_and(|rest| rest.starts_with(key.as_bytes()))
     })
 }
 
-fn length(cursor: &mut Cursor<'_>, marker: u8) -> Result<u64, Stop> {
-    let at = cursor.at();
-    let number = match marker {
-        b'i' => i64::from(i8::from_be_bytes(cursor.array("a length")?)),
-        b'U' => i64::from(cursor.u8("a length")?),
-        b'I' => i64::from(i16::from_be_bytes(cursor.array("a length")?)),
-        b'l' => i64::from(i32::from_be_bytes(cursor.array("a length")?)),
-        b'L' => i64::from_be_bytes(cursor.array("a length")?),
-        _ => return Err(Stop::malformed("has a length that is no number", at)),
-    };
-    u64::try_from(number).map_err(|_| Stop::malformed("has a length below zero", at))
+fn parse(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understood, Stop> {
+    let mut cursor = Cursor::new(source);
+    let mut keys = Vec::new();
+    ubjson::object(&mut cursor, &mut keys)?;
+    for key in keys.iter().filter(|key| !KEYS.contains(&key.as_str())) {
+        scan.found(
+            Found::review(
+                "xgboost/unknown-key",
+                format!("has the entry `{}`, which no model has", shown(key)),
+            )
+            .why("XGBoost passes over it; something else may not"),
+        );
+    }
+    if cursor.left() > 0 {
+        return Err(Stop::malformed("goes on after its end", cursor.at()));
+    }
+    Ok(Understood {
+        format: FORMAT.name,
+        bytes: cursor.at(),
+    })
 }
 
-fn text(cursor: &mut Cursor<'_>) -> Result<(), Stop> {
-    let marker = cursor.u8("a length")?;
-    let length = length(cursor, marker)?;
-    cursor.skip(length, "a text")
-}
-
-fn value(cursor: &mut Cursor<'_>, marker: u8, depth: usize) -> Result<(), Stop> {
-    let at = cursor.at();
-    if depth > MAX_DEPTH {
-        return Err(Stop::limit("values in values", MAX_DEPTH, at));
-    }
-    match marker {
-        b'S' => text(cursor),
-        b'[' => list(cursor, depth),
-        b'{' => loop {
-            if cursor.peek()? == Some(b'}') {
-                return cursor.skip(1, "an object");
-            }
-            text(cursor)?;
-            let marker = cursor.u8("a value")?;
-            value(cursor, marker, depth + 1)?;
-        },
-        marker => match size(marker) {
-            Some(size) => cursor.skip(size, "a value"),
-            None => Err(Stop::malformed("has a value of no known kind", at)),
-        },
-    }
-}
-
-fn list(cursor: &mut Cursor<'_>, depth: usize) -> Result<(), Stop> {
-    let mut kind = None;
-    if cursor.peek()? == Some(b'$') {
-        cursor.skip(1, "a list")?;
-        kind = Some(cursor.u8("a list")?);
-    }
-    if cursor.peek()? == Some(b'#') {
-        cursor.skip(1, "a list")?;
-        let marker = cursor.u8("a length")?;
-        let count = length(cursor, marker)?;
-        if let Some(kind) = kind {
-            let bytes = size(kind).filter(|size| *size > 0);
-            let bytes = bytes.and_then(|size| size.checked_mul(count));
-            return match bytes {
-                Some(bytes) => cursor.skip(bytes, "a list"),
-                None => Err(Stop::malformed("has a list of no known kind", cursor.at())),
-            };
-        }
-        for _ in 0..count {
-            let marker = cursor.u8("a value")?;
-            value(cursor, marker, depth + 1)?;
-        }
-        return Ok(());
-    }
-    loop {
-        match cursor.u8("a list")? {
-            b']' => return Ok(()),
-            marker => value(cursor, marker, depth + 1)?,
-        }
-    }
+/// The old form has no lengths by which it can be followed without the parameters of every kind of
+/// booster: its bytes are numbers to the loader, and taken as data.
+#[expect(clippy::unnecessary_wraps, reason = "the form of every parser")]
+fn legacy(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understood, Stop> {
+    scan.found(
+        Found::note(
+            "xgboost/legacy",
+            "a booster in the binary form that XGBoost no longer writes",
+        )
+        .why("its bytes are taken as numbers; they were not followed one by one"),
+    );
+    Ok(Understood {
+        format: LEGACY.name,
+        bytes: source.len(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::{Rules, Verdict, scan};
+    use std::sync::LazyLock;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::report::{Report, Verdict};
+    use crate::{Rules, scan};
+
+    static RULES: LazyLock<Rules> = LazyLock::new(|| Rules::built_in().unwrap());
+
+    fn report(bytes: &[u8]) -> Report {
+        scan("model.ubj", &bytes, &RULES)
+    }
+
+    fn key(name: &str) -> Vec<u8> {
+        let len = (name.len() as u64).to_be_bytes();
+        [&b"L"[..], &len, name.as_bytes()].concat()
+    }
+
+    fn model(learner: &[u8], more: &[u8]) -> Vec<u8> {
+        [
+            b"{".to_vec(),
+            key("learner"),
+            learner.to_vec(),
+            key("version"),
+            b"[#L\0\0\0\0\0\0\0\x03i\x03i\0i\x02".to_vec(),
+            more.to_vec(),
+            b"}".to_vec(),
+        ]
+        .concat()
+    }
+
+    fn learner() -> Vec<u8> {
+        [
+            b"{".to_vec(),
+            key("weights"),
+            b"[$d#L\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\0".to_vec(),
+            key("names"),
+            b"[Si\x01aSU\x01b]".to_vec(),
+            key("flags"),
+            b"[TFZ]".to_vec(),
+            key("deep"),
+            b"{i\x01xD\0\0\0\0\0\0\0\0}".to_vec(),
+            b"}".to_vec(),
+        ]
+        .concat()
+    }
+
+    fn check(what: &str, file: &[u8], verdict: Verdict) {
+        let report = report(file);
+        assert_eq!(report.parts[0].format, FORMAT.name, "{what}");
+        assert_eq!(report.verdict, verdict, "{what}: {report:?}");
+    }
 
     #[test]
-    fn a_booster_is_walked_whole() {
-        let rules = Rules::built_in().unwrap();
-        let verdict = |bytes: &[u8]| scan("m.ubj", &bytes, &rules).verdict;
-        let good = b"{L\0\0\0\0\0\0\0\x01a[$d#L\0\0\0\0\0\0\0\x01\0\0\0\0}".to_vec();
-        assert_eq!(verdict(&good), Verdict::Clean);
-        assert_eq!(verdict(&[&good[..], b"x"].concat()), Verdict::Unscannable);
-        assert_eq!(verdict(&good[..20]), Verdict::Unscannable);
+    fn a_booster_is_followed_to_its_end() {
+        let file = model(&learner(), b"");
+        check("model", &file, Verdict::Clean);
+        assert_eq!(report(&file).parts[0].understood, file.len() as u64);
+        let old = report(b"binf\x01\x02\x03");
+        assert_eq!(old.verdict, Verdict::Clean);
+        assert_eq!(old.findings[0].rule, "xgboost/legacy");
+    }
+
+    #[test]
+    fn what_is_no_part_of_a_booster_is_never_clean() {
+        let wrong = |learner: &[u8]| model(learner, b"");
+        for (what, file) in [
+            (
+                "bytes behind",
+                [model(&learner(), b""), b"x".to_vec()].concat(),
+            ),
+            ("a no-op", wrong(b"N")),
+            ("a big number", wrong(b"Hi\x011")),
+            ("a negative length", wrong(b"Si\xff")),
+            ("a length of a text", wrong(b"SSi\x01a")),
+            (
+                "an endless text",
+                wrong(b"SL\x7f\xff\xff\xff\xff\xff\xff\xff"),
+            ),
+            (
+                "an endless array",
+                wrong(b"[$D#L\x7f\xff\xff\xff\xff\xff\xff\xff"),
+            ),
+            (
+                "an endless count",
+                wrong(b"[#L\x7f\xff\xff\xff\xff\xff\xff\xff"),
+            ),
+            ("an array of texts", wrong(b"[$S#i\x01")),
+            ("an array of nothings", wrong(b"[$Z#l\x7f\xff\xff\xff")),
+            (
+                "a cut",
+                model(&learner(), b"").split_last().unwrap().1.to_vec(),
+            ),
+            ("depth", wrong(&[b'['; 100])),
+        ] {
+            check(what, &file, Verdict::Unscannable);
+        }
+        let extra = model(&learner(), &[key("payload"), b"Z".to_vec()].concat());
+        check("an unknown key", &extra, Verdict::Review);
+    }
+
+    proptest! {
+        #[test]
+        fn changed_boosters_end_without_a_panic(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let mut file = model(&learner(), b"");
+            for (index, byte) in changes {
+                let index = index.index(file.len());
+                file[index] = byte;
+            }
+            file.truncate(cut.index(file.len()) + 1);
+            prop_assert!(report(&file).parts[0].understood <= file.len() as u64);
+        }
     }
 }

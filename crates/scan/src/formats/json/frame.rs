@@ -6,13 +6,14 @@ use std::collections::HashSet;
 const MAX_TEXT: usize = 4096;
 
 /// The keys whose values rules ask about when the object ends.
-const ASKED: [&str; 18] = [
+const ASKED: [&str; 19] = [
     "class_name",
     "module",
     "registered_name",
     "config",
     "vocabulary",
     "function",
+    "function_type",
     "fn_name",
     "__class__",
     "__module__",

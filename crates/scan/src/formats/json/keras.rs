@@ -35,6 +35,31 @@ pub(super) fn judge(frame: &Frame, scan: &mut Scan<'_>) {
     }
 }
 
+/// Judges an object of the metadata of a `SavedModel`. Its layers are built from the graph where the
+/// loader has no class of their name, so that a class which no rule knows brings no code.
+pub(super) fn judge_metadata(frame: &Frame, scan: &mut Scan<'_>) {
+    vocabulary(frame, scan);
+    if frame.text("function_type") == Some("lambda") {
+        scan.found(
+            Found::malicious("keras/class", "a function that is stored as bytecode")
+                .why("the loader builds it and the layer calls it")
+                .see(&["CVE-2024-3660", "CWE-502", "AML.T0011.000"])
+                .at(frame.at),
+        );
+    }
+    let Some(class) = frame.text("class_name") else {
+        return;
+    };
+    if let Some(module) = frame.text("module") {
+        judge_module(frame, class, module, scan);
+    }
+    // A class may be registered under a package: `package>Class`.
+    let plain = class.rsplit('>').next().unwrap_or(class);
+    if let Judgement::Sink(known) = scan.rules.judge("keras", &format!("class:{plain}")) {
+        scan.found(names::sink("keras/class", "class", class, known, frame.at));
+    }
+}
+
 fn judge_module(frame: &Frame, class: &str, module: &str, scan: &mut Scan<'_>) {
     // Keras writes its own functions with the module `builtins`; their names are judged.
     if module == "builtins" && class == "function" {
