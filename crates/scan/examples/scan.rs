@@ -1,11 +1,11 @@
-//! Scans the named files by the built-in rules and prints a JSON report a line: for trying a parser.
+//! Scans the named files together by the built-in rules and prints a JSON report a line: for trying a parser.
 #![forbid(unsafe_code)]
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 
-use custody_scan::{Rules, Source, scan};
+use custody_scan::{FileKind, Files, Rules, Source, scan_among};
 
 struct OnDisk(File, u64);
 
@@ -29,10 +29,23 @@ impl Source for OnDisk {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let rules = Rules::built_in()?;
     let mut out = io::stdout().lock();
-    for path in std::env::args().skip(1) {
+    let paths: Vec<String> = std::env::args().skip(1).collect();
+    let mut files = Files::default();
+    for path in &paths {
+        let metadata = std::fs::symlink_metadata(path)?;
+        let kind = if metadata.is_symlink() {
+            FileKind::Link
+        } else {
+            FileKind::File {
+                size: metadata.len(),
+            }
+        };
+        files.add(path, kind);
+    }
+    for path in paths {
         let file = File::open(&path)?;
         let len = file.metadata()?.len();
-        let report = scan(&path, &OnDisk(file, len), &rules);
+        let report = scan_among(&path, &OnDisk(file, len), &rules, &files);
         writeln!(out, "{}", serde_json::to_string(&report)?)?;
     }
     Ok(())

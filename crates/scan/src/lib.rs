@@ -8,13 +8,14 @@
 //! and time grows linearly with it ([`mod@scan`] names the limits); a parser that cannot go on makes the file
 //! unscannable, never clean.
 //!
-//! Deliberately absent: files and folders (the caller opens them and hands a [`Source`]), signatures,
-//! and block lists as the means of passing anything.
+//! Deliberately absent: opening files and folders (the caller does, hands a [`Source`], and says in
+//! [`Files`] what lies beside it), signatures, and block lists as the means of passing anything.
 //!
 //! Enter at [`scan()`].
 #![forbid(unsafe_code)]
 
 mod cursor;
+mod files;
 mod formats;
 mod names;
 pub mod pickle;
@@ -25,8 +26,9 @@ pub mod scan;
 mod sniff;
 mod source;
 
+pub use files::{FileKind, Files};
 pub use report::{Finding, Part, Place, Report, Severity, Summary, Verdict};
 pub use rules::Rules;
 pub use sarif::sarif;
-pub use scan::scan;
+pub use scan::{scan, scan_among};
 pub use source::Source;

@@ -233,3 +233,34 @@ pub fn trace(source: &dyn Source) -> Vec<String> {
     });
     lines.0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Rules, Verdict, scan};
+
+    #[test]
+    fn the_bytes_of_a_joblib_array_lie_between_frames() {
+        let wrapper = b"cjoblib.numpy_pickle\nNumpyArrayWrapper\n)\x81}(Vshape\nK\x03\x85\
+            Vdtype\ncnumpy\ndtype\n(Vu1\nI00\nI01\ntRub";
+        let framed =
+            |body: &[u8], len: usize| [b"\x95", &(len as u64).to_le_bytes()[..], body].concat();
+        let file = |len: usize| {
+            [
+                b"\x80\x04",
+                &framed(wrapper, len)[..],
+                b"\x80\x81\x82",
+                &framed(b".", 1),
+            ]
+            .concat()
+        };
+        let good = file(wrapper.len());
+        assert!(!trace(&good).contains(&"straddles".to_owned()));
+        let rules = Rules::built_in().unwrap();
+        let verdict = |bytes: &Vec<u8>| scan("m.joblib", bytes, &rules).verdict;
+        assert_eq!(verdict(&good), Verdict::Clean);
+        for len in [30, wrapper.len() + 1, wrapper.len() + 3] {
+            assert_ne!(verdict(&file(len)), Verdict::Clean, "{len}");
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! The scan of one file: which parser reads which part, what was found, and the limits.
 
 use crate::cursor::Stop;
+use crate::files::{Beside, Files};
 use crate::report::{Finding, Part, Place, Report, Severity, Verdict};
 use crate::rules::Rules;
 use crate::sniff;
@@ -25,6 +26,7 @@ pub struct Scan<'a> {
     /// What is allowed and what is known to be bad.
     pub(crate) rules: &'a Rules,
     file: String,
+    files: Option<&'a Files>,
     trail: Vec<String>,
     parts: Vec<Part>,
     parts_seen: usize,
@@ -129,9 +131,20 @@ pub(crate) struct Understood {
 /// Scans one file under the name `file`. Nothing of it is loaded, written or executed; the memory used
 /// does not depend on its size, the time is linear in it.
 pub fn scan(file: &str, source: &dyn Source, rules: &Rules) -> Report {
+    whole(file, source, rules, None)
+}
+
+/// Scans one file as [`scan()`] does, and holds what it says of other files against `files`: a model
+/// whose data lies in another file is clean only if that one is there, plain, and long enough.
+pub fn scan_among(file: &str, source: &dyn Source, rules: &Rules, files: &Files) -> Report {
+    whole(file, source, rules, Some(files))
+}
+
+fn whole(file: &str, source: &dyn Source, rules: &Rules, files: Option<&Files>) -> Report {
     let mut scan = Scan {
         rules,
         file: file.to_owned(),
+        files,
         trail: Vec::new(),
         parts: Vec::new(),
         parts_seen: 0,
@@ -236,6 +249,14 @@ impl Scan<'_> {
     /// Takes `bytes` from what may be unpacked.
     pub(crate) fn unpacked(&mut self, bytes: u64) {
         self.unpackable = self.unpackable.saturating_sub(bytes);
+    }
+
+    /// Returns what lies at `name` beside the file; of what lies beside a member nothing is known.
+    pub(crate) fn beside(&self, name: &str) -> Beside {
+        match self.files {
+            Some(files) if self.trail.is_empty() => files.beside(&self.file, name),
+            _ => Beside::Unknown,
+        }
     }
 
     /// Returns how many parts this one lies in.

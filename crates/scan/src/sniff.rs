@@ -57,7 +57,8 @@ pub(crate) fn parse(
     understood
 }
 
-/// Reports other formats that the same bytes are: which one counts is the loader's choice.
+/// Reports other formats that the same bytes are, which one counts is the loader's choice; and what a
+/// template says.
 fn hidden(format: &Format, head: &Head<'_>, scan: &mut Scan<'_>) {
     let is = |other: &Format| format.name == other.name;
     if !is(&formats::zip::FORMAT) {
@@ -66,6 +67,7 @@ fn hidden(format: &Format, head: &Head<'_>, scan: &mut Scan<'_>) {
     if !is(&formats::tar::FORMAT) {
         formats::tar::hidden(head, scan);
     }
+    formats::jinja::file(head.source, is(&formats::text::FORMAT), scan);
     if !is(&pickle::FORMAT) && !is(&formats::torch::LEGACY) {
         pickle::hidden(head.source, scan);
     }

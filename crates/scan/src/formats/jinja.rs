@@ -7,15 +7,21 @@ use minijinja::machinery::ast::{BinOpKind, Call, CallArg, CallType, Expr, Macro,
 use minijinja::machinery::parse;
 use minijinja::syntax::SyntaxConfig;
 
+use crate::cursor::Cursor;
 use crate::report::Severity;
 use crate::rules::Judgement;
 use crate::scan::{Found, Scan, shown};
+use crate::source::Source;
 
 /// How long a template may be, in bytes.
 pub(crate) const MAX_TEMPLATE: usize = 1 << 20;
 /// How many steps or copies a constant may ask for.
 const MAX_WORK: u64 = 1_000_000;
 
+/// Endings of files that are templates.
+const TEMPLATES: [&str; 3] = ["jinja", "jinja2", "j2"];
+/// Endings of text that people read, where a template is an example.
+const PROSE: [&str; 6] = ["md", "markdown", "rst", "html", "htm", "tex"];
 const REFERENCES: [&str; 3] = ["AML.T0011.000", "CVE-2024-34359", "CWE-1336"];
 /// Tags that `transformers` adds, and tags of the same meaning and length that the parser knows.
 const EXTENSIONS: [(&str, &str); 2] = [("endgeneration", "endif"), ("generation", "if true")];
@@ -45,6 +51,46 @@ pub(crate) fn check(template: &str, scan: &mut Scan<'_>, offset: Option<u64>) {
         }
         Err(error) => walk.unparsed(template, &error.to_string()),
     }
+}
+
+/// Judges a part that is a file of its own: one whose name promises a template, and text that is one.
+pub(crate) fn file(source: &dyn Source, is_text: bool, scan: &mut Scan<'_>) {
+    let ending = scan
+        .name()
+        .rsplit_once('.')
+        .map_or("", |(_, ending)| ending);
+    let ending = ending.to_ascii_lowercase();
+    let named = TEMPLATES.contains(&ending.as_str());
+    if !named && (!is_text || PROSE.contains(&ending.as_str())) {
+        return;
+    }
+    let mut cursor = Cursor::new(source);
+    let text = cursor
+        .bytes(source.len(), MAX_TEMPLATE, "a template")
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok());
+    match text {
+        Some(text) if named || is_template(&text) => check(&text, scan, None),
+        None if named => scan.found(
+            Found::unscannable(
+                "jinja/unread",
+                format!("a template that is no text of at most {MAX_TEMPLATE} bytes"),
+            )
+            .see(&REFERENCES),
+        ),
+        _ => {}
+    }
+}
+
+/// Whether text has tags and parses, or speaks of Python's own names within them.
+fn is_template(text: &str) -> bool {
+    let tag = |open: &str, close: &str| {
+        text.split_once(open)
+            .is_some_and(|(_, rest)| rest.contains(close))
+    };
+    (tag("{%", "%}") || tag("{{", "}}"))
+        && (DUNDERS.iter().any(|name| text.contains(name))
+            || parse(&extensions(text), "template", SyntaxConfig::default()).is_ok())
 }
 
 /// Puts tags that the parser knows in the place of those that only `transformers` does.
@@ -660,6 +706,30 @@ mod tests {
                 report.findings
             );
         }
+    }
+
+    #[test]
+    fn templates_that_are_files_are_judged() {
+        let injection = "{{ cycler.__init__.__globals__.os.popen('id').read() }}";
+        let check = |name: &str, text: &str, expected| {
+            let report = scan(name, &text.as_bytes(), &RULES);
+            assert_eq!(report.verdict, expected, "{name} {text}");
+        };
+        for name in ["chat_template.jinja", "a.j2", "A.JINJA2", "prompt.txt"] {
+            check(name, injection, Verdict::Malicious);
+            check(name, CHATML, Verdict::Clean);
+        }
+        // As YAML and as JSON it would be something else.
+        for text in [
+            format!("a: b\nc: \"{injection}\"\n"),
+            format!("[\"{injection}\"]"),
+        ] {
+            check("chat_template.jinja", &text, Verdict::Malicious);
+        }
+        check("chat_template.jinja", "{% broken", Verdict::Review);
+        check("notes.txt", "a set {{1, 2}} and {% broken", Verdict::Clean);
+        check("README.md", injection, Verdict::Clean);
+        check("x.jinja", &"x".repeat(2 << 20), Verdict::Unscannable);
     }
 
     #[test]

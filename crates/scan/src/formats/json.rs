@@ -10,6 +10,7 @@ mod lexer;
 mod skops;
 
 use crate::cursor::{Cursor, Stop};
+use crate::files::{Beside, FileKind};
 use crate::formats::{jinja, names, yaml};
 use crate::report::Severity;
 use crate::scan::{Found, Scan, Understood, shown};
@@ -356,6 +357,21 @@ fn file_name(name: &str, at: u64, scan: &mut Scan<'_>) {
             .why("the loader would read a file that is no part of the model")
             .see(&["CWE-22"])
             .at(at),
+        );
+    } else if !matches!(
+        scan.beside(name),
+        Beside::Unknown | Beside::There(FileKind::File { .. } | FileKind::Link)
+    ) {
+        scan.found(
+            Found::review(
+                "weights/missing",
+                format!(
+                    "a shard is the file `{}`, which is not among the files that are scanned",
+                    shown(name)
+                ),
+            )
+            .why("the model is no more than what is scanned")
+            .advice("scan the whole folder of the model"),
         );
     }
 }

@@ -156,6 +156,7 @@ impl Visitor for Model<'_, '_> {
             if let Some(found) = self.tensor.check(at) {
                 self.scan.found(found);
             }
+            self.tensor.check_file(at, self.scan);
         } else if is(message, &EXTERNAL) {
             let (value, key) = self.texts.pop().unwrap_or_default();
             self.tensor.external(&key, &value);

@@ -1,8 +1,10 @@
 //! A tensor of ONNX: whether it holds as much data as its shape and type say.
 
+use super::path;
 use super::protobuf::Value;
+use crate::files::{Beside, FileKind};
 use crate::report::Severity;
-use crate::scan::{Found, shown};
+use crate::scan::{Found, Scan, shown};
 
 /// What is seen of a tensor.
 #[derive(Debug, Default)]
@@ -15,6 +17,8 @@ pub(super) struct Tensor {
     typed: [u64; 8],
     /// Whether it says that its data is in another file.
     outside: bool,
+    location: String,
+    offset: u64,
     length: Option<u64>,
     /// Where the first entry stands that says in which file.
     at: Option<u64>,
@@ -53,9 +57,61 @@ impl Tensor {
 
     /// Takes in an entry that says where its data is.
     pub(super) fn external(&mut self, key: &str, value: &str) {
-        if key == "length" {
-            self.length = value.parse().ok();
+        match key {
+            "location" => value.clone_into(&mut self.location),
+            "offset" => self.offset = value.parse().unwrap_or_default(),
+            "length" => self.length = value.parse().ok(),
+            _ => {}
         }
+    }
+
+    /// Holds what the tensor at `at` says of another file against that file, if it is known what lies
+    /// beside the model.
+    pub(super) fn check_file(&self, at: u64, scan: &mut Scan<'_>) {
+        if !self.outside || self.location.is_empty() || path::escape(&self.location).is_some() {
+            return;
+        }
+        let file = shown(&self.location);
+        let found = match scan.beside(&self.location) {
+            Beside::Unknown => return,
+            Beside::There(FileKind::File { size }) => {
+                let len = self.length.or_else(|| self.own_bytes()).unwrap_or_default();
+                if self.offset.checked_add(len).is_some_and(|end| end <= size) {
+                    return;
+                }
+                Found::malicious(
+                    "onnx/external-beyond",
+                    format!(
+                        "a tensor has {len} bytes at {} of the file `{file}`, which has {size}",
+                        self.offset
+                    ),
+                )
+                .severity(Severity::High)
+                .at(at)
+                .see(&["CWE-125", "CWE-1284"])
+                .why("a loader that maps the file reads beyond its end")
+            }
+            Beside::There(FileKind::Link | FileKind::Other) => Found::review(
+                "onnx/external-link",
+                format!("the data is in `{file}`, which is a link or no plain file"),
+            )
+            .severity(Severity::High)
+            .see(&["CWE-59", "CWE-61"])
+            .why("loaders read into the model whatever it leads to")
+            .advice("put a copy of the file in its place"),
+            Beside::Missing => Found::review(
+                "onnx/external-missing",
+                format!("the data is in `{file}`, which is not among the files that are scanned"),
+            )
+            .why("the model is no more than what is scanned")
+            .advice("scan the whole folder of the model"),
+        };
+        scan.found(found);
+    }
+
+    /// Returns how many bytes the tensor has by its shape and type.
+    fn own_bytes(&self) -> Option<u64> {
+        Layout::of(self.data_type)?.bytes(self.elements()?)
     }
 
     /// Returns what is wrong with the tensor at `at`.

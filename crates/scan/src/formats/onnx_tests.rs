@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::protobuf::build::{bytes, message, number};
 use crate::report::{Report, Verdict};
-use crate::{Rules, scan};
+use crate::{FileKind, Files, Rules, scan, scan_among};
 
 static RULES: LazyLock<Rules> = LazyLock::new(|| Rules::built_in().unwrap());
 
@@ -272,6 +272,55 @@ fn odd_external_data_is_never_clean() {
     let rule = "onnx/tensor-odd";
     check(rule, &with(&[number(14, 1)]), Unscannable, rule);
     check(rule, &with(&[entry("location", "a")]), Unscannable, rule);
+}
+
+#[test]
+fn data_in_another_file_is_there_plain_and_long_enough() {
+    let at = |location: &str, offset: &str, length: Option<&str>| {
+        let mut fields = vec![number(1, 4), number(2, 1), entry("location", location)];
+        fields.push(entry("offset", offset));
+        fields.extend(length.map(|length| entry("length", length)));
+        fields.push(number(14, 1));
+        model(&[tensor(&fields)], &[])
+    };
+    let mut files = Files::default();
+    files.add("m/w.bin", FileKind::File { size: 24 });
+    files.add("m/link.bin", FileKind::Link);
+    files.add("w2.bin", FileKind::File { size: 24 });
+    for (file, verdict, rule) in [
+        (at("w.bin", "8", Some("16")), Verdict::Clean, ""),
+        (at("./w.bin", "8", None), Verdict::Clean, ""),
+        (
+            at("w.bin", "9", Some("16")),
+            Verdict::Malicious,
+            "onnx/external-beyond",
+        ),
+        (
+            at("w.bin", "9", None),
+            Verdict::Malicious,
+            "onnx/external-beyond",
+        ),
+        (
+            at("w.bin", "18446744073709551615", None),
+            Verdict::Malicious,
+            "onnx/external-beyond",
+        ),
+        (
+            at("link.bin", "0", None),
+            Verdict::Review,
+            "onnx/external-link",
+        ),
+        (
+            at("w2.bin", "0", None),
+            Verdict::Review,
+            "onnx/external-missing",
+        ),
+    ] {
+        let report = scan_among("m/m.onnx", &file, &RULES, &files);
+        assert_eq!(report.verdict, verdict, "{report:?}");
+        let told = report.findings.iter().any(|found| found.rule == rule);
+        assert!(told || rule.is_empty(), "{report:?}");
+    }
 }
 
 #[test]

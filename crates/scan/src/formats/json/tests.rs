@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use crate::report::Verdict;
 use crate::rules::Rules;
-use crate::{Report, scan};
+use crate::{FileKind, Files, Report, scan, scan_among};
 
 fn scanned(name: &str, bytes: &[u8]) -> Report {
     scan(name, &bytes, &Rules::built_in().unwrap())
@@ -22,6 +22,20 @@ fn layer(class: &str, module: &str, config: &str) -> String {
     format!(
         r#"{{"module":"keras","class_name":"Sequential","config":{{"layers":[{{"module":"{module}","class_name":"{class}","config":{config},"registered_name":null}}]}}}}"#
     )
+}
+
+#[test]
+fn the_shards_of_a_model_are_there() {
+    let rules = Rules::built_in().unwrap();
+    let index: &[u8] = br#"{"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}"#;
+    let verdict = |files: &Files| scan_among("m/i.json", &index, &rules, files).verdict;
+    let mut files = Files::default();
+    files.add("m/one.safetensors", FileKind::File { size: 8 });
+    assert_eq!(verdict(&files), Verdict::Review);
+    files.add("m/two.safetensors", FileKind::Link);
+    assert_eq!(verdict(&files), Verdict::Clean);
+    files.add("m/two.safetensors", FileKind::Other);
+    assert_eq!(verdict(&files), Verdict::Review);
 }
 
 #[test]
