@@ -3,9 +3,9 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use custody_scan::Source;
+use custody_scan::{FileKind, Files, Source};
 
 /// How many files one call may scan.
 pub const MAX_FILES: usize = 1_000_000;
@@ -77,6 +77,46 @@ fn folder(path: &Path, depth: usize, entries: &mut Vec<Entry>) -> Result<(), (Pa
     Ok(())
 }
 
+/// Says of each of `entries` what lies there: what a model says of another file is held against it.
+pub fn listed(entries: &[Entry]) -> Files {
+    let mut files = Files::default();
+    for entry in entries {
+        let (path, kind) = match entry {
+            Entry::File(path) => (path, kind(path)),
+            Entry::Other(path, _) => (path, FileKind::Other),
+        };
+        files.add(path.display().to_string(), kind);
+    }
+    files
+}
+
+fn kind(path: &Path) -> FileKind {
+    let is_link = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
+    if is_link && !is_cached(path) {
+        return FileKind::Link;
+    }
+    fs::metadata(path).map_or(FileKind::Other, |metadata| FileKind::File {
+        size: metadata.len(),
+    })
+}
+
+/// Whether a link is one of the cache of Hugging Face, whose files are links to `../../blobs/DIGEST`.
+fn is_cached(link: &Path) -> bool {
+    fs::read_link(link).is_ok_and(|target| {
+        let mut parts = target
+            .components()
+            .skip_while(|part| *part == Component::ParentDir)
+            .map(|part| part.as_os_str().to_string_lossy().into_owned());
+        let folder = parts.next();
+        let digest = parts.next().unwrap_or_default();
+        target.is_relative()
+            && folder.as_deref() == Some("blobs")
+            && matches!(digest.len(), 40 | 64)
+            && digest.bytes().all(|byte| byte.is_ascii_hexdigit())
+            && parts.next().is_none()
+    })
+}
+
 /// A file of the user that is read in place.
 #[derive(Debug)]
 pub struct OpenFile {
@@ -112,5 +152,40 @@ impl Source for OpenFile {
             }
         }
         Ok(done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn links_are_told_from_files_and_from_those_of_a_cache() {
+        let folder = tempfile::tempdir().unwrap();
+        let digest = "0".repeat(40);
+        let snapshot = folder.path().join("snapshots/one");
+        let blobs = folder.path().join("blobs");
+        fs::create_dir_all(&snapshot).unwrap();
+        fs::create_dir_all(&blobs).unwrap();
+        fs::write(blobs.join(&digest), "four").unwrap();
+        fs::write(snapshot.join("plain"), "abc").unwrap();
+        symlink("plain", snapshot.join("link")).unwrap();
+        symlink(format!("../../blobs/{digest}"), snapshot.join("cached")).unwrap();
+        symlink(blobs.join(&digest), snapshot.join("absolute")).unwrap();
+        symlink("nothing", snapshot.join("broken")).unwrap();
+        let entries = find(&[snapshot.clone()]).unwrap();
+        let mut expected = Files::default();
+        for (name, kind) in [
+            ("absolute", FileKind::Link),
+            ("broken", FileKind::Other),
+            ("cached", FileKind::File { size: 4 }),
+            ("link", FileKind::Link),
+            ("plain", FileKind::File { size: 3 }),
+        ] {
+            expected.add(snapshot.join(name).display().to_string(), kind);
+        }
+        assert_eq!(listed(&entries), expected);
     }
 }

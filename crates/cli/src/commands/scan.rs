@@ -2,7 +2,9 @@
 
 use custody_backends::scanned_files::{self, Entry, OpenFile};
 use custody_backends::user_files;
-use custody_scan::{Finding, Place, Report, Rules, Severity, Summary, Verdict, sarif, scan};
+use custody_scan::{
+    Files, Finding, Place, Report, Rules, Severity, Summary, Verdict, sarif, scan_among,
+};
 use custody_types::{ExitCode, Problem};
 
 use crate::args::{Scan, ScanFormat};
@@ -20,7 +22,11 @@ pub(crate) fn run(context: &Context, args: &Scan) -> Result<ExitCode, Problem> {
         )
         .because(error)
     })?;
-    let reports = entries.iter().map(|entry| one(entry, &rules)).collect();
+    let files = scanned_files::listed(&entries);
+    let reports = entries
+        .iter()
+        .map(|entry| one(entry, &rules, &files))
+        .collect();
     let summary = Summary::of(reports, &rules);
     let exit = match summary.verdict {
         Verdict::Clean => ExitCode::Done,
@@ -60,12 +66,12 @@ impl custody_wire::Schema for Answer {
 }
 
 /// Scans one file; what cannot be opened is unscannable, never passed over.
-fn one(entry: &Entry, rules: &Rules) -> Report {
+fn one(entry: &Entry, rules: &Rules, files: &Files) -> Report {
     match entry {
         Entry::File(path) => {
             let name = path.display().to_string();
             match OpenFile::open(path) {
-                Ok(file) => scan(&name, &file, rules),
+                Ok(file) => scan_among(&name, &file, rules, files),
                 Err(error) => unread(&name, &error.to_string()),
             }
         }
