@@ -1,10 +1,13 @@
 //! Chat templates: programs in Jinja that a tokenizer runs. Parsed, walked and judged by the rules; never
 //! rendered.
 
+mod known;
+mod work;
+
 use std::collections::HashSet;
 
 use minijinja::machinery::ast::{BinOpKind, Call, CallArg, CallType, Expr, Macro, Stmt};
-use minijinja::machinery::parse;
+use minijinja::machinery::{Token, parse, tokenize};
 use minijinja::syntax::SyntaxConfig;
 
 use crate::cursor::Cursor;
@@ -12,12 +15,13 @@ use crate::report::Severity;
 use crate::rules::Judgement;
 use crate::scan::{Found, Scan, shown};
 use crate::source::Source;
+use known::Known;
+use work::{MAX_WORK, Work};
 
 /// How long a template may be, in bytes.
 pub(crate) const MAX_TEMPLATE: usize = 1 << 20;
-/// How many steps or copies a constant may ask for.
-const MAX_WORK: u64 = 1_000_000;
-
+/// How many operators an expression may have, and how many `elif` a template.
+const MAX_CHAIN: usize = 400;
 /// Endings of files that are templates.
 const TEMPLATES: [&str; 3] = ["jinja", "jinja2", "j2"];
 /// Endings of text that people read, where a template is an example.
@@ -34,6 +38,9 @@ pub(crate) fn check(template: &str, scan: &mut Scan<'_>, offset: Option<u64>) {
         locals: HashSet::new(),
         underscores: false,
         computed: false,
+        known: Known::default(),
+        work: Work::default(),
+        macros: Macros::default(),
     };
     if template.len() > MAX_TEMPLATE {
         walk.report(Found::unscannable(
@@ -43,6 +50,16 @@ pub(crate) fn check(template: &str, scan: &mut Scan<'_>, offset: Option<u64>) {
         return;
     }
     let known = extensions(template);
+    if is_endless(&known) {
+        walk.report(
+            Found::unscannable(
+                "limits/depth",
+                format!("a template with an expression or a choice of more than {MAX_CHAIN} steps"),
+            )
+            .see(&["CWE-674"]),
+        );
+        return;
+    }
     match parse(&known, "template", SyntaxConfig::default()) {
         Ok(tree) => {
             walk.targets(&tree);
@@ -89,8 +106,41 @@ fn is_template(text: &str) -> bool {
             .is_some_and(|(_, rest)| rest.contains(close))
     };
     (tag("{%", "%}") || tag("{{", "}}"))
-        && (DUNDERS.iter().any(|name| text.contains(name))
-            || parse(&extensions(text), "template", SyntaxConfig::default()).is_ok())
+        && (DUNDERS.iter().any(|name| text.contains(name)) || {
+            let known = extensions(text);
+            is_endless(&known) || parse(&known, "template", SyntaxConfig::default()).is_ok()
+        })
+}
+
+/// Whether some expression has more operators, or the template more alternatives, than the parser and the
+/// walk follow: each is a step deeper.
+fn is_endless(template: &str) -> bool {
+    let (mut steps, mut choices) = (0usize, 0usize);
+    for token in tokenize(template, false, SyntaxConfig::default()) {
+        let Ok((token, _)) = token else {
+            return false;
+        };
+        match token {
+            Token::TemplateData(_) | Token::VariableStart | Token::BlockStart => steps = 0,
+            Token::Ident("elif") => choices += 1,
+            Token::Ident("not" | "and" | "or" | "is" | "in" | "if" | "else") => steps += 1,
+            Token::Ident(_)
+            | Token::Str(_)
+            | Token::String(_)
+            | Token::Int(_)
+            | Token::Int128(_)
+            | Token::Float(_)
+            | Token::Comma
+            | Token::Colon
+            | Token::ParenClose
+            | Token::BracketClose => {}
+            _ => steps += 1,
+        }
+        if steps > MAX_CHAIN || choices > MAX_CHAIN {
+            return true;
+        }
+    }
+    false
 }
 
 /// Puts tags that the parser knows in the place of those that only `transformers` does.
@@ -131,56 +181,26 @@ struct Walk<'s, 'r> {
     underscores: bool,
     /// A name is computed.
     computed: bool,
+    /// What can be told of expressions without rendering.
+    known: Known,
+    work: Work,
+    macros: Macros,
+}
+
+/// What macros of the template do with names.
+#[derive(Debug, Default)]
+struct Macros {
+    /// The names of what they are given.
+    parameters: HashSet<String>,
+    /// One is given a text that is put together.
+    passed: bool,
+    /// One takes what it is given as a name.
+    named: bool,
 }
 
 /// Whether a name is one of Python's own.
 fn is_dunder(name: &str) -> bool {
     name.len() > 4 && name.starts_with("__") && name.ends_with("__")
-}
-
-/// A constant as far as it can be told without rendering.
-enum Folded {
-    Text(String),
-    Number(u64),
-}
-
-fn fold(expression: &Expr<'_>, depth: usize) -> Option<Folded> {
-    if depth > 200 {
-        return None;
-    }
-    match expression {
-        Expr::Const(constant) => match constant.value.as_str() {
-            Some(text) => Some(Folded::Text(text.to_owned())),
-            None => u64::try_from(constant.value.as_i64()?)
-                .ok()
-                .map(Folded::Number),
-        },
-        Expr::BinOp(operation) => {
-            let left = fold(&operation.left, depth + 1)?;
-            let right = fold(&operation.right, depth + 1)?;
-            match (operation.op, left, right) {
-                (BinOpKind::Add | BinOpKind::Concat, Folded::Text(left), Folded::Text(right)) => {
-                    Some(Folded::Text(left + &right))
-                }
-                (BinOpKind::Mul, Folded::Text(text), Folded::Number(count)) => {
-                    let count = usize::try_from(count.min(8)).unwrap_or(8);
-                    (text.len() < 64).then(|| Folded::Text(text.repeat(count)))
-                }
-                (BinOpKind::Mul, Folded::Number(left), Folded::Number(right)) => {
-                    Some(Folded::Number(left.saturating_mul(right)))
-                }
-                (BinOpKind::Add, Folded::Number(left), Folded::Number(right)) => {
-                    Some(Folded::Number(left.saturating_add(right)))
-                }
-                (BinOpKind::Pow, Folded::Number(left), Folded::Number(right)) => {
-                    let power = u32::try_from(right).unwrap_or(u32::MAX);
-                    Some(Folded::Number(left.saturating_pow(power)))
-                }
-                _ => None,
-            }
-        }
-        _ => None,
-    }
 }
 
 impl Walk<'_, '_> {
@@ -194,15 +214,6 @@ impl Walk<'_, '_> {
             Found::malicious("jinja/injection", what)
                 .why("a template that reaches into Python runs commands where it is rendered")
                 .see(&REFERENCES),
-        );
-    }
-
-    fn work(&mut self) {
-        self.report(
-            Found::malicious("jinja/work", "a template asks for endless work")
-                .severity(Severity::High)
-                .why("rendering it takes the memory or the time of the server")
-                .see(&["CWE-400", "AML.T0029"]),
         );
     }
 
@@ -293,6 +304,35 @@ impl Walk<'_, '_> {
         if self.underscores && self.computed {
             self.injection("a name with underscores is put together".to_owned());
         }
+        if self.macros.passed && self.macros.named {
+            self.assembled_name();
+        }
+    }
+
+    /// A name that is put together in a way that cannot be told.
+    fn assembled_name(&mut self) {
+        self.report(
+            Found::review(
+                "jinja/assembled",
+                "a name is put together out of pieces, and which cannot be told",
+            )
+            .why("a template can reach into Python by a name that stands nowhere in it")
+            .see(&REFERENCES),
+        );
+    }
+
+    /// Judges an expression whose value is taken as a name.
+    fn computed_name(&mut self, name: &Expr<'_>) {
+        let texts = self.known.texts(name);
+        for text in &texts {
+            self.member(text);
+        }
+        if texts.is_empty() && self.known.assembles(name) {
+            self.assembled_name();
+        }
+        if let Expr::Var(variable) = name {
+            self.macros.named |= self.macros.parameters.contains(variable.id);
+        }
     }
 
     fn targets(&mut self, statement: &Stmt<'_>) {
@@ -301,20 +341,26 @@ impl Walk<'_, '_> {
             Stmt::Template(template) => bodies.push(&template.children),
             Stmt::ForLoop(each) => {
                 self.target(&each.target);
+                self.known.learn_items(&each.target, &each.iter);
                 bodies.extend([each.body.as_slice(), &each.else_body]);
             }
             Stmt::IfCond(either) => {
                 bodies.extend([either.true_body.as_slice(), &either.false_body]);
             }
             Stmt::WithBlock(with) => {
-                with.assignments
-                    .iter()
-                    .for_each(|(target, _)| self.target(target));
+                for (target, value) in &with.assignments {
+                    self.target(target);
+                    self.known.learn(target, value);
+                }
                 bodies.push(&with.body);
             }
-            Stmt::Set(set) => self.target(&set.target),
+            Stmt::Set(set) => {
+                self.target(&set.target);
+                self.known.learn(&set.target, &set.expr);
+            }
             Stmt::SetBlock(set) => {
                 self.target(&set.target);
+                self.known.assembled_name(&set.target);
                 bodies.push(&set.body);
             }
             Stmt::AutoEscape(escape) => bodies.push(&escape.body),
@@ -322,7 +368,16 @@ impl Walk<'_, '_> {
             Stmt::Block(block) => bodies.push(&block.body),
             Stmt::Macro(item) => {
                 self.locals.insert(item.name.to_owned());
-                item.args.iter().for_each(|target| self.target(target));
+                for target in &item.args {
+                    self.target(target);
+                    if let Expr::Var(variable) = target {
+                        self.macros.parameters.insert(variable.id.to_owned());
+                    }
+                }
+                let with_default = item.args.len().saturating_sub(item.defaults.len());
+                for (target, value) in item.args.iter().skip(with_default).zip(&item.defaults) {
+                    self.known.learn(target, value);
+                }
                 bodies.push(&item.body);
             }
             Stmt::CallBlock(call) => bodies.push(&call.macro_decl.body),
@@ -361,7 +416,13 @@ impl Walk<'_, '_> {
                 self.expression(&each.target);
                 self.expression(&each.iter);
                 self.option(each.filter_expr.as_ref());
+                let outside = self.work.loops;
+                self.work.loops = outside.saturating_mul(self.rounds(&each.iter));
+                if self.work.loops > MAX_WORK {
+                    self.work();
+                }
                 self.body(&each.body);
+                self.work.loops = outside;
                 self.body(&each.else_body);
             }
             Stmt::IfCond(either) => {
@@ -379,6 +440,7 @@ impl Walk<'_, '_> {
             Stmt::Set(set) => {
                 self.expression(&set.target);
                 self.expression(&set.expr);
+                self.doubles(&set.expr);
             }
             Stmt::SetBlock(set) => {
                 self.expression(&set.target);
@@ -486,17 +548,20 @@ impl Walk<'_, '_> {
     }
 
     fn operation(&mut self, expression: &Expr<'_>, kind: BinOpKind) {
-        match fold(expression, 0) {
-            Some(Folded::Text(text)) => self.text(&text),
-            Some(Folded::Number(number)) if number > MAX_WORK => self.work(),
-            _ => {}
+        for text in self.known.texts(expression) {
+            self.text(&text);
+        }
+        if self.known.number(expression) > Some(MAX_WORK) {
+            self.work();
         }
         let Expr::BinOp(operation) = expression else {
             return;
         };
-        let many = |side| matches!(fold(side, 0), Some(Folded::Number(n)) if n > MAX_WORK);
+        let many = |side| self.known.number(side) > Some(MAX_WORK);
         if matches!(kind, BinOpKind::Mul | BinOpKind::Pow)
-            && (many(&operation.left) || many(&operation.right))
+            && (many(&operation.left)
+                || many(&operation.right)
+                || self.factors(expression, 0) > MAX_WORK)
         {
             self.work();
         }
@@ -511,9 +576,7 @@ impl Walk<'_, '_> {
             }
             computed => {
                 self.computed = true;
-                if let Some(Folded::Text(text)) = fold(computed, 0) {
-                    self.member(&text);
-                }
+                self.computed_name(computed);
                 self.expression(computed);
             }
         }
@@ -526,19 +589,28 @@ impl Walk<'_, '_> {
             "map" | "select" | "reject" | "selectattr" | "rejectattr",
             Some(CallArg::Pos(first)),
         ) = (name, arguments.first())
-            && let Some(Folded::Text(text)) = fold(first, 0)
         {
-            match name {
-                "map" => self.name("filter", &text),
-                "select" | "reject" => self.name("test", &text),
-                _ => self.member(&text),
+            let texts = self.known.texts(first);
+            for text in &texts {
+                match name {
+                    "map" => self.name("filter", text),
+                    "select" | "reject" => self.name("test", text),
+                    _ => self.member(text),
+                }
+            }
+            if texts.is_empty() {
+                self.assembled_name();
             }
         }
         for argument in arguments {
-            if let CallArg::Kwarg("attribute", value) = argument
-                && let Some(Folded::Text(text)) = fold(value, 0)
-            {
-                text.split('.').for_each(|part| self.member(part));
+            if let CallArg::Kwarg("attribute", value) = argument {
+                let texts = self.known.texts(value);
+                for text in &texts {
+                    text.split('.').for_each(|part| self.member(part));
+                }
+                if texts.is_empty() && self.known.number(value).is_none() {
+                    self.assembled_name();
+                }
             }
         }
         self.arguments(arguments);
@@ -547,7 +619,14 @@ impl Walk<'_, '_> {
     fn call(&mut self, call: &Call<'_>) {
         match call.identify_call() {
             CallType::Function(name) => {
-                if !self.locals.contains(name) {
+                if self.locals.contains(name) {
+                    self.macros.passed |= call.args.iter().any(|argument| match argument {
+                        CallArg::Pos(value)
+                        | CallArg::Kwarg(_, value)
+                        | CallArg::PosSplat(value)
+                        | CallArg::KwargSplat(value) => self.known.assembles(value),
+                    });
+                } else {
                     self.name("function", name);
                 }
                 if name == "range" {
@@ -569,16 +648,6 @@ impl Walk<'_, '_> {
             }
         }
         self.arguments(&call.args);
-    }
-
-    fn range(&mut self, arguments: &[CallArg<'_>]) {
-        let long = arguments.iter().any(|argument| {
-            matches!(argument, CallArg::Pos(value)
-                if matches!(fold(value, 0), Some(Folded::Number(n)) if n > MAX_WORK))
-        });
-        if long {
-            self.work();
-        }
     }
 
     fn arguments(&mut self, arguments: &[CallArg<'_>]) {
@@ -614,137 +683,4 @@ const DUNDERS: [&str; 16] = [
 ];
 
 #[cfg(test)]
-mod tests {
-    use crate::{Report, Rules, Verdict, scan};
-
-    static RULES: std::sync::LazyLock<Rules> =
-        std::sync::LazyLock::new(|| Rules::built_in().unwrap());
-
-    /// Scans a template within a GGUF file.
-    fn report(template: &str) -> Report {
-        let mut bytes = b"GGUF\x03\0\0\0".to_vec();
-        bytes.extend(0u64.to_le_bytes());
-        bytes.extend(1u64.to_le_bytes());
-        for text in ["tokenizer.chat_template", template] {
-            bytes.extend((text.len() as u64).to_le_bytes());
-            bytes.extend(text.as_bytes());
-            if text != template {
-                bytes.extend(8u32.to_le_bytes());
-            }
-        }
-        scan("m.gguf", &bytes, &RULES)
-    }
-
-    const CHATML: &str = "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
-    const LLAMA2: &str = "{% if messages[0]['role'] == 'system' %}{% set loop_messages = messages[1:] %}{% set system_message = messages[0]['content'] %}{% else %}{% set loop_messages = messages %}{% set system_message = false %}{% endif %}{% for message in loop_messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('roles must alternate') }}{% endif %}{% if loop.index0 == 0 and system_message != false %}{% set content = '<<SYS>>\\n' + system_message + '\\n<</SYS>>\\n\\n' + message['content'] %}{% else %}{% set content = message['content'] %}{% endif %}{% if message['role'] == 'user' %}{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}{% elif message['role'] == 'assistant' %}{{ ' ' + content.strip() + ' ' + eos_token }}{% endif %}{% endfor %}";
-    const LLAMA3: &str = "{{- bos_token }}\n{%- if not date_string is defined %}{%- if strftime_now is defined %}{%- set date_string = strftime_now('%d %b %Y') %}{%- else %}{%- set date_string = '26 Jul 2024' %}{%- endif %}{%- endif %}{%- if custom_tools is defined %}{%- set tools = custom_tools %}{%- endif %}{%- if not tools is defined %}{%- set tools = none %}{%- endif %}{%- for t in tools %}{{- t | tojson(indent=4) }}{%- endfor %}{%- for message in messages %}{%- if not (message.role == 'ipython' or 'tool_calls' in message) %}{{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n'+ message['content'] | trim + '<|eot_id|>' }}{%- elif 'tool_calls' in message %}{%- if not message.tool_calls|length == 1 %}{{- raise_exception('one call') }}{%- endif %}{%- set tool_call = message.tool_calls[0].function %}{%- for arg_name, arg_val in tool_call.arguments | items %}{{- arg_name + '=\"' + arg_val + '\"' }}{%- if not loop.last %}{{- ', ' }}{%- endif %}{%- endfor %}{%- elif message.content is mapping or message.content is iterable %}{{- message.content | tojson }}{%- endif %}{%- endfor %}";
-    const MISTRAL: &str = "{%- set user_messages = loop_messages | selectattr('role', 'equalto', 'user') | list %}{%- set ns = namespace() %}{%- set ns.index = 0 %}{%- for message in loop_messages %}{%- if not (message.role == 'tool' or (message.tool_calls is defined and message.tool_calls is not none)) %}{%- if (message['role'] == 'user') != (ns.index % 2 == 0) %}{{- raise_exception('x') }}{%- endif %}{%- set ns.index = ns.index + 1 %}{%- endif %}{%- endfor %}{%- for tool in tools %}{%- set tool = tool.function %}{{- '{\"type\": \"function\", \"function\": {' }}{%- for key, val in tool.items() if key != 'return' %}{%- if val is string %}{{- '\"' + key + '\": \"' + val + '\"' }}{%- else %}{{- '\"' + key + '\": ' + val|tojson }}{%- endif %}{%- if not loop.last %}{{- ', ' }}{%- endif %}{%- endfor %}{{- '}}' }}{%- endfor %}{{ message['content']|trim ~ eos_token }}";
-    const QWEN: &str = "{%- set ns = namespace(multi_step_tool=true, last_query_index=messages|length - 1) %}{%- for message in messages[::-1] %}{%- set index = (messages|length - 1) - loop.index0 %}{%- if ns.multi_step_tool and message.role == 'user' and not(message.content.startswith('<tool_response>') and message.content.endswith('</tool_response>')) %}{%- set ns.multi_step_tool = false %}{%- set ns.last_query_index = index %}{%- endif %}{%- endfor %}{%- for message in messages %}{%- set content = message.content %}{%- if '</think>' in content %}{%- set reasoning_content = content.split('</think>')[0].rstrip('\n').split('<think>')[-1].lstrip('\n') %}{%- set content = content.split('</think>')[-1].lstrip('\n') %}{%- endif %}{%- if loop.last or (not loop.last and reasoning_content) %}{{- loop.previtem.role }}{{- loop.nextitem['role'] }}{%- endif %}{%- if (messages[loop.index0 - 1].role != 'tool') %}{{ content }}{%- endif %}{%- endfor %}{%- if enable_thinking is defined and enable_thinking is false %}{{- '<think>\n\n</think>\n\n' }}{%- endif %}";
-    const GEMMA: &str = "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}{% for message in messages %}{% if (message['role'] == 'assistant') %}{% set role = 'model' %}{% else %}{% set role = message['role'] %}{% endif %}{{ '<start_of_turn>' + role + '\n' + message['content'] | trim + '<end_of_turn>\n' }}{% for item in message['content'] if item['type'] == 'image' %}{{ '<start_of_image>' }}{% endfor %}{% endfor %}";
-    const ZEPHYR: &str = "{% for message in messages %}\n{% if message['role'] == 'user' %}\n{{ '<|user|>\n' + message['content'] + eos_token }}\n{% endif %}\n{% if loop.last and add_generation_prompt %}\n{{ '<|assistant|>' }}\n{% endif %}\n{% endfor %}";
-    const DEEPSEEK: &str = "{% if not add_generation_prompt is defined %}{% set add_generation_prompt = false %}{% endif %}{% set ns = namespace(is_first=false, is_tool=false, system_prompt='') %}{%- for message in messages %}{%- if message['role'] == 'system' %}{% set ns.system_prompt = message['content'] %}{%- endif %}{%- endfor %}{{bos_token}}{{ns.system_prompt}}{%- for message in messages %}{%- if message['role'] == 'assistant' and message['content'] is none %}{%- for tool in message['tool_calls']%}{{'<|tool_call_begin|>' + tool['type'] + tool['function']['name'] + '\\n' + '```json' + '\\n' + tool['function']['arguments']}}{%- endfor %}{%- else %}{% set content = message['content'] %}{% if '</think>' in content %}{% set content = content.split('</think>')[-1] %}{% endif %}{{content}}{%- endif %}{%- endfor -%}";
-    const PHI: &str = "{% for message in messages %}{% if message['role'] == 'system' and message['content'] and 'tools' in message and message['tools'] is not none %}{{ '<|' + message['role'] + '|>' + message['content'] + message['tools'] }}{% else %}{{ '<|' ~ message['role'] ~ '|>' }}{% endif %}{% endfor %}{{ eos_token if not add_generation_prompt else '<|assistant|>' }}";
-    const COMMAND_R: &str = "{%- macro json_to_python_type(json_spec) %}{%- set basic = {'string': 'str', 'number': 'float', 'integer': 'int'} %}{%- if basic[json_spec.type] is defined %}{{- basic[json_spec.type] }}{%- elif json_spec.type == 'array' %}{{- 'List[' + json_to_python_type(json_spec['items']) + ']' }}{%- elif json_spec.type is iterable and json_spec.type is not string %}{{- 'Union[' }}{%- for t in json_spec.type %}{{- json_to_python_type({'type': t}) }}{%- if not loop.last %}{{- ', ' }}{%- endif %}{%- endfor %}{{- ']' }}{%- else %}{{- 'Any' }}{%- endif %}{%- endmacro %}{% for tool in tools %}{{ tool.function.name | upper | replace('-', '_') }}{% set sep = joined | default('', true) %}{% endfor %}{{ documents | map(attribute='title') | join(', ') }}{% filter indent(2) %}x{% endfilter %}{% call json_to_python_type(x) %}y{% endcall %}";
-    const GENERATION: &str = "{%- for message in messages -%}{%- if message.role == 'assistant' -%}{%- generation -%}{{ message.content }}{%- endgeneration -%}{% generation %}a{% endgeneration %}{%- endif -%}{%- if loop.index > 3 -%}{% break %}{%- endif -%}{%- endfor -%}";
-    const GRANITE: &str = "{# a comment with __class__ #}{%- set x = messages | length %}{%- if tools and (messages | selectattr('role', 'eq', 'system') | list | length) > 0 %}{{ tools | map('tojson') | join('\\n') }}{% endif %}{% raw %}{{ ''.__class__ }}{% endraw %}{% with a = 1 %}{{ a }}{% endwith %}{% set y %}text{% endset %}{{ y | indent(4, true) }}{{ message.content if message.content is string else message.content[0].text }}{% for i in range(0, 3) %}{{ i }}{% endfor %}__init__ in plain text";
-
-    #[test]
-    fn the_templates_of_real_models_are_clean() {
-        for template in [
-            CHATML, LLAMA2, LLAMA3, MISTRAL, QWEN, GEMMA, ZEPHYR, DEEPSEEK, PHI, COMMAND_R,
-            GENERATION, GRANITE,
-        ] {
-            let report = report(template);
-            assert_eq!(
-                report.verdict,
-                Verdict::Clean,
-                "{template}\n{:#?}",
-                report.findings
-            );
-        }
-    }
-
-    #[test]
-    fn what_leaves_the_language_is_malicious() {
-        for template in [
-            "{{ ''.__class__ }}",
-            "{{ ''['__class__'] }}",
-            "{{ x|attr('__init__') }}",
-            "{{ x|attr(y) }}",
-            "{{ x|attr('__cla' ~ 'ss__') }}",
-            "{{ x['__cla' + 'ss__'] }}",
-            "{{ x[['__', 'class', '__']|join] }}",
-            "{% set u = '_' * 2 %}{{ x[u ~ 'class' ~ u] }}",
-            "{{ cycler.__init__.__globals__.os.popen('id').read() }}",
-            "{{ lipsum.__globals__ }}",
-            "{{ lipsum() }}",
-            "{% set ns = self.__dict__ %}",
-            "{{ self }}",
-            "{{ request.application }}",
-            "{{ config.items() }}",
-            "{{ x.mro() }}",
-            "{{ [x]|map(attribute='__class__')|list }}",
-            "{{ [x]|map('attr', 'y')|list }}",
-            "{{ x|map(attribute='a.__class__')|list }}",
-            "{% include '/etc/passwd' %}",
-            "{% import 'os' as os %}",
-            "{% from 'a' import b %}",
-            "{% extends 'a' %}",
-            "{% for i in range(10**9) %}x{% endfor %}",
-            "{% for i in range(1000000000) %}x{% endfor %}",
-            "{{ 'a' * 1000000000 }}",
-            "{% if false %}{% macro f(a=''.__class__) %}{% endmacro %}{% endif %}",
-            "{{ broken ''.__class__.__mro__ }}",
-            r"{{ x['\x5f\x5fclass\x5f\x5f'] }}",
-            r"{{ x['\u005f\u005fclass\u005f\u005f'] }}",
-        ] {
-            let report = report(template);
-            assert_eq!(
-                report.verdict,
-                Verdict::Malicious,
-                "{template}\n{:#?}",
-                report.findings
-            );
-        }
-    }
-
-    #[test]
-    fn templates_that_are_files_are_judged() {
-        let injection = "{{ cycler.__init__.__globals__.os.popen('id').read() }}";
-        let check = |name: &str, text: &str, expected| {
-            let report = scan(name, &text.as_bytes(), &RULES);
-            assert_eq!(report.verdict, expected, "{name} {text}");
-        };
-        for name in ["chat_template.jinja", "a.j2", "A.JINJA2", "prompt.txt"] {
-            check(name, injection, Verdict::Malicious);
-            check(name, CHATML, Verdict::Clean);
-        }
-        // As YAML and as JSON it would be something else.
-        for text in [
-            format!("a: b\nc: \"{injection}\"\n"),
-            format!("[\"{injection}\"]"),
-        ] {
-            check("chat_template.jinja", &text, Verdict::Malicious);
-        }
-        check("chat_template.jinja", "{% broken", Verdict::Review);
-        check("notes.txt", "a set {{1, 2}} and {% broken", Verdict::Clean);
-        check("README.md", injection, Verdict::Clean);
-        check("x.jinja", &"x".repeat(2 << 20), Verdict::Unscannable);
-    }
-
-    #[test]
-    fn what_is_not_known_is_for_a_person() {
-        for template in [
-            "{% broken",
-            "{{ f(x) }}",
-            "{{ x|unknown }}",
-            "{{ x is unknown }}",
-            "{{ x.unknown() }}",
-            "{{ x._private }}",
-            "{{ x['y']() }}",
-        ] {
-            assert_eq!(report(template).verdict, Verdict::Review, "{template}");
-        }
-        assert_eq!(report(&"x".repeat(2 << 20)).verdict, Verdict::Unscannable);
-    }
-}
+mod tests;
