@@ -24,6 +24,8 @@ const SECTION_FILES: &[(&str, &str)] = &[
     ("keras", include_str!("../rules/keras.json")),
     ("skops", include_str!("../rules/skops.json")),
     ("hydra", include_str!("../rules/hydra.json")),
+    ("diffusers", include_str!("../rules/diffusers.json")),
+    ("ultralytics", include_str!("../rules/ultralytics.json")),
 ];
 /// How long a pack may be, in bytes.
 pub const MAX_BYTES: usize = 8 << 20;
@@ -105,7 +107,7 @@ pub enum RulesError {
 }
 
 /// The sections that parsers ask.
-pub const SECTIONS: [&str; 8] = [
+pub const SECTIONS: [&str; 10] = [
     "pickle",
     "tensorflow",
     "onnx",
@@ -114,6 +116,8 @@ pub const SECTIONS: [&str; 8] = [
     "skops",
     "hydra",
     "torchscript",
+    "diffusers",
+    "ultralytics",
 ];
 
 impl Pack {

@@ -7,6 +7,7 @@
 mod frame;
 mod keras;
 mod lexer;
+mod pipeline;
 mod skops;
 
 use crate::cursor::{Cursor, Stop};
@@ -259,6 +260,9 @@ impl State {
         };
         self.hashes = self.hashes.saturating_sub(frame.hashes.len());
         (self.judge)(&frame, scan);
+        if self.frames.len() == 1 && pipeline::is_index(scan) {
+            pipeline::part(&frame, scan);
+        }
         if let Some(parent) = self.frames.last_mut() {
             parent.child(&frame);
         }
@@ -284,6 +288,9 @@ impl State {
                 remote_code(scan, "a `custom_pipeline`", text.at);
             }
             "_target_" | "__target__" => names::target(scan, &text.text, text.at),
+            "_class_name" if self.frames.len() == 1 && pipeline::is_index(scan) => {
+                pipeline::pipeline(&text.text, text.at, scan);
+            }
             "loader_module" => names::loader_module(scan, &text.text, text.at),
             _ => {}
         }

@@ -69,11 +69,13 @@ fn parse(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understood, Stop> {
 #[expect(clippy::unnecessary_wraps, reason = "the form of every parser")]
 fn legacy(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understood, Stop> {
     scan.found(
-        Found::note(
+        Found::review(
             "xgboost/legacy",
             "a booster in the binary form that XGBoost no longer writes",
         )
-        .why("its bytes are taken as numbers; they were not followed one by one"),
+        .why("its bytes were not followed, and its reader trusts the lengths in them")
+        .see(&["CWE-1284"])
+        .advice("load it in the sandbox with an XGBoost before 3.1 and save it as UBJSON"),
     );
     Ok(Understood {
         format: LEGACY.name,
@@ -143,7 +145,7 @@ mod tests {
         check("model", &file, Verdict::Clean);
         assert_eq!(report(&file).parts[0].understood, file.len() as u64);
         let old = report(b"binf\x01\x02\x03");
-        assert_eq!(old.verdict, Verdict::Clean);
+        assert_eq!(old.verdict, Verdict::Review);
         assert_eq!(old.findings[0].rule, "xgboost/legacy");
     }
 

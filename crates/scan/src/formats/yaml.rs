@@ -4,6 +4,7 @@
 //! INVARIANT: aliases are never expanded; their expanded size is counted.
 
 mod judge;
+mod ultralytics;
 
 use granit_parser::{Event, Parser};
 

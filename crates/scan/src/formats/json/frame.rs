@@ -5,6 +5,9 @@ use std::collections::HashSet;
 /// How much of a kept text stays, in characters.
 const MAX_TEXT: usize = 4096;
 
+/// How many items of an array are kept.
+const MAX_ITEMS: usize = 3;
+
 /// The keys whose values rules ask about when the object ends.
 const ASKED: [&str; 19] = [
     "class_name",
@@ -38,6 +41,16 @@ pub(super) enum Value {
     Other,
 }
 
+impl Value {
+    /// Returns it with as much of its text as is kept.
+    fn cut(self) -> Self {
+        match self {
+            Self::Text(text) => Self::Text(text.chars().take(MAX_TEXT).collect()),
+            other => other,
+        }
+    }
+}
+
 /// An open object or array.
 #[derive(Debug, Default)]
 pub(super) struct Frame {
@@ -51,6 +64,8 @@ pub(super) struct Frame {
     /// a node of skops must agree with.
     pub(super) object: Option<(String, String)>,
     kept: Vec<(&'static str, Value)>,
+    /// The first items of an array.
+    items: Vec<Value>,
     is_object: bool,
 }
 
@@ -66,17 +81,21 @@ impl Frame {
     /// Keeps the value of the present key if a rule asks about it; the last one counts.
     pub(super) fn keep(&mut self, value: Value) {
         if !self.is_object {
+            if self.items.len() < MAX_ITEMS {
+                self.items.push(value.cut());
+            }
             return;
         }
         let Some(asked) = ASKED.iter().find(|asked| **asked == self.key) else {
             return;
         };
-        let value = match value {
-            Value::Text(text) => Value::Text(text.chars().take(MAX_TEXT).collect()),
-            other => other,
-        };
         self.kept.retain(|(key, _)| key != asked);
-        self.kept.push((asked, value));
+        self.kept.push((asked, value.cut()));
+    }
+
+    /// Returns the first items of an array.
+    pub(super) fn items(&self) -> &[Value] {
+        &self.items
     }
 
     pub(super) fn has(&self, key: &str) -> bool {
@@ -105,6 +124,7 @@ impl Frame {
             hashes: HashSet::new(),
             object: self.object.clone(),
             kept: self.kept.clone(),
+            items: Vec::new(),
             is_object: self.is_object,
         }
     }

@@ -25,6 +25,33 @@ fn layer(class: &str, module: &str, config: &str) -> String {
 }
 
 #[test]
+fn the_parts_of_a_pipeline_come_from_known_libraries() {
+    let check = |text: &str, expected| {
+        let report = scanned("m/model_index.json", text.as_bytes());
+        assert_eq!(report.verdict, expected, "{text} {:?}", report.findings);
+        let elsewhere = scanned("m/config.json", text.as_bytes());
+        assert_eq!(elsewhere.verdict, Verdict::Clean, "{text}");
+    };
+    check(
+        r#"{"_class_name": "StableDiffusionPipeline", "_diffusers_version": "0.30.0",
+            "feature_extractor": ["transformers", "CLIPImageProcessor"], "requires_safety_checker": true,
+            "safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"],
+            "image_encoder": [null, null], "unet": ["diffusers", "UNet2DConditionModel"]}"#,
+        Verdict::Clean,
+    );
+    for other in [
+        r#"{"_class_name": "P", "unet": ["my_unet", "MyUNet"]}"#,
+        r#"{"unet": ["os", "system"], "_class_name": "P"}"#,
+        r#"{"unet": ["diffusers", "utils.load"]}"#,
+        r#"{"_class_name": ["pipeline", "MyPipeline"]}"#,
+        r#"{"_class_name": "my_pipeline"}"#,
+        r#"{"unet": ["diffusers", "_Private"]}"#,
+    ] {
+        check(other, Verdict::Review);
+    }
+}
+
+#[test]
 fn the_shards_of_a_model_are_there() {
     let rules = Rules::built_in().unwrap();
     let index: &[u8] = br#"{"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}"#;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use granit_parser::Tag;
 
+use super::ultralytics;
 use crate::cursor::Stop;
 use crate::formats::{jinja, names};
 use crate::report::Severity;
@@ -44,6 +45,8 @@ struct Frame {
     is_map: bool,
     /// The key whose value comes next, if one was read.
     key: Option<String>,
+    /// How many values were read before.
+    index: usize,
     anchor: usize,
     nodes: u64,
 }
@@ -123,6 +126,7 @@ impl Judge {
         self.frames.push(Frame {
             is_map,
             key: None,
+            index: 0,
             anchor,
             nodes: 1,
         });
@@ -187,9 +191,11 @@ impl Judge {
 
     /// A value that is no key was read: the next one in a mapping is a key.
     fn value_done(&mut self) {
-        if let Some(frame) = self.frames.last_mut()
-            && frame.is_map
-        {
+        let Some(frame) = self.frames.last_mut() else {
+            return;
+        };
+        frame.index = frame.index.saturating_add(1);
+        if frame.is_map {
             frame.key = match frame.key {
                 None => Some(String::new()),
                 Some(_) => None,
@@ -246,6 +252,7 @@ impl Judge {
         {
             jinja::check(text, scan, Some(at));
         }
+        self.architecture(text, at, scan);
         match key {
             "_target_" | "__target__" | "class_path" | "_class_" => names::target(scan, text, at),
             "target" if is_dotted(text) => names::target(scan, text, at),
@@ -267,6 +274,33 @@ impl Judge {
             && let Some(bytes) = names::base64(text)
         {
             scan.member("base64", &bytes);
+        }
+    }
+}
+
+impl Judge {
+    /// Judges a text of an architecture of YOLO: the third of a row is a module.
+    fn architecture(&self, text: &str, at: u64, scan: &mut Scan<'_>) {
+        let key = self.frames.first().and_then(|top| top.key.as_deref());
+        match self.frames.as_slice() {
+            [top] if top.is_map && !is_null(text) => match key {
+                Some("activation" | "act") => ultralytics::activation(text, at, scan),
+                Some("download") => ultralytics::download(text, at, scan),
+                _ => {}
+            },
+            [top, rows, row, inside @ ..]
+                if top.is_map
+                    && !rows.is_map
+                    && !row.is_map
+                    && key.is_some_and(|key| ultralytics::PARTS.contains(&key)) =>
+            {
+                if inside.is_empty() && row.index == 2 {
+                    ultralytics::module(text, at, scan);
+                } else {
+                    ultralytics::argument(text, at, scan);
+                }
+            }
+            _ => {}
         }
     }
 }

@@ -114,3 +114,44 @@ fn what_is_no_yaml_and_has_a_mark_is_not_clean() {
         Verdict::Clean
     );
 }
+
+#[test]
+fn architectures_name_known_modules() {
+    use Verdict::{Clean, Malicious, Review};
+    let with = |row: &str| {
+        format!(
+            "nc: 80\nbackbone:\n  - [-1, 1, Conv, [64, 3, 2]]\n  - {row}\nhead:\n  - [[15, 18], 1, Detect, [nc]]\n"
+        )
+    };
+    for (row, verdict) in [
+        ("[-1, 3, C2f, [128, True, None, 0.5]]", Clean),
+        ("[-1, 1, nn.Upsample, [None, 2, \"nearest\"]]", Clean),
+        ("[[-1, 6], 1, Concat, [1]]", Clean),
+        ("[-1, 1, MyModule, [1]]", Review),
+        ("[-1, 1, torch.hub, [1]]", Review),
+        ("[-1, 1, Conv, [\"a b\"]]", Review),
+        ("[-1, 1, \"eval('1')\", [1]]", Malicious),
+        (
+            "[-1, 1, Conv, [\"__import__('os').system('true')\"]]",
+            Malicious,
+        ),
+        ("[\"print(1)\", 1, Conv, [1]]", Malicious),
+    ] {
+        check(&with(row), verdict, "");
+    }
+    for (line, verdict) in [
+        ("activation: nn.SiLU()", Clean),
+        ("activation: torch.nn.LeakyReLU(0.1, inplace=True)", Clean),
+        ("activation: relu", Clean),
+        ("activation: exec(open('x').read())", Malicious),
+        ("activation: nn.SiLU(exec('x'))", Malicious),
+        ("download: false", Clean),
+        ("download:", Clean),
+        ("download: bash get.sh", Review),
+        ("download: https://example.org/a.zip", Review),
+    ] {
+        check(&format!("nc: 1\n{line}\n"), verdict, "");
+    }
+    // A list of another program is no architecture.
+    check("head:\n  layers: [a b, c d, e f]\n", Clean, "");
+}
