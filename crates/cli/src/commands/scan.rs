@@ -20,8 +20,7 @@ pub(crate) fn run(context: &Context, args: &Scan) -> Result<ExitCode, Problem> {
         )
         .because(error)
     })?;
-    let reports = entries.iter().map(|entry| one(entry, &rules)).collect();
-    let summary = Summary::of(reports, &rules);
+    let summary = all(&entries, &rules);
     let exit = match summary.verdict {
         Verdict::Clean => ExitCode::Done,
         Verdict::Review | Verdict::Malicious => ExitCode::No,
@@ -40,11 +39,11 @@ pub(crate) fn run(context: &Context, args: &Scan) -> Result<ExitCode, Problem> {
         ))?;
         return Ok(exit);
     }
-    let all = args.all;
+    let everything = args.all;
     context
         .output
         .answer(Answer(summary), |Answer(summary), text| {
-            show(summary, all, text);
+            show(summary, everything, text);
             Ok(())
         })?;
     Ok(exit)
@@ -57,6 +56,12 @@ struct Answer(Summary);
 
 impl custody_wire::Schema for Answer {
     const NAME: &'static str = "custody/scan/1";
+}
+
+/// Scans files that belong together.
+pub(crate) fn all(entries: &[Entry], rules: &Rules) -> Summary {
+    let reports = entries.iter().map(|entry| one(entry, rules)).collect();
+    Summary::of(reports, rules)
 }
 
 /// Scans one file; what cannot be opened is unscannable, never passed over.
@@ -73,7 +78,8 @@ fn one(entry: &Entry, rules: &Rules) -> Report {
     }
 }
 
-fn unread(name: &str, because: &str) -> Report {
+/// Reports a file that was not read.
+pub(crate) fn unread(name: &str, because: &str) -> Report {
     Report {
         file: name.to_owned(),
         verdict: Verdict::Unscannable,

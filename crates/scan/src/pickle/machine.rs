@@ -640,6 +640,8 @@ impl<'s> Machine<'s> {
                 self.at,
             ));
         }
+        // What follows is read from the file, not from the frame.
+        self.frame_end = 0;
         let Some(array) = super::joblib::array(&self.heap, state) else {
             return Err(Stop::malformed(
                 "has an array of no readable shape or type",
