@@ -454,11 +454,7 @@ fn signatures(evidence: &Evidence<'_>, links: &BTreeMap<VersionName, Link>) -> F
 }
 
 /// Every model must have been scanned by the rules in force, not long ago, and be clean or approved.
-fn scans(
-    evidence: &Evidence<'_>,
-    links: &BTreeMap<VersionName, Link>,
-    now: Timestamp,
-) -> Findings {
+fn scans(evidence: &Evidence<'_>, links: &BTreeMap<VersionName, Link>, now: Timestamp) -> Findings {
     let mut findings = Findings {
         absent: Some("no model".to_owned()),
         ..Findings::default()
@@ -495,8 +491,9 @@ fn scan(
     rules: &[PackId],
     now: Timestamp,
 ) -> Result<String, String> {
-    let last = last
-        .ok_or_else(|| format!("`{name}` was never scanned; scan it with `custody rescan {name}`"))?;
+    let last = last.ok_or_else(|| {
+        format!("`{name}` was never scanned; scan it with `custody rescan {name}`")
+    })?;
     let LastScan {
         statement,
         approved,
@@ -512,7 +509,10 @@ fn scan(
             "`{name}` was scanned by other rules than those in force; scan it again with `custody rescan {name}`"
         ));
     }
-    let days = now.unix_micros().saturating_sub(statement.scanned_on.unix_micros()) / DAY_MICROS;
+    let days = now
+        .unix_micros()
+        .saturating_sub(statement.scanned_on.unix_micros())
+        / DAY_MICROS;
     if days > MOST_DAYS {
         return Err(format!(
             "`{name}` was scanned {days} days ago; scan it again with `custody rescan {name} --all`"
@@ -525,7 +525,11 @@ fn scan(
     let coverage = statement.coverage;
     Ok(format!(
         "`{name}`: {verdict}{}, {} files, {} of {} bytes understood, rules {}",
-        if verdict == Verdict::Review { " and approved" } else { "" },
+        if verdict == Verdict::Review {
+            " and approved"
+        } else {
+            ""
+        },
         coverage.files,
         coverage.understood,
         coverage.bytes,

@@ -41,7 +41,11 @@ pub(crate) fn run(context: &Context, args: Put) -> Result<ExitCode, Problem> {
         ));
         text.line(format!("  {}", version.digest));
         if let Some(scan) = &reply.scan {
-            text.line(format!("  scanned: {} ({})", scan.verdict, scan.rules.join(", ")));
+            text.line(format!(
+                "  scanned: {} ({})",
+                scan.verdict,
+                scan.rules.join(", ")
+            ));
         }
         if let Some(scan) = reply.scan.as_ref().filter(|scan| scan.waits) {
             for line in &scan.findings {

@@ -39,7 +39,11 @@ fn tell(one: &Rescanned, text: &mut Text) {
         "{}: {before} before, {} now{}",
         one.version,
         one.after,
-        if one.quarantined { ", in quarantine" } else { "" }
+        if one.quarantined {
+            ", in quarantine"
+        } else {
+            ""
+        }
     ));
     for line in &one.appeared {
         text.line(format!("  new: {line}"));

@@ -799,6 +799,9 @@ impl<'s> Machine<'s> {
             observer.event(&self.heap, self.at, Event::Straddles);
         }
         // The loader in C wants the whole frame, the one in Python takes what there is.
+        if end > self.source.len() {
+            self.malformed(observer, "has a frame that goes beyond the end of the file");
+        }
         self.frame_end = end;
         Ok(())
     }
