@@ -59,7 +59,7 @@ struct Args {
 
 fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some(custody_sandbox::LAUNCHER_WORD) {
-        return custody_sandbox::launcher_main();
+        return custody_sandbox::launcher_main(&[]);
     }
     let args = Args::parse();
     match bench(&args) {

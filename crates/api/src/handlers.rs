@@ -1,15 +1,17 @@
 //! What each operation does: read the request, ask the door, write the answer.
 
+use std::collections::BTreeMap;
+
 use axum::body::Body;
 use custody_guard::{
-    ChangePolicy, Export, ExportLedger, List, Making, NewVersion, ReadLedger, ReadPolicy,
-    RebuildIndex, SetAlias, Target, Write,
+    Approve, ChangePolicy, ChangeRules, Export, ExportLedger, List, Making, NewVersion, ReadLedger,
+    ReadPolicy, RebuildIndex, ScanModel, SetAlias, Target, Write,
 };
-use custody_types::{Problem, Reference};
+use custody_types::{Kind, Problem, Reference};
 use custody_wire::{
-    AliasReply, AliasRequest, ArtifactQuery, Document, EntryQuery, LedgerVerifyReply, ListQuery,
-    ListReply, PolicyReply, PolicySource, PutQuery, PutReply, RunEvent, RunRequest, TraceQuery,
-    VerifyRequest,
+    AliasReply, AliasRequest, ApproveReply, ApproveRequest, ArtifactQuery, Document, EntryQuery,
+    LedgerVerifyReply, ListQuery, ListReply, PolicyReply, PolicySource, PutQuery, PutReply,
+    RescanReply, RescanRequest, RulesReply, RunEvent, RunRequest, TraceQuery, VerifyRequest,
 };
 use http::Response;
 
@@ -68,6 +70,7 @@ pub(crate) fn put(app: &App, call: Call) -> Answer {
         version: made.view,
         stored: made.stored,
         entry: made.entry,
+        scan: made.scan,
     })
 }
 
@@ -184,6 +187,68 @@ pub(crate) fn change_policy(app: &App, call: Call) -> Answer {
     let grant = app.door.ask::<ChangePolicy>(&session, Target::Policy)?;
     let (digest, sources) = grant.apply(sources)?;
     reply(PolicyReply { digest, sources })
+}
+
+pub(crate) fn rescan(app: &App, call: Call) -> Answer {
+    let session = call.session.clone();
+    let request: RescanRequest = call.document()?;
+    let target = match &request.reference {
+        Some(text) => Target::Named(parse_reference(text)?),
+        None => Target::Workspace,
+    };
+    let grant = app.door.ask::<List>(&session, target)?;
+    let evidence = grant.evidence();
+    let versions = match &request.reference {
+        Some(_) => vec![grant.version()?.clone()],
+        None => evidence.versions(None)?,
+    };
+    let in_force = evidence.rules_in_force()?;
+    let log = evidence.scan_log()?;
+    let (mut known, mut scanned, mut current) = (BTreeMap::new(), Vec::new(), 0);
+    for version in versions {
+        if version.record.kind != Kind::Model {
+            continue;
+        }
+        // A statement that does not hold is no reason to leave the model alone.
+        let last = evidence.last_scan(&log, &version).ok().flatten();
+        if !request.all && last.is_some_and(|last| last.statement.scanner.rules == in_force) {
+            current += 1;
+            continue;
+        }
+        let grant = app
+            .door
+            .ask::<ScanModel>(&session, Target::Version(Box::new(version)))?;
+        scanned.push(grant.rescan(&mut known)?);
+    }
+    grant.finish()?;
+    reply(RescanReply {
+        rules: in_force
+            .iter()
+            .map(|pack| format!("{} {}", pack.name, pack.version))
+            .collect(),
+        scanned,
+        current,
+    })
+}
+
+pub(crate) fn approve(app: &App, call: Call) -> Answer {
+    let session = call.session.clone();
+    let request: ApproveRequest = call.document()?;
+    let reference = parse_reference(&request.reference)?;
+    let grant = app
+        .door
+        .ask::<Approve>(&session, Target::Named(reference))?;
+    let (version, entry) = grant.approve(&request.reason)?;
+    reply(ApproveReply { version, entry })
+}
+
+pub(crate) fn change_rules(app: &App, call: Call) -> Answer {
+    let session = call.session.clone();
+    let sources: Vec<PolicySource> = call.document()?;
+    let grant = app.door.ask::<ChangeRules>(&session, Target::Policy)?;
+    reply(RulesReply {
+        rules: grant.apply(&sources)?,
+    })
 }
 
 pub(crate) fn rebuild_index(app: &App, call: Call) -> Answer {

@@ -109,6 +109,24 @@ pub static OPERATIONS: &[Operation] = &[
     ),
     operation(
         Method::POST,
+        "/v1/scans",
+        &[Action::List, Action::ScanModel],
+        handlers::rescan,
+    ),
+    operation(
+        Method::POST,
+        "/v1/approvals",
+        &[Action::Approve],
+        handlers::approve,
+    ),
+    operation(
+        Method::POST,
+        "/v1/rules",
+        &[Action::ChangeRules],
+        handlers::change_rules,
+    ),
+    operation(
+        Method::POST,
         "/v1/index/rebuild",
         &[Action::RebuildIndex],
         handlers::rebuild_index,

@@ -512,14 +512,15 @@ impl Catalog for SqliteCatalog {
         .map(|_| ())
     }
 
-    fn quarantine(&self, version: &VersionName) -> Result<(), CatalogError> {
+    fn set_quarantine(&self, version: &VersionName, to: bool) -> Result<(), CatalogError> {
         let values = params![
             version.artifact.project().as_str(),
             version.artifact.name(),
-            version.number.number()
+            version.number.number(),
+            to
         ];
         self.change(
-            "UPDATE versions SET quarantined = 1 WHERE project = ?1 AND name = ?2 AND number = ?3",
+            "UPDATE versions SET quarantined = ?4 WHERE project = ?1 AND name = ?2 AND number = ?3",
             values,
         )
         .map(|_| ())

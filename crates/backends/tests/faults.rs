@@ -145,7 +145,7 @@ catalog! {
         fn commit(versions: &[(VersionName, u64)]);
         fn discard(version: &VersionName);
         fn set_alias(artifact: &ArtifactName, alias: &Alias, to: VersionNumber);
-        fn quarantine(version: &VersionName);
+        fn set_quarantine(version: &VersionName, to: bool);
         fn set_step(project: &ProjectName, key: &Digest, statement: &Digest);
         fn clear();
     }

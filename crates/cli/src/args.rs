@@ -71,7 +71,9 @@ pub(crate) enum Command {
     Verify(Verify),
     Reproduce(Reproduce),
     Scan(Scan),
-    /// See, try and sign the rules that models are scanned by
+    Rescan(Rescan),
+    Approve(Approve),
+    /// See, try, sign and put in force the rules that models are scanned by
     #[command(subcommand)]
     Rules(RulesCommand),
     /// Read, check and copy the ledger
@@ -390,6 +392,40 @@ pub(crate) struct Scan {
     pub(crate) rules: RulesOptions,
 }
 
+/// Scan stored models again
+///
+/// New rules may think otherwise of a model that is there already. Each content is scanned once, in the
+/// sandbox; what came out is signed and entered, and a model that is not clean any more goes into quarantine.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  custody rescan                     # models that were scanned by other rules than those in force\n  custody rescan --all\n  custody rescan employment/model@1\n\nExit codes: 0 all may be used, 1 one may not, 6 one waits for an approval."
+)]
+pub(crate) struct Rescan {
+    /// The version [default: every model]
+    #[arg(add = ArgValueCompleter::new(completions::references))]
+    pub(crate) reference: Option<Reference>,
+    /// Those too that were scanned by the rules in force
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+/// Let a model in that a scan left to a person
+///
+/// Takes the version out of quarantine. The reason is kept in a signed statement, and the same findings in
+/// the same bytes need no second approval. What is malicious or unscannable nobody can approve.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  custody ls --quarantine\n  custody show vendor/model@1\n  custody approve vendor/model@1 --reason \"vendor.layers read line by line, ticket 4711\""
+)]
+pub(crate) struct Approve {
+    /// The version
+    #[arg(add = ArgValueCompleter::new(completions::references))]
+    pub(crate) reference: Reference,
+    /// What was looked at, and why it may be used
+    #[arg(long)]
+    pub(crate) reason: String,
+}
+
 /// The forms of a scan's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ScanFormat {
@@ -419,6 +455,23 @@ pub(crate) enum RulesCommand {
     Show(RulesShow),
     Test(RulesTest),
     Sign(RulesSign),
+    Apply(RulesApply),
+}
+
+/// Put rule packs in force in this workspace, after the built-in one
+///
+/// They replace the packs that were in force before. Models already stored are scanned by them with
+/// `custody rescan`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  custody rules apply acme.json --rules-key acme.pub\n  custody rules apply                # the built-in pack alone"
+)]
+pub(crate) struct RulesApply {
+    /// The packs; the signature of each is in FILE.sig
+    pub(crate) packs: Vec<PathBuf>,
+    /// The public key that they are signed by
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rules_key: Option<PathBuf>,
 }
 
 /// Print a rule pack

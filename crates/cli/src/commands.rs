@@ -1,6 +1,7 @@
 //! The commands, one short file each.
 
 mod alias;
+mod approve;
 mod doctor;
 mod get;
 mod index;
@@ -10,9 +11,10 @@ mod ls;
 mod policy;
 mod put;
 mod reproduce;
+mod rescan;
 mod rules;
 mod run;
-mod scan;
+pub(crate) mod scan;
 mod show;
 mod trace;
 mod verify;
@@ -37,9 +39,12 @@ pub(crate) fn dispatch(context: &Context, command: Command) -> Result<ExitCode, 
         Command::Verify(args) => verify::run(context, &args),
         Command::Reproduce(args) => reproduce::run(context, &args),
         Command::Scan(args) => scan::run(context, &args),
+        Command::Rescan(args) => rescan::run(context, args),
+        Command::Approve(args) => approve::run(context, args),
         Command::Rules(RulesCommand::Show(args)) => rules::show(&args),
         Command::Rules(RulesCommand::Test(args)) => rules::test(context, &args),
         Command::Rules(RulesCommand::Sign(args)) => rules::sign(context, &args),
+        Command::Rules(RulesCommand::Apply(args)) => rules::apply(context, &args),
         Command::Ledger(Ledger::Log(args)) => ledger::log(context, args),
         Command::Ledger(Ledger::Verify) => verify::ledger(context),
         Command::Ledger(Ledger::Export(args)) => ledger::export(context, args),

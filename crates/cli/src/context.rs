@@ -28,11 +28,14 @@ use custody_types::{Actor, ByteSize, Clock, Entropy, ExitCode, Problem};
 use crate::args::Global;
 use crate::machine::{LocalAnchor, LocalEnvironments, LocalFolder, LocalKeyring};
 use crate::output::Output;
+use crate::scanner::ConfinedScanner;
 use crate::settings::Settings;
 
 /// The most that one query may put aside on the disk.
 const SPILL_LIMIT: ByteSize = ByteSize::from_mebibytes(64 << 10);
 
+/// This program, as the launcher of what runs in the sandbox.
+const LAUNCHER: &str = "/proc/self/exe";
 /// The use of the key that seals places in the index.
 const INDEX_KEY: &str = "custody 2026 places of chunks in the index";
 
@@ -110,7 +113,7 @@ impl Context {
             door.clone(),
             folder,
             Arc::new(environments),
-            PathBuf::from("/proc/self/exe"),
+            PathBuf::from(LAUNCHER),
             spill,
         );
         let app = App {
@@ -291,6 +294,7 @@ impl Parts {
             pseudonyms,
             keyring: Arc::new(keyring),
             anchor: Arc::new(LocalAnchor::new(seen)),
+            scanner: Arc::new(ConfinedScanner::new(PathBuf::from(LAUNCHER))),
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
             owner: about.owner.clone(),

@@ -20,6 +20,7 @@ mod context;
 mod machine;
 mod output;
 mod problems;
+mod scanner;
 mod settings;
 mod svg;
 
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
         .nth(1)
         .is_some_and(|word| word == custody_sandbox::LAUNCHER_WORD)
     {
-        return custody_sandbox::launcher_main();
+        return custody_sandbox::launcher_main(&[scanner::STEP]);
     }
     leave_no_core();
     completions::answer_shell();

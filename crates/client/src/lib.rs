@@ -13,10 +13,11 @@ use bytes::Bytes;
 use custody_types::{ExitCode, Problem, Purpose};
 use custody_wire::stream::{PieceReader, PieceWriter, channel};
 use custody_wire::{
-    AliasReply, AliasRequest, Document, EntryQuery, HEADER_AS, HEADER_PURPOSE, LedgerReply,
-    LedgerVerifyReply, ListQuery, ListReply, PolicyReply, PolicySource, PutQuery, PutReply,
-    ReproduceReply, RunEvent, RunReply, RunRequest, Schema, ShowReply, TraceQuery, TraceReply,
-    VerifyReply, VerifyRequest,
+    AliasReply, AliasRequest, ApproveReply, ApproveRequest, Document, EntryQuery, HEADER_AS,
+    HEADER_PURPOSE, LedgerReply, LedgerVerifyReply, ListQuery, ListReply, PolicyReply,
+    PolicySource, PutQuery, PutReply, ReproduceReply, RescanReply, RescanRequest, RulesReply,
+    RunEvent, RunReply, RunRequest, Schema, ShowReply, TraceQuery, TraceReply, VerifyReply,
+    VerifyRequest,
 };
 use http::{Method, Request, Response};
 use serde::Serialize;
@@ -236,6 +237,30 @@ impl Client {
     /// The API's [`Problem`], with every fault of the policies.
     pub fn change_policy(&self, sources: &[PolicySource]) -> Result<PolicyReply, Problem> {
         self.post("/v1/policy", &sources)
+    }
+
+    /// Scans stored models again and tells what changed.
+    ///
+    /// # Errors
+    /// The API's [`Problem`]; a bad verdict is an answer, not a problem.
+    pub fn rescan(&self, request: &RescanRequest) -> Result<RescanReply, Problem> {
+        self.post("/v1/scans", request)
+    }
+
+    /// Lets a model out of quarantine that a scan left to a person.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn approve(&self, request: &ApproveRequest) -> Result<ApproveReply, Problem> {
+        self.post("/v1/approvals", request)
+    }
+
+    /// Puts other rule packs of the scanner in force, after the program's own.
+    ///
+    /// # Errors
+    /// The API's [`Problem`]; the rules stay as they were then.
+    pub fn change_rules(&self, sources: &[PolicySource]) -> Result<RulesReply, Problem> {
+        self.post("/v1/rules", &sources)
     }
 
     /// Rebuilds the index from the store and the ledger, and tells how many versions there are.

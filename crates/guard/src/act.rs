@@ -74,6 +74,10 @@ acts! {
     DecideGate;
     /// [`Action::RegisterModel`].
     RegisterModel: Writes;
+    /// [`Action::ScanModel`].
+    ScanModel: Looks;
+    /// [`Action::Approve`].
+    Approve: Looks;
     /// [`Action::SignModel`].
     SignModel;
     /// [`Action::ReadLedger`].
@@ -84,6 +88,8 @@ acts! {
     ReadPolicy;
     /// [`Action::ChangePolicy`].
     ChangePolicy;
+    /// [`Action::ChangeRules`].
+    ChangeRules;
     /// [`Action::RebuildIndex`].
     RebuildIndex;
 }

@@ -20,6 +20,7 @@ use custody_types::{
 use crate::act::{Act, List};
 use crate::grant::Grant;
 use crate::problem;
+use crate::scanning::{Rulebook, Scanner};
 use crate::session::Session;
 use crate::target::Target;
 
@@ -68,6 +69,8 @@ pub struct Parts {
     pub keyring: Arc<dyn Keyring>,
     /// Remembers how far the ledger had come.
     pub anchor: Arc<dyn Anchor>,
+    /// Scans models.
+    pub scanner: Arc<dyn Scanner>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -79,6 +82,8 @@ pub struct Parts {
 pub(crate) struct Inner {
     pub(crate) parts: Parts,
     pub(crate) policies: RwLock<PolicySet>,
+    /// The workspace's rules of the scanner, once they were needed.
+    pub(crate) rules: RwLock<Option<Arc<Rulebook>>>,
     /// One version is made at a time, so that numbers follow one another.
     pub(crate) making: Mutex<()>,
     /// Outcomes that make nothing valid: they go with the next entry, or at the end.
@@ -112,6 +117,7 @@ impl Door {
         let inner = Inner {
             parts,
             policies: RwLock::new(builtin),
+            rules: RwLock::default(),
             making: Mutex::default(),
             outcomes: Mutex::default(),
         };
@@ -193,7 +199,7 @@ impl Door {
             return Ok(());
         }
         // Either the program came with other policies of its own, or the index leads astray.
-        let named = self.0.named_policy()?;
+        let named = self.0.named_last(Action::ChangePolicy)?;
         let record =
             |version: &Option<Version>| version.as_ref().map(|version| version.record_digest);
         if record(&found) == named {
@@ -268,7 +274,8 @@ impl Door {
             _ => None,
         };
         let facts = target.facts(version.as_ref());
-        let decision = self.0.decide(session, A::ACTION, &facts);
+        let author = crate::target::author(&target, version.as_ref());
+        let decision = self.0.decide(session, A::ACTION, &facts, author);
         let mut draft = self.0.draft(session, A::ACTION, Phase::Grant, &facts);
         draft.decision = Some(self.0.decision_fact(&decision));
         if !decision.permit {
@@ -301,7 +308,7 @@ impl Door {
         decision: &Decision,
     ) -> Problem {
         if let Target::Named(reference) = target
-            && !self.0.decide(session, Action::List, facts).permit
+            && !self.0.decide(session, Action::List, facts, None).permit
         {
             return problem::not_found(reference);
         }
@@ -417,12 +424,15 @@ pub(crate) fn policy_problem(error: &custody_policy::PolicyError) -> Problem {
 }
 
 impl Inner {
+    /// Decides; `author`: the pseudonym of who made the thing.
     pub(crate) fn decide(
         &self,
         session: &Session,
         action: Action,
         facts: &ResourceFacts,
+        author: Option<&str>,
     ) -> Decision {
+        let person = session.on_behalf_of.as_ref().unwrap_or(&session.actor);
         let policies = self.policies.read().unwrap_or_else(PoisonError::into_inner);
         policies.decide(&Request {
             actor: &session.actor,
@@ -431,6 +441,7 @@ impl Inner {
             resource: facts,
             purpose: session.purpose.as_ref(),
             scope: session.scope.as_deref(),
+            own: author.is_some_and(|author| author == self.pseudonym(person)),
             via: session.via,
         })
     }
@@ -544,7 +555,7 @@ impl Inner {
     pub(crate) fn may_list(&self, session: &Session, version: &Version) -> bool {
         let facts = Target::Version(Box::new(version.clone())).facts(None);
         facts.resource.kind == ResourceKind::Artifact
-            && self.decide(session, List::ACTION, &facts).permit
+            && self.decide(session, List::ACTION, &facts, None).permit
     }
 }
 

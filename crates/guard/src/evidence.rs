@@ -109,7 +109,7 @@ impl Evidence<'_> {
             if valid.get(&row.record) != Some(&row.entry) {
                 broken.push(format!("no entry names `{}` as the index has it", row.name));
             }
-            if row.quarantined != marks.quarantined.contains(&row.name) {
+            if row.quarantined != marks.in_quarantine(&row.name) {
                 broken.push(format!(
                     "the index and the ledger differ on the quarantine of `{}`",
                     row.name

@@ -18,6 +18,7 @@ use crate::act::{
 };
 use crate::door::{Door, POLICY, policy_problem};
 use crate::evidence::Evidence;
+use crate::index::SCAN_FACT;
 use crate::making::{Making, NewVersion};
 use crate::problem;
 use crate::session::Session;
@@ -107,14 +108,14 @@ impl<A: Act> Grant<A> {
         // CRASH: between the entry and the catalog the next start puts the version into quarantine.
         if let Some(name) = done
             .facts
-            .get("quarantine")
+            .get(crate::index::QUARANTINE)
             .and_then(|name| name.parse().ok())
         {
             self.door
                 .0
                 .parts
                 .store
-                .quarantine(&name)
+                .set_quarantine(&name, true)
                 .map_err(|error| problem::store(&error))?;
         }
         Ok(EntryRef {
@@ -300,7 +301,14 @@ impl Grant<List> {
             .files(version)
             .map_err(|error| problem::store(&error))?;
         let mut told = BTreeMap::new();
+        if let Some(last) = evidence.last_scan(&evidence.scan_log()?, version)? {
+            let value = serde_json::to_value(&last.statement).unwrap_or_default();
+            told.insert(SCAN_FACT.to_owned(), value);
+        }
         for (name, digest) in &version.record.extra {
+            if name == SCAN_FACT {
+                continue;
+            }
             let bytes = evidence.record(digest)?;
             let value = serde_json::from_slice(&bytes)
                 .unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into_owned().into());

@@ -18,8 +18,64 @@ use crate::problem;
 #[derive(Debug, Default)]
 pub(crate) struct Marks {
     pub(crate) aliases: BTreeMap<(ArtifactName, Alias), VersionNumber>,
-    pub(crate) quarantined: BTreeSet<VersionName>,
+    /// Whether it is in quarantine, for each version that ever was.
+    pub(crate) quarantined: BTreeMap<VersionName, bool>,
+    /// The statement of the last scan, by version.
+    pub(crate) scans: BTreeMap<VersionName, Digest>,
+    /// What was approved: in which project, which content, which findings.
+    pub(crate) approved: BTreeSet<(String, Digest, Digest)>,
 }
+
+impl Marks {
+    /// Returns whether a version is in quarantine.
+    pub(crate) fn in_quarantine(&self, name: &VersionName) -> bool {
+        self.quarantined.get(name).copied().unwrap_or(false)
+    }
+
+    fn take(&mut self, entry: &Entry) {
+        let named = |fact: &str| entry.facts.get(fact)?.parse::<VersionName>().ok();
+        let digest = |fact: &str| entry.facts.get(fact)?.parse::<Digest>().ok();
+        let object = entry.objects.first();
+        let version = object.and_then(|object| object.name.parse::<VersionName>().ok());
+        self.quarantined
+            .extend(named(QUARANTINE).map(|name| (name, true)));
+        if entry.outcome != Some(Outcome::Ok) {
+            return;
+        }
+        self.quarantined
+            .extend(named(RELEASE).map(|name| (name, false)));
+        if let (Some(version), Some(scan)) = (&version, digest(SCAN_FACT)) {
+            self.scans.insert(version.clone(), scan);
+        }
+        match entry.action() {
+            Some(Action::SetAlias) => {
+                let alias = entry.facts.get("alias").and_then(|text| text.parse().ok());
+                if let (Some(version), Some(alias)) = (version, alias) {
+                    self.aliases
+                        .insert((version.artifact, alias), version.number);
+                }
+            }
+            Some(Action::Approve) => {
+                let content = object.and_then(|object| object.digest);
+                if let (Some(project), Some(content), Some(findings)) =
+                    (&entry.project, content, digest(FINDINGS))
+                {
+                    self.approved.insert((project.clone(), content, findings));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The fact that names a version that goes into quarantine.
+pub(crate) const QUARANTINE: &str = "quarantine";
+/// The fact that names a version that comes out of it.
+pub(crate) const RELEASE: &str = "release";
+/// The fact that names the statement of a scan.
+pub(crate) const SCAN_FACT: &str = "scan";
+/// The fact that names the findings of a scan that were approved.
+pub(crate) const FINDINGS: &str = "findings";
 
 impl Inner {
     /// Finds the version records that the ledger makes valid, with their entries.
@@ -46,11 +102,11 @@ impl Inner {
         Ok(last)
     }
 
-    /// Returns the record of the policies that were put in force last.
-    pub(crate) fn named_policy(&self) -> Result<Option<Digest>, Problem> {
+    /// Returns the record of the version that the last `change` made: of the policies, or of the rules.
+    pub(crate) fn named_last(&self, change: Action) -> Result<Option<Digest>, Problem> {
         let mut last = None;
         self.each_entry(0, &mut |_, entry| {
-            if entry.action() == Some(Action::ChangePolicy) {
+            if entry.action() == Some(change) {
                 last = record_of(entry).or(last);
             }
         })?;
@@ -141,25 +197,7 @@ impl Inner {
     /// Returns where the entries from `start` on left the aliases, and what they put into quarantine.
     pub(crate) fn marks(&self, start: u64) -> Result<Marks, Problem> {
         let mut marks = Marks::default();
-        self.each_entry(start, &mut |_, entry| {
-            marks.quarantined.extend(
-                entry
-                    .facts
-                    .get("quarantine")
-                    .and_then(|name| name.parse::<VersionName>().ok()),
-            );
-            let object = entry.objects.first().map(|object| object.name.as_str());
-            if entry.action() == Some(Action::SetAlias)
-                && entry.outcome == Some(Outcome::Ok)
-                && let (Some(name), Some(alias)) = (object, entry.facts.get("alias"))
-                && let (Ok(version), Ok(alias)) =
-                    (name.parse::<VersionName>(), alias.parse::<Alias>())
-            {
-                marks
-                    .aliases
-                    .insert((version.artifact, alias), version.number);
-            }
-        })?;
+        self.each_entry(start, &mut |_, entry| marks.take(entry))?;
         Ok(marks)
     }
 
@@ -167,9 +205,9 @@ impl Inner {
     pub(crate) fn replay_marks(&self, start: u64) -> Result<(), Problem> {
         let marks = self.marks(start)?;
         let store = &self.parts.store;
-        for version in &marks.quarantined {
+        for (version, quarantined) in &marks.quarantined {
             store
-                .quarantine(version)
+                .set_quarantine(version, *quarantined)
                 .map_err(|error| problem::store(&error))?;
         }
         for ((artifact, alias), number) in &marks.aliases {

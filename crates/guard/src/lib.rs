@@ -17,6 +17,7 @@ mod index;
 mod making;
 mod problem;
 mod reading;
+mod scanning;
 mod session;
 mod target;
 
@@ -27,5 +28,8 @@ pub use door::{Anchor, Door, Keyring, Parts};
 pub use evidence::Evidence;
 pub use grant::Grant;
 pub use making::{Done, Made, Making, NewVersion, StatementOf};
+pub use scanning::{
+    APPROVAL, Coverage, LastScan, SCAN, ScanLog, ScanStatement, Scanned, Scanner, ScannerId,
+};
 pub use session::Session;
 pub use target::Target;

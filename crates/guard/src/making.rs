@@ -10,13 +10,15 @@ use custody_types::{
     ArtifactName, ByteSize, Classification, Digest, ExitCode, FileEntry, FilePath, Kind, Problem,
     Purpose, VersionName,
 };
-use custody_wire::{EntryRef, VersionView};
+use custody_wire::{EntryRef, ScanView, VersionView};
 
-use crate::act::{Act, ChangePolicy, Writes};
+use crate::act::{Act, Writes};
 use crate::door::{Door, Key, lock};
 use crate::evidence::Evidence;
 use crate::grant::Grant;
+use crate::index::{QUARANTINE, SCAN_FACT};
 use crate::problem;
+use crate::scanning::{Scanned, refusal};
 use crate::session::Session;
 
 /// What a new version shall be.
@@ -86,6 +88,15 @@ pub struct Made {
     pub entry: EntryRef,
     /// The bytes newly stored.
     pub stored: ByteSize,
+    /// What the scan says, for a model.
+    pub scan: Option<ScanView>,
+}
+
+/// A model that was scanned and is not refused.
+struct Admitted {
+    scanned: Scanned,
+    /// Whether it must wait for an approval.
+    waits: bool,
 }
 
 struct Piece {
@@ -226,9 +237,9 @@ impl Making {
         self.add(grant, new)
     }
 
-    pub(crate) fn finish_admin(
+    pub(crate) fn finish_admin<A: Act>(
         &mut self,
-        grant: Grant<ChangePolicy>,
+        grant: Grant<A>,
         new: NewVersion,
     ) -> Result<&Tree, Problem> {
         self.add(grant, new)
@@ -286,11 +297,88 @@ impl Making {
         self.record(&envelope)
     }
 
-    /// Makes the versions valid. `statement` builds the statement about them from their names.
+    /// Scans the models among the versions, whose bytes are stored but not named by anything yet.
+    fn scan_models(&mut self) -> Result<Vec<Option<Admitted>>, Problem> {
+        let is_model = |piece: &Piece| piece.new.kind == Kind::Model;
+        if !self.pieces.iter().any(is_model) {
+            return Ok(self.pieces.iter().map(|_| None).collect());
+        }
+        self.writer.settle().map_err(store_problem)?;
+        let door = self.door.clone();
+        let mut scans = Vec::new();
+        for number in 0..self.pieces.len() {
+            let Some(piece) = self.pieces.get(number).filter(|piece| is_model(piece)) else {
+                scans.push(None);
+                continue;
+            };
+            let project = piece.new.artifact.project();
+            let store = &door.0.parts.store;
+            let files = store
+                .tree_files(project, &piece.tree)
+                .map_err(store_problem)?;
+            let scanned = match door.0.scan(files) {
+                Ok(scanned) => scanned,
+                Err(problem) => {
+                    self.give_up(&problem.code, None)?;
+                    return Err(problem);
+                }
+            };
+            if scanned.is_refused() {
+                return Err(self.refuse(number, &scanned)?);
+            }
+            let waits = !door.0.passes(project, piece.tree.digest, &scanned)?;
+            scans.push(Some(Admitted { scanned, waits }));
+        }
+        Ok(scans)
+    }
+
+    /// Enters that a model is refused, with the signed statement about its scan, and returns what to tell.
+    fn refuse(&mut self, number: usize, scanned: &Scanned) -> Result<Problem, Problem> {
+        let Some(piece) = self.pieces.get(number) else {
+            return Err(Problem::new(
+                "CUS-DOOR-014",
+                ExitCode::Fault,
+                "the version was lost",
+            ));
+        };
+        let (name, content) = (piece.new.artifact.to_string(), piece.tree.digest);
+        let told = refusal(&name, scanned);
+        let envelope = self.door.0.attest_scan(&name, content, scanned)?;
+        let statement = self.record(&envelope)?;
+        self.writer.settle().map_err(store_problem)?;
+        let verdict = scanned.summary.verdict.to_string();
+        self.give_up(&told.code, Some((number, statement, verdict)))?;
+        Ok(told)
+    }
+
+    /// Enters that none of the versions was made; `refused`: the one that is to blame, the statement of its
+    /// scan and the verdict.
+    fn give_up(&self, code: &str, refused: Option<(usize, Digest, String)>) -> Result<(), Problem> {
+        let entries = self.pieces.iter().enumerate().map(|(number, piece)| {
+            let mut draft = piece.outcome.clone();
+            draft.outcome = Some(Outcome::Error);
+            draft.error = Some(code.to_owned());
+            if let Some((_, statement, verdict)) =
+                refused.as_ref().filter(|(guilty, ..)| *guilty == number)
+            {
+                draft.lineage.statement = Some(*statement);
+                draft
+                    .facts
+                    .insert(SCAN_FACT.to_owned(), statement.to_string());
+                draft.facts.insert("verdict".to_owned(), verdict.clone());
+            }
+            draft
+        });
+        self.door.0.append_all(entries.collect()).map(drop)
+    }
+
+    /// Makes the versions valid. `statement` builds the statement about them from their names. Models are
+    /// scanned first; one that a person must look at is made in quarantine.
     ///
     /// # Errors
     /// A [`Problem`]; none of them exists then.
     pub fn commit(mut self, statement: Option<&StatementOf<'_>>) -> Result<Vec<Made>, Problem> {
+        let scans = self.scan_models()?;
         let door = self.door.clone();
         let store = &door.0.parts.store;
         let _making = lock(&door.0.making);
@@ -307,14 +395,15 @@ impl Making {
         let now = door.now();
         let pieces = std::mem::take(&mut self.pieces);
         let mut drafts = Vec::new();
-        for (piece, (name, _)) in pieces.iter().zip(&names) {
-            drafts.push(self.draft(piece, name, now)?);
+        for ((piece, (name, _)), scan) in pieces.iter().zip(&names).zip(&scans) {
+            drafts.push(self.draft(piece, name, now, scan.as_ref())?);
         }
         let mut versions = store.stage(self.writer, drafts).map_err(store_problem)?;
         let outcomes = pieces
             .iter()
             .zip(&versions)
-            .map(|(piece, version)| outcome(piece, version))
+            .zip(&scans)
+            .map(|((piece, version), scan)| outcome(piece, version, scan.as_ref()))
             .collect();
         // CRASH: from here to the commit a start finds the entries and commits; before, it discards.
         let receipts = match door.0.append_all(outcomes) {
@@ -333,7 +422,15 @@ impl Making {
             .collect();
         store.commit(&commits).map_err(store_problem)?;
         let mut made = Vec::new();
-        for ((version, piece), receipt) in versions.into_iter().zip(&pieces).zip(receipts) {
+        for (((mut version, piece), receipt), scan) in
+            versions.into_iter().zip(&pieces).zip(receipts).zip(&scans)
+        {
+            version.quarantined = scan.as_ref().is_some_and(|scan| scan.waits);
+            if version.quarantined {
+                store
+                    .set_quarantine(&version.name(), true)
+                    .map_err(store_problem)?;
+            }
             let view = Evidence {
                 door: &door,
                 session: &piece.session,
@@ -343,7 +440,12 @@ impl Making {
                 index: receipt.index(),
                 id: receipt.id().to_owned(),
             };
+            let scan = scan
+                .as_ref()
+                .zip(version.record.extra.get(SCAN_FACT))
+                .map(|(scan, statement)| scan.scanned.view(*statement, scan.waits));
             made.push(Made {
+                scan,
                 version,
                 view,
                 entry,
@@ -358,9 +460,15 @@ impl Making {
         piece: &Piece,
         name: &VersionName,
         now: custody_types::Timestamp,
+        scan: Option<&Admitted>,
     ) -> Result<VersionDraft, Problem> {
         let new = &piece.new;
         let mut extra = BTreeMap::new();
+        if let Some(scan) = scan {
+            let (name, content) = (name.to_string(), piece.tree.digest);
+            let envelope = self.door.0.attest_scan(&name, content, &scan.scanned)?;
+            extra.insert(SCAN_FACT.to_owned(), self.record(&envelope)?);
+        }
         for (name, bytes) in &new.extra {
             extra.insert(name.clone(), self.record(bytes)?);
         }
@@ -405,8 +513,20 @@ impl Making {
 /// Builds a statement from the names and digests of the versions that it is about.
 pub type StatementOf<'a> = dyn Fn(&[(VersionName, Digest)]) -> Result<Statement, Problem> + 'a;
 
-fn outcome(piece: &Piece, version: &Version) -> EntryDraft {
+fn outcome(piece: &Piece, version: &Version, scan: Option<&Admitted>) -> EntryDraft {
     let mut draft = piece.outcome.clone();
+    if let Some(scan) = scan {
+        let verdict = scan.scanned.summary.verdict.to_string();
+        draft.facts.insert("verdict".to_owned(), verdict);
+        let statement = version.record.extra.get(SCAN_FACT);
+        draft
+            .facts
+            .extend(statement.map(|digest| (SCAN_FACT.to_owned(), digest.to_string())));
+        if scan.waits {
+            let name = version.name().to_string();
+            draft.facts.insert(QUARANTINE.to_owned(), name);
+        }
+    }
     for object in &mut draft.objects {
         object.name = version.name().to_string();
         object.digest = Some(version.record.digest);

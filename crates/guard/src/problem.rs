@@ -135,10 +135,12 @@ fn phrase(action: Action) -> &'static str {
         Action::EvaluateModel => "evaluate",
         Action::DecideGate => "decide the gate",
         Action::RegisterModel => "register",
+        Action::ScanModel => "scan",
+        Action::Approve => "approve",
         Action::SignModel => "sign",
         Action::ExportLedger => "export",
         Action::ReadPolicy => "see",
-        Action::ChangePolicy => "change",
+        Action::ChangePolicy | Action::ChangeRules => "change",
         Action::RebuildIndex => "rebuild the index of",
     }
 }

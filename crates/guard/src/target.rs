@@ -101,3 +101,12 @@ fn version_facts(version: &Version) -> ResourceFacts {
         purposes: record.purposes.clone(),
     }
 }
+
+/// Returns the pseudonym of who made what is asked for, where it is a version.
+pub(crate) fn author<'a>(target: &'a Target, version: Option<&'a Version>) -> Option<&'a str> {
+    let version = match target {
+        Target::Version(version) => Some(version.as_ref()),
+        _ => version,
+    };
+    version.map(|version| version.record.author.as_str())
+}

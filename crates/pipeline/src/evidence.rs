@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use custody_attest::slsa::{Provenance, ROLE};
 use custody_attest::statement::ResourceDescriptor;
-use custody_guard::{Evidence, Session, Target, Trace, Verify, Version};
-use custody_types::{Digest, ExitCode, Kind, Problem, Reference, VersionName};
+use custody_guard::{Evidence, LastScan, Session, Target, Trace, Verify, Version};
+use custody_scan::Verdict;
+use custody_scan::rules::PackId;
+use custody_types::{Digest, ExitCode, Kind, Problem, Reference, Timestamp, VersionName};
 use custody_wire::{
     CheckResult, Edge, NamedCheck, Node, TraceQuery, TraceReply, VerifyReply, VerifyRequest,
 };
@@ -16,6 +18,9 @@ use crate::run::Runner;
 /// The most versions that a trace goes through.
 const MOST_VERSIONS: usize = 10_000;
 const SCHEME: &str = "custody://";
+/// How old a scan may be, in days.
+const MOST_DAYS: i64 = 90;
+const DAY_MICROS: i64 = 24 * 3600 * 1_000_000;
 
 pub(crate) fn reference(text: &str) -> Result<Reference, Problem> {
     text.parse().map_err(|error: custody_types::NameError| {
@@ -177,7 +182,12 @@ impl Runner {
                 ("everything".to_owned(), sound, broken)
             }
         };
-        let mut checks = examine(&evidence, &roots, request.reference.is_none());
+        let mut checks = examine(
+            &evidence,
+            &roots,
+            request.reference.is_none(),
+            self.door.now(),
+        );
         if request.reference.is_none() {
             checks.push(index(&evidence, broken));
         }
@@ -326,7 +336,12 @@ impl Findings {
 }
 
 /// Checks the roots and everything that they were made from.
-fn examine(evidence: &Evidence<'_>, roots: &[Version], packs: bool) -> Vec<NamedCheck> {
+fn examine(
+    evidence: &Evidence<'_>,
+    roots: &[Version],
+    packs: bool,
+    now: Timestamp,
+) -> Vec<NamedCheck> {
     let (mut bytes, mut statements, mut provenance, mut inclusion) = (
         Findings::default(),
         Findings::default(),
@@ -403,6 +418,7 @@ fn examine(evidence: &Evidence<'_>, roots: &[Version], packs: bool) -> Vec<Named
         provenance.named("provenance"),
         inclusion.named("ledger-inclusion"),
         signatures(evidence, &links).named("model-signature"),
+        scans(evidence, &links, now).named("model-scan"),
         contracts(evidence, &links).named("contract"),
         gates(evidence, roots, &links).named("gate"),
     ]
@@ -435,6 +451,90 @@ fn signatures(evidence: &Evidence<'_>, links: &BTreeMap<VersionName, Link>) -> F
         });
     }
     findings
+}
+
+/// Every model must have been scanned by the rules in force, not long ago, and be clean or approved.
+fn scans(evidence: &Evidence<'_>, links: &BTreeMap<VersionName, Link>, now: Timestamp) -> Findings {
+    let mut findings = Findings {
+        absent: Some("no model".to_owned()),
+        ..Findings::default()
+    };
+    let models = links
+        .values()
+        .filter(|link| link.version.record.kind == Kind::Model);
+    let models: Vec<_> = models.collect();
+    if models.is_empty() {
+        return findings;
+    }
+    let known = evidence
+        .scan_log()
+        .and_then(|log| Ok((log, evidence.rules_in_force()?)));
+    match known {
+        Ok((log, rules)) => {
+            for link in models {
+                let name = link.version.name();
+                let outcome = match evidence.last_scan(&log, &link.version) {
+                    Ok(last) => scan(&name, last, &rules, now),
+                    Err(problem) => Err(format!("`{name}`: {}", told(&problem))),
+                };
+                findings.note(outcome);
+            }
+        }
+        Err(problem) => findings.broken.push(told(&problem)),
+    }
+    findings
+}
+
+fn scan(
+    name: &VersionName,
+    last: Option<LastScan>,
+    rules: &[PackId],
+    now: Timestamp,
+) -> Result<String, String> {
+    let last = last.ok_or_else(|| {
+        format!("`{name}` was never scanned; scan it with `custody rescan {name}`")
+    })?;
+    let LastScan {
+        statement,
+        approved,
+        ..
+    } = last;
+    let verdict = statement.verdict;
+    let pass = verdict == Verdict::Clean || verdict == Verdict::Review && approved;
+    if !pass {
+        return Err(format!("`{name}` is {verdict}, by its last scan"));
+    }
+    if statement.scanner.rules != rules {
+        return Err(format!(
+            "`{name}` was scanned by other rules than those in force; scan it again with `custody rescan {name}`"
+        ));
+    }
+    let days = now
+        .unix_micros()
+        .saturating_sub(statement.scanned_on.unix_micros())
+        / DAY_MICROS;
+    if days > MOST_DAYS {
+        return Err(format!(
+            "`{name}` was scanned {days} days ago; scan it again with `custody rescan {name} --all`"
+        ));
+    }
+    let packs: Vec<_> = rules
+        .iter()
+        .map(|pack| format!("{} {}", pack.name, pack.version))
+        .collect();
+    let coverage = statement.coverage;
+    Ok(format!(
+        "`{name}`: {verdict}{}, {} files, {} of {} bytes understood, rules {}",
+        if verdict == Verdict::Review {
+            " and approved"
+        } else {
+            ""
+        },
+        coverage.files,
+        coverage.understood,
+        coverage.bytes,
+        packs.join(", ")
+    ))
 }
 
 /// Every contract that something was made under must have been passed by exactly the data that was used.

@@ -10,6 +10,7 @@ use custody_guard::{
 use custody_types::{
     ArtifactName, Classification, Digest, ExitCode, Kind, Problem, Reference, Timestamp,
 };
+use custody_wire::ScanView;
 use serde_json::json;
 
 use crate::file::Step;
@@ -18,6 +19,14 @@ use crate::ports::{Installed, LockedEnvironment};
 use crate::produce::fault;
 use crate::run::{Context, Inputs, Known, Runner, artifact};
 use crate::step::{Class, Makes};
+
+/// An output that became a version.
+pub(crate) struct Kept {
+    pub(crate) artifact: String,
+    pub(crate) statement: Option<Digest>,
+    pub(crate) known: Known,
+    pub(crate) scan: Option<ScanView>,
+}
 
 impl Runner {
     /// Keeps the outputs as versions, all or none, with the statement about them.
@@ -34,7 +43,7 @@ impl Runner {
         inputs: &Inputs,
         outputs: &mut BTreeMap<String, Vec<MadeFile>>,
         provenance: &dyn Fn(Timestamp) -> Provenance,
-    ) -> Result<Vec<(String, Option<Digest>, Known)>, Problem> {
+    ) -> Result<Vec<Kept>, Problem> {
         let declared = step.outputs(name);
         let mut making: Option<Making> = None;
         for makes in &declared {
@@ -59,12 +68,11 @@ impl Runner {
                 .statement(subject)
                 .map_err(|error| fault(&error.to_string()))
         }))?;
-        let made = declared.into_iter().zip(made).map(|(makes, made)| {
-            (
-                makes.artifact,
-                made.version.record.statement,
-                Known::of(&made.version),
-            )
+        let made = declared.into_iter().zip(made).map(|(makes, made)| Kept {
+            artifact: makes.artifact,
+            statement: made.version.record.statement,
+            known: Known::of(&made.version),
+            scan: made.scan,
         });
         Ok(made.collect())
     }

@@ -15,7 +15,7 @@ use custody_guard::{
     Validate,
 };
 use custody_types::{
-    ArtifactName, ByteSize, Classification, Digest, ExitCode, FilePath, Problem, Purpose,
+    ArtifactName, ByteSize, Classification, Digest, ExitCode, FilePath, Kind, Problem, Purpose,
     Reference, Timestamp, VersionFiles, VersionName,
 };
 use custody_wire::{PlannedStep, RunEvent, RunReply, RunRequest, StepOutcome, StepState};
@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 
 use crate::file::{self, PipelineFile, Step};
 use crate::graph::{self, Graph, guards};
+use crate::keep::Kept;
 use crate::memory::{InMemory, MadeFile};
 use crate::ports::{Environments, Folder, Installed, LockedEnvironment};
 use crate::produce::{Given, Product, Workshop, fault};
@@ -31,6 +32,8 @@ use crate::produce::{Given, Product, Workshop, fault};
 const RUNNER: u32 = 1;
 /// Where a statement names the key of its step.
 const STEP_KEY: &str = "stepKey";
+/// The code of a model that waits for an approval.
+const WAITS: &str = "CUS-SCAN-013";
 /// The memory that a query may use.
 const ENGINE_MEMORY: ByteSize = ByteSize::from_mebibytes(1 << 10);
 
@@ -52,6 +55,8 @@ pub(crate) struct Known {
     pub(crate) digest: Digest,
     pub(crate) classification: Classification,
     pub(crate) purposes: Vec<Purpose>,
+    /// Whether it is a model that waits in quarantine for an approval.
+    pub(crate) waits: bool,
 }
 
 /// What decides whether a step was done before.
@@ -306,7 +311,7 @@ impl Runner {
                 let result = self.step(context, name, step, &mut outcome, tell);
                 if let Err(problem) = result {
                     outcome.state =
-                        if problem.code == "CUS-RUN-003" || problem.code == "CUS-RUN-004" {
+                        if ["CUS-RUN-003", "CUS-RUN-004", WAITS].contains(&problem.code.as_str()) {
                             StepState::Refused
                         } else {
                             StepState::Failed
@@ -363,7 +368,12 @@ impl Runner {
                 .values()
                 .map(|version| version.name.clone())
                 .collect();
+            let waits = waiting(versions.values().map(|known| (known, [].as_slice())));
             context.made.extend(versions);
+            if let Some(problem) = waits {
+                outcome.state = StepState::Refused;
+                return Err(problem);
+            }
             return Ok(());
         }
         let (done, refused) = match self.make(context, name, step, &session, &inputs, outcome, tell)
@@ -376,16 +386,16 @@ impl Runner {
         };
         outcome.statement = done.statement;
         outcome.entry = Some(grant.conclude(&done)?);
-        if let Some(problem) = refused {
-            return Err(problem);
-        }
-        outcome.state = StepState::Made;
         // CRASH: without this note the step runs again; its outputs are deduplicated.
-        if let Some(statement) = done.statement {
+        if let Some(statement) = done.statement.filter(|_| done.ok) {
             context
                 .evidence
                 .remember_step(&context.file.project, &inputs.key, &statement)?;
         }
+        if let Some(problem) = refused {
+            return Err(problem);
+        }
+        outcome.state = StepState::Made;
         Ok(())
     }
 
@@ -420,7 +430,8 @@ impl Runner {
             };
             match found {
                 Some(version)
-                    if !version.quarantined && Some(version.record.digest) == subject.sha256() =>
+                    if (!version.quarantined || version.record.kind == Kind::Model)
+                        && Some(version.record.digest) == subject.sha256() =>
                 {
                     versions.insert(made.artifact.clone(), Known::of(&version));
                 }
@@ -618,9 +629,9 @@ impl Runner {
             ok: refused.is_none(),
             error: refused.as_ref().map(|problem| problem.code.clone()),
             step: Some(name.to_owned()),
-            statement: made.first().and_then(|(_, statement, _)| *statement),
+            statement: made.first().and_then(|kept| kept.statement),
             inputs: inputs.versions.values().map(|known| known.digest).collect(),
-            outputs: made.iter().map(|(_, _, known)| known.digest).collect(),
+            outputs: made.iter().map(|kept| kept.known.digest).collect(),
             facts: BTreeMap::from([("step_key".to_owned(), inputs.key.to_string())]),
         };
         if let (Step::Check(_), Some(_), Some(data)) = (step, &refused, inputs.versions.get("data"))
@@ -628,14 +639,29 @@ impl Runner {
             done.facts
                 .insert("quarantine".to_owned(), data.name.to_string());
         }
-        outcome.versions = made
+        outcome.versions = made.iter().map(|kept| kept.known.name.clone()).collect();
+        for kept in &made {
+            outcome.notes.extend(kept.scan.iter().map(|scan| {
+                format!(
+                    "{}: the scan says {} ({})",
+                    kept.artifact,
+                    scan.verdict,
+                    scan.rules.join(", ")
+                )
+            }));
+        }
+        let findings = |kept: &Kept| kept.scan.as_ref().map(|scan| scan.findings.clone());
+        let findings: Vec<_> = made
             .iter()
-            .map(|(_, _, known)| known.name.clone())
+            .map(|kept| findings(kept).unwrap_or_default())
             .collect();
-        context.made.extend(
-            made.into_iter()
-                .map(|(artifact, _, known)| (artifact, known)),
-        );
+        let refused = refused.or_else(|| {
+            let made = made.iter().map(|kept| &kept.known);
+            waiting(made.zip(findings.iter().map(Vec::as_slice)))
+        });
+        context
+            .made
+            .extend(made.into_iter().map(|kept| (kept.artifact, kept.known)));
         Ok((done, refused))
     }
 
@@ -737,8 +763,24 @@ impl Known {
             digest: record.digest,
             classification: record.classification,
             purposes: record.purposes.clone(),
+            waits: version.quarantined && record.kind == Kind::Model,
         }
     }
+}
+
+/// Tells that a step's models wait for an approval, if any does.
+fn waiting<'a>(made: impl Iterator<Item = (&'a Known, &'a [String])>) -> Option<Problem> {
+    let mut problem: Option<Problem> = None;
+    for (known, findings) in made.filter(|(known, _)| known.waits) {
+        let name = &known.name;
+        let told = problem.get_or_insert_with(|| {
+            Problem::new(WAITS, ExitCode::Approval, format!("the model `{name}` waits in quarantine for an approval"))
+                .subject(name)
+                .hint(format!("see what was found with `custody show {name}`; who may approve lets it in with `custody approve {name} --reason …`, then run again"))
+        });
+        told.because.extend(findings.iter().cloned());
+    }
+    problem
 }
 
 impl<'a> Context<'a> {

@@ -54,6 +54,8 @@ pub struct Request<'a> {
     pub purpose: Option<&'a Purpose>,
     /// What a step may touch.
     pub scope: Option<&'a StepScope>,
+    /// Whether the person who asks made the thing.
+    pub own: bool,
     /// The way in: `cli`, `http`.
     pub via: &'a str,
 }
@@ -136,10 +138,16 @@ impl PolicySet {
         let mut entities = vec![user, resource_entity(&resource, request.resource)?];
         entities.extend(parents.into_iter().map(Entity::with_uid));
         let entities = Entities::from_entities(entities, Some(&self.schema)).map_err(text)?;
-        let mut context = vec![(
-            "via".to_owned(),
-            RestrictedExpression::new_string(request.via.to_owned()),
-        )];
+        let mut context = vec![
+            (
+                "via".to_owned(),
+                RestrictedExpression::new_string(request.via.to_owned()),
+            ),
+            (
+                "own".to_owned(),
+                RestrictedExpression::new_bool(request.own),
+            ),
+        ];
         if let Some(purpose) = request.purpose {
             context.push((
                 "purpose".to_owned(),
@@ -343,6 +351,7 @@ mod tests {
             resource: facts,
             purpose: purpose.as_ref(),
             scope: None,
+            own: false,
             via: "cli",
         })
     }
@@ -475,6 +484,7 @@ mod tests {
                 resource,
                 purpose: Some(&purpose),
                 scope,
+                own: false,
                 via: "cli",
             })
             .permit

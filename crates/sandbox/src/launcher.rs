@@ -45,14 +45,32 @@ const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
 const SEARCH: [&str; 4] = ["/env/bin", "/usr/local/bin", "/usr/bin", "/bin"];
 /// The exit code of the process that could not become the step's program.
 const NOT_STARTED: i32 = 127;
+/// The exit code of a part of this program that broke off.
+const PANICKED: i32 = 101;
 
-/// Turns the process into the launcher. The caller does nothing before.
-pub fn launcher_main() -> ExitCode {
+/// A part of the launcher's own program that can be a step: `argv` names it, and no file is executed.
+#[derive(Debug, Clone, Copy)]
+pub struct BuiltIn {
+    /// The first word of the command. No file can have it: it ends with a colon.
+    pub name: &'static str,
+    /// What it does, given the other words; returns the exit code.
+    pub run: fn(&[String]) -> u8,
+}
+
+/// What a step is.
+enum Program {
+    File(String),
+    BuiltIn(BuiltIn),
+}
+
+/// Turns the process into the launcher. The caller does nothing before. `built_in`: what steps may be
+/// beside files.
+pub fn launcher_main(built_in: &[BuiltIn]) -> ExitCode {
     // Descriptor 0 is the socket that the supervisor left there.
     let Ok(mut socket) = take_socket() else {
         return ExitCode::FAILURE;
     };
-    match launch(&mut socket) {
+    match launch(&mut socket, built_in) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let told = wire::tell(&mut socket, &Report::Unavailable(error.to_string()));
@@ -81,7 +99,7 @@ fn at(what: &str) -> impl FnOnce(io::Error) -> io::Error + '_ {
     move |error| io::Error::new(error.kind(), format!("{what}: {error}"))
 }
 
-fn launch(socket: &mut UnixStream) -> io::Result<()> {
+fn launch(socket: &mut UnixStream, built_in: &[BuiltIn]) -> io::Result<()> {
     sys::die_with_parent()?;
     let orders: Orders = wire::hear(socket)?;
     sys::unshare_all().map_err(at("no new namespaces"))?;
@@ -103,7 +121,7 @@ fn launch(socket: &mut UnixStream) -> io::Result<()> {
         sys::seal(&format!("{ROOT}{place}")).map_err(at("the root cannot be made read-only"))?;
     }
     sys::name_host("custody").map_err(at("no host name of its own"))?;
-    let program = match program(&orders.argv) {
+    let program = match program(&orders.argv, built_in) {
         Ok(program) => program,
         Err(because) => return wire::tell(socket, &Report::NoCommand(because)),
     };
@@ -298,7 +316,12 @@ fn fill(
 }
 
 /// Runs the step below a process that is the first of its namespace and takes everything with it.
-fn run(socket: &mut UnixStream, orders: &Orders, program: &str, memory: &str) -> io::Result<Exit> {
+fn run(
+    socket: &mut UnixStream,
+    orders: &Orders,
+    program: &Program,
+    memory: &str,
+) -> io::Result<Exit> {
     let filters = seccomp::filters().map_err(io::Error::other)?;
     let (mut status, mut status_end) = io::pipe()?;
     let Some(init) = sys::fork()? else {
@@ -343,7 +366,7 @@ enum Status {
 
 fn confine_and_wait(
     orders: &Orders,
-    program: &str,
+    program: &Program,
     filters: &[seccompiler::BpfProgram],
     status: &mut io::PipeWriter,
 ) -> io::Result<()> {
@@ -370,21 +393,34 @@ fn confine_and_wait(
     wire::tell(&mut status, &Status::Confined { landlock })?;
     let Some(step) = sys::fork()? else {
         let _ = sys::close_from(3);
-        let env: Vec<_> = orders
-            .env
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        if orders.trees.contains_key("/code") {
-            let _ = std::env::set_current_dir("/code");
-        }
-        let error = sys::execute(program, &orders.argv, &env);
-        let _ = writeln!(io::stderr(), "`{program}` could not be started: {error}");
-        sys::exit(NOT_STARTED)
+        sys::exit(become_step(orders, program))
     };
     let exit = sys::wait_for(step)?;
     wire::tell(&mut status, &Status::Ended(exit))?;
     sys::exit(0)
+}
+
+/// Goes on as the step. Returns only where the step is a part of this program, or could not start.
+fn become_step(orders: &Orders, program: &Program) -> i32 {
+    match program {
+        Program::BuiltIn(built_in) => {
+            let words = orders.argv.get(1..).unwrap_or_default();
+            std::panic::catch_unwind(|| (built_in.run)(words)).map_or(PANICKED, i32::from)
+        }
+        Program::File(path) => {
+            let env: Vec<_> = orders
+                .env
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
+            if orders.trees.contains_key("/code") {
+                let _ = std::env::set_current_dir("/code");
+            }
+            let error = sys::execute(path, &orders.argv, &env);
+            let _ = writeln!(io::stderr(), "`{path}` could not be started: {error}");
+            NOT_STARTED
+        }
+    }
 }
 
 #[expect(unsafe_code, reason = "takes over the descriptor that was placed at 3")]
@@ -438,12 +474,15 @@ fn landlock(outputs: &[String]) -> Result<String, landlock::RulesetError> {
 }
 
 /// Finds the program of a command; an error says why there is none.
-fn program(argv: &[String]) -> Result<String, String> {
+fn program(argv: &[String], built_in: &[BuiltIn]) -> Result<Program, String> {
     let name = argv
         .first()
         .ok_or_else(|| "the step has no command".to_owned())?;
+    if let Some(built_in) = built_in.iter().find(|known| known.name == name) {
+        return Ok(Program::BuiltIn(*built_in));
+    }
     if name.contains('/') {
-        return Ok(name.clone());
+        return Ok(Program::File(name.clone()));
     }
     let found = SEARCH
         .iter()
@@ -453,7 +492,9 @@ fn program(argv: &[String]) -> Result<String, String> {
                 metadata.is_file() && metadata.permissions().mode() & 0o111 != 0
             })
         });
-    found.ok_or_else(|| format!("there is no command `{name}` in {}", SEARCH.join(", ")))
+    found
+        .map(Program::File)
+        .ok_or_else(|| format!("there is no command `{name}` in {}", SEARCH.join(", ")))
 }
 
 fn enforced(orders: &Orders, memory: &str, landlock: &str) -> Vec<Enforced> {

@@ -18,7 +18,7 @@ mod supervisor;
 mod sys;
 mod wire;
 
-pub use launcher::launcher_main;
+pub use launcher::{BuiltIn, launcher_main};
 pub use probe::{Probe, probe};
 pub use spec::{Enforced, Exit, Finished, Limits, OutputFile, SandboxError, Spec};
 pub use supervisor::run;

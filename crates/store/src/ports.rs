@@ -266,11 +266,11 @@ pub trait Catalog: Send + Sync + fmt::Debug {
         to: VersionNumber,
     ) -> Result<(), CatalogError>;
 
-    /// Puts a version into quarantine.
+    /// Puts a version into quarantine or takes it out.
     ///
     /// # Errors
     /// [`CatalogError`] when the database fails.
-    fn quarantine(&self, version: &VersionName) -> Result<(), CatalogError>;
+    fn set_quarantine(&self, version: &VersionName, to: bool) -> Result<(), CatalogError>;
 
     /// Finds the ledger entry of the last time when the step with this key succeeded.
     ///

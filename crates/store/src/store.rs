@@ -18,7 +18,7 @@ use crate::ids::{ChunkId, DomainId, PackId};
 use crate::pack::{ChunkKind, PackReader};
 use crate::ports::{Blobs, Catalog, VersionFilter, VersionRow, VersionState};
 use crate::record::{SignedRecord, Version, VersionRecord};
-use crate::writer::{VersionDraft, Writer};
+use crate::writer::{Tree, VersionDraft, Writer};
 
 /// How many packs are kept open for reading.
 const OPEN_PACKS: usize = 64;
@@ -452,6 +452,20 @@ impl Store {
         Ok(Arc::new(files))
     }
 
+    /// Opens the files of a tree that a writer of `project` settled.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when its manifest is.
+    pub fn tree_files(
+        &self,
+        project: &ProjectName,
+        tree: &Tree,
+    ) -> Result<Arc<dyn VersionFiles>, StoreError> {
+        let domain = self.0.domain_of(project)?;
+        let files = StoredFiles::open(self.0.clone(), domain, tree.digest, &tree.manifest)?;
+        Ok(Arc::new(files))
+    }
+
     /// Lists the aliases of an artifact.
     ///
     /// # Errors
@@ -476,12 +490,12 @@ impl Store {
         Ok(self.catalog().set_alias(artifact, alias, to)?)
     }
 
-    /// Puts a version into quarantine; the ledger already says so.
+    /// Puts a version into quarantine or takes it out; the ledger already says so.
     ///
     /// # Errors
     /// [`StoreError`] when the catalog fails.
-    pub fn quarantine(&self, version: &VersionName) -> Result<(), StoreError> {
-        Ok(self.catalog().quarantine(version)?)
+    pub fn set_quarantine(&self, version: &VersionName, to: bool) -> Result<(), StoreError> {
+        Ok(self.catalog().set_quarantine(version, to)?)
     }
 
     /// Finds the statement of the last success of the step with this key.

@@ -282,6 +282,25 @@ impl Writer {
         Ok(())
     }
 
+    /// Makes what was taken in so far durable and readable by [`Store::tree_files`] and
+    /// [`Store::record`], with no version that names it. What is never named stays unseen.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a pack or the catalog cannot be written.
+    pub fn settle(&mut self) -> Result<(), StoreError> {
+        self.close_pack()?;
+        let packs = std::mem::take(&mut self.done);
+        let ids: Vec<_> = packs.iter().map(|(id, _)| *id).collect();
+        self.store.blobs().publish(&ids)?;
+        let staging = crate::Staging {
+            domain: self.domain.id,
+            packs,
+            records: std::mem::take(&mut self.records),
+            versions: Vec::new(),
+        };
+        Ok(self.store.catalog().stage(&staging)?)
+    }
+
     /// Makes every pack durable and visible, and returns what the catalog must know of it.
     pub(crate) fn seal(mut self) -> Result<crate::Staging, StoreError> {
         self.close_pack()?;

@@ -183,6 +183,10 @@ actions! {
     DecideGate = "decideGate", "gate.decide";
     /// Register a model version.
     RegisterModel = "registerModel", "model.register";
+    /// Scan a stored model again.
+    ScanModel = "scanModel", "model.scan";
+    /// Let a model out of quarantine that a scan left to a person.
+    Approve = "approve", "model.approve";
     /// Sign a model version.
     SignModel = "signModel", "model.sign";
     /// Read the ledger.
@@ -193,6 +197,8 @@ actions! {
     ReadPolicy = "readPolicy", "policy.read";
     /// Put other policies in force.
     ChangePolicy = "changePolicy", "admin.policy";
+    /// Put other rules of the scanner in force.
+    ChangeRules = "changeRules", "admin.rules";
     /// Rebuild the index from the store and the ledger.
     RebuildIndex = "rebuildIndex", "admin.index";
 }

@@ -23,8 +23,9 @@ pub use ledger::{EntryQuery, EntryView, LedgerReply, LedgerVerifyReply};
 pub use policy::{PolicyReply, PolicySource};
 pub use run::{PlannedStep, RunEvent, RunReply, RunRequest, StepOutcome, StepState};
 pub use version::{
-    AliasReply, AliasRequest, ArtifactQuery, EntryRef, ListQuery, ListReply, Origin, PutQuery,
-    PutReply, ShowReply, VersionView,
+    AliasReply, AliasRequest, ApproveReply, ApproveRequest, ArtifactQuery, EntryRef, ListQuery,
+    ListReply, Origin, PutQuery, PutReply, RescanReply, RescanRequest, Rescanned, RulesReply,
+    ScanView, ShowReply, VersionView,
 };
 
 /// An answer with the name and version of its schema in front.
@@ -72,6 +73,9 @@ schemas! {
     RunReply = "custody/run/1";
     RunEvent = "custody/run-event/1";
     PolicyReply = "custody/policy/1";
+    RescanReply = "custody/rescan/1";
+    ApproveReply = "custody/approve/1";
+    RulesReply = "custody/rules-apply/1";
 }
 
 /// The header that names the principal to act as.

@@ -58,7 +58,7 @@ pub struct VersionView {
     pub created: Timestamp,
     /// Who made it: a name where the reader may know it, else the pseudonym.
     pub author: String,
-    /// Whether it is in quarantine: its contract failed.
+    /// Whether it is in quarantine: its contract failed, or a scan left it to a person.
     pub quarantined: bool,
     /// The aliases that point to it.
     pub aliases: Vec<Alias>,
@@ -135,6 +135,94 @@ pub struct PutReply {
     pub stored: ByteSize,
     /// The entry that made it valid.
     pub entry: EntryRef,
+    /// What the scan says, for a model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scan: Option<ScanView>,
+}
+
+/// What a scan says of a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScanView {
+    /// `clean`, `review`, `unscannable` or `malicious`.
+    pub verdict: String,
+    /// The rule packs, `name version` each.
+    pub rules: Vec<String>,
+    /// The worst findings, a line each.
+    pub findings: Vec<String>,
+    /// Whether the model waits in quarantine for an approval.
+    pub waits: bool,
+    /// The SHA-256 of the signed statement.
+    pub statement: Digest,
+}
+
+/// Which models shall be scanned again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RescanRequest {
+    /// The version; `None`: every model.
+    #[serde(default)]
+    pub reference: Option<String>,
+    /// Those too that were scanned by the rules in force.
+    #[serde(default)]
+    pub all: bool,
+}
+
+/// What scanning again found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RescanReply {
+    /// The rule packs in force, `name version` each.
+    pub rules: Vec<String>,
+    /// The models that were scanned.
+    pub scanned: Vec<Rescanned>,
+    /// How many models were left alone, as they were scanned by the rules in force.
+    pub current: u64,
+}
+
+/// A model that was scanned again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rescanned {
+    /// The version.
+    pub version: VersionName,
+    /// The verdict before; `None`: it was never scanned.
+    pub before: Option<String>,
+    /// The verdict now.
+    pub after: String,
+    /// The rule packs, `name version` each.
+    pub rules: Vec<String>,
+    /// Findings that were not there before, a line each.
+    pub appeared: Vec<String>,
+    /// Findings that are not there any more, a line each.
+    pub gone: Vec<String>,
+    /// Whether it is in quarantine now.
+    pub quarantined: bool,
+    /// The SHA-256 of the signed statement.
+    pub statement: Digest,
+    /// The ledger's entry.
+    pub entry: EntryRef,
+}
+
+/// Lets a model out of quarantine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApproveRequest {
+    /// The version.
+    pub reference: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A model was let out of quarantine.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ApproveReply {
+    /// The version.
+    pub version: VersionView,
+    /// The entry.
+    pub entry: EntryRef,
+}
+
+/// The rule packs in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RulesReply {
+    /// `name version` each, the program's own first.
+    pub rules: Vec<String>,
 }
 
 /// Where an alias shall point.

@@ -31,16 +31,38 @@ pub(crate) fn run(context: &Context, args: Put) -> Result<ExitCode, Problem> {
         user_files::write_tar(&files, &mut Counted { out, bar })
     });
     shown.finish_and_clear();
-    context.output.answer(reply?, |reply, text| {
+    let reply = reply?;
+    let waits = reply.scan.as_ref().is_some_and(|scan| scan.waits);
+    context.output.answer(reply, |reply, text| {
         let version = &reply.version;
         text.line(format!(
             "put {}: {} files, {}, {} newly stored, ledger entry {}",
             version.name, version.files, version.size, reply.stored, reply.entry.index
         ));
         text.line(format!("  {}", version.digest));
+        if let Some(scan) = &reply.scan {
+            text.line(format!(
+                "  scanned: {} ({})",
+                scan.verdict,
+                scan.rules.join(", ")
+            ));
+        }
+        if let Some(scan) = reply.scan.as_ref().filter(|scan| scan.waits) {
+            for line in &scan.findings {
+                text.line(format!("    {line}"));
+            }
+            text.line(format!(
+                "  in quarantine until someone who may runs `custody approve {} --reason …`",
+                version.name
+            ));
+        }
         Ok(())
     })?;
-    Ok(ExitCode::Done)
+    Ok(if waits {
+        ExitCode::Approval
+    } else {
+        ExitCode::Done
+    })
 }
 
 /// Shows bytes and rate after a quarter of a second, on a terminal only.

@@ -11,9 +11,10 @@ use custody_crypto::sign::{SigningKey, VerifyingKey};
 use custody_scan::Rules;
 use custody_scan::rules::{Judgement, MAX_BYTES, Pack, RulesError};
 use custody_types::{ExitCode, Problem};
+use custody_wire::PolicySource;
 use serde::Serialize;
 
-use crate::args::{RulesOptions, RulesShow, RulesSign, RulesTest};
+use crate::args::{RulesApply, RulesOptions, RulesShow, RulesSign, RulesTest};
 use crate::context::Context;
 use crate::output::{Output, Text};
 use crate::problems::user_files_problem;
@@ -195,6 +196,25 @@ pub(crate) fn show(args: &RulesShow) -> Result<ExitCode, Problem> {
         .and_then(|pack| pack.to_json())
         .map_err(|error| malformed(&error, args.pack.as_deref()))?;
     Output::plain(&format!("{text}\n"))?;
+    Ok(ExitCode::Done)
+}
+
+pub(crate) fn apply(context: &Context, args: &RulesApply) -> Result<ExitCode, Problem> {
+    let key = args.rules_key.as_deref().map(public_key).transpose()?;
+    let mut sources = Vec::new();
+    for path in &args.packs {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        sources.push(PolicySource {
+            name: name.into_owned(),
+            text: signed(path, key.as_ref(), false)?,
+        });
+    }
+    let reply = context.client()?.change_rules(&sources)?;
+    context.output.answer(reply, |reply, text: &mut Text| {
+        text.line(format!("in force now: {}", reply.rules.join(", ")));
+        text.line("scan the models that are stored by them with `custody rescan`");
+        Ok(())
+    })?;
     Ok(ExitCode::Done)
 }
 

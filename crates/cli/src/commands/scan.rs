@@ -22,12 +22,7 @@ pub(crate) fn run(context: &Context, args: &Scan) -> Result<ExitCode, Problem> {
         )
         .because(error)
     })?;
-    let files = scanned_files::listed(&entries);
-    let reports = entries
-        .iter()
-        .map(|entry| one(entry, &rules, &files))
-        .collect();
-    let summary = Summary::of(reports, &rules);
+    let summary = all(&entries, &rules);
     let exit = match summary.verdict {
         Verdict::Clean => ExitCode::Done,
         Verdict::Review | Verdict::Malicious => ExitCode::No,
@@ -46,11 +41,11 @@ pub(crate) fn run(context: &Context, args: &Scan) -> Result<ExitCode, Problem> {
         ))?;
         return Ok(exit);
     }
-    let all = args.all;
+    let everything = args.all;
     context
         .output
         .answer(Answer(summary), |Answer(summary), text| {
-            show(summary, all, text);
+            show(summary, everything, text);
             Ok(())
         })?;
     Ok(exit)
@@ -63,6 +58,16 @@ struct Answer(Summary);
 
 impl custody_wire::Schema for Answer {
     const NAME: &'static str = "custody/scan/1";
+}
+
+/// Scans files that belong together.
+pub(crate) fn all(entries: &[Entry], rules: &Rules) -> Summary {
+    let files = scanned_files::listed(entries);
+    let reports = entries
+        .iter()
+        .map(|entry| one(entry, rules, &files))
+        .collect();
+    Summary::of(reports, rules)
 }
 
 /// Scans one file; what cannot be opened is unscannable, never passed over.
@@ -79,7 +84,8 @@ fn one(entry: &Entry, rules: &Rules, files: &Files) -> Report {
     }
 }
 
-fn unread(name: &str, because: &str) -> Report {
+/// Reports a file that was not read.
+pub(crate) fn unread(name: &str, because: &str) -> Report {
     Report {
         file: name.to_owned(),
         verdict: Verdict::Unscannable,

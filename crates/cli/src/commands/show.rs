@@ -1,6 +1,6 @@
 //! `custody show`.
 
-use custody_types::{ExitCode, Problem};
+use custody_types::{ExitCode, Kind, Problem};
 use custody_wire::{Origin, ShowReply};
 
 use crate::args::Show;
@@ -67,7 +67,11 @@ fn facts(reply: &ShowReply, text: &mut Text) {
         text.line(format!("  attestation     {statement}"));
     }
     if version.quarantined {
-        text.line("  in quarantine   its contract failed: no step reads it");
+        text.line(if version.kind == Kind::Model {
+            "  in quarantine   its scan left it to a person: nobody reads it before `custody approve`"
+        } else {
+            "  in quarantine   its contract failed: no step reads it"
+        });
     }
     for alias in &version.aliases {
         text.line(format!("  alias           @{alias}"));

@@ -16,6 +16,7 @@ use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 
 use crate::cursor::Stop;
+use crate::formats::json;
 use crate::pickle;
 use crate::report::Severity;
 use crate::scan::{Found, Scan, Understood, shown};
@@ -334,7 +335,14 @@ fn hand_over(name: &str, value: &dyn Source, scan: &mut Scan<'_>) {
     if value.read_at(0, &mut start).unwrap_or_default() < 2 {
         return;
     }
-    let json = matches!(start[0], b'{' | b'[' | 0xef) || name.ends_with("_config");
+    let json = matches!(start[0], b'{' | b'[' | 0xef);
+    if name.ends_with("_config") {
+        // The loader reads the model from it: as JSON, whatever else it may look like.
+        scan.inside(name, value, |scan| {
+            (json::FORMAT.parse)(value, scan).map_err(|stop| (json::FORMAT.name, stop))
+        });
+        return;
+    }
     let pickled = start[0] == 0x80 && (2..=5).contains(&start[1]);
     if json || pickled || pickle::probe(value, value.len()).calls > 0 {
         scan.member(name, value);

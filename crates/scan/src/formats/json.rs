@@ -300,6 +300,9 @@ impl State {
         if self.under(|key| key == "weight_map") {
             file_name(&text.text, text.at, scan);
         }
+        if names::is_base64_code(&text.text) {
+            names::bytecode(scan, text.at);
+        }
         if key == ":serialized:" || names::is_base64_pickle(&text.text) {
             serialised(key, text, scan);
         }

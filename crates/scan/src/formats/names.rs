@@ -153,9 +153,80 @@ pub(crate) fn is_base64_pickle(text: &str) -> bool {
             .any(|start| text.starts_with(start))
 }
 
+/// Whether text is the base64 of a code object as `marshal` writes it.
+pub(crate) fn is_base64_code(text: &str) -> bool {
+    // The marshalled code of a function has counts of arguments first, each a small number of 4 bytes.
+    const COUNTS: usize = 3;
+    const SHORTEST: usize = 48;
+    let text = text.trim();
+    if text.len() < SHORTEST || !(text.starts_with('Y') || text.starts_with('4')) {
+        return false;
+    }
+    let Some(bytes) = text.get(..SHORTEST).and_then(base64) else {
+        return false;
+    };
+    let Some((kind, rest)) = bytes.split_first() else {
+        return false;
+    };
+    matches!(kind, b'c' | 0xe3)
+        && rest
+            .chunks_exact(4)
+            .take(COUNTS)
+            .all(|count| count.get(1..) == Some(&[0, 0, 0]))
+}
+
+/// Reports stored bytecode.
+pub(crate) fn bytecode(scan: &mut Scan<'_>, at: u64) {
+    scan.found(
+        Found::malicious("keras/bytecode", "holds the bytecode of a Python function")
+            .severity(Severity::Critical)
+            .why("a loader makes a function of it and calls it")
+            .see(&["CVE-2024-3660", "CWE-502", "AML.T0011.000"])
+            .at(at),
+    );
+}
+
+/// Whether a path leads out of the folder that it is in.
+pub(crate) fn leaves(path: &str) -> bool {
+    path.starts_with(['/', '\\', '~'])
+        || path.split(['/', '\\']).any(|part| part == "..")
+        || path.contains("://")
+        || path.get(1..2) == Some(":")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stored_bytecode_is_known() {
+        let code =
+            "YwEAAAAAAAAAAAAAAAMAAAADAAAA8yAAAACXAHQBAAAAAAAAAAAAAGQBpgEAAKsBAAAAAAAAAABTACk=";
+        assert!(is_base64_code(code));
+        assert!(is_base64_code(&code.replacen("Yw", "4w", 1)));
+        assert!(!is_base64_code(
+            "YmFzZTY0IG9mIGFuIG9yZGluYXJ5IHNlbnRlbmNlIHRoYXQgaXMgbG9uZyBlbm91Z2g="
+        ));
+        assert!(!is_base64_code("YwEAAAA"));
+    }
+
+    #[test]
+    fn paths_that_leave_are_known() {
+        for path in [
+            "/etc/x",
+            "../x",
+            "a/../../x",
+            "~/x",
+            "C:\\x",
+            "file://x",
+            "a\\..\\x",
+        ] {
+            assert!(leaves(path), "{path}");
+        }
+        for path in ["model.pkl", "data/model", "a..b", "."] {
+            assert!(!leaves(path), "{path}");
+        }
+    }
 
     #[test]
     fn base64_is_decoded() {

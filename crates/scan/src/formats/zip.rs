@@ -89,6 +89,16 @@ fn parse(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understood, Stop> {
     for member in &archive.members {
         archive.scan(member, scan);
     }
+    let has = |name: &str| archive.members.iter().any(|member| member.name == name);
+    if has("metadata.json") && has("model.weights.h5") && !has("config.json") {
+        scan.found(
+            Found::unscannable(
+                "keras/config",
+                "it is a Keras archive without `config.json`",
+            )
+            .why("the loader reads the model from it"),
+        );
+    }
     Ok(Understood {
         format: "zip",
         bytes: accounted,

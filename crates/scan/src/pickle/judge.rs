@@ -319,14 +319,15 @@ impl<'j, 's, 'r, 'w> Judge<'j, 's, 'r, 'w> {
             }),
             Some("pickle") => {
                 self.nest(heap, arguments);
-                true
+                items.iter().all(|item| matches!(item, Value::Bytes { .. }))
             }
             // A scalar of objects is a pickle in bytes.
             Some("scalar") => {
-                if items.first().is_some_and(|of| holds_objects(heap, *of)) {
+                let objects = items.first().is_some_and(|of| holds_objects(heap, *of));
+                if objects {
                     self.nest(heap, arguments);
                 }
-                true
+                !objects || matches!(items.get(1), Some(Value::Bytes { .. }))
             }
             _ => {
                 let bare = |item: &Value| {

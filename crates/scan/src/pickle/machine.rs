@@ -640,7 +640,7 @@ impl<'s> Machine<'s> {
                 self.at,
             ));
         }
-        // The frame ends with its wrapper; the array is in none.
+        // What follows is read from the file, not from the frame.
         self.frame_end = 0;
         let Some(array) = super::joblib::array(&self.heap, state) else {
             return Err(Stop::malformed(
@@ -799,6 +799,9 @@ impl<'s> Machine<'s> {
             observer.event(&self.heap, self.at, Event::Straddles);
         }
         // The loader in C wants the whole frame, the one in Python takes what there is.
+        if end > self.source.len() {
+            self.malformed(observer, "has a frame that goes beyond the end of the file");
+        }
         self.frame_end = end;
         Ok(())
     }

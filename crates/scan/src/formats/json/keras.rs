@@ -125,10 +125,7 @@ fn vocabulary(frame: &Frame, scan: &mut Scan<'_>) {
     if path.is_empty() {
         return;
     }
-    let outside = path.starts_with(['/', '\\', '~'])
-        || path.contains("..")
-        || path.contains("://")
-        || path.get(1..2) == Some(":");
+    let outside = names::leaves(path) || path.contains("..");
     let what = format!("a vocabulary is read from the file `{}`", shown(path));
     let found = if outside {
         Found::malicious("keras/vocabulary", what)

@@ -270,6 +270,24 @@ impl Judge {
             "pip" | "dependencies" => requirement(text, at, scan),
             _ => {}
         }
+        if self.under("flavors")
+            && !["env", "signature"].iter().any(|key| self.under(key))
+            && names::leaves(text)
+        {
+            scan.found(
+                Found::malicious(
+                    "mlflow/path",
+                    format!("the flavor names the path `{}`", shown(text)),
+                )
+                .severity(Severity::High)
+                .why("the loader would read a file that is no part of the model")
+                .see(&["CWE-22"])
+                .at(at),
+            );
+        }
+        if names::is_base64_code(text) {
+            names::bytecode(scan, at);
+        }
         if names::is_base64_pickle(text)
             && let Some(bytes) = names::base64(text)
         {

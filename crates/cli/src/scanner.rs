@@ -1,0 +1,221 @@
+//! The scanner of the registry: the parsers run in the sandbox, since what they read is hostile.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use custody_backends::scanned_files;
+use custody_guard::{Scanned, Scanner};
+use custody_sandbox::{BuiltIn, Exit, Limits, SandboxError, Spec};
+use custody_scan::{Report, Rules, Summary, Verdict};
+use custody_types::{
+    ByteSize, Digest, ExitCode, FileEntry, FilePath, Problem, ReadError, VersionFiles,
+    listing_digest,
+};
+
+use crate::commands::scan::{all, unread};
+
+/// The scanner as a step of the sandbox.
+pub(crate) const STEP: BuiltIn = BuiltIn {
+    name: "custody-scan:",
+    run: inside,
+};
+const MODEL: &str = "/in/model";
+const RULES: &str = "/in/rules";
+const REPORT: &str = "report.json";
+/// How much the scanner may take: its own memory is bounded by the parsers; this holds whatever they do.
+const LIMITS: Limits = Limits {
+    memory: ByteSize::from_mebibytes(2 << 10),
+    processes: 4,
+    time_ms: 900_000,
+    output: ByteSize::from_mebibytes(256),
+};
+
+/// Scans in the sandbox.
+#[derive(Debug)]
+pub(crate) struct ConfinedScanner {
+    launcher: PathBuf,
+}
+
+impl ConfinedScanner {
+    /// `launcher`: see [`custody_sandbox::run`].
+    pub(crate) const fn new(launcher: PathBuf) -> Self {
+        Self { launcher }
+    }
+}
+
+impl Scanner for ConfinedScanner {
+    fn scan(&self, files: Arc<dyn VersionFiles>, packs: &[String]) -> Result<Scanned, Problem> {
+        let spec = Spec {
+            argv: vec![STEP.name.to_owned()],
+            env: BTreeMap::new(),
+            environment: None,
+            code: None,
+            inputs: BTreeMap::from([
+                ("model".to_owned(), files.clone()),
+                ("rules".to_owned(), Arc::new(Packs::new(packs)?) as _),
+            ]),
+            outputs: vec!["scan".to_owned()],
+            limits: LIMITS,
+        };
+        let finished = custody_sandbox::run(&self.launcher, &spec, &mut |_| {})
+            .map_err(|error| not_scanned(&error))?;
+        let report = finished.outputs.get("scan").and_then(|files| files.first());
+        let summary = match (finished.exit, report) {
+            (Exit::Code(0), Some(report)) => {
+                serde_json::from_slice(&report.bytes).map_err(|error| broken(&error.to_string()))?
+            }
+            // Whatever ended the parser, the file did it.
+            (exit, _) => ended(files.as_ref(), packs, exit)?,
+        };
+        let isolation = finished.enforced.into_iter();
+        Ok(Scanned {
+            summary,
+            isolation: isolation.map(|one| (one.what, one.by)).collect(),
+        })
+    }
+}
+
+/// Reports that the parser did not come to an end.
+fn ended(files: &dyn VersionFiles, packs: &[String], exit: Exit) -> Result<Summary, Problem> {
+    let rules = rules(packs)?;
+    let because = match exit {
+        Exit::TimedOut => "the scanner ran out of its time".to_owned(),
+        Exit::Code(code) => format!("the scanner ended with code {code}"),
+        Exit::Signal(signal) => format!("the scanner was killed by signal {signal}"),
+    };
+    let reports = files.files().iter();
+    let reports = reports.map(|file| unread(file.path.as_str(), &because));
+    let summary = Summary::of(reports.collect(), &rules);
+    Ok(Summary {
+        verdict: Verdict::Unscannable,
+        ..summary
+    })
+}
+
+fn rules(packs: &[String]) -> Result<Rules, Problem> {
+    let packs: Vec<_> = packs.iter().map(String::as_str).collect();
+    Rules::new(&packs).map_err(|error| broken(&error.to_string()))
+}
+
+fn broken(because: &str) -> Problem {
+    Problem::new("CUS-SCAN-014", ExitCode::Fault, "the scan broke off").because(because)
+}
+
+fn not_scanned(error: &SandboxError) -> Problem {
+    let what = "the model cannot be scanned, so it is not taken";
+    let problem = match error {
+        SandboxError::Unavailable { .. } => Problem::new("CUS-SCAN-015", ExitCode::Isolation, what)
+            .hint("see what this machine offers with `custody doctor`"),
+        SandboxError::Input(_) => Problem::new("CUS-SCAN-016", ExitCode::Integrity, what)
+            .hint("see the extent with `custody verify --all`"),
+        _ => Problem::new("CUS-SCAN-017", ExitCode::Later, what)
+            .hint("see that there is memory for the whole model, then repeat the command"),
+    };
+    problem.because_of(error)
+}
+
+/// Rule packs as files, in their order.
+#[derive(Debug)]
+struct Packs {
+    entries: Vec<FileEntry>,
+    texts: Vec<Bytes>,
+}
+
+impl Packs {
+    fn new(packs: &[String]) -> Result<Self, Problem> {
+        let texts: Vec<_> = packs
+            .iter()
+            .map(|text| Bytes::from(text.clone().into_bytes()))
+            .collect();
+        let entry = |(number, text): (usize, &Bytes)| {
+            Ok(FileEntry {
+                path: format!("{number:03}.json")
+                    .parse()
+                    .map_err(|error: custody_types::NameError| broken(&error.to_string()))?,
+                size: ByteSize::from_bytes(text.len() as u64),
+                sha256: Digest::of(text),
+                executable: false,
+            })
+        };
+        let entries = texts.iter().enumerate().map(entry);
+        Ok(Self {
+            entries: entries.collect::<Result<_, Problem>>()?,
+            texts,
+        })
+    }
+}
+
+impl VersionFiles for Packs {
+    fn digest(&self) -> Digest {
+        listing_digest(&self.entries)
+    }
+
+    fn files(&self) -> &[FileEntry] {
+        &self.entries
+    }
+
+    fn read(&self, path: &FilePath, range: std::ops::Range<u64>) -> Result<Bytes, ReadError> {
+        let found = self.entries.iter().zip(&self.texts);
+        let found = found.into_iter().find(|(entry, _)| entry.path == *path);
+        let (entry, text) = found.ok_or_else(|| ReadError::NoSuchFile(path.clone()))?;
+        let start = usize::try_from(range.start).unwrap_or(usize::MAX);
+        let end = usize::try_from(range.end).unwrap_or(usize::MAX);
+        if start <= end && end <= text.len() {
+            return Ok(text.slice(start..end));
+        }
+        Err(ReadError::OutOfRange {
+            path: path.clone(),
+            start: range.start,
+            end: range.end,
+            size: entry.size.bytes(),
+        })
+    }
+}
+
+/// The side of the sandbox: scans what it sees and writes the report.
+fn inside(_: &[String]) -> u8 {
+    match report() {
+        Ok(()) => 0,
+        Err(_) => 1,
+    }
+}
+
+fn report() -> std::io::Result<()> {
+    let mut packs = Vec::new();
+    let mut paths: Vec<_> = std::fs::read_dir(RULES)?.collect::<Result<_, _>>()?;
+    paths.sort_by_key(std::fs::DirEntry::file_name);
+    for path in paths {
+        packs.push(std::fs::read_to_string(path.path())?);
+    }
+    let packs: Vec<_> = packs.iter().map(String::as_str).collect();
+    let rules = Rules::new(&packs).map_err(std::io::Error::other)?;
+    let entries = scanned_files::find(&[PathBuf::from(MODEL)]).map_err(|(_, error)| error)?;
+    let mut summary = all(&entries, &rules);
+    summary.files.iter_mut().for_each(inside_model);
+    let text = serde_json::to_vec(&summary)?;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it is written into the memory of the sandbox"
+    )]
+    std::fs::write(Path::new("/out/scan").join(REPORT), text)
+}
+
+/// Names the file as the model's listing does.
+fn inside_model(report: &mut Report) {
+    let name = |file: &mut String| {
+        if let Some(rest) = file.strip_prefix(MODEL) {
+            *file = rest.trim_start_matches('/').to_owned();
+        }
+    };
+    name(&mut report.file);
+    report
+        .parts
+        .iter_mut()
+        .for_each(|part| name(&mut part.place.file));
+    report
+        .findings
+        .iter_mut()
+        .for_each(|finding| name(&mut finding.place.file));
+}

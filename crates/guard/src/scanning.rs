@@ -1,0 +1,615 @@
+//! Scans of models: what the scanner says is signed, entered, and decides what may be used.
+//!
+//! INVARIANT: a version of the kind `model` is made only by [`crate::Making`], and that scans it between
+//! the storing of its bytes and the entry that makes it valid.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, PoisonError};
+
+use custody_attest::statement::{ResourceDescriptor, Statement};
+use custody_ledger::Outcome;
+use custody_scan::rules::PackId;
+use custody_scan::{Finding, Rules, Summary, Verdict};
+use custody_store::{StoreError, Version};
+use custody_types::{
+    Action, Classification, Digest, ExitCode, Kind, Problem, ProjectName, Timestamp, VersionFiles,
+};
+use custody_wire::{EntryRef, PolicySource, Rescanned, ScanView, VersionView};
+use serde::{Deserialize, Serialize};
+
+use crate::act::{Approve, ChangeRules, ScanModel};
+use crate::door::{Inner, Key};
+use crate::evidence::Evidence;
+use crate::grant::Grant;
+use crate::index::{FINDINGS, Marks, QUARANTINE, RELEASE, SCAN_FACT};
+use crate::making::{Making, NewVersion};
+use crate::problem;
+
+/// The predicate type of the statement about a scan.
+pub const SCAN: &str = "https://custody.dev/scan/v1";
+/// The predicate type of the statement that lets a model out of quarantine.
+pub const APPROVAL: &str = "https://custody.dev/approval/v1";
+/// The artifact whose newest version holds the workspace's rules of the scanner.
+const RULES: &str = "custody/rules";
+/// How many findings a statement lists.
+const MOST_FINDINGS: usize = 500;
+/// How many findings are told to a person at once.
+const MOST_TOLD: usize = 8;
+/// How long a reason may be, in bytes.
+const MOST_REASON: usize = 2000;
+
+/// Scans files where they can harm nothing.
+pub trait Scanner: Send + Sync + fmt::Debug {
+    /// Scans `files` by the program's own rules and then by `packs`.
+    ///
+    /// # Errors
+    /// A [`Problem`] when they could not be scanned at all; what cannot be understood is a verdict.
+    fn scan(&self, files: Arc<dyn VersionFiles>, packs: &[String]) -> Result<Scanned, Problem>;
+}
+
+/// What came of a scan.
+#[derive(Debug, Clone)]
+pub struct Scanned {
+    /// What the scanner says of each file.
+    pub summary: Summary,
+    /// How the scanner was confined: what, and by which means.
+    pub isolation: Vec<(String, String)>,
+}
+
+/// The statement about a scan: the predicate [`SCAN`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScanStatement {
+    /// What scanned, and by which rules.
+    pub scanner: ScannerId,
+    /// The worst of the files.
+    pub verdict: Verdict,
+    /// How much was looked at.
+    pub coverage: Coverage,
+    /// What was found, at most 500.
+    pub findings: Vec<Finding>,
+    /// The SHA-256 of all findings that matter to the verdict.
+    pub findings_digest: Digest,
+    /// How many findings are not listed.
+    pub left_out: u64,
+    /// How the scanner was confined: what, and by which means.
+    pub isolation: Vec<(String, String)>,
+    /// When.
+    pub scanned_on: Timestamp,
+}
+
+/// What scanned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScannerId {
+    /// Which program.
+    pub uri: String,
+    /// Its version.
+    pub version: String,
+    /// Its rule packs, in order.
+    pub rules: Vec<PackId>,
+}
+
+/// How much was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Coverage {
+    /// The number of files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// The bytes that a parser accounted for.
+    pub understood: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Approval {
+    approver: String,
+    reason: String,
+    scan: Digest,
+    findings_digest: Digest,
+    approved_on: Timestamp,
+}
+
+/// The rule packs that the workspace adds to the program's own.
+#[derive(Debug)]
+pub(crate) struct Rulebook {
+    texts: Vec<String>,
+    ids: Vec<PackId>,
+}
+
+impl Rulebook {
+    fn new(texts: Vec<String>) -> Result<Self, Problem> {
+        let packs: Vec<_> = texts.iter().map(String::as_str).collect();
+        let rules = Rules::new(&packs).map_err(|error| {
+            Problem::new("CUS-SCAN-002", ExitCode::Usage, "the rules cannot be used")
+                .because_of(&error)
+                .hint("see `custody rules show` for a pack that works")
+        })?;
+        Ok(Self {
+            ids: rules.packs().to_vec(),
+            texts,
+        })
+    }
+}
+
+impl Scanned {
+    fn coverage(&self) -> Coverage {
+        let files = &self.summary.files;
+        let whole = files.iter().filter_map(|report| report.parts.first());
+        whole.fold(
+            Coverage {
+                files: files.len() as u64,
+                bytes: 0,
+                understood: 0,
+            },
+            |sum, part| Coverage {
+                bytes: sum.bytes.saturating_add(part.bytes),
+                understood: sum.understood.saturating_add(part.understood),
+                ..sum
+            },
+        )
+    }
+
+    /// Returns what was found that is not a mere note.
+    fn findings(&self) -> impl Iterator<Item = &Finding> {
+        let all = self
+            .summary
+            .files
+            .iter()
+            .flat_map(|report| &report.findings);
+        all.filter(|finding| finding.verdict > Verdict::Clean)
+    }
+
+    fn left_out(&self) -> u64 {
+        self.summary
+            .files
+            .iter()
+            .map(|report| report.left_out)
+            .fold(0, u64::saturating_add)
+    }
+
+    /// Returns what names the findings: equal for equal findings in equal places.
+    fn findings_digest(&self) -> Result<Digest, Problem> {
+        let told: BTreeSet<_> = self.findings().map(line).collect();
+        let text = serde_json_canonicalizer::to_vec(&(told, self.left_out()))
+            .map_err(|error| fault(&error.to_string()))?;
+        Ok(Digest::of(&text))
+    }
+
+    /// Tells the first findings, the worst before the others.
+    pub(crate) fn told(&self) -> Vec<String> {
+        let mut findings: Vec<_> = self.findings().collect();
+        findings.sort_by_key(|finding| std::cmp::Reverse((finding.verdict, finding.severity)));
+        let mut lines: Vec<_> = findings
+            .iter()
+            .take(MOST_TOLD)
+            .map(|finding| line(finding))
+            .collect();
+        if findings.len() > MOST_TOLD {
+            lines.push(format!("and {} more", findings.len() - MOST_TOLD));
+        }
+        lines
+    }
+
+    /// Returns whether nobody may let it in.
+    pub(crate) fn is_refused(&self) -> bool {
+        matches!(
+            self.summary.verdict,
+            Verdict::Malicious | Verdict::Unscannable
+        )
+    }
+
+    pub(crate) fn view(&self, statement: Digest, waits: bool) -> ScanView {
+        ScanView {
+            verdict: self.summary.verdict.to_string(),
+            rules: packs(&self.summary.rules),
+            findings: self.told(),
+            waits,
+            statement,
+        }
+    }
+}
+
+fn line(finding: &Finding) -> String {
+    format!("{} at {}: {}", finding.rule, finding.place, finding.what)
+}
+
+fn packs(ids: &[PackId]) -> Vec<String> {
+    ids.iter()
+        .map(|pack| format!("{} {}", pack.name, pack.version))
+        .collect()
+}
+
+fn fault(because: &str) -> Problem {
+    Problem::new("CUS-SCAN-019", ExitCode::Fault, "the scan broke off").because(because)
+}
+
+fn store_problem(error: StoreError) -> Problem {
+    problem::store(&error)
+}
+
+/// Tells why a model is not taken.
+pub(crate) fn refusal(name: &str, scanned: &Scanned) -> Problem {
+    let verdict = scanned.summary.verdict;
+    let mut problem = Problem::new(
+        "CUS-SCAN-010",
+        ExitCode::No,
+        format!("the model `{name}` is {verdict}, so it is not taken"),
+    )
+    .subject(name);
+    for line in scanned.told() {
+        problem = problem.because(line);
+    }
+    problem.hint(if verdict == Verdict::Malicious {
+        "do not load it anywhere; see everything that was found with `custody scan`"
+    } else {
+        "save it in a format that can be read whole, such as ONNX or safetensors; see everything that was found with `custody scan`"
+    })
+}
+
+impl Inner {
+    /// Returns the workspace's rules: those that the ledger names last.
+    pub(crate) fn rulebook(&self) -> Result<Arc<Rulebook>, Problem> {
+        let known = self.rules.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.as_ref() {
+            return Ok(known.clone());
+        }
+        drop(known);
+        let mut texts = Vec::new();
+        if let Some(digest) = self.named_last(Action::ChangeRules)? {
+            let store = &self.parts.store;
+            let record = store.version_record(&digest).map_err(store_problem)?;
+            let version = Version {
+                record,
+                record_digest: digest,
+                entry: 0,
+                quarantined: false,
+            };
+            let files = store.files(&version).map_err(store_problem)?;
+            for file in files.files() {
+                let bytes = files
+                    .read(&file.path, 0..file.size.bytes())
+                    .map_err(|error| problem::read(&error))?;
+                texts.push(String::from_utf8_lossy(&bytes).into_owned());
+            }
+        }
+        let book = Arc::new(Rulebook::new(texts)?);
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Some(book.clone());
+        Ok(book)
+    }
+
+    /// Scans by the rules in force.
+    pub(crate) fn scan(&self, files: Arc<dyn VersionFiles>) -> Result<Scanned, Problem> {
+        let book = self.rulebook()?;
+        let scanned = self.parts.scanner.scan(files, &book.texts)?;
+        if scanned.summary.rules == book.ids {
+            Ok(scanned)
+        } else {
+            Err(fault("the scanner used other rules than those in force"))
+        }
+    }
+
+    /// Returns whether a scan lets the content be used in the project.
+    pub(crate) fn passes(
+        &self,
+        project: &ProjectName,
+        content: Digest,
+        scanned: &Scanned,
+    ) -> Result<bool, Problem> {
+        match scanned.summary.verdict {
+            Verdict::Clean => Ok(true),
+            Verdict::Review => {
+                let approved = (project.to_string(), content, scanned.findings_digest()?);
+                Ok(self.marks(0)?.approved.contains(&approved))
+            }
+            Verdict::Malicious | Verdict::Unscannable => Ok(false),
+        }
+    }
+
+    /// Signs the statement about a scan.
+    pub(crate) fn attest_scan(
+        &self,
+        name: &str,
+        content: Digest,
+        scanned: &Scanned,
+    ) -> Result<Vec<u8>, Problem> {
+        let listed = scanned.findings().count().min(MOST_FINDINGS);
+        let unlisted = scanned.findings().count() - listed;
+        let predicate = ScanStatement {
+            scanner: ScannerId {
+                uri: "https://custody.dev/scanner".to_owned(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                rules: scanned.summary.rules.clone(),
+            },
+            verdict: scanned.summary.verdict,
+            coverage: scanned.coverage(),
+            findings: scanned.findings().take(listed).cloned().collect(),
+            findings_digest: scanned.findings_digest()?,
+            left_out: scanned.left_out().saturating_add(unlisted as u64),
+            isolation: scanned.isolation.clone(),
+            scanned_on: self.parts.clock.now(),
+        };
+        self.seal(name, content, SCAN, &predicate)
+    }
+
+    fn seal(
+        &self,
+        name: &str,
+        content: Digest,
+        predicate_type: &str,
+        predicate: &impl Serialize,
+    ) -> Result<Vec<u8>, Problem> {
+        let subject = vec![ResourceDescriptor::version(name, content)];
+        Statement::new(subject, predicate_type, predicate)
+            .and_then(|statement| statement.seal(&Key(&self.parts.signing)))
+            .map_err(|error| {
+                Problem::new(
+                    "CUS-ATTEST-001",
+                    ExitCode::Fault,
+                    "the statement could not be signed",
+                )
+                .because(error)
+            })
+    }
+
+    /// Keeps a document beside a version of the project.
+    fn keep_record(&self, project: &ProjectName, bytes: &[u8]) -> Result<Digest, Problem> {
+        let mut writer = self.parts.store.writer(project).map_err(store_problem)?;
+        let digest = writer.put_record(bytes).map_err(store_problem)?;
+        writer.settle().map_err(store_problem)?;
+        Ok(digest)
+    }
+}
+
+/// What the ledger says of scans, read once for many versions.
+#[derive(Debug)]
+pub struct ScanLog(Marks);
+
+/// A version's last scan.
+#[derive(Debug, Clone)]
+pub struct LastScan {
+    /// The SHA-256 of the signed statement.
+    pub digest: Digest,
+    /// What it says.
+    pub statement: ScanStatement,
+    /// Whether somebody approved these findings.
+    pub approved: bool,
+}
+
+impl Evidence<'_> {
+    /// Reads what the ledger says of scans.
+    ///
+    /// # Errors
+    /// A [`Problem`] when an entry cannot be read.
+    pub fn scan_log(&self) -> Result<ScanLog, Problem> {
+        Ok(ScanLog(self.door.0.marks(0)?))
+    }
+
+    /// Returns the last scan of a version, after its signature was checked.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the statement is missing, damaged, not signed by this workspace, or about
+    /// something else.
+    pub fn last_scan(&self, log: &ScanLog, version: &Version) -> Result<Option<LastScan>, Problem> {
+        let name = version.name();
+        let Some(digest) = log.0.scans.get(&name) else {
+            return Ok(None);
+        };
+        let told = self.statement(digest)?;
+        let wrong = |because: String| {
+            Problem::new(
+                "CUS-SCAN-011",
+                ExitCode::Integrity,
+                format!("the scan of `{name}` does not hold"),
+            )
+            .because(because)
+            .hint("scan it again with `custody rescan`")
+        };
+        let content = version.record.digest;
+        let about = |subject: &ResourceDescriptor| {
+            subject.name == name.to_string() && subject.sha256() == Some(content)
+        };
+        if told.predicate_type != SCAN || !told.subject.iter().any(about) {
+            return Err(wrong("the statement is about something else".to_owned()));
+        }
+        let statement: ScanStatement =
+            serde_json::from_value(told.predicate).map_err(|error| wrong(error.to_string()))?;
+        let approved = (
+            version.record.artifact.project().to_string(),
+            content,
+            statement.findings_digest,
+        );
+        Ok(Some(LastScan {
+            digest: *digest,
+            approved: log.0.approved.contains(&approved),
+            statement,
+        }))
+    }
+
+    /// Returns the rule packs in force.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the workspace's rules cannot be read.
+    pub fn rules_in_force(&self) -> Result<Vec<PackId>, Problem> {
+        Ok(self.door.0.rulebook()?.ids.clone())
+    }
+}
+
+impl Grant<ScanModel> {
+    /// Scans the version again, enters what came out, and puts it into quarantine or takes it out.
+    /// `known`: scans of this call by content, so that equal bytes are scanned once.
+    ///
+    /// # Errors
+    /// A [`Problem`] when it could not be scanned, or the ledger does not take the entry.
+    pub fn rescan(mut self, known: &mut BTreeMap<Digest, Scanned>) -> Result<Rescanned, Problem> {
+        let door = self.door.clone();
+        let inner = &door.0;
+        let version = self.version()?.clone();
+        let (name, content) = (version.name(), version.record.digest);
+        let evidence = self.evidence();
+        let before = evidence.last_scan(&evidence.scan_log()?, &version)?;
+        let scanned = match known.get(&content) {
+            Some(scanned) => scanned.clone(),
+            None => {
+                let files = inner.parts.store.files(&version).map_err(store_problem)?;
+                inner.scan(files)?
+            }
+        };
+        known.insert(content, scanned.clone());
+        let project = version.record.artifact.project();
+        let quarantined = !inner.passes(project, content, &scanned)?;
+        let envelope = inner.attest_scan(&name.to_string(), content, &scanned)?;
+        let statement = inner.keep_record(project, &envelope)?;
+        let mut draft = self.outcome(Outcome::Ok);
+        draft.lineage.statement = Some(statement);
+        let verdict = scanned.summary.verdict.to_string();
+        draft.facts.insert("verdict".to_owned(), verdict.clone());
+        draft
+            .facts
+            .insert(SCAN_FACT.to_owned(), statement.to_string());
+        if quarantined != version.quarantined {
+            let fact = if quarantined { QUARANTINE } else { RELEASE };
+            draft.facts.insert(fact.to_owned(), name.to_string());
+        }
+        self.finished = true;
+        // CRASH: between the entry and the catalog the next start marks the version.
+        let receipt = inner.append(draft)?;
+        let store = &inner.parts.store;
+        store
+            .set_quarantine(&name, quarantined)
+            .map_err(store_problem)?;
+        let told = |findings: &[Finding]| findings.iter().map(line).collect::<BTreeSet<_>>();
+        let old = before.as_ref().map(|scan| told(&scan.statement.findings));
+        let (old, new) = (
+            old.unwrap_or_default(),
+            scanned.findings().map(line).collect::<BTreeSet<_>>(),
+        );
+        Ok(Rescanned {
+            version: name,
+            before: before
+                .as_ref()
+                .map(|scan| scan.statement.verdict.to_string()),
+            after: verdict,
+            rules: packs(&scanned.summary.rules),
+            appeared: new.difference(&old).cloned().collect(),
+            gone: old.difference(&new).cloned().collect(),
+            quarantined,
+            statement,
+            entry: EntryRef {
+                index: receipt.index(),
+                id: receipt.id().to_owned(),
+            },
+        })
+    }
+}
+
+impl Grant<Approve> {
+    /// Lets the version out of quarantine, whose scan left it to a person. `reason` is kept in a signed
+    /// statement; the same findings in the same content need no second approval in this project.
+    ///
+    /// # Errors
+    /// A [`Problem`] when it waits for no approval, nobody may let it in, or the reason is missing.
+    pub fn approve(mut self, reason: &str) -> Result<(VersionView, EntryRef), Problem> {
+        let door = self.door.clone();
+        let inner = &door.0;
+        let version = self.version()?.clone();
+        let name = version.name();
+        let refuse = |because: &str, hint: &str| {
+            Problem::new(
+                "CUS-SCAN-012",
+                ExitCode::No,
+                format!("`{name}` cannot be approved"),
+            )
+            .because(because)
+            .hint(hint)
+        };
+        if reason.trim().is_empty() || reason.len() > MOST_REASON {
+            return Err(refuse(
+                "an approval needs a reason of at most 2000 bytes",
+                "say with `--reason` what you looked at and why it may be used",
+            ));
+        }
+        let evidence = self.evidence();
+        let scan = evidence.last_scan(&evidence.scan_log()?, &version)?;
+        let Some(scan) = scan.filter(|_| version.quarantined) else {
+            return Err(refuse(
+                "it waits for no approval",
+                "see what waits with `custody ls --quarantine`",
+            ));
+        };
+        if scan.statement.verdict != Verdict::Review {
+            return Err(refuse(
+                &format!("its last scan says that it is {}", scan.statement.verdict),
+                "nobody may let that in; make the model anew in a format that can be read whole",
+            ));
+        }
+        let approval = Approval {
+            approver: inner.pseudonym(&self.session.actor),
+            reason: reason.to_owned(),
+            scan: scan.digest,
+            findings_digest: scan.statement.findings_digest,
+            approved_on: inner.parts.clock.now(),
+        };
+        let envelope = inner.seal(
+            &name.to_string(),
+            version.record.digest,
+            APPROVAL,
+            &approval,
+        )?;
+        let project = version.record.artifact.project();
+        let statement = inner.keep_record(project, &envelope)?;
+        let mut draft = self.outcome(Outcome::Ok);
+        draft.lineage.statement = Some(statement);
+        draft.facts = BTreeMap::from([
+            (RELEASE.to_owned(), name.to_string()),
+            (
+                FINDINGS.to_owned(),
+                scan.statement.findings_digest.to_string(),
+            ),
+        ]);
+        self.finished = true;
+        // CRASH: between the entry and the catalog the next start releases the version.
+        let receipt = inner.append(draft)?;
+        let store = &inner.parts.store;
+        store.set_quarantine(&name, false).map_err(store_problem)?;
+        let entry = EntryRef {
+            index: receipt.index(),
+            id: receipt.id().to_owned(),
+        };
+        let version = Version {
+            quarantined: false,
+            ..version
+        };
+        Ok((self.evidence().view(&version)?, entry))
+    }
+}
+
+impl Grant<ChangeRules> {
+    /// Puts other rule packs in force, after the program's own: checked as a whole, then kept as a version.
+    /// Returns the packs in force.
+    ///
+    /// # Errors
+    /// A [`Problem`] when they do not hold up; the old ones stay in force.
+    pub fn apply(self, sources: &[PolicySource]) -> Result<Vec<String>, Problem> {
+        let book = Rulebook::new(sources.iter().map(|source| source.text.clone()).collect())?;
+        let told = packs(&book.ids);
+        let door = self.door.clone();
+        let name_problem = |error: custody_types::NameError| {
+            Problem::new("CUS-SCAN-018", ExitCode::Usage, error.to_string())
+        };
+        let artifact: custody_types::ArtifactName = RULES.parse().map_err(name_problem)?;
+        let mut making = Making::start_at(&door, &artifact)?;
+        for (number, source) in sources.iter().enumerate() {
+            // The order of the packs counts, and a version's files are in the order of their names.
+            let path = format!("{number:03}-{}", source.name);
+            let path = path.parse().map_err(name_problem)?;
+            making.file(path, false, &mut source.text.as_bytes())?;
+        }
+        let new = NewVersion::new(artifact, Kind::Policy, Classification::Internal);
+        making.finish_admin(self, new)?;
+        making.commit(None)?;
+        *door.0.rules.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(book));
+        Ok(told)
+    }
+}
