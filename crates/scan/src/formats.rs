@@ -20,7 +20,7 @@ mod opaque;
 mod path;
 mod protobuf;
 mod safetensors;
-mod saved_model;
+pub(crate) mod saved_model;
 mod saved_model_schema;
 pub(crate) mod tar;
 pub(crate) mod text;

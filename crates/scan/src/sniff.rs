@@ -67,6 +67,9 @@ fn hidden(format: &Format, head: &Head<'_>, scan: &mut Scan<'_>) {
     if !is(&formats::tar::FORMAT) {
         formats::tar::hidden(head, scan);
     }
+    if !is(&formats::saved_model::TEXT) {
+        formats::saved_model::text_form(scan);
+    }
     formats::jinja::file(head.source, is(&formats::text::FORMAT), scan);
     if !is(&pickle::FORMAT) && !is(&formats::torch::LEGACY) {
         pickle::hidden(head.source, scan);

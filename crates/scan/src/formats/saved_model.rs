@@ -65,6 +65,23 @@ pub(crate) const TEXT: Format = Format {
     },
 };
 
+/// Reports a part whose name promises the text form of a graph, which begins with whatever its writer likes.
+pub(crate) fn text_form(scan: &mut Scan<'_>) {
+    let ending = scan
+        .name()
+        .rsplit_once('.')
+        .map_or("", |(_, ending)| ending);
+    if ["pbtxt", "prototxt", "textproto"]
+        .iter()
+        .any(|text| ending.eq_ignore_ascii_case(text))
+    {
+        scan.found(Found::unscannable(
+            "tensorflow/text-form",
+            "the name promises the text form of a graph, which the scanner does not read",
+        ));
+    }
+}
+
 /// The fingerprint beside a saved model: numbers alone, told by its name as well.
 pub(crate) const FINGERPRINT: Format = Format {
     name: "TensorFlow fingerprint",

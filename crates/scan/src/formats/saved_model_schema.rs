@@ -37,7 +37,7 @@ pub(super) static META_GRAPH_DEF: Message = Message {
     ],
 };
 
-static VERSION_DEF: Message = Message {
+pub(super) static VERSION_DEF: Message = Message {
     name: "VersionDef",
     fields: &[one(1, Varint), one(2, Varint), many(3, Varint)],
 };
@@ -331,7 +331,7 @@ static SIGNATURE_DEF_DEFAULTS_ENTRY: Message = Message {
     fields: &[one(1, Data), one(2, Of(&TENSOR_PROTO))],
 };
 
-static TENSOR_SHAPE_PROTO: Message = Message {
+pub(super) static TENSOR_SHAPE_PROTO: Message = Message {
     name: "TensorShapeProto",
     fields: &[many(2, Of(&TENSOR_SHAPE_PROTO_DIM)), one(3, Varint)],
 };

@@ -335,3 +335,20 @@ proptest! {
         prop_assert!(after.parts[0].understood <= file.len() as u64);
     }
 }
+
+#[test]
+fn the_text_form_is_never_clean() {
+    let graph = "meta_graphs { graph_def { node { name: \"r\" op: \"ReadFile\" } } }";
+    for text in [
+        graph.to_owned(),
+        format!("saved_model_schema_version: 1\n{graph}"),
+        format!("# a comment\n{graph}"),
+        "node { name: \"r\" op: \"ReadFile\" }".to_owned(),
+        "a: b\n".to_owned(),
+    ] {
+        for name in ["saved_model.pbtxt", "graph.PBTXT"] {
+            let report = report(name, text.as_bytes());
+            assert_eq!(report.verdict, Verdict::Unscannable, "{name} {text}");
+        }
+    }
+}
