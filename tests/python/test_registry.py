@@ -117,9 +117,9 @@ def test_what_is_bad_does_not_enter_and_leaves_evidence(place, content):
     assert problem["code"] == "CUS-SCAN-010"
     assert place("ls", "shop")["versions"] == place("ls", "--quarantine")["versions"] == []
     entries = [view["entry"] for view in place("ledger", "log")["entries"]]
-    (refused,) = [entry for entry in entries if entry.get("error") == "CUS-SCAN-010"]
+    (refused,) = [entry for entry in entries if entry.get("err") == "CUS-SCAN-010"]
     assert refused["facts"]["verdict"] in ("malicious", "unscannable")
-    assert refused["facts"]["scan"] == refused["lineage"]["statement"]
+    assert refused["facts"]["scan"] == refused["lin"]["att"]
     place("verify", "--all")
 
 
