@@ -3,11 +3,15 @@
 //! - [`dsse`]: signed envelopes;
 //! - [`statement`]: in-toto statements and what they name;
 //! - [`slsa`]: how something was made (SLSA provenance) and what was verified (VSA);
-//! - [`oms`]: the OpenSSF model signature.
+//! - [`oms`]: the OpenSSF model signature;
+//! - [`dist_info`], [`package`], [`licence`]: what Python packages say of themselves.
 #![forbid(unsafe_code)]
 
+pub mod dist_info;
 pub mod dsse;
+pub mod licence;
 pub mod oms;
+pub mod package;
 pub mod slsa;
 pub mod statement;
 #[cfg(test)]
