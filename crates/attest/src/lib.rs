@@ -4,9 +4,11 @@
 //! - [`statement`]: in-toto statements and what they name;
 //! - [`slsa`]: how something was made (SLSA provenance) and what was verified (VSA);
 //! - [`oms`]: the OpenSSF model signature;
+//! - [`cyclonedx`]: what a model was made of, as a bill of materials;
 //! - [`dist_info`], [`package`], [`licence`]: what Python packages say of themselves.
 #![forbid(unsafe_code)]
 
+pub mod cyclonedx;
 pub mod dist_info;
 pub mod dsse;
 pub mod licence;
