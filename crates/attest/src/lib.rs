@@ -4,10 +4,12 @@
 //! - [`statement`]: in-toto statements and what they name;
 //! - [`slsa`]: how something was made (SLSA provenance) and what was verified (VSA);
 //! - [`oms`]: the OpenSSF model signature;
+//! - [`claims`]: the attestations about a model in one file;
 //! - [`cyclonedx`]: what a model was made of, as a bill of materials;
 //! - [`dist_info`], [`package`], [`licence`]: what Python packages say of themselves.
 #![forbid(unsafe_code)]
 
+pub mod claims;
 pub mod cyclonedx;
 pub mod dist_info;
 pub mod dsse;
