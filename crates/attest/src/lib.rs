@@ -6,7 +6,7 @@
 //! - [`oms`]: the OpenSSF model signature;
 //! - [`claims`]: the attestations about a model in one file;
 //! - [`cyclonedx`]: what a model was made of, as a bill of materials;
-//! - [`dist_info`], [`package`], [`licence`]: what Python packages say of themselves.
+//! - [`dist_info`], [`lock`], [`package`], [`licence`]: what is known of Python packages.
 #![forbid(unsafe_code)]
 
 pub mod claims;
@@ -14,6 +14,7 @@ pub mod cyclonedx;
 pub mod dist_info;
 pub mod dsse;
 pub mod licence;
+pub mod lock;
 pub mod oms;
 pub mod package;
 pub mod slsa;
