@@ -1,8 +1,10 @@
-"""Makes the files of the store's bench: 256 MiB each of noise, of a CSV table and of the same kind of
-table in Parquet. The same bytes each time."""
+"""Makes the files of the benches, the same bytes each time: 256 MiB each of noise, of a CSV table and of the same
+kind of table in Parquet; 500 small pickles, and tensors of 1 GiB as NumPy and as safetensors write them."""
 
 import io
+import json
 import pathlib
+import pickle
 import sys
 
 import numpy
@@ -11,6 +13,8 @@ import pyarrow.csv
 import pyarrow.parquet
 
 SIZE = 256 << 20
+LARGE = 1 << 30
+SMALL_FILES = 500
 ROWS = 500_000
 
 
@@ -61,9 +65,40 @@ def parquet(out) -> None:
             seed += 1
 
 
+def numbers(out) -> None:
+    """Writes 1 GiB of float32, piece by piece."""
+    for seed in range(LARGE // SIZE):
+        out.write(numpy.random.default_rng(seed).bytes(SIZE))
+
+
+def npy(out) -> None:
+    numpy.lib.format.write_array_header_1_0(out, {"descr": "<f4", "fortran_order": False, "shape": (LARGE // 4,)})
+    numbers(out)
+
+
+def safetensors(out) -> None:
+    tensors = {f"layer.{number}": {"dtype": "F32", "shape": [1 << 20], "data_offsets": [number << 22, (number + 1) << 22]} for number in range(256)}
+    header = json.dumps(tensors).encode()
+    header += b" " * (-len(header) % 8)
+    out.write(len(header).to_bytes(8, "little") + header)
+    numbers(out)
+
+
+def small(seed: int):
+    """A model as plain data and arrays."""
+    random = numpy.random.default_rng(seed)
+    model = {"name": f"model {seed}", "weights": random.random((16, 16)), "bias": random.random(16), "labels": ["no", "yes"]}
+    return lambda out: pickle.dump(model, out)
+
+
 if __name__ == "__main__":
     folder = pathlib.Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     make(folder / "random.bin", noise)
     make(folder / "table.csv", csv)
     make(folder / "table.parquet", parquet)
+    make(folder / "large.npy", npy)
+    make(folder / "large.safetensors", safetensors)
+    (folder / "small").mkdir(exist_ok=True)
+    for number in range(SMALL_FILES):
+        make(folder / f"small/{number}.pkl", small(number))

@@ -13,6 +13,7 @@ mod ledger;
 mod measure;
 mod noop;
 mod sandbox;
+mod scan;
 mod store;
 
 use std::path::PathBuf;
@@ -33,6 +34,8 @@ enum What {
     Sandbox,
     /// `custody run` when there is nothing to do.
     Noop,
+    /// `custody scan` beside picklescan and modelscan.
+    Scan,
 }
 
 /// Measures Custody beside its peers.
@@ -46,7 +49,10 @@ struct Args {
     /// The folder with the program `dvc`
     #[arg(long)]
     peers: PathBuf,
-    /// The folder with the files of the store's bench
+    /// The folder with the programs `picklescan` and `modelscan`
+    #[arg(long)]
+    scanners: PathBuf,
+    /// The folder with the files of the benches
     #[arg(long)]
     data: PathBuf,
     /// The folder of the example
@@ -85,6 +91,9 @@ fn bench(args: &Args) -> Result<(), Failure> {
     }
     if wanted(What::Noop) {
         noop::bench(args)?;
+    }
+    if wanted(What::Scan) {
+        scan::bench(args)?;
     }
     Ok(())
 }

@@ -233,6 +233,8 @@ def test_the_decoder_does_what_the_loader_does(loader):
         assert len(heard) == len(done) and all(map(same, heard, done)), f"seed {SEED}: {stream!r}\nsaid {said}\ndone {done}"
         if whole:
             taken += 1
-            clean = said[-1].startswith("stop") and not any(line.startswith("malformed") for line in said)
+            # Only the loader in Python takes what there is of a frame that is cut short.
+            malformed = [line for line in said if line.startswith("malformed") and (loader == 0 or "frame" not in line)]
+            clean = said[-1].startswith("stop") and not malformed
             assert clean and len(events) == len(done), f"seed {SEED}: {stream!r}\nsaid {said}\ndone {done}"
     assert taken > 500

@@ -3,11 +3,20 @@
 //! - [`dsse`]: signed envelopes;
 //! - [`statement`]: in-toto statements and what they name;
 //! - [`slsa`]: how something was made (SLSA provenance) and what was verified (VSA);
-//! - [`oms`]: the OpenSSF model signature.
+//! - [`oms`]: the OpenSSF model signature;
+//! - [`claims`]: the attestations about a model in one file;
+//! - [`cyclonedx`]: what a model was made of, as a bill of materials;
+//! - [`dist_info`], [`lock`], [`package`], [`licence`]: what is known of Python packages.
 #![forbid(unsafe_code)]
 
+pub mod claims;
+pub mod cyclonedx;
+pub mod dist_info;
 pub mod dsse;
+pub mod licence;
+pub mod lock;
 pub mod oms;
+pub mod package;
 pub mod slsa;
 pub mod statement;
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::{AttestError, Check, Sign, malformed};
 pub const PREDICATE: &str = "https://model_signing/signature/v1.0";
 /// The file in which a model's signature stands beside its files.
 pub const FILE: &str = "model.sig";
-const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+pub(crate) const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 /// Left out by every signer (spec §"ignored paths"), with the signature itself.
 const IGNORED: [&str; 5] = [".git", ".gitattributes", ".github", ".gitignore", FILE];
 

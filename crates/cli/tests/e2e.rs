@@ -873,6 +873,12 @@ fn every_operation_goes_through_the_door() {
         ("ledger.export", &["ledger", "export", "y"]),
         ("policy.read", &["policy", "show"]),
         ("admin.policy", &["policy", "apply", "policies"]),
+        ("object.list", &["rescan"]),
+        (
+            "model.approve",
+            &["approve", "demo/count@1", "--reason", "none"],
+        ),
+        ("admin.rules", &["rules", "apply"]),
         ("admin.index", &["index", "rebuild"]),
     ];
     // One command for each operation: a new operation must come with its line here.

@@ -336,15 +336,14 @@ fn hand_over(name: &str, value: &dyn Source, scan: &mut Scan<'_>) {
         return;
     }
     let json = matches!(start[0], b'{' | b'[' | 0xef);
-    if name.ends_with("_config") {
+    let pickled = start[0] == 0x80 && (2..=5).contains(&start[1]);
+    let called = pickled || pickle::probe(value, value.len()).calls > 0;
+    if name.ends_with("_config") && !called {
         // The loader reads the model from it: as JSON, whatever else it may look like.
         scan.inside(name, value, |scan| {
             (json::FORMAT.parse)(value, scan).map_err(|stop| (json::FORMAT.name, stop))
         });
-        return;
-    }
-    let pickled = start[0] == 0x80 && (2..=5).contains(&start[1]);
-    if json || pickled || pickle::probe(value, value.len()).calls > 0 {
+    } else if json || called {
         scan.member(name, value);
     }
 }

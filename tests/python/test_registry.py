@@ -1,0 +1,187 @@
+"""Nothing enters unscanned: models on their way into a workspace, out of quarantine, and under new rules."""
+
+import json
+import os
+import pickle
+import sqlite3
+import subprocess
+import sys
+import types
+
+import joblib
+import pytest
+from conftest import TARGET
+from sklearn.linear_model import LogisticRegression
+
+PRINCIPALS = {
+    "users": {
+        "maker": {"roles": ["data_scientist", "security_officer"], "purposes": []},
+        "scientist": {"roles": ["data_scientist"], "purposes": []},
+        "officer": {"roles": ["security_officer"], "purposes": []},
+    }
+}
+SECTION = {"acme": {"name": "acme", "version": "2026.1", "schema": "https://custody.dev/schema/rules/v1"}}
+
+
+class Place:
+    """A workspace of its own."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.environment = {**os.environ, "CUSTODY_KEY_FILE": str(folder / "key"), "CI": "1"}
+        self("init")
+        policies = folder / "policies"
+        policies.mkdir()
+        (policies / "principals.json").write_text(json.dumps(PRINCIPALS))
+        self("policy", "apply", "policies")
+
+    def __call__(self, *arguments, expect=0):
+        """Run a command and return its document."""
+        done = subprocess.run(
+            [TARGET / "custody", "--json", *arguments], cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False, timeout=300
+        )
+        assert done.returncode == expect, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return json.loads(done.stdout or done.stderr)
+
+    def model(self, name, content):
+        """Write a folder with a model file and return its name."""
+        (self.folder / name).mkdir(exist_ok=True)
+        (self.folder / name / "model.pkl").write_bytes(content)
+        return name
+
+    def put(self, name, content, *arguments, expect=0):
+        """Put a model."""
+        return self("put", f"shop/{name}", self.model(name, content), "--kind", "model", *arguments, expect=expect)
+
+    def rules(self, name, **section):
+        """Write a rule pack, sign it, and put it in force."""
+        pack = self.folder / f"{name}.json"
+        pack.write_text(json.dumps({**SECTION["acme"], "version": name, "sections": {"pickle": section}}))
+        key, public = self.folder / "rules.pem", self.folder / "rules.pub"
+        if not key.exists():
+            subprocess.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key], check=True, capture_output=True)
+            subprocess.run(["openssl", "ec", "-in", key, "-pubout", "-out", public], check=True, capture_output=True)
+        done = subprocess.run([TARGET / "custody", "rules", "sign", pack, "--key", key], env=self.environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return self("rules", "apply", str(pack), "--rules-key", str(public))
+
+    def check(self, name, reference="--all", expect=0):
+        """Verify and return one named check."""
+        reply = self("verify", reference, expect=expect)
+        return next(check for check in reply["checks"] if check["name"] == name)
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A workspace of its own."""
+    return Place(tmp_path)
+
+
+class Runs:
+    """What loading it does is harmless here, and never happens."""
+
+    def __reduce__(self):
+        return os.system, ("true",)
+
+
+def unknown():
+    """A pickle of a class that no rule knows."""
+    module = types.ModuleType("acme.models")
+    module.Scorer = type("Scorer", (), {"__module__": "acme.models"})
+    sys.modules.update({"acme": types.ModuleType("acme"), "acme.models": module})
+    try:
+        return pickle.dumps(module.Scorer())
+    finally:
+        del sys.modules["acme"], sys.modules["acme.models"]
+
+
+def fitted(path):
+    """A model of scikit-learn as joblib writes it."""
+    joblib.dump(LogisticRegression().fit([[0.0], [1.0]], [0, 1]), path)
+    return path.read_bytes()
+
+
+def test_a_clean_model_enters_with_a_signed_scan(place, tmp_path):
+    reply = place.put("model", fitted(tmp_path / "m.joblib"))
+    assert reply["scan"]["verdict"] == "clean"
+    shown = place("show", "shop/model")["evidence"]["scan"]
+    assert shown["verdict"] == "clean"
+    assert shown["coverage"]["understood"] == shown["coverage"]["bytes"] == reply["version"]["size"]
+    assert ["no network", "network namespace"] in shown["isolation"]
+    assert place.check("model-scan")["result"] == "ok"
+
+
+@pytest.mark.parametrize("content", [pickle.dumps(Runs()), pickle.dumps([1, 2])[:-1]], ids=["malicious", "unscannable"])
+def test_what_is_bad_does_not_enter_and_leaves_evidence(place, content):
+    problem = place.put("model", content, expect=1)["problem"]
+    assert problem["code"] == "CUS-SCAN-010"
+    assert place("ls", "shop")["versions"] == place("ls", "--quarantine")["versions"] == []
+    entries = [view["entry"] for view in place("ledger", "log")["entries"]]
+    (refused,) = [entry for entry in entries if entry.get("err") == "CUS-SCAN-010"]
+    assert refused["facts"]["verdict"] in ("malicious", "unscannable")
+    assert refused["facts"]["scan"] == refused["lin"]["att"]
+    place("verify", "--all")
+
+
+def test_what_no_rule_knows_waits_for_somebody_else(place):
+    content = unknown()
+    reply = place.put("model", content, "--as", "maker", expect=6)
+    assert reply["scan"]["waits"] and reply["version"]["quarantined"]
+    assert "acme.models:Scorer" in reply["scan"]["findings"][0]
+    place("get", "shop/model@1", "--to", "out", expect=3)
+    place("alias", "shop/model", "production", "1", expect=3)
+    assert place.check("model-scan", expect=4)["result"] == "broken"
+
+    place("approve", "shop/model@1", "--reason", "mine", "--as", "maker", expect=3)
+    place("approve", "shop/model@1", "--reason", "mine", "--as", "scientist", expect=3)
+    place("approve", "shop/model@1", "--reason", " ", "--as", "officer", expect=1)
+    place("approve", "shop/model@1", "--reason", "read line by line", "--as", "officer")
+    place("get", "shop/model@1", "--to", "out")
+    assert place.check("model-scan")["result"] == "ok"
+    problem = place("approve", "shop/model@1", "--reason", "again", expect=1)["problem"]
+    assert "waits for no approval" in problem["because"][0]
+
+    # The same bytes need no second approval, others do.
+    assert not place.put("again", content)["version"]["quarantined"]
+    assert place.put("other", pickle.dumps([1]) + content, expect=6)["version"]["quarantined"]
+
+
+def test_new_rules_are_applied_to_what_is_stored(place):
+    place.put("model", unknown(), expect=6)
+    assert "acme known" in place.rules("known", allow=[{"names": ["acme.models:Scorer"], "as": "class"}])["rules"]
+    assert "is review" in place.check("model-scan", expect=4)["broken"][0]
+    reply = place("rescan")
+    (one,) = reply["scanned"]
+    assert (one["before"], one["after"], one["quarantined"]) == ("review", "clean", False)
+    assert one["gone"] and not one["appeared"]
+    assert place("rescan")["current"] == 1
+    place("get", "shop/model@1", "--to", "out")
+    assert place.check("model-scan")["result"] == "ok"
+
+    place.rules("worse", sinks=[{"names": ["acme.models:**"], "severity": "critical", "can": "send what it scores elsewhere", "references": ["AML.T0025"]}])
+    assert "other rules" in "".join(place.check("model-scan", expect=4)["broken"])
+    (one,) = place("rescan", expect=1)["scanned"]
+    assert (one["before"], one["after"], one["quarantined"]) == ("clean", "malicious", True)
+    assert any("send what it scores" in line for line in one["appeared"])
+    place("get", "shop/model@1", "--to", "out2", expect=3)
+    place("approve", "shop/model@1", "--reason", "please", expect=1)
+
+
+def test_rules_come_signed_and_stay_when_they_are_bad(place):
+    pack = place.folder / "pack.json"
+    pack.write_text(json.dumps({**SECTION["acme"], "sections": {"pickle": {"allow": [{"names": ["acme.models:Scorer"], "as": "class"}]}}}))
+    assert place("rules", "apply", str(pack), expect=2)["problem"]["code"] == "CUS-SCAN-003"
+    place.rules("known", allow=[{"names": ["acme.models:Scorer"], "as": "class"}])
+    assert place.put("model", unknown())["scan"]["verdict"] == "clean"
+    place("rules", "apply", "--as", "scientist", expect=3)
+    assert place("rules", "apply")["rules"] == place("rescan", expect=6)["rules"]
+
+
+def test_an_edited_index_does_not_end_a_quarantine_unseen(place):
+    place.put("model", unknown(), expect=6)
+    with sqlite3.connect(place.folder / ".custody/catalog.sqlite") as catalog:
+        catalog.execute("UPDATE versions SET quarantined = 0")
+    # The next start puts it back as the ledger has it.
+    place("get", "shop/model@1", "--to", "out", expect=3)
+    place("index", "rebuild")
+    place("get", "shop/model@1", "--to", "out", expect=3)
