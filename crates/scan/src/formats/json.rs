@@ -12,7 +12,7 @@ mod skops;
 
 use crate::cursor::{Cursor, Stop};
 use crate::files::{Beside, FileKind};
-use crate::formats::{jinja, names, yaml};
+use crate::formats::{jinja, names, path, yaml};
 use crate::report::Severity;
 use crate::scan::{Found, Scan, Understood, shown};
 use crate::sniff::{Format, Head};
@@ -356,8 +356,7 @@ fn remote_code(scan: &mut Scan<'_>, what: &str, at: u64) {
 
 /// A shard of a model is named by its plain name.
 fn file_name(name: &str, at: u64, scan: &mut Scan<'_>) {
-    let outside = name.contains("..") || name.contains('\\') || name.starts_with('/');
-    if outside || name.contains("://") || name.contains('\0') {
+    if path::escape(name).is_some() || name.contains("..") {
         scan.found(
             Found::malicious(
                 "weights/outside",

@@ -28,7 +28,7 @@ pub(crate) const FORMAT: Format = Format {
 /// How many fields before the graph are looked at to recognise a model.
 const MAX_GLIMPSES: usize = 4096;
 /// How long the name of an operator, a domain or a file may be, in bytes.
-const MAX_NAME: usize = 4096;
+const MAX_NAME: usize = 1024;
 /// How many operators that no rule knows, functions and domains a model may have.
 const MAX_NAMES: usize = 10_000;
 /// The highest version of the format that is thinkable. With 29, the first two bytes would be those of

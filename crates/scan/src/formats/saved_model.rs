@@ -103,11 +103,11 @@ const MAX_GLIMPSES: usize = 1024;
 /// compressed data.
 const MAX_VERSION: u64 = 28;
 /// How long the name of an operator or a file may be, in bytes.
-const MAX_NAME: usize = 4096;
+const MAX_NAME: usize = 1024;
 /// How the identifiers of objects of Keras begin.
 const KERAS_OBJECT: &[u8] = b"_tf_keras";
 /// How many operators that no rule knows, and functions, a model may have.
-const MAX_NAMES: usize = 100_000;
+const MAX_NAMES: usize = 50_000;
 
 /// Returns the range of the content of a field as a cursor.
 fn inside(source: &dyn Source, field: protobuf::Glimpse) -> Cursor<'_> {
