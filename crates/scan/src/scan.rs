@@ -27,6 +27,8 @@ pub struct Scan<'a> {
     pub(crate) rules: &'a Rules,
     file: String,
     files: Option<&'a Files>,
+    /// The members of the innermost container of files, and how many parts they lie in.
+    container: Option<(usize, Files)>,
     trail: Vec<String>,
     parts: Vec<Part>,
     parts_seen: usize,
@@ -145,6 +147,7 @@ fn whole(file: &str, source: &dyn Source, rules: &Rules, files: Option<&Files>) 
         rules,
         file: file.to_owned(),
         files,
+        container: None,
         trail: Vec::new(),
         parts: Vec::new(),
         parts_seen: 0,
@@ -251,12 +254,26 @@ impl Scan<'_> {
         self.unpackable = self.unpackable.saturating_sub(bytes);
     }
 
-    /// Returns what lies at `name` beside the file; of what lies beside a member nothing is known.
+    /// Scans the members of a container of files, each of which may name others of its `files`, that are
+    /// listed by [`shown`] names.
+    pub(crate) fn together(&mut self, files: Files, members: impl FnOnce(&mut Self)) {
+        let inside = self.trail.len().saturating_add(1);
+        let outer = self.container.replace((inside, files));
+        members(self);
+        self.container = outer;
+    }
+
+    /// Returns what lies at `name` beside the part that is being scanned, where that is a file of its own
+    /// or of a container.
     pub(crate) fn beside(&self, name: &str) -> Beside {
-        match self.files {
-            Some(files) if self.trail.is_empty() => files.beside(&self.file, name),
-            _ => Beside::Unknown,
-        }
+        let (files, file) = match (self.trail.last(), &self.container) {
+            (None, _) => (self.files, &self.file),
+            (Some(member), Some((inside, files))) if *inside == self.trail.len() => {
+                (Some(files), member)
+            }
+            _ => return Beside::Unknown,
+        };
+        files.map_or(Beside::Unknown, |files| files.beside(file, name))
     }
 
     /// Returns how many parts this one lies in.

@@ -323,6 +323,59 @@ fn data_in_another_file_is_there_plain_and_long_enough() {
     }
 }
 
+/// Writes a tar archive.
+fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut archive = Vec::new();
+    for (name, bytes) in members {
+        let mut header = [0u8; 512];
+        header[..name.len()].copy_from_slice(name.as_bytes());
+        header[100..107].copy_from_slice(b"0000644");
+        header[124..135].copy_from_slice(format!("{:011o}", bytes.len()).as_bytes());
+        header[148..156].fill(b' ');
+        header[156] = b'0';
+        header[257..265].copy_from_slice(b"ustar\x0000");
+        let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+        header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+        archive.extend_from_slice(&header);
+        archive.extend_from_slice(bytes);
+        archive.resize(archive.len().next_multiple_of(512), 0);
+    }
+    archive.resize(archive.len() + 1024, 0);
+    archive
+}
+
+#[test]
+fn data_in_another_member_of_an_archive_is_there_and_long_enough() {
+    let file = model(&[tensor(&outside("w.bin"))], &[]);
+    let short = &[1; 15][..];
+    for (archive, verdict) in [
+        (
+            tar(&[("m/a.onnx", &file), ("m/w.bin", &[1; 16])]),
+            Verdict::Clean,
+        ),
+        (
+            tar(&[("m/w.bin", short), ("m/a.onnx", &file)]),
+            Verdict::Malicious,
+        ),
+        (
+            tar(&[("m/a.onnx", &file), ("w.bin", &[1; 16])]),
+            Verdict::Review,
+        ),
+        (tar(&[("m/a.onnx", &file)]), Verdict::Review),
+    ] {
+        let report = scan("m.tar", &archive, &RULES);
+        assert_eq!(report.verdict, verdict, "{:?}", report.findings);
+        // What lies around an archive is not what lies in it.
+        let around = tar(&[
+            ("w.bin", &[1; 16]),
+            ("m/w.bin", &[1; 16]),
+            ("x.tar", &archive),
+        ]);
+        let report = scan("around.tar", &around, &RULES);
+        assert_eq!(report.verdict, verdict, "{:?}", report.findings);
+    }
+}
+
 #[test]
 fn tensors_hold_what_their_shape_says() {
     for (what, fields) in [

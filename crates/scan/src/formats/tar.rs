@@ -3,6 +3,7 @@
 //! Source: POSIX.1-2017 `pax`, GNU tar manual "Basic Tar Format".
 
 use crate::cursor::{Cursor, Stop};
+use crate::files::{FileKind, Files};
 use crate::names::{self, Names};
 use crate::report::Severity;
 use crate::scan::{Found, Scan, Understood, shown};
@@ -83,9 +84,15 @@ fn parse(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understood, Stop> {
             bytes: end,
         });
     }
+    let mut files = Files::default();
     for member in &members {
-        scan.member(&member.name, &Slice::new(source, member.start, member.len));
+        files.add(shown(&member.name), FileKind::File { size: member.len });
     }
+    scan.together(files, |scan| {
+        for member in &members {
+            scan.member(&member.name, &Slice::new(source, member.start, member.len));
+        }
+    });
     Ok(Understood {
         format: "tar",
         bytes: end,

@@ -9,6 +9,7 @@ use bzip2::read::BzDecoder;
 use flate2::read::DeflateDecoder;
 
 use crate::cursor::{Cursor, Stop};
+use crate::files::{FileKind, Files};
 use crate::names::Names;
 use crate::report::Severity;
 use crate::scan::{Found, Scan, Understood, shown};
@@ -86,9 +87,20 @@ fn parse(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understood, Stop> {
             bytes: accounted,
         });
     }
+    let mut files = Files::default();
     for member in &archive.members {
-        archive.scan(member, scan);
+        let kind = if member.link {
+            FileKind::Link
+        } else {
+            FileKind::File { size: member.size }
+        };
+        files.add(shown(&member.name), kind);
     }
+    scan.together(files, |scan| {
+        for member in &archive.members {
+            archive.scan(member, scan);
+        }
+    });
     let has = |name: &str| archive.members.iter().any(|member| member.name == name);
     if has("metadata.json") && has("model.weights.h5") && !has("config.json") {
         scan.found(
