@@ -107,6 +107,22 @@ pub(crate) fn trace(app: &App, call: Call) -> Answer {
     reply(app.runner.trace(&call.session, &query)?)
 }
 
+/// Answers with a CycloneDX document.
+pub(crate) fn bom(app: &App, call: Call) -> Answer {
+    let query: ArtifactQuery = call.query()?;
+    let document = app.runner.bom(&call.session, &query.reference)?;
+    stream(custody_attest::cyclonedx::MEDIA_TYPE, move |out| {
+        out.write_all(&document)
+    })
+}
+
+/// Answers with the lines of a file of claims.
+pub(crate) fn claims(app: &App, call: Call) -> Answer {
+    let query: ArtifactQuery = call.query()?;
+    let lines = app.runner.claims(&call.session, &query.reference)?;
+    stream("application/x-ndjson", move |out| out.write_all(&lines))
+}
+
 pub(crate) fn verify(app: &App, call: Call) -> Answer {
     let session = call.session.clone();
     let request: VerifyRequest = call.document()?;

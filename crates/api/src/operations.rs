@@ -64,6 +64,13 @@ pub static OPERATIONS: &[Operation] = &[
         handlers::set_alias,
     ),
     operation(Method::GET, "/v1/trace", &[Action::Trace], handlers::trace),
+    operation(Method::GET, "/v1/bom", &[Action::Trace], handlers::bom),
+    operation(
+        Method::GET,
+        "/v1/claims",
+        &[Action::Trace],
+        handlers::claims,
+    ),
     operation(
         Method::POST,
         "/v1/verify",

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::num::NonZeroU32;
 
 use custody_attest::cyclonedx::{
-    Approach, Bom, Claim, Code, Completeness, Considerations, DataOrigin, Dataset, Edge,
+    Approach, BaseModel, Bom, Claim, Code, Completeness, Considerations, DataOrigin, Dataset, Edge,
     Environment, Fairness, Figure, Model, Node, Package, Risk,
 };
 use custody_attest::licence::Licence;
@@ -54,6 +54,11 @@ pub(crate) fn bom() -> Result<Bom> {
             dataset("a/raw@1", "source")?,
             dataset("a/test@2", "evaluation")?,
         ],
+        bases: vec![BaseModel {
+            name: "vendor/encoder@3".parse()?,
+            sha256: Digest::of(b"encoder"),
+            claims: vec![claim("https://custody.dev/scan/v1", 4)],
+        }],
         code: vec![Code {
             name: "a/train-code@1".parse()?,
             sha256: Digest::of(b"code"),

@@ -41,6 +41,8 @@ pub struct Bom {
     pub model: Model,
     /// The datasets that went into it, and those that it was measured on.
     pub datasets: Vec<Dataset>,
+    /// The models that it was made from.
+    pub bases: Vec<BaseModel>,
     /// The code that made it.
     pub code: Vec<Code>,
     /// What the code ran with.
@@ -200,6 +202,17 @@ pub struct DataOrigin {
     pub legal_basis: Option<String>,
 }
 
+/// A version of a model that another was made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseModel {
+    /// Its name: `vendor/encoder@1`.
+    pub name: VersionName,
+    /// The digest of the version.
+    pub sha256: Digest,
+    /// The attestations about it.
+    pub claims: Vec<Claim>,
+}
+
 /// A version of code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Code {
@@ -260,7 +273,7 @@ pub struct Edge {
 /// An end of an [`Edge`]; it must be listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Node {
-    /// The model, a dataset, code or an environment.
+    /// The model, one that it was made from, a dataset, code or an environment.
     Version(VersionName),
     /// A package.
     Package(PackageId),

@@ -73,6 +73,7 @@ pub(crate) enum Command {
     Scan(Scan),
     Rescan(Rescan),
     Approve(Approve),
+    Bom(Bom),
     /// See, try, sign and put in force the rules that models are scanned by
     #[command(subcommand)]
     Rules(RulesCommand),
@@ -126,7 +127,8 @@ pub(crate) struct Put {
 /// Take the files of a version out of the workspace
 ///
 /// What is taken out is in clear and no longer under control: the policy decides on it as `export`,
-/// and the ledger says who took it. A model is accompanied by its signature, `model.sig`.
+/// and the ledger says who took it. A model is accompanied by its signature, `model.sig`,
+/// and by the attestations about it in `FOLDER.claims.jsonl` beside its folder.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  custody get employment/model@1\n  custody get employment/model@production --to /srv/model\n  custody get employment/raw@1 --purpose model-development"
@@ -424,6 +426,23 @@ pub(crate) struct Approve {
     /// What was looked at, and why it may be used
     #[arg(long)]
     pub(crate) reason: String,
+}
+
+/// Print what a model was made of, as a CycloneDX 1.6 document
+///
+/// Told from the evidence: the model with its files, parameters and measured figures; the data, code and
+/// packages that went in, with licences and origins; the attestations. The same version gives the same bytes.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  custody bom employment/model@1 > model.cdx.json\n  custody bom employment/model@production --to model.cdx.json"
+)]
+pub(crate) struct Bom {
+    /// The version of a model
+    #[arg(add = ArgValueCompleter::new(completions::references))]
+    pub(crate) reference: Reference,
+    /// Write it to this file instead
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: Option<PathBuf>,
 }
 
 /// The forms of a scan's answer.

@@ -2,6 +2,7 @@
 
 mod alias;
 mod approve;
+mod bom;
 mod doctor;
 mod get;
 mod index;
@@ -41,6 +42,7 @@ pub(crate) fn dispatch(context: &Context, command: Command) -> Result<ExitCode, 
         Command::Scan(args) => scan::run(context, &args),
         Command::Rescan(args) => rescan::run(context, args),
         Command::Approve(args) => approve::run(context, args),
+        Command::Bom(args) => bom::run(context, &args),
         Command::Rules(RulesCommand::Show(args)) => rules::show(&args),
         Command::Rules(RulesCommand::Test(args)) => rules::test(context, &args),
         Command::Rules(RulesCommand::Sign(args)) => rules::sign(context, &args),

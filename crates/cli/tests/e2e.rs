@@ -879,6 +879,8 @@ fn every_operation_goes_through_the_door() {
             &["approve", "demo/count@1", "--reason", "none"],
         ),
         ("admin.rules", &["rules", "apply"]),
+        ("lineage.read", &["bom", "demo/count@1"]),
+        ("lineage.read", &["trace", "demo/count@1"]),
         ("admin.index", &["index", "rebuild"]),
     ];
     // One command for each operation: a new operation must come with its line here.

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use custody_types::{ExitCode, Problem, Purpose};
 use custody_wire::stream::{PieceReader, PieceWriter, channel};
 use custody_wire::{
-    AliasReply, AliasRequest, ApproveReply, ApproveRequest, Document, EntryQuery, HEADER_AS,
-    HEADER_PURPOSE, LedgerReply, LedgerVerifyReply, ListQuery, ListReply, PolicyReply,
+    AliasReply, AliasRequest, ApproveReply, ApproveRequest, ArtifactQuery, Document, EntryQuery,
+    HEADER_AS, HEADER_PURPOSE, LedgerReply, LedgerVerifyReply, ListQuery, ListReply, PolicyReply,
     PolicySource, PutQuery, PutReply, ReproduceReply, RescanReply, RescanRequest, RulesReply,
     RunEvent, RunReply, RunRequest, Schema, ShowReply, TraceQuery, TraceReply, VerifyReply,
     VerifyRequest,
@@ -154,6 +154,36 @@ impl Client {
     /// The API's [`Problem`]; that something is broken is an answer, not a problem.
     pub fn verify(&self, request: &VerifyRequest) -> Result<VerifyReply, Problem> {
         self.post("/v1/verify", request)
+    }
+
+    /// Tells what a model was made of: a CycloneDX 1.6 document.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn bom(&self, reference: &str) -> Result<Vec<u8>, Problem> {
+        self.whole("/v1/bom", reference)
+    }
+
+    /// Returns the attestations about a model: the lines of a file of claims.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn claims(&self, reference: &str) -> Result<Vec<u8>, Problem> {
+        self.whole("/v1/claims", reference)
+    }
+
+    fn whole(&self, path: &str, reference: &str) -> Result<Vec<u8>, Problem> {
+        let query = ArtifactQuery {
+            reference: reference.to_owned(),
+        };
+        let request = self.request(Method::GET, path, &query)?;
+        self.download(request, |stream| {
+            let mut bytes = Vec::new();
+            stream
+                .read_to_end(&mut bytes)
+                .map_err(|error| garbled(&error))?;
+            Ok(bytes)
+        })
     }
 
     /// Runs the steps that made a version again and compares.

@@ -7,7 +7,7 @@ use custody_attest::statement::Statement;
 use custody_ledger::{Entry, Outcome};
 use custody_store::{PackCheck, StoreError, Version, VersionFilter};
 use custody_tlog::tree::check_inclusion;
-use custody_types::{Digest, ExitCode, Problem, ProjectName, Reference};
+use custody_types::{Digest, ExitCode, FileEntry, Problem, ProjectName, Reference};
 use custody_wire::VersionView;
 
 use crate::door::{Door, Key};
@@ -159,6 +159,32 @@ impl Evidence<'_> {
             )
             .because(error)
         })
+    }
+
+    /// Lists the files of a version.
+    ///
+    /// # Errors
+    /// A [`Problem`] when its manifest is damaged.
+    pub fn files(&self, version: &Version) -> Result<Vec<FileEntry>, Problem> {
+        let files = self.door.0.parts.store.files(version);
+        Ok(files.map_err(store_problem)?.files().to_vec())
+    }
+
+    /// Lists the signed envelopes about a version's content in its project, each with its ledger entry, in
+    /// the order of the ledger: how it was made, what scans said, who approved it.
+    ///
+    /// # Errors
+    /// A [`Problem`] when one is missing or damaged.
+    pub fn envelopes(&self, version: &Version) -> Result<Vec<(u64, Vec<u8>)>, Problem> {
+        let marks = self.door.0.marks(0)?;
+        let project = version.record.artifact.project().to_string();
+        let told = marks.statements.get(&(project, version.record.digest));
+        let mut seen = BTreeSet::new();
+        told.into_iter()
+            .flatten()
+            .filter(|(_, digest)| seen.insert(*digest))
+            .map(|(entry, digest)| Ok((*entry, self.record(digest)?)))
+            .collect()
     }
 
     /// Finds the statement of the last success of the step with this key.

@@ -22,6 +22,8 @@ pub(crate) struct Marks {
     pub(crate) quarantined: BTreeMap<VersionName, bool>,
     /// The statement of the last scan, by version.
     pub(crate) scans: BTreeMap<VersionName, Digest>,
+    /// The statements about each content, by project.
+    pub(crate) statements: BTreeMap<(String, Digest), BTreeSet<(u64, Digest)>>,
     /// What was approved: in which project, which content, which findings.
     pub(crate) approved: BTreeSet<(String, Digest, Digest)>,
 }
@@ -32,7 +34,7 @@ impl Marks {
         self.quarantined.get(name).copied().unwrap_or(false)
     }
 
-    fn take(&mut self, entry: &Entry) {
+    fn take(&mut self, index: u64, entry: &Entry) {
         let named = |fact: &str| entry.facts.get(fact)?.parse::<VersionName>().ok();
         let digest = |fact: &str| entry.facts.get(fact)?.parse::<Digest>().ok();
         let object = entry.objects.first();
@@ -47,6 +49,14 @@ impl Marks {
         if let (Some(version), Some(scan)) = (&version, digest(SCAN_FACT)) {
             self.scans.insert(version.clone(), scan);
         }
+        let content = object.and_then(|object| object.digest);
+        if let (Some(project), Some(content)) = (&entry.project, content) {
+            let told = [entry.lineage.statement, digest(SCAN_FACT)];
+            self.statements
+                .entry((project.clone(), content))
+                .or_default()
+                .extend(told.into_iter().flatten().map(|digest| (index, digest)));
+        }
         match entry.action() {
             Some(Action::SetAlias) => {
                 let alias = entry.facts.get("alias").and_then(|text| text.parse().ok());
@@ -56,7 +66,6 @@ impl Marks {
                 }
             }
             Some(Action::Approve) => {
-                let content = object.and_then(|object| object.digest);
                 if let (Some(project), Some(content), Some(findings)) =
                     (&entry.project, content, digest(FINDINGS))
                 {
@@ -197,7 +206,7 @@ impl Inner {
     /// Returns where the entries from `start` on left the aliases, and what they put into quarantine.
     pub(crate) fn marks(&self, start: u64) -> Result<Marks, Problem> {
         let mut marks = Marks::default();
-        self.each_entry(start, &mut |_, entry| marks.take(entry))?;
+        self.each_entry(start, &mut |index, entry| marks.take(index, entry))?;
         Ok(marks)
     }
 

@@ -34,6 +34,8 @@ pub const APPROVAL: &str = "https://custody.dev/approval/v1";
 const RULES: &str = "custody/rules";
 /// How many findings a statement lists.
 const MOST_FINDINGS: usize = 500;
+/// How many formats a statement lists.
+const MOST_FORMATS: usize = 50;
 /// How many findings are told to a person at once.
 const MOST_TOLD: usize = 8;
 /// How long a reason may be, in bytes.
@@ -67,6 +69,8 @@ pub struct ScanStatement {
     pub verdict: Verdict,
     /// How much was looked at.
     pub coverage: Coverage,
+    /// The formats of the files, each once.
+    pub formats: Vec<String>,
     /// What was found, at most 500.
     pub findings: Vec<Finding>,
     /// The SHA-256 of all findings that matter to the verdict.
@@ -149,6 +153,13 @@ impl Scanned {
                 ..sum
             },
         )
+    }
+
+    fn formats(&self) -> Vec<String> {
+        let files = &self.summary.files;
+        let whole = files.iter().filter_map(|report| report.parts.first());
+        let formats: BTreeSet<_> = whole.map(|part| part.format.clone()).collect();
+        formats.into_iter().take(MOST_FORMATS).collect()
     }
 
     /// Returns what was found that is not a mere note.
@@ -324,6 +335,7 @@ impl Inner {
             },
             verdict: scanned.summary.verdict,
             coverage: scanned.coverage(),
+            formats: scanned.formats(),
             findings: scanned.findings().take(listed).cloned().collect(),
             findings_digest: scanned.findings_digest()?,
             left_out: scanned.left_out().saturating_add(unlisted as u64),

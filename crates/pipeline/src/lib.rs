@@ -7,6 +7,7 @@
 //! statement is written from what it was given, not from what it says.
 #![forbid(unsafe_code)]
 
+mod bom;
 mod evidence;
 pub mod file;
 mod graph;

@@ -541,7 +541,7 @@ pub(crate) fn unreadable(error: &custody_types::ReadError) -> Problem {
     .hint("see the extent with `custody verify --all`")
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(
+pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
     files: &dyn VersionFiles,
     path: &str,
 ) -> Result<T, Problem> {

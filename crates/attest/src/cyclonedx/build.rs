@@ -10,7 +10,7 @@ use super::document::{
     Ref, Risk, Tools,
 };
 use super::graph::Graph;
-use super::{Bom, Claim, Code, Dataset, Environment, Figure, Model, Node, Package, uri};
+use super::{BaseModel, Bom, Claim, Code, Dataset, Environment, Figure, Model, Node, Package, uri};
 use crate::licence::Licence;
 use crate::{AttestError, malformed};
 
@@ -26,6 +26,7 @@ pub(super) fn document(bom: &Bom) -> Result<Document, AttestError> {
             .map(dataset)
             .collect::<Result<Vec<_>, _>>()?,
     );
+    components.extend(bom.bases.iter().map(base).collect::<Result<Vec<_>, _>>()?);
     components.extend(bom.code.iter().map(code).collect::<Result<Vec<_>, _>>()?);
     components.extend(bom.environments.iter().map(environment));
     components.extend(bom.packages.iter().map(package));
@@ -266,6 +267,16 @@ fn dataset(dataset: &Dataset) -> Result<Component, AttestError> {
         data: vec![data],
         properties,
         ..version("data", &dataset.name, &dataset.sha256)
+    })
+}
+
+fn base(base: &BaseModel) -> Result<Component, AttestError> {
+    let mut properties = claimed(&base.claims);
+    properties.sort();
+    Ok(Component {
+        external_references: attestations(&base.claims)?,
+        properties,
+        ..version("machine-learning-model", &base.name, &base.sha256)
     })
 }
 

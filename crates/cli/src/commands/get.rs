@@ -1,10 +1,10 @@
 //! `custody get`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use custody_backends::user_files;
-use custody_types::{ByteSize, ExitCode, Problem};
-use custody_wire::Schema;
+use custody_types::{ByteSize, ExitCode, Kind, Problem};
+use custody_wire::{Schema, VersionView};
 use serde::Serialize;
 
 use crate::args::Get;
@@ -17,6 +17,9 @@ struct Got {
     to: PathBuf,
     files: u64,
     size: ByteSize,
+    /// The file with the attestations about a model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claims: Option<PathBuf>,
 }
 
 impl Schema for Got {
@@ -26,22 +29,20 @@ impl Schema for Got {
 pub(crate) fn run(context: &Context, args: Get) -> Result<ExitCode, Problem> {
     let client = context.client()?;
     let reference = args.reference.to_string();
+    let version = client.show(&reference)?.version;
     let target = match args.to {
         Some(target) => target,
-        None => PathBuf::from(
-            client
-                .show(&reference)?
-                .version
-                .name
-                .to_string()
-                .replace('/', "-"),
-        ),
+        None => PathBuf::from(version.name.to_string().replace('/', "-")),
     };
-    let (files, bytes) = client.export(&reference, |stream| {
+    let (files, bytes) = client.export(&version.name.to_string(), |stream| {
         user_files::write_folder(stream, &target).map_err(|error| user_files_problem(&error))
     })?;
+    let claims = (version.kind == Kind::Model)
+        .then(|| claims(context, &version, &target))
+        .transpose()?;
     let got = Got {
         reference,
+        claims,
         to: target,
         files,
         size: ByteSize::from_bytes(bytes),
@@ -54,7 +55,21 @@ pub(crate) fn run(context: &Context, args: Get) -> Result<ExitCode, Problem> {
             got.size,
             got.to.display()
         ));
+        if let Some(claims) = &got.claims {
+            text.line(format!("  attestations in {}", claims.display()));
+        }
         Ok(())
     })?;
     Ok(ExitCode::Done)
+}
+
+/// Writes the attestations about a model beside its folder: a file in it would be one that its signature
+/// does not cover.
+fn claims(context: &Context, version: &VersionView, target: &Path) -> Result<PathBuf, Problem> {
+    let lines = context.client()?.claims(&version.name.to_string())?;
+    let mut file = target.as_os_str().to_owned();
+    file.push(".claims.jsonl");
+    let file = PathBuf::from(file);
+    user_files::write_file(&file, &lines).map_err(|error| user_files_problem(&error))?;
+    Ok(file)
 }
