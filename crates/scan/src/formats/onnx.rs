@@ -166,7 +166,10 @@ impl Visitor for Model<'_, '_> {
             self.operator(plain(domain), name, at)?;
         } else if is(message, &FUNCTION) {
             let (domain, name) = self.texts.pop().unwrap_or_default();
-            self.functions.insert((plain(domain), name));
+            // A function without a name explains no operator.
+            if !name.is_empty() {
+                self.functions.insert((plain(domain), name));
+            }
             limit(self.functions.len(), "the number of functions", at)?;
         } else if is(message, &OPSET) {
             let (domain, _) = self.texts.pop().unwrap_or_default();

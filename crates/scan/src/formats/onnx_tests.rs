@@ -119,6 +119,14 @@ fn operators_that_no_rule_knows_need_a_person() {
         Verdict::Review,
         "onnx/unknown-operator",
     );
+    let body = message(7, &node_fields("Add", ""));
+    let nameless = model(&[node("", "")], &[message(25, &[body])]);
+    check(
+        "nameless",
+        &nameless,
+        Verdict::Review,
+        "onnx/unknown-operator",
+    );
     let imported = model(&[], &[message(8, &[bytes(1, "ai.onnx.contrib")])]);
     check("import", &imported, Verdict::Review, "onnx/foreign-domain");
     let inner = message(7, &node_fields("Evil", "evil.example"));

@@ -324,7 +324,11 @@ impl Visitor for Model<'_, '_> {
             let operator = std::mem::take(&mut self.operator);
             self.judge(operator, at)?;
         } else if is(message, &FUNCTION_DEF) {
-            self.functions.insert(std::mem::take(&mut self.signature));
+            let name = std::mem::take(&mut self.signature);
+            // A function without a name explains no operator.
+            if !name.is_empty() {
+                self.functions.insert(name);
+            }
             limit(self.functions.len(), "the number of functions", at)?;
         } else if is(message, &ATTR_ENTRY) {
             let (key, value) = self.attributes.pop().unwrap_or_default();

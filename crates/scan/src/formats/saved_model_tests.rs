@@ -148,6 +148,11 @@ fn operators_that_reach_out_are_malicious_wherever_they_stand() {
 #[test]
 fn unknown_operators_need_a_person() {
     let rule = "tensorflow/unknown-operator";
+    let nameless = [
+        message(1, &[bytes(1, "n")]),
+        library(&[function("", "Relu")]),
+    ];
+    check("nameless", &saved(&nameless, &[]), Verdict::Review, rule);
     check(
         "node",
         &saved(&[node("EvilOp")], &[]),
