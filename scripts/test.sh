@@ -14,6 +14,9 @@ else
     cargo test --quiet --workspace --no-fail-fast
 fi
 
+echo "== the scanner over hostile and benign samples"
+scripts/scan-matrix.sh --alone
+
 echo "== Python tests"
 scripts/python-env.sh tests/python/requirements.lock target/python
 PYTHONPATH=python/src exec target/python/bin/python -m pytest --quiet tests/python python/tests

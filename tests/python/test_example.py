@@ -8,6 +8,10 @@ import sys
 
 import pyarrow.parquet as pq
 import pytest
+from bom_schema import problems
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 MODEL = "employment/model@1"
 
@@ -58,6 +62,39 @@ def test_the_signature_holds_for_model_signing(taken):
     (taken / "model/features.json").write_text("{}")
     changed = subprocess.run(command, cwd=taken, check=False, capture_output=True, text=True, timeout=120)
     assert changed.returncode != 0
+
+
+def test_the_bill_of_materials_is_valid_and_names_what_went_in(example):
+    document = json.loads(example.run("bom", MODEL))
+    assert problems(document) == []
+    assert example.run("bom", MODEL) == example.run("bom", MODEL)
+    model = document["metadata"]["component"]
+    figures = {figure["type"]: figure["value"] for figure in model["modelCard"]["quantitativeAnalysis"]["performanceMetrics"]}
+    decided = example.json("show", "employment/release@1")["evidence"]["results"]
+    assert float(figures["roc_auc"]) > 0.88 and any(one.get("passed") for one in decided)
+    components = {component["bom-ref"]: component for component in document["components"]}
+    assert {"employment/train@1", "employment/raw@1", "employment/train-code@1", "employment/environment@1"} <= set(components)
+    assert "employment/candidate@1" not in components
+    libraries = [component for component in components.values() if component["type"] == "library"]
+    locked = [line for line in (example.folder / "requirements.lock").read_text().splitlines() if "==" in line]
+    assert len(libraries) >= len(locked) and all(library["licenses"] for library in libraries)
+    assert document["compositions"][0]["aggregate"] == "complete"
+
+
+def test_the_claims_beside_the_model_are_signed_and_about_it(example, taken):
+    key = load_pem_public_key((taken / "ledger-copy/public-key.pem").read_bytes())
+    digest = example.json("show", MODEL)["version"]["digest"].removeprefix("sha256:")
+    types = set()
+    for line in (taken / "model.claims.jsonl").read_text().splitlines():
+        envelope = json.loads(line)["dsseEnvelope"]
+        payload = base64.b64decode(envelope["payload"])
+        kind = envelope["payloadType"].encode()
+        signed = b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
+        key.verify(base64.b64decode(envelope["signatures"][0]["sig"]), signed, ECDSA(SHA256()))
+        statement = json.loads(payload)
+        assert any(subject["digest"]["sha256"] == digest for subject in statement["subject"])
+        types.add(statement["predicateType"])
+    assert types == {"https://slsa.dev/provenance/v1", "https://custody.dev/scan/v1"}
 
 
 def tree(leaves):

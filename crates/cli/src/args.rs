@@ -74,6 +74,7 @@ pub(crate) enum Command {
     Rescan(Rescan),
     Approve(Approve),
     Bom(Bom),
+    Claims(Claims),
     /// See, try, sign and put in force the rules that models are scanned by
     #[command(subcommand)]
     Rules(RulesCommand),
@@ -441,6 +442,23 @@ pub(crate) struct Bom {
     #[arg(add = ArgValueCompleter::new(completions::references))]
     pub(crate) reference: Reference,
     /// Write it to this file instead
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: Option<PathBuf>,
+}
+
+/// Print the attestations about a version, a Sigstore bundle a line
+///
+/// How it was made, what the scans said, who approved it: whoever has the workspace's public key can check
+/// them anywhere. `custody get` of a model writes them beside its folder.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  custody claims employment/model@1 > model.claims.jsonl\n  custody claims employment/model@1 --to model.claims.jsonl"
+)]
+pub(crate) struct Claims {
+    /// The version
+    #[arg(add = ArgValueCompleter::new(completions::references))]
+    pub(crate) reference: Reference,
+    /// Write them to this file instead
     #[arg(long, value_name = "FILE")]
     pub(crate) to: Option<PathBuf>,
 }

@@ -880,7 +880,7 @@ fn every_operation_goes_through_the_door() {
         ),
         ("admin.rules", &["rules", "apply"]),
         ("lineage.read", &["bom", "demo/count@1"]),
-        ("lineage.read", &["trace", "demo/count@1"]),
+        ("lineage.read", &["claims", "demo/count@1"]),
         ("admin.index", &["index", "rebuild"]),
     ];
     // One command for each operation: a new operation must come with its line here.

@@ -1,20 +1,31 @@
-//! `custody bom`.
+//! `custody bom` and `custody claims`.
+
+use std::path::Path;
 
 use custody_backends::user_files;
 use custody_types::{ExitCode, Problem};
 
-use crate::args::Bom;
+use crate::args::{Bom, Claims};
 use crate::context::Context;
 use crate::output::Output;
 use crate::problems::user_files_problem;
 
 pub(crate) fn run(context: &Context, args: &Bom) -> Result<ExitCode, Problem> {
     let document = context.client()?.bom(&args.reference.to_string())?;
-    match &args.to {
+    put(&document, args.to.as_deref())
+}
+
+pub(crate) fn claims(context: &Context, args: &Claims) -> Result<ExitCode, Problem> {
+    let lines = context.client()?.claims(&args.reference.to_string())?;
+    put(&lines, args.to.as_deref())
+}
+
+fn put(bytes: &[u8], to: Option<&Path>) -> Result<ExitCode, Problem> {
+    match to {
         Some(file) => {
-            user_files::write_file(file, &document).map_err(|error| user_files_problem(&error))?
+            user_files::write_file(file, bytes).map_err(|error| user_files_problem(&error))?;
         }
-        None => Output::plain(&String::from_utf8_lossy(&document))?,
+        None => Output::plain(&String::from_utf8_lossy(bytes))?,
     }
     Ok(ExitCode::Done)
 }
