@@ -35,7 +35,7 @@ use crate::settings::Settings;
 const SPILL_LIMIT: ByteSize = ByteSize::from_mebibytes(64 << 10);
 
 /// This program, as the launcher of what runs in the sandbox.
-const LAUNCHER: &str = "/proc/self/exe";
+pub(crate) const LAUNCHER: &str = "/proc/self/exe";
 /// The use of the key that seals places in the index.
 const INDEX_KEY: &str = "custody 2026 places of chunks in the index";
 

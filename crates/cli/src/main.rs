@@ -17,6 +17,7 @@ mod args;
 mod commands;
 mod completions;
 mod context;
+mod files;
 mod machine;
 mod output;
 mod problems;

@@ -4,17 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use custody_backends::scanned_files;
 use custody_guard::{Scanned, Scanner};
 use custody_sandbox::{BuiltIn, Exit, Limits, SandboxError, Spec};
 use custody_scan::{Report, Rules, Summary, Verdict};
-use custody_types::{
-    ByteSize, Digest, ExitCode, FileEntry, FilePath, Problem, ReadError, VersionFiles,
-    listing_digest,
-};
+use custody_types::{ByteSize, ExitCode, Problem, VersionFiles};
 
 use crate::commands::scan::{all, unread};
+use crate::files::Texts;
 
 /// The scanner as a step of the sandbox.
 pub(crate) const STEP: BuiltIn = BuiltIn {
@@ -54,7 +51,7 @@ impl Scanner for ConfinedScanner {
             code: None,
             inputs: BTreeMap::from([
                 ("model".to_owned(), files.clone()),
-                ("rules".to_owned(), Arc::new(Packs::new(packs)?) as _),
+                ("rules".to_owned(), Arc::new(self::packs(packs)?) as _),
             ]),
             outputs: vec!["scan".to_owned()],
             limits: LIMITS,
@@ -75,6 +72,19 @@ impl Scanner for ConfinedScanner {
             isolation: isolation.map(|one| (one.what, one.by)).collect(),
         })
     }
+}
+
+/// The rule packs as files, in their order.
+fn packs(packs: &[String]) -> Result<Texts, Problem> {
+    let names: Vec<_> = (0..packs.len())
+        .map(|number| format!("{number:03}.json"))
+        .collect();
+    let texts: Vec<_> = names
+        .iter()
+        .zip(packs)
+        .map(|(name, text)| (name.as_str(), text.as_str()))
+        .collect();
+    Texts::new(&texts)
 }
 
 /// Reports that the parser did not come to an end.
@@ -114,64 +124,6 @@ fn not_scanned(error: &SandboxError) -> Problem {
             .hint("see that there is memory for the whole model, then repeat the command"),
     };
     problem.because_of(error)
-}
-
-/// Rule packs as files, in their order.
-#[derive(Debug)]
-struct Packs {
-    entries: Vec<FileEntry>,
-    texts: Vec<Bytes>,
-}
-
-impl Packs {
-    fn new(packs: &[String]) -> Result<Self, Problem> {
-        let texts: Vec<_> = packs
-            .iter()
-            .map(|text| Bytes::from(text.clone().into_bytes()))
-            .collect();
-        let entry = |(number, text): (usize, &Bytes)| {
-            Ok(FileEntry {
-                path: format!("{number:03}.json")
-                    .parse()
-                    .map_err(|error: custody_types::NameError| broken(&error.to_string()))?,
-                size: ByteSize::from_bytes(text.len() as u64),
-                sha256: Digest::of(text),
-                executable: false,
-            })
-        };
-        let entries = texts.iter().enumerate().map(entry);
-        Ok(Self {
-            entries: entries.collect::<Result<_, Problem>>()?,
-            texts,
-        })
-    }
-}
-
-impl VersionFiles for Packs {
-    fn digest(&self) -> Digest {
-        listing_digest(&self.entries)
-    }
-
-    fn files(&self) -> &[FileEntry] {
-        &self.entries
-    }
-
-    fn read(&self, path: &FilePath, range: std::ops::Range<u64>) -> Result<Bytes, ReadError> {
-        let found = self.entries.iter().zip(&self.texts);
-        let found = found.into_iter().find(|(entry, _)| entry.path == *path);
-        let (entry, text) = found.ok_or_else(|| ReadError::NoSuchFile(path.clone()))?;
-        let start = usize::try_from(range.start).unwrap_or(usize::MAX);
-        let end = usize::try_from(range.end).unwrap_or(usize::MAX);
-        if start <= end && end <= text.len() {
-            return Ok(text.slice(start..end));
-        }
-        Err(ReadError::OutOfRange {
-            path: path.clone(),
-            start: range.start,
-            end: range.end,
-            size: entry.size.bytes(),
-        })
-    }
 }
 
 /// The side of the sandbox: scans what it sees and writes the report.

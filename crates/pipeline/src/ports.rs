@@ -1,5 +1,6 @@
 //! What a run needs of the machine.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -39,8 +40,20 @@ pub struct Installed {
 }
 
 impl Installed {
+    /// Returns the environment variables with which its interpreter finds its libraries in the sandbox.
+    pub fn variables(&self) -> BTreeMap<String, String> {
+        // The interpreter's own library, not one of the same name that the system has.
+        let mut variables = BTreeMap::from([
+            ("PYTHONHOME".to_owned(), "/env".to_owned()),
+            ("LD_LIBRARY_PATH".to_owned(), "/env/lib".to_owned()),
+        ]);
+        let packages = self.packages();
+        variables.extend(packages.map(|packages| ("PYTHONPATH".to_owned(), packages)));
+        variables
+    }
+
     /// Returns where steps see the installed packages. Some interpreters look elsewhere by themselves.
-    pub(crate) fn packages(&self) -> Option<String> {
+    fn packages(&self) -> Option<String> {
         const FOLDER: &str = "/site-packages/";
         let inside = self.files.iter().find_map(|file| {
             file.path

@@ -463,16 +463,13 @@ fn variables(parameters: &str, given: &Given, outputs: &[String]) -> BTreeMap<St
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
     if let Some(installed) = &given.environment {
-        variables.insert("PYTHONHOME".to_owned(), "/env".to_owned());
-        // The interpreter's own library, not one of the same name that the system has.
-        variables.insert("LD_LIBRARY_PATH".to_owned(), "/env/lib".to_owned());
-        let packages = installed
-            .packages()
-            .map_or_else(String::new, |packages| format!(":{packages}"));
-        variables.insert(
-            "PYTHONPATH".to_owned(),
-            format!("/in/{PACKAGE_INPUT}{packages}"),
-        );
+        variables.extend(installed.variables());
+        let own = format!("/in/{PACKAGE_INPUT}");
+        let all = installed
+            .variables()
+            .remove("PYTHONPATH")
+            .map_or(own.clone(), |packages| format!("{own}:{packages}"));
+        variables.insert("PYTHONPATH".to_owned(), all);
     }
     let name = |kind: &str, name: &str| {
         format!(
