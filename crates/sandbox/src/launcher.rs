@@ -376,7 +376,7 @@ fn confine_and_wait(
     let (mut status, socket) = placed();
     match listener {
         Some(listener) => {
-            hand_over(socket, &listener).map_err(at("nobody can listen to the calls"))?
+            hand_over(socket, &listener).map_err(at("nobody can listen to the calls"))?;
         }
         None => drop(socket),
     }

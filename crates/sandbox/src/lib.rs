@@ -18,6 +18,7 @@ mod seccomp;
 mod spec;
 mod supervisor;
 mod sys;
+pub mod trial;
 mod watch;
 mod wire;
 

@@ -7,13 +7,16 @@
     reason = "a test may panic"
 )]
 
+#[path = "support/nobody.rs"]
+mod nobody;
 mod support;
 
 use std::collections::BTreeMap;
 
 use custody_sandbox::{Exit, Finished, Limits, Observe, SandboxError, Spec, run};
 use custody_types::ByteSize;
-use support::{Memory, as_nobody, launcher};
+use nobody::as_nobody;
+use support::{Memory, launcher};
 
 fn spec(program: &str) -> Spec {
     Spec {

@@ -6,6 +6,8 @@
     reason = "a test may panic"
 )]
 
+#[path = "support/nobody.rs"]
+mod nobody;
 mod support;
 
 use std::collections::BTreeMap;
@@ -14,7 +16,8 @@ use custody_sandbox::{
     Act, Answer, Event, Exit, Finished, Limits, MOST_EVENTS, Observe, Spec, Subject, run,
 };
 use custody_types::ByteSize;
-use support::{Memory, as_nobody, launcher};
+use nobody::as_nobody;
+use support::{Memory, launcher};
 
 const MARK: &str = "/mark";
 
@@ -67,179 +70,167 @@ fn path(text: &str) -> Subject {
     Subject::Path(text.to_owned())
 }
 
-fn address(text: &str) -> Subject {
-    Subject::Address(text.to_owned())
+/// Programs, the call that they make, and what it does to what.
+const CALLS: &[(&str, &str, Act, &str)] = &[
+    (
+        "open('/in/data/a.txt')",
+        "openat",
+        Act::Read,
+        "/in/data/a.txt",
+    ),
+    (
+        "open('/etc/../root/.ssh/id')",
+        "openat",
+        Act::Read,
+        "/root/.ssh/id",
+    ),
+    ("open('main.py')", "openat", Act::Read, "/code/main.py"),
+    (
+        "os.open('a.txt', 0, dir_fd=os.open('/in/data', 0))",
+        "openat",
+        Act::Read,
+        "/in/data/a.txt",
+    ),
+    (
+        "open('/out/made/x', 'w')",
+        "openat",
+        Act::Write,
+        "/out/made/x",
+    ),
+    ("open('/tmp/x', 'a+')", "openat", Act::Write, "/tmp/x"),
+    (
+        "libc.syscall(2, b'/secret', 0)",
+        "open",
+        Act::Read,
+        "/secret",
+    ),
+    (
+        "libc.syscall(85, b'/tmp/new', 0)",
+        "creat",
+        Act::Write,
+        "/tmp/new",
+    ),
+    (
+        "libc.syscall(437, -100, b'/other', (ctypes.c_uint64 * 3)(), 24)",
+        "openat2",
+        Act::Read,
+        "/other",
+    ),
+    (
+        "libc.syscall(257, -100, 8, 0)",
+        "openat",
+        Act::Read,
+        "unreadable",
+    ),
+    (
+        "os.execv('/bin/true', ['true'])",
+        "execve",
+        Act::Execute,
+        "/bin/true",
+    ),
+    (
+        "os.waitpid(os.posix_spawn('/bin/true', ['true'], {}), 0)",
+        "execve",
+        Act::Execute,
+        "/bin/true",
+    ),
+    (
+        "(lambda pid: os._exit(0) if pid == 0 else os.waitpid(pid, 0))(os.fork())",
+        "clone",
+        Act::Fork,
+        "",
+    ),
+    ("socket.socket()", "socket", Act::Socket, "IPv4"),
+    (
+        "socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).sendto(b'x', ('::1', 53))",
+        "sendto",
+        Act::Reach,
+        "[::1]:53",
+    ),
+    (
+        "socket.socket().connect(('10.1.2.3', 443))",
+        "connect",
+        Act::Reach,
+        "10.1.2.3:443",
+    ),
+    (
+        "socket.socket(socket.AF_UNIX).connect('/run/docker.sock')",
+        "connect",
+        Act::Reach,
+        "unix /run/docker.sock",
+    ),
+    (
+        "socket.socket(socket.AF_UNIX).bind('\\0name')",
+        "bind",
+        Act::Reach,
+        "unix @name",
+    ),
+    (
+        "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendmsg([b'x'], [], 0, ('9.9.9.9', 53))",
+        "sendmsg",
+        Act::Reach,
+        "9.9.9.9:53",
+    ),
+    ("os.unlink('/tmp/a')", "unlink", Act::Change, "/tmp/a"),
+    (
+        "os.rename('/tmp/a', '/tmp/b')",
+        "rename",
+        Act::Change,
+        "/tmp/b",
+    ),
+    (
+        "os.symlink('/etc', '/tmp/link')",
+        "symlink",
+        Act::Change,
+        "/tmp/link",
+    ),
+    (
+        "os.link('/in/data/a.txt', '/tmp/hard')",
+        "linkat",
+        Act::Change,
+        "/in/data/a.txt",
+    ),
+    ("os.mkdir('/tmp/d')", "mkdir", Act::Change, "/tmp/d"),
+    ("os.mkfifo('/tmp/p')", "mknodat", Act::Change, "/tmp/p"),
+    (
+        "os.chmod('/in/data/a.txt', 0o777)",
+        "chmod",
+        Act::Change,
+        "/in/data/a.txt",
+    ),
+    (
+        "os.truncate('/in/data/a.txt', 0)",
+        "truncate",
+        Act::Write,
+        "/in/data/a.txt",
+    ),
+    (
+        "os.utime('/in/data/a.txt')",
+        "utimensat",
+        Act::Change,
+        "/in/data/a.txt",
+    ),
+    ("os.memfd_create('x')", "memfd_create", Act::Memory, ""),
+    ("os.kill(1, 0)", "kill", Act::Signal, "process 1"),
+    ("os.kill(os.getpid(), 0)", "kill", Act::Signal, "itself"),
+];
+fn text(subject: &Subject) -> String {
+    match subject {
+        Subject::Nothing => String::new(),
+        Subject::Path(text) | Subject::Address(text) => text.clone(),
+        Subject::Itself => "itself".to_owned(),
+        Subject::Process(number) => format!("process {number}"),
+        Subject::Unreadable => "unreadable".to_owned(),
+    }
 }
 
 #[test]
 fn each_call_is_seen_with_what_it_is_about() {
-    let cases: &[(&str, &str, Act, Subject)] = &[
-        (
-            "open('/in/data/a.txt')",
-            "openat",
-            Act::Read,
-            path("/in/data/a.txt"),
-        ),
-        (
-            "open('/etc/../root/.ssh/id')",
-            "openat",
-            Act::Read,
-            path("/root/.ssh/id"),
-        ),
-        (
-            "open('main.py')",
-            "openat",
-            Act::Read,
-            path("/code/main.py"),
-        ),
-        (
-            "os.open('a.txt', 0, dir_fd=os.open('/in/data', 0))",
-            "openat",
-            Act::Read,
-            path("/in/data/a.txt"),
-        ),
-        (
-            "open('/out/made/x', 'w')",
-            "openat",
-            Act::Write,
-            path("/out/made/x"),
-        ),
-        ("open('/tmp/x', 'a+')", "openat", Act::Write, path("/tmp/x")),
-        (
-            "libc.syscall(2, b'/secret', 0)",
-            "open",
-            Act::Read,
-            path("/secret"),
-        ),
-        (
-            "libc.syscall(85, b'/tmp/new', 0)",
-            "creat",
-            Act::Write,
-            path("/tmp/new"),
-        ),
-        (
-            "libc.syscall(437, -100, b'/other', (ctypes.c_uint64 * 3)(), 24)",
-            "openat2",
-            Act::Read,
-            path("/other"),
-        ),
-        (
-            "libc.syscall(257, -100, 8, 0)",
-            "openat",
-            Act::Read,
-            Subject::Unreadable,
-        ),
-        (
-            "os.execv('/bin/true', ['true'])",
-            "execve",
-            Act::Execute,
-            path("/bin/true"),
-        ),
-        (
-            "os.waitpid(os.posix_spawn('/bin/true', ['true'], {}), 0)",
-            "execve",
-            Act::Execute,
-            path("/bin/true"),
-        ),
-        (
-            "(lambda pid: os._exit(0) if pid == 0 else os.waitpid(pid, 0))(os.fork())",
-            "clone",
-            Act::Fork,
-            Subject::Nothing,
-        ),
-        ("socket.socket()", "socket", Act::Socket, address("IPv4")),
-        (
-            "socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).sendto(b'x', ('::1', 53))",
-            "sendto",
-            Act::Reach,
-            address("[::1]:53"),
-        ),
-        (
-            "socket.socket().connect(('10.1.2.3', 443))",
-            "connect",
-            Act::Reach,
-            address("10.1.2.3:443"),
-        ),
-        (
-            "socket.socket(socket.AF_UNIX).connect('/run/docker.sock')",
-            "connect",
-            Act::Reach,
-            address("unix /run/docker.sock"),
-        ),
-        (
-            "socket.socket(socket.AF_UNIX).bind('\\0name')",
-            "bind",
-            Act::Reach,
-            address("unix @name"),
-        ),
-        (
-            "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendmsg([b'x'], [], 0, ('9.9.9.9', 53))",
-            "sendmsg",
-            Act::Reach,
-            address("9.9.9.9:53"),
-        ),
-        ("os.unlink('/tmp/a')", "unlink", Act::Change, path("/tmp/a")),
-        (
-            "os.rename('/tmp/a', '/tmp/b')",
-            "rename",
-            Act::Change,
-            path("/tmp/b"),
-        ),
-        (
-            "os.symlink('/etc', '/tmp/link')",
-            "symlink",
-            Act::Change,
-            path("/tmp/link"),
-        ),
-        (
-            "os.link('/in/data/a.txt', '/tmp/hard')",
-            "linkat",
-            Act::Change,
-            path("/in/data/a.txt"),
-        ),
-        ("os.mkdir('/tmp/d')", "mkdir", Act::Change, path("/tmp/d")),
-        (
-            "os.mkfifo('/tmp/p')",
-            "mknodat",
-            Act::Change,
-            path("/tmp/p"),
-        ),
-        (
-            "os.chmod('/in/data/a.txt', 0o777)",
-            "chmod",
-            Act::Change,
-            path("/in/data/a.txt"),
-        ),
-        (
-            "os.truncate('/in/data/a.txt', 0)",
-            "truncate",
-            Act::Write,
-            path("/in/data/a.txt"),
-        ),
-        (
-            "os.utime('/in/data/a.txt')",
-            "utimensat",
-            Act::Change,
-            path("/in/data/a.txt"),
-        ),
-        (
-            "os.memfd_create('x')",
-            "memfd_create",
-            Act::Memory,
-            Subject::Nothing,
-        ),
-        ("os.kill(1, 0)", "kill", Act::Signal, Subject::Process(1)),
-        (
-            "os.kill(os.getpid(), 0)",
-            "kill",
-            Act::Signal,
-            Subject::Itself,
-        ),
-    ];
-    for (program, call, act, subject) in cases {
+    for (program, call, act, subject) in CALLS {
         let (events, log) = after(&format!("trying(lambda: {program})"));
         let found = events.iter().any(|event| {
-            (event.act, &event.subject, event.answer) == (*act, subject, Answer::Passed)
+            (event.act, text(&event.subject).as_str(), event.answer)
+                == (*act, *subject, Answer::Passed)
                 && event.call.starts_with(call.trim_end_matches("at"))
         });
         assert!(found, "{program}: {events:?}\n{log}");

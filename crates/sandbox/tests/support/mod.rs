@@ -1,17 +1,14 @@
 //! What the tests of the sandbox share.
 
 use std::ops::Range;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use custody_types::{ByteSize, Digest, FileEntry, FilePath, ReadError, VersionFiles};
 
 /// Names the launcher's program to the copy of these tests that runs as an ordinary user.
-const LAUNCHER: &str = "CUSTODY_TEST_LAUNCHER";
+pub(crate) const LAUNCHER: &str = "CUSTODY_TEST_LAUNCHER";
 
 #[derive(Debug)]
 pub(crate) struct Memory(Vec<(FileEntry, Bytes)>, Vec<FileEntry>);
@@ -64,33 +61,4 @@ pub(crate) fn launcher() -> PathBuf {
         || PathBuf::from(env!("CARGO_BIN_EXE_custody-step-launcher")),
         PathBuf::from,
     )
-}
-
-/// Runs all tests of this file but `but` again as `nobody`. Who is not root has run them as an ordinary user
-/// already.
-pub(crate) fn as_nobody(but: &str, expect: &str) {
-    const NOBODY: u32 = 65_534;
-    if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-    let (tests, copy) = (folder.path().join("tests"), folder.path().join("launcher"));
-    std::fs::copy(std::env::current_exe().unwrap(), &tests).unwrap();
-    std::fs::copy(launcher(), &copy).unwrap();
-    let output = Command::new(tests)
-        .args(["--skip", but])
-        .env_clear()
-        .env(LAUNCHER, copy)
-        .current_dir("/")
-        .uid(NOBODY)
-        .gid(NOBODY)
-        .output()
-        .unwrap();
-    let told = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && told.contains(expect),
-        "{told}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
 }
