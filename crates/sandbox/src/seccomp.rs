@@ -183,3 +183,109 @@ fn rules(observe: bool) -> Result<BTreeMap<i64, Vec<SeccompRule>>, String> {
     rules.insert(libc::SYS_clone, vec![clone]);
     Ok(rules)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the kernel gives to a filter: number, architecture, instruction, arguments.
+    fn data(number: u32, arguments: [u64; 6]) -> Vec<u8> {
+        const X86_64: u32 = 0xC000_003E;
+        const AARCH64: u32 = 0xC000_00B7;
+        let arch = if cfg!(target_arch = "x86_64") {
+            X86_64
+        } else {
+            AARCH64
+        };
+        let mut data = [number.to_ne_bytes(), arch.to_ne_bytes(), [0; 4], [0; 4]].concat();
+        for argument in arguments {
+            data.extend_from_slice(&argument.to_ne_bytes());
+        }
+        data
+    }
+
+    /// Runs a filter as the kernel does.
+    fn answer(program: &BpfProgram, data: &[u8]) -> u32 {
+        let (mut value, mut at) = (0_u32, 0);
+        loop {
+            let step = &program[at];
+            at += 1;
+            let mut jump = |holds: bool| at += usize::from(if holds { step.jt } else { step.jf });
+            match step.code {
+                0x20 => {
+                    let place = usize::try_from(step.k).unwrap();
+                    value = u32::from_ne_bytes(data[place..place + 4].try_into().unwrap());
+                }
+                0x54 => value &= step.k,
+                0x05 => at += usize::try_from(step.k).unwrap(),
+                0x15 => jump(value == step.k),
+                0x25 => jump(value > step.k),
+                0x35 => jump(value >= step.k),
+                RETURN => return step.k,
+                other => panic!("unknown instruction {other:#x}"),
+            }
+        }
+    }
+
+    /// Every call and argument that the rules tell apart is answered under observation as without it.
+    #[test]
+    fn observing_allows_exactly_what_the_list_allows() {
+        let (seen, plain) = (Filters::new(true).unwrap(), Filters::new(false).unwrap());
+        let refused = libc::SECCOMP_RET_ERRNO | libc::EPERM.unsigned_abs();
+        let firsts = [
+            0,
+            1,
+            2,
+            10,
+            16,
+            17,
+            40,
+            CLONE_THREAD,
+            0x7E02_0080,
+            0x1000_0000,
+        ]
+        .into_iter()
+        .flat_map(|first| [first, first | CLONE_THREAD, first | 1 << 40]);
+        let arguments: Vec<[u64; 6]> = firsts
+            .flat_map(|first| {
+                [0, libc::TIOCSTI, libc::TIOCLINUX, libc::TIOCSTI | 1 << 33]
+                    .map(|second| [first, second, 0, 0, 0, 0])
+            })
+            .collect();
+        let (mut asked, mut goes) = (0, 0);
+        for number in (0..700).chain([1 << 30, (1 << 30) | 0x3B, u32::MAX]) {
+            for arguments in &arguments {
+                let data = data(number, *arguments);
+                let allowed = match answer(&plain.list, &data) {
+                    libc::SECCOMP_RET_ALLOW => true,
+                    other => {
+                        assert_eq!(other, refused);
+                        false
+                    }
+                };
+                let observed = match answer(&seen.list, &data) {
+                    libc::SECCOMP_RET_ALLOW => true,
+                    libc::SECCOMP_RET_USER_NOTIF => {
+                        asked += 1;
+                        goes_on(number.cast_signed(), *arguments)
+                    }
+                    other => panic!("{other:#x}"),
+                };
+                assert_eq!(allowed, observed, "{number} {arguments:x?}");
+                goes += u32::from(observed);
+            }
+        }
+        assert!(asked > 0 && goes > 0);
+        assert_eq!(seen.first, plain.first);
+    }
+
+    #[test]
+    fn every_watched_call_is_told_of() {
+        let seen = Filters::new(true).unwrap();
+        for number in watch::numbers() {
+            let number = u32::try_from(number).unwrap();
+            let told = answer(&seen.list, &data(number, [0; 6]));
+            assert_eq!(told, libc::SECCOMP_RET_USER_NOTIF, "{number}");
+        }
+    }
+}

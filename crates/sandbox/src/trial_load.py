@@ -22,8 +22,24 @@ END = "/custody-trial-load/end"
 LOADED, USAGE, NOT_INSTALLED, FAILED = 0, 2, 3, 4
 # How many objects, one after the other, are taken from one pickle file.
 MOST_OBJECTS = 1000
+# How much of a pickle is searched for the names of libraries.
+HEAD_BYTES = 4 << 20
+# What pickles of models name, and what of it is imported then. Nothing else is imported at a model's wish.
+USUAL = {
+    b"numpy": ["numpy"],
+    b"pandas": ["pandas"],
+    b"scipy": ["scipy.sparse", "scipy.interpolate", "scipy.stats"],
+    b"sklearn": ["joblib", "sklearn.ensemble", "sklearn.linear_model", "sklearn.pipeline"],
+    b"xgboost": ["xgboost"],
+    b"lightgbm": ["lightgbm"],
+    b"catboost": ["catboost"],
+    b"torch": ["torch"],
+    b"statsmodels": ["statsmodels.api"],
+}
+COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x5d\x00\x00", b"\x78", b"ZF", b"\x04\x22\x4d\x18")
 
 Loader = Callable[[str], Any]
+Maker = Callable[[str], Loader]
 
 
 def library(name: str) -> Any:
@@ -38,14 +54,30 @@ def if_there(*names: str) -> None:
             importlib.import_module(name)
 
 
-def pickle_loader() -> Loader:
+def usual(path: str) -> None:
+    """Imports the usual libraries whose names stand in a pickle, all of them where it is compressed.
+
+    Some make files or ask for the machine when they are imported, which is not the model's doing.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(HEAD_BYTES)
+    except OSError:
+        return
+    packed = head.startswith(COMPRESSED)
+    for name, modules in USUAL.items():
+        if packed or name in head:
+            if_there(*modules)
+
+
+def pickle_loader(path: str) -> Loader:
     """Plain pickles, one or several in a row; compressed ones as joblib and pandas write them."""
     import bz2
     import gzip
     import lzma
     import pickle
 
-    if_there("numpy", "pandas", "scipy.sparse", "sklearn.ensemble", "joblib")
+    usual(path)
     magics: list[tuple[bytes, Callable[[str], Any]]] = [
         (b"\x1f\x8b", gzip.open),
         (b"BZh", bz2.open),
@@ -65,16 +97,17 @@ def pickle_loader() -> Loader:
     return load
 
 
-def joblib_loader() -> Loader:
+def joblib_loader(path: str) -> Loader:
     """What scikit-learn's models are kept in."""
     joblib = library("joblib")
-    if_there("numpy", "pandas", "scipy.sparse", "sklearn.ensemble", "sklearn.linear_model", "sklearn.pipeline")
+    usual(path)
     return joblib.load
 
 
-def numpy_loader() -> Loader:
+def numpy_loader(path: str) -> Loader:
     """`.npy` and `.npz`, with the pickles in them."""
     numpy = library("numpy")
+    usual(path)
 
     def load(path: str) -> None:
         arrays = numpy.load(path, allow_pickle=True)
@@ -84,7 +117,7 @@ def numpy_loader() -> Loader:
     return load
 
 
-def torch_loader() -> Loader:
+def torch_loader(_: str) -> Loader:
     """PyTorch's files as older programs load them, and TorchScript."""
     torch = library("torch")
     if_there("numpy", "torchvision", "transformers")
@@ -98,25 +131,25 @@ def torch_loader() -> Loader:
     return load
 
 
-def xgboost_loader() -> Loader:
+def xgboost_loader(_: str) -> Loader:
     """XGBoost's own formats."""
     xgboost = library("xgboost")
     return lambda path: xgboost.Booster().load_model(path)
 
 
-def lightgbm_loader() -> Loader:
+def lightgbm_loader(_: str) -> Loader:
     """LightGBM's text."""
     lightgbm = library("lightgbm")
     return lambda path: lightgbm.Booster(model_file=path)
 
 
-def catboost_loader() -> Loader:
+def catboost_loader(_: str) -> Loader:
     """CatBoost's binary format."""
     catboost = library("catboost")
     return lambda path: catboost.CatBoost().load_model(path)
 
 
-def onnx_loader() -> Loader:
+def onnx_loader(_: str) -> Loader:
     """ONNX: read with its outside tensors, checked, and made a session of where a runtime is there."""
     onnx = library("onnx")
     library("onnx.checker")
@@ -133,27 +166,27 @@ def onnx_loader() -> Loader:
     return load
 
 
-def safetensors_loader() -> Loader:
+def safetensors_loader(_: str) -> Loader:
     """Tensors without code."""
     numpy_side = library("safetensors.numpy")
     return numpy_side.load_file
 
 
-def skops_loader() -> Loader:
+def skops_loader(_: str) -> Loader:
     """skops, with every type that it would ask about trusted: that is what is tried here."""
     io = library("skops.io")
     if_there("sklearn.ensemble", "sklearn.linear_model", "sklearn.pipeline")
     return lambda path: io.load(path, trusted=io.get_untrusted_types(file=path))
 
 
-def keras_loader() -> Loader:
+def keras_loader(_: str) -> Loader:
     """Keras of every version, with the safe mode off."""
     keras = library("keras")
     if_there("h5py", "tensorflow")
     return lambda path: keras.models.load_model(path, compile=False, safe_mode=False)
 
 
-def hdf5_loader() -> Loader:
+def hdf5_loader(_: str) -> Loader:
     """HDF5: every object visited and read."""
     h5py = library("h5py")
 
@@ -164,19 +197,19 @@ def hdf5_loader() -> Loader:
     return load
 
 
-def tensorflow_loader() -> Loader:
+def tensorflow_loader(_: str) -> Loader:
     """A folder of TensorFlow."""
     tensorflow = library("tensorflow")
     return tensorflow.saved_model.load
 
 
-def gguf_loader() -> Loader:
+def gguf_loader(_: str) -> Loader:
     """llama.cpp's format."""
     gguf = library("gguf")
     return lambda path: gguf.GGUFReader(path)
 
 
-KINDS: dict[str, Callable[[], Loader]] = {
+KINDS: dict[str, Maker] = {
     "pickle": pickle_loader,
     "joblib": joblib_loader,
     "numpy": numpy_loader,
@@ -200,14 +233,23 @@ def mark(path: str) -> None:
         os.close(os.open(path, os.O_RDONLY))
 
 
-def say(text: str) -> None:
+def silence() -> int:
+    """Sends what libraries and the model print nowhere. Returns where the program itself can print."""
+    out = os.dup(1)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for number in (1, 2):
+        os.dup2(nowhere, number)
+    return out
+
+
+def say(out: int, text: str) -> None:
     """Prints a line at once; a model may have closed or replaced the output."""
     with contextlib.suppress(OSError):
-        os.write(1, f"{text}\n".encode("ascii", "backslashreplace"))
+        os.write(out, f"{text}\n".encode("ascii", "backslashreplace"))
 
 
-def attempt(load: Loader, path: str) -> int:
-    """Loads, and lets go of what was loaded, between the two marks. Returns the exit code."""
+def attempt(load: Loader, path: str) -> tuple[int, str]:
+    """Loads, and lets go of what was loaded, between the two marks. Returns the exit code and what to say."""
     mark(START)
     try:
         model = load(path)
@@ -216,28 +258,27 @@ def attempt(load: Loader, path: str) -> int:
     except BaseException as error:  # a model may raise SystemExit to end the watch
         # The class of the error alone, whose name may still be the model's.
         name = "".join(c if c.isalnum() or c == "_" else "?" for c in type(error).__name__)
-        say(f"failed: {name[:80]}")
-        return FAILED
+        return FAILED, f"failed: {name[:80]}"
     finally:
         mark(END)
-    return LOADED
+    return LOADED, "loaded"
 
 
 def main(arguments: list[str]) -> int:
     """Reads the arguments, imports and loads. Returns the exit code."""
     if len(arguments) != 2 or arguments[1] not in KINDS:
-        say(f"usage: trial_load.py PATH {{{','.join(KINDS)}}}")
+        say(1, f"usage: trial_load.py PATH {{{','.join(KINDS)}}}")
         return USAGE
     path, kind = arguments
-    try:
-        load = KINDS[kind]()
-    except ImportError as error:
-        say(f"not installed: {error.name or kind}")
-        return NOT_INSTALLED
     sys.argv = ["trial_load.py"]
-    code = attempt(load, path)
-    if code == LOADED:
-        say("loaded")
+    out = silence()
+    try:
+        load = KINDS[kind](path)
+    except ImportError as error:
+        say(out, f"not installed: {error.name or kind}")
+        return NOT_INSTALLED
+    code, told = attempt(load, path)
+    say(out, told)
     return code
 
 
