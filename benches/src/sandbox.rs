@@ -22,6 +22,7 @@ fn step() -> Result<f64, Failure> {
         inputs: BTreeMap::new(),
         outputs: vec!["made".to_owned()],
         limits: Limits::default(),
+        observe: custody_sandbox::Observe::Nothing,
     };
     let start = Instant::now();
     let finished = sandboxed(Path::new("/proc/self/exe"), &spec, &mut |_| {})?;

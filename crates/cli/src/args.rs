@@ -375,7 +375,7 @@ pub(crate) enum ShellArg {
 /// what the rules do not know is for `review`, what cannot be read whole is `unscannable`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  custody scan model.pkl\n  custody scan downloads/ --json\n  custody scan model/ --format sarif > scan.sarif\n  custody scan model.joblib --rules acme.json --rules-key acme.pub\n\nExit codes: 0 clean, 1 something was found, 2 could not tell."
+    after_help = "Examples:\n  custody scan model.pkl\n  custody scan downloads/ --json\n  custody scan model/ --format sarif > scan.sarif\n  custody scan model.joblib --rules acme.json --rules-key acme.pub\n  custody scan model.joblib --trial-load --environment requirements.lock\n\nExit codes: 0 clean, 1 something was found, 2 could not tell."
 )]
 pub(crate) struct Scan {
     /// The files and folders
@@ -393,6 +393,28 @@ pub(crate) struct Scan {
     /// The rules.
     #[command(flatten)]
     pub(crate) rules: RulesOptions,
+    /// The trial.
+    #[command(flatten)]
+    pub(crate) trial: TrialOptions,
+}
+
+/// Whether and how models are loaded on trial.
+#[derive(Debug, Args)]
+pub(crate) struct TrialOptions {
+    /// Load each model with its own library in the sandbox as well, and tell what it reaches for
+    #[arg(long)]
+    pub(crate) trial_load: bool,
+    /// The lock file of the Python packages for the trial, with hashes [default: the system's Python]
+    #[arg(long, value_name = "LOCK", requires = "trial_load")]
+    pub(crate) environment: Option<PathBuf>,
+    /// The version of Python for the trial
+    #[arg(
+        long,
+        value_name = "VERSION",
+        default_value = "3.11",
+        requires = "environment"
+    )]
+    pub(crate) python: String,
 }
 
 /// Scan stored models again

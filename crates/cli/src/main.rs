@@ -24,6 +24,7 @@ mod problems;
 mod scanner;
 mod settings;
 mod svg;
+mod trial;
 
 use std::process::ExitCode;
 

@@ -55,6 +55,7 @@ impl Scanner for ConfinedScanner {
             ]),
             outputs: vec!["scan".to_owned()],
             limits: LIMITS,
+            observe: custody_sandbox::Observe::Nothing,
         };
         let finished = custody_sandbox::run(&self.launcher, &spec, &mut |_| {})
             .map_err(|error| not_scanned(&error))?;

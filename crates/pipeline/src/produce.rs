@@ -227,6 +227,7 @@ impl Workshop {
                 .chain([METRICS.to_owned()])
                 .collect(),
             limits,
+            observe: custody_sandbox::Observe::Nothing,
         };
         let mut lines = Lines::default();
         let mut told = |bytes: &[u8]| {

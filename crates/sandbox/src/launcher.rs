@@ -6,7 +6,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -17,7 +17,7 @@ use landlock::{
     RulesetCreatedAttr, RulesetStatus,
 };
 
-use crate::seccomp;
+use crate::seccomp::Filters;
 use crate::spec::{Enforced, Exit, Limits};
 use crate::sys;
 use crate::wire::{self, FRAME, Orders, Report};
@@ -47,6 +47,11 @@ const SEARCH: [&str; 4] = ["/env/bin", "/usr/local/bin", "/usr/bin", "/bin"];
 const NOT_STARTED: i32 = 127;
 /// The exit code of a part of this program that broke off.
 const PANICKED: i32 = 101;
+/// The descriptors of the first process: what it says to the launcher, and the socket of the launcher.
+const STATUS: RawFd = 3;
+const SOCKET: RawFd = 4;
+/// The first descriptor that it closes.
+const AFTER: RawFd = 5;
 
 /// A part of the launcher's own program that can be a step: `argv` names it, and no file is executed.
 #[derive(Debug, Clone, Copy)]
@@ -90,7 +95,7 @@ fn take_socket() -> io::Result<UnixStream> {
     let copy = socket.try_clone()?;
     let null = File::open("/dev/null")?;
     drop(socket);
-    sys::place(std::os::fd::AsRawFd::as_raw_fd(&null), 0)?;
+    sys::place(null.as_raw_fd(), 0)?;
     Ok(UnixStream::from(copy))
 }
 
@@ -322,11 +327,11 @@ fn run(
     program: &Program,
     memory: &str,
 ) -> io::Result<Exit> {
-    let filters = seccomp::filters().map_err(io::Error::other)?;
+    let filters = Filters::new(orders.observe).map_err(io::Error::other)?;
     let (mut status, mut status_end) = io::pipe()?;
     let Some(init) = sys::fork()? else {
         drop(status);
-        let failed = confine_and_wait(orders, program, &filters, &mut status_end);
+        let failed = confine_and_wait(orders, program, &filters, &status_end, socket);
         // What went wrong is told before the step's first instruction.
         let text = failed.map_or_else(|error| error.to_string(), |()| String::new());
         let _ = wire::tell(&mut status_end, &Status::Failed(text));
@@ -367,8 +372,9 @@ enum Status {
 fn confine_and_wait(
     orders: &Orders,
     program: &Program,
-    filters: &[seccompiler::BpfProgram],
-    status: &mut io::PipeWriter,
+    filters: &Filters,
+    status: &io::PipeWriter,
+    socket: &UnixStream,
 ) -> io::Result<()> {
     sys::die_with_parent()?;
     sys::new_session()?;
@@ -378,21 +384,29 @@ fn confine_and_wait(
     let _ = sys::mount("proc", &format!("{ROOT}/proc"), "proc", flags, "");
     // Takes the launcher along, which is in the same mount namespace.
     sys::pivot(ROOT).map_err(at("no root of its own"))?;
-    let number = std::os::fd::AsRawFd::as_raw_fd(status);
-    sys::place(number, 3)?;
-    sys::close_from(4)?;
+    let status = sys::above(status.as_raw_fd(), AFTER)?;
+    let socket = sys::above(socket.as_raw_fd(), AFTER)?;
+    sys::place(status, STATUS)?;
+    sys::place(socket, SOCKET)?;
+    sys::close_from(AFTER.unsigned_abs())?;
     set_limits(&orders.limits).map_err(at("limits"))?;
     sys::give_up_privileges().map_err(at("privileges cannot be given up"))?;
     let landlock = landlock(&orders.outputs)
         .map_err(|error| io::Error::other(format!("Landlock: {error}")))?;
-    for filter in filters {
-        seccompiler::apply_filter(filter)
-            .map_err(|error| io::Error::other(format!("seccomp: {error}")))?;
+    let listener = filters
+        .install()
+        .map_err(|error| io::Error::other(format!("seccomp: {error}")))?;
+    let (mut status, socket) = placed();
+    match listener {
+        Some(listener) => {
+            hand_over(socket, &listener).map_err(at("nobody can listen to the calls"))?;
+        }
+        None => drop(socket),
     }
-    let mut status = status_at_3();
     wire::tell(&mut status, &Status::Confined { landlock })?;
+    // Under observation this waits until the supervisor has the listener and answers.
     let Some(step) = sys::fork()? else {
-        let _ = sys::close_from(3);
+        let _ = sys::close_from(STATUS.unsigned_abs());
         sys::exit(become_step(orders, program))
     };
     let exit = sys::wait_for(step)?;
@@ -423,10 +437,25 @@ fn become_step(orders: &Orders, program: &Program) -> i32 {
     }
 }
 
-#[expect(unsafe_code, reason = "takes over the descriptor that was placed at 3")]
-fn status_at_3() -> File {
-    // SAFETY: descriptor 3 was placed there four lines above its closing, and has no other owner now.
-    File::from(unsafe { OwnedFd::from_raw_fd(3) })
+/// Gives the supervisor the place at which calls are told, and keeps no copy: neither this process nor the
+/// step answers calls. The socket is a file here, written by `write`: nobody answers a `sendto` yet.
+fn hand_over(mut socket: File, listener: &OwnedFd) -> io::Result<()> {
+    wire::tell(&mut socket, &Report::Listener)?;
+    sys::send_descriptor(&socket, listener)
+}
+
+#[expect(
+    unsafe_code,
+    reason = "takes over the descriptors that were placed at 3 and 4"
+)]
+fn placed() -> (File, File) {
+    // SAFETY: descriptors 3 and 4 were placed there just before, and have no other owner now.
+    unsafe {
+        (
+            File::from(OwnedFd::from_raw_fd(STATUS)),
+            File::from(OwnedFd::from_raw_fd(SOCKET)),
+        )
+    }
 }
 
 fn set_limits(limits: &Limits) -> io::Result<()> {

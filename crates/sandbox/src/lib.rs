@@ -10,14 +10,19 @@
 //!
 //! This crate alone has unsafe code: system calls, all of them in `sys`.
 
+mod event;
 mod launcher;
+mod observer;
 mod probe;
 mod seccomp;
 mod spec;
 mod supervisor;
 mod sys;
+pub mod trial;
+mod watch;
 mod wire;
 
+pub use event::{Act, Answer, Event, MOST_EVENTS, Observe, Observed, Subject};
 pub use launcher::{BuiltIn, launcher_main};
 pub use probe::{Probe, probe};
 pub use spec::{Enforced, Exit, Finished, Limits, OutputFile, SandboxError, Spec};

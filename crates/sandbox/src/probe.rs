@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::event::Observe;
 use crate::spec::{Exit, Limits, SandboxError, Spec};
 use crate::supervisor::run;
 
@@ -29,6 +30,7 @@ pub fn probe(launcher: &Path) -> Vec<Probe> {
         inputs: BTreeMap::new(),
         outputs: Vec::new(),
         limits: Limits::default(),
+        observe: Observe::Nothing,
     };
     let lacking = |detail: String| {
         vec![Probe {

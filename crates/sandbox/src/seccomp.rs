@@ -1,13 +1,24 @@
 //! Which system calls a step may make: a list; any other answers `EPERM`.
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, TargetArch,
 };
 
+use crate::{sys, watch};
+
 const CLONE_NAMESPACES: u64 = 0x7E02_0080;
+const CLONE_THREAD: u64 = 0x1_0000;
+/// The kinds of sockets that a step may make, of its own network namespace alone: no netlink, packets or
+/// virtual machine sockets.
+const FAMILIES: [i32; 3] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
+/// Stands in a filter for the answer "ask the supervisor" until it is installed.
+const ASK: SeccompAction = SeccompAction::Trace(0xA5C);
+/// The instruction that returns a constant.
+const RETURN: u16 = 0x06;
 
 macro_rules! numbers {
     ($($name:ident)*) => { &[$(libc::$name),*] };
@@ -60,28 +71,90 @@ fn condition(
     .map_err(text)
 }
 
-/// Builds the filters, in the order in which they are installed.
-pub(crate) fn filters() -> Result<Vec<BpfProgram>, String> {
-    let arch: TargetArch = std::env::consts::ARCH.try_into().map_err(text)?;
-    let errno = |number: i32| SeccompAction::Errno(number.unsigned_abs());
+/// What confines a step: two filters, of which the second may tell calls instead of answering them.
+pub(crate) struct Filters {
+    first: BpfProgram,
+    list: BpfProgram,
+    observe: bool,
+}
+
+impl Filters {
+    /// Builds them. With `observe` the calls of [`watch::numbers`] and all that are not on the list are told
+    /// to the holder of the listener.
+    pub(crate) fn new(observe: bool) -> Result<Self, String> {
+        let arch: TargetArch = std::env::consts::ARCH.try_into().map_err(text)?;
+        let errno = |number: i32| SeccompAction::Errno(number.unsigned_abs());
+        let other = if observe { ASK } else { errno(libc::EPERM) };
+        let list =
+            SeccompFilter::new(rules(observe)?, other, SeccompAction::Allow, arch).map_err(text)?;
+        // `clone3` hides its flags from a filter: programs that are told that it is not there use `clone`.
+        let clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
+        let clone3 = SeccompFilter::new(clone3, SeccompAction::Allow, errno(libc::ENOSYS), arch)
+            .map_err(text)?;
+        let mut list: BpfProgram = list.try_into().map_err(text)?;
+        if observe {
+            let ask = u32::from(ASK);
+            for step in list.iter_mut().filter(|step| step.code == RETURN) {
+                if step.k == ask {
+                    step.k = libc::SECCOMP_RET_USER_NOTIF;
+                }
+            }
+        }
+        Ok(Self {
+            first: clone3.try_into().map_err(text)?,
+            list,
+            observe,
+        })
+    }
+
+    /// Puts this process under them for ever; returns the listener when calls are told.
+    pub(crate) fn install(&self) -> Result<Option<OwnedFd>, String> {
+        seccompiler::apply_filter(&self.first).map_err(text)?;
+        if self.observe {
+            return sys::listen_for_calls(&self.list).map(Some).map_err(text);
+        }
+        seccompiler::apply_filter(&self.list).map_err(text)?;
+        Ok(None)
+    }
+}
+
+/// Says whether a call that the filter told of goes on: those that are told of though they are on the list.
+pub(crate) fn goes_on(number: i32, arguments: [u64; 6]) -> bool {
+    let number = libc::c_long::from(number);
+    let [first, ..] = arguments;
+    match number {
+        libc::SYS_clone => first & CLONE_NAMESPACES == 0,
+        libc::SYS_socket => FAMILIES.contains(&watch::int(first)),
+        _ => {
+            watch::numbers().any(|watched| watched == number)
+                && ALLOWED
+                    .iter()
+                    .chain(ALLOWED_HERE)
+                    .any(|known| *known == number)
+        }
+    }
+}
+
+/// What goes on without a question.
+fn rules(observe: bool) -> Result<BTreeMap<i64, Vec<SeccompRule>>, String> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = ALLOWED
         .iter()
         .chain(ALLOWED_HERE)
         .map(|number| (*number, Vec::new()))
         .collect();
     // A thread or process, but no namespace.
-    rules.insert(
-        libc::SYS_clone,
-        vec![condition(
-            0,
-            SeccompCmpArgLen::Qword,
-            SeccompCmpOp::MaskedEq(CLONE_NAMESPACES),
-            0,
-        )?],
-    );
-    // Sockets of this namespace alone: no netlink, packets or virtual machine sockets.
-    let families = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
-    let socket = families.iter().map(|family| {
+    let (mask, value) = if observe {
+        (CLONE_NAMESPACES | CLONE_THREAD, CLONE_THREAD)
+    } else {
+        (CLONE_NAMESPACES, 0)
+    };
+    let clone = condition(
+        0,
+        SeccompCmpArgLen::Qword,
+        SeccompCmpOp::MaskedEq(mask),
+        value,
+    )?;
+    let socket = FAMILIES.iter().map(|family| {
         condition(
             0,
             SeccompCmpArgLen::Dword,
@@ -102,14 +175,117 @@ pub(crate) fn filters() -> Result<Vec<BpfProgram>, String> {
         libc::SYS_personality,
         vec![condition(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, 0)?],
     );
-    let list =
-        SeccompFilter::new(rules, errno(libc::EPERM), SeccompAction::Allow, arch).map_err(text)?;
-    // `clone3` hides its flags from a filter: programs that are told that it is not there use `clone`.
-    let clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
-    let clone3 = SeccompFilter::new(clone3, SeccompAction::Allow, errno(libc::ENOSYS), arch)
-        .map_err(text)?;
-    Ok(vec![
-        clone3.try_into().map_err(text)?,
-        list.try_into().map_err(text)?,
-    ])
+    if observe {
+        for number in watch::numbers() {
+            rules.remove(&number);
+        }
+    }
+    rules.insert(libc::SYS_clone, vec![clone]);
+    Ok(rules)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the kernel gives to a filter: number, architecture, instruction, arguments.
+    fn data(number: u32, arguments: [u64; 6]) -> Vec<u8> {
+        const X86_64: u32 = 0xC000_003E;
+        const AARCH64: u32 = 0xC000_00B7;
+        let arch = if cfg!(target_arch = "x86_64") {
+            X86_64
+        } else {
+            AARCH64
+        };
+        let mut data = [number.to_ne_bytes(), arch.to_ne_bytes(), [0; 4], [0; 4]].concat();
+        for argument in arguments {
+            data.extend_from_slice(&argument.to_ne_bytes());
+        }
+        data
+    }
+
+    /// Runs a filter as the kernel does.
+    fn answer(program: &BpfProgram, data: &[u8]) -> u32 {
+        let (mut value, mut at) = (0_u32, 0);
+        loop {
+            let step = &program[at];
+            at += 1;
+            let mut jump = |holds: bool| at += usize::from(if holds { step.jt } else { step.jf });
+            match step.code {
+                0x20 => {
+                    let place = usize::try_from(step.k).unwrap();
+                    value = u32::from_ne_bytes(data[place..place + 4].try_into().unwrap());
+                }
+                0x54 => value &= step.k,
+                0x05 => at += usize::try_from(step.k).unwrap(),
+                0x15 => jump(value == step.k),
+                0x25 => jump(value > step.k),
+                0x35 => jump(value >= step.k),
+                RETURN => return step.k,
+                other => panic!("unknown instruction {other:#x}"),
+            }
+        }
+    }
+
+    /// Every call and argument that the rules tell apart is answered under observation as without it.
+    #[test]
+    fn observing_allows_exactly_what_the_list_allows() {
+        let (seen, plain) = (Filters::new(true).unwrap(), Filters::new(false).unwrap());
+        let refused = libc::SECCOMP_RET_ERRNO | libc::EPERM.unsigned_abs();
+        let firsts = [
+            0,
+            1,
+            2,
+            10,
+            16,
+            17,
+            40,
+            CLONE_THREAD,
+            0x7E02_0080,
+            0x1000_0000,
+        ]
+        .into_iter()
+        .flat_map(|first| [first, first | CLONE_THREAD, first | 1 << 40]);
+        let arguments: Vec<[u64; 6]> = firsts
+            .flat_map(|first| {
+                [0, libc::TIOCSTI, libc::TIOCLINUX, libc::TIOCSTI | 1 << 33]
+                    .map(|second| [first, second, 0, 0, 0, 0])
+            })
+            .collect();
+        let (mut asked, mut goes) = (0, 0);
+        for number in (0..700).chain([1 << 30, (1 << 30) | 0x3B, u32::MAX]) {
+            for arguments in &arguments {
+                let data = data(number, *arguments);
+                let allowed = match answer(&plain.list, &data) {
+                    libc::SECCOMP_RET_ALLOW => true,
+                    other => {
+                        assert_eq!(other, refused);
+                        false
+                    }
+                };
+                let observed = match answer(&seen.list, &data) {
+                    libc::SECCOMP_RET_ALLOW => true,
+                    libc::SECCOMP_RET_USER_NOTIF => {
+                        asked += 1;
+                        goes_on(number.cast_signed(), *arguments)
+                    }
+                    other => panic!("{other:#x}"),
+                };
+                assert_eq!(allowed, observed, "{number} {arguments:x?}");
+                goes += u32::from(observed);
+            }
+        }
+        assert!(asked > 0 && goes > 0);
+        assert_eq!(seen.first, plain.first);
+    }
+
+    #[test]
+    fn every_watched_call_is_told_of() {
+        let seen = Filters::new(true).unwrap();
+        for number in watch::numbers() {
+            let number = u32::try_from(number).unwrap();
+            let told = answer(&seen.list, &data(number, [0; 6]));
+            assert_eq!(told, libc::SECCOMP_RET_USER_NOTIF, "{number}");
+        }
+    }
 }

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use custody_types::{ByteSize, FilePath, ReadError, VersionFiles};
 use serde::{Deserialize, Serialize};
 
+use crate::event::{Observe, Observed};
+
 /// How much a step may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
@@ -48,6 +50,8 @@ pub struct Spec {
     pub outputs: Vec<String>,
     /// The limits.
     pub limits: Limits,
+    /// What is written down of what the step asks for.
+    pub observe: Observe,
 }
 
 /// How a step ended.
@@ -101,6 +105,8 @@ pub struct Finished {
     pub log: Vec<u8>,
     /// What was enforced.
     pub enforced: Vec<Enforced>,
+    /// What the step asked for, as far as [`Spec::observe`] said.
+    pub observed: Observed,
 }
 
 /// Why a step did not run, or its outputs cannot be taken.

@@ -16,6 +16,8 @@ use std::sync::Arc;
 use custody_types::VersionFiles;
 
 use crate::LAUNCHER_WORD;
+use crate::event::{Observe, Observed};
+use crate::observer::Observer;
 use crate::spec::{Exit, Finished, OutputFile, SandboxError, Spec};
 use crate::sys;
 use crate::wire::{self, FRAME, Orders, Report};
@@ -47,13 +49,33 @@ pub fn run(
     let mut child = start(launcher, theirs, log_end).map_err(broken)?;
     std::thread::scope(|scope| {
         let reader = scope.spawn(move || read_log(log, said));
-        let outcome = serve(spec, &child, ours);
+        let mut observer = None;
+        let outcome = serve(spec, &child, ours, &mut observer);
         // Whatever happened: the launcher and all below it end here, and with them the log.
         let _ = child.kill();
         let _ = child.wait();
+        let observed = seen(spec, observer);
         let log = reader.join().unwrap_or_default();
-        outcome.map(|finished| Finished { log, ..finished })
+        let finished = outcome?;
+        Ok(Finished {
+            log,
+            observed: observed?,
+            ..finished
+        })
     })
+}
+
+/// Takes what the observer saw.
+fn seen(spec: &Spec, observer: Option<Observer>) -> Result<Observed, SandboxError> {
+    match (observer, &spec.observe) {
+        (None, Observe::Nothing) => Ok(Observed::default()),
+        (Some(observer), _) => observer
+            .finish()
+            .ok_or_else(|| SandboxError::Broken("the observer broke off".to_owned())),
+        (None, _) => Err(SandboxError::Broken(
+            "it did not say where calls are told".to_owned(),
+        )),
+    }
 }
 
 fn start(launcher: &Path, socket: UnixStream, log: io::PipeWriter) -> io::Result<Child> {
@@ -103,6 +125,7 @@ fn orders(spec: &Spec) -> Orders {
         limits: spec.limits,
         uid: INSIDE,
         swap: std::fs::read_to_string("/proc/swaps").is_ok_and(|text| text.lines().count() > 1),
+        observe: spec.observe != Observe::Nothing,
     }
 }
 
@@ -126,7 +149,12 @@ fn map_users(child: &Child) -> io::Result<()> {
     )
 }
 
-fn serve(spec: &Spec, child: &Child, mut socket: UnixStream) -> Result<Finished, SandboxError> {
+fn serve(
+    spec: &Spec,
+    child: &Child,
+    mut socket: UnixStream,
+    observer: &mut Option<Observer>,
+) -> Result<Finished, SandboxError> {
     let unavailable = |missing: String| SandboxError::Unavailable { missing };
     wire::tell(&mut socket, &orders(spec)).map_err(broken)?;
     match wire::hear(&mut socket).map_err(broken)? {
@@ -156,7 +184,7 @@ fn serve(spec: &Spec, child: &Child, mut socket: UnixStream) -> Result<Finished,
             };
         }
     }
-    take(&mut socket)
+    take(&mut socket, &spec.observe, observer)
 }
 
 /// Sends every file in frames. The launcher knows the sizes.
@@ -173,15 +201,24 @@ fn feed(socket: &mut UnixStream, files: &dyn VersionFiles) -> Result<(), Sandbox
     Ok(())
 }
 
-fn take(socket: &mut UnixStream) -> Result<Finished, SandboxError> {
+fn take(
+    socket: &mut UnixStream,
+    observe: &Observe,
+    observer: &mut Option<Observer>,
+) -> Result<Finished, SandboxError> {
     let mut finished = Finished {
         exit: Exit::Code(-1),
         outputs: BTreeMap::new(),
         log: Vec::new(),
         enforced: Vec::new(),
+        observed: Observed::default(),
     };
     loop {
         match wire::hear(socket).map_err(broken)? {
+            Report::Listener => {
+                let listener = sys::receive_descriptor(socket).map_err(broken)?;
+                *observer = Some(Observer::start(listener, observe.clone()));
+            }
             Report::Started(enforced) => finished.enforced = enforced,
             Report::Ended(exit) => finished.exit = exit,
             Report::File {

@@ -11,7 +11,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
 
+use crate::event::Answer;
 use crate::spec::Exit;
+use crate::watch::Waiting;
 
 fn c_string(bytes: impl AsRef<OsStr>) -> io::Result<CString> {
     CString::new(bytes.as_ref().as_bytes()).map_err(io::Error::other)
@@ -202,6 +204,14 @@ pub(crate) fn place(from: RawFd, to: RawFd) -> io::Result<()> {
     done(unsafe { libc::dup2(from, to) })
 }
 
+/// Makes a copy of `from` at the first free number from `least` on.
+pub(crate) fn above(from: RawFd, least: RawFd) -> io::Result<RawFd> {
+    // SAFETY: takes numbers only.
+    let copy = unsafe { libc::fcntl(from, libc::F_DUPFD, least) };
+    done(copy)?;
+    Ok(copy)
+}
+
 /// Sets a limit of this process and its children.
 pub(crate) fn limit(what: libc::__rlimit_resource_t, to: u64) -> io::Result<()> {
     let limit = libc::rlimit {
@@ -322,4 +332,201 @@ pub(crate) fn ends_within(pid: libc::pid_t, time_ms: u64) -> io::Result<bool> {
 pub(crate) fn kill(pid: libc::pid_t) {
     // SAFETY: takes numbers only. A process that is gone already is no fault.
     unsafe { libc::kill(pid, libc::SIGKILL) };
+}
+
+/// Puts this process under a filter that may ask; returns where the questions arrive.
+pub(crate) fn listen_for_calls(filter: &[seccompiler::sock_filter]) -> io::Result<OwnedFd> {
+    #[repr(C)]
+    struct Program {
+        length: libc::c_ushort,
+        steps: *const seccompiler::sock_filter,
+    }
+    let program = Program {
+        length: filter.len().try_into().map_err(io::Error::other)?,
+        steps: filter.as_ptr(),
+    };
+    let install = |flags: libc::c_ulong| {
+        // SAFETY: `program` has the layout of `sock_fprog`; it and the steps outlive the call, which copies
+        // them.
+        let fd = unsafe {
+            libc::syscall(
+                libc::SYS_seccomp,
+                libc::SECCOMP_SET_MODE_FILTER,
+                flags,
+                &raw const program,
+            )
+        };
+        let fd = RawFd::try_from(fd).map_err(io::Error::other)?;
+        done(fd)?;
+        // SAFETY: the call just returned this descriptor and nobody else has it.
+        Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    };
+    let listener = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    // Kernels before 5.19 tell a call again that a signal broke off; newer ones need not.
+    install(listener | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV)
+        .or_else(|_: io::Error| install(listener))
+}
+
+/// Space for one descriptor beside a message, aligned as its header.
+#[repr(C, align(8))]
+struct Beside([u8; 64]);
+
+/// A message of one byte, and space beside it.
+fn message(byte: &mut libc::iovec, beside: &mut Beside) -> libc::msghdr {
+    // SAFETY: all-zero is a value of this plain struct.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = byte;
+    message.msg_iovlen = 1;
+    message.msg_control = beside.0.as_mut_ptr().cast();
+    message
+}
+
+/// Sends a copy of a descriptor, with a byte. By `sendmmsg`, which is not told of.
+pub(crate) fn send_descriptor(socket: &impl AsRawFd, fd: &OwnedFd) -> io::Result<()> {
+    let size = u32::try_from(size_of::<RawFd>()).map_err(io::Error::other)?;
+    let (mut byte, mut beside) = ([0_u8; 1], Beside([0; 64]));
+    let mut vector = libc::iovec {
+        iov_base: byte.as_mut_ptr().cast(),
+        iov_len: 1,
+    };
+    let mut header = message(&mut vector, &mut beside);
+    // SAFETY: `beside` is larger than the space of one descriptor with its header, which is therefore not
+    // null and writable; vector, byte and space outlive the call.
+    let sent = unsafe {
+        header.msg_controllen = libc::CMSG_SPACE(size) as _;
+        let first = libc::CMSG_FIRSTHDR(&raw const header);
+        (*first).cmsg_level = libc::SOL_SOCKET;
+        (*first).cmsg_type = libc::SCM_RIGHTS;
+        (*first).cmsg_len = libc::CMSG_LEN(size) as _;
+        libc::CMSG_DATA(first)
+            .cast::<RawFd>()
+            .write_unaligned(fd.as_raw_fd());
+        let mut messages = libc::mmsghdr {
+            msg_hdr: header,
+            msg_len: 0,
+        };
+        libc::sendmmsg(socket.as_raw_fd(), &raw mut messages, 1, 0)
+    };
+    done(sent)
+}
+
+/// Receives a byte, and the descriptor beside it.
+pub(crate) fn receive_descriptor(socket: &impl AsRawFd) -> io::Result<OwnedFd> {
+    let (mut byte, mut beside) = ([0_u8; 1], Beside([0; 64]));
+    let mut vector = libc::iovec {
+        iov_base: byte.as_mut_ptr().cast(),
+        iov_len: 1,
+    };
+    let mut header = message(&mut vector, &mut beside);
+    header.msg_controllen = size_of::<Beside>() as _;
+    // SAFETY: the header points to living memory of the lengths that it says.
+    let count =
+        unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, libc::MSG_CMSG_CLOEXEC) };
+    if count == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel wrote the header and the space beside it; a header that it returns lies inside, and
+    // one of these rights of at least this length holds a descriptor that is ours alone now.
+    let fd = unsafe {
+        let first = libc::CMSG_FIRSTHDR(&raw const header);
+        let size = u32::try_from(size_of::<RawFd>()).map_err(io::Error::other)?;
+        if first.is_null()
+            || (*first).cmsg_level != libc::SOL_SOCKET
+            || (*first).cmsg_type != libc::SCM_RIGHTS
+            || (*first).cmsg_len < libc::CMSG_LEN(size) as _
+        {
+            return Err(io::Error::other("no descriptor came"));
+        }
+        OwnedFd::from_raw_fd(libc::CMSG_DATA(first).cast::<RawFd>().read_unaligned())
+    };
+    Ok(fd)
+}
+
+/// What there is at a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// A call waits.
+    Waiting,
+    /// Nothing came in time.
+    Nothing,
+    /// Nobody is under the filter any more.
+    Gone,
+}
+
+/// Waits at most `time_ms` for a call.
+pub(crate) fn told_within(listener: &OwnedFd, time_ms: libc::c_int) -> io::Result<Told> {
+    let mut poll = libc::pollfd {
+        fd: listener.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: one valid struct that outlives the call.
+    match done(unsafe { libc::poll(&raw mut poll, 1, time_ms) }) {
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Told::Nothing),
+        other => other?,
+    }
+    Ok(if poll.revents & libc::POLLIN != 0 {
+        Told::Waiting
+    } else if poll.revents == 0 {
+        Told::Nothing
+    } else {
+        Told::Gone
+    })
+}
+
+/// Takes the next call that waits, and the number under which it is answered.
+pub(crate) fn next_call(listener: &OwnedFd) -> io::Result<(u64, Waiting)> {
+    // SAFETY: all-zero is a value of this plain struct, and the one that the kernel asks for.
+    let mut call: libc::seccomp_notif = unsafe { std::mem::zeroed() };
+    // SAFETY: the request says the size of the struct, which is a valid place for the answer.
+    done(unsafe {
+        libc::ioctl(
+            listener.as_raw_fd(),
+            libc::SECCOMP_IOCTL_NOTIF_RECV,
+            &raw mut call,
+        )
+    })?;
+    let waiting = Waiting {
+        thread: call.pid,
+        number: call.data.nr,
+        arguments: call.data.args,
+    };
+    Ok((call.id, waiting))
+}
+
+/// Says whether a call still waits, so that what was read of its process was its own.
+pub(crate) fn still_waits(listener: &OwnedFd, id: u64) -> bool {
+    // SAFETY: the request reads one number, which outlives the call.
+    let answer = unsafe {
+        libc::ioctl(
+            listener.as_raw_fd(),
+            libc::SECCOMP_IOCTL_NOTIF_ID_VALID,
+            &raw const id,
+        )
+    };
+    answer == 0
+}
+
+/// Lets a call go on, or refuses it.
+pub(crate) fn answer_call(listener: &OwnedFd, id: u64, answer: Answer) -> io::Result<()> {
+    let goes_on =
+        u32::try_from(libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE).map_err(io::Error::other)?;
+    let (error, flags) = match answer {
+        Answer::Passed => (0, goes_on),
+        Answer::Refused => (-libc::EPERM, 0),
+    };
+    let mut reply = libc::seccomp_notif_resp {
+        id,
+        val: 0,
+        error,
+        flags,
+    };
+    // SAFETY: the request says the size of the struct, which outlives the call.
+    done(unsafe {
+        libc::ioctl(
+            listener.as_raw_fd(),
+            libc::SECCOMP_IOCTL_NOTIF_SEND,
+            &raw mut reply,
+        )
+    })
 }

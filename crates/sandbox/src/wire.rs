@@ -25,6 +25,8 @@ pub(crate) struct Orders {
     pub(crate) limits: Limits,
     pub(crate) uid: u32,
     pub(crate) swap: bool,
+    /// Whether calls are told to the supervisor.
+    pub(crate) observe: bool,
 }
 
 /// What the launcher says.
@@ -32,6 +34,8 @@ pub(crate) struct Orders {
 pub(crate) enum Report {
     /// It has its user namespace and waits for the mapping.
     Unshared,
+    /// A byte follows, and beside it the descriptor at which the calls of the step are told.
+    Listener,
     /// It is confined; the step starts.
     Started(Vec<Enforced>),
     /// It could not confine itself.

@@ -7,65 +7,16 @@
     reason = "a test may panic"
 )]
 
+#[path = "support/nobody.rs"]
+mod nobody;
+mod support;
+
 use std::collections::BTreeMap;
-use std::ops::Range;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
-use std::process::Command;
-use std::sync::Arc;
 
-use bytes::Bytes;
-use custody_sandbox::{Exit, Finished, Limits, SandboxError, Spec, run};
-use custody_types::{ByteSize, Digest, FileEntry, FilePath, ReadError, VersionFiles};
-
-/// Names the launcher's program to the copy of these tests that runs as an ordinary user.
-const LAUNCHER: &str = "CUSTODY_TEST_LAUNCHER";
-
-#[derive(Debug)]
-struct Memory(Vec<(FileEntry, Bytes)>, Vec<FileEntry>);
-
-impl Memory {
-    fn of(files: &[(&str, &str)]) -> Arc<dyn VersionFiles> {
-        let files: Vec<_> = files
-            .iter()
-            .map(|(path, text)| {
-                let bytes = Bytes::from((*text).to_owned());
-                let size = ByteSize::from_bytes(bytes.len() as u64);
-                (
-                    FileEntry {
-                        path: path.parse().unwrap(),
-                        size,
-                        sha256: Digest::of(&bytes),
-                        executable: false,
-                    },
-                    bytes,
-                )
-            })
-            .collect();
-        let entries = files.iter().map(|(entry, _)| entry.clone()).collect();
-        Arc::new(Self(files, entries))
-    }
-}
-
-impl VersionFiles for Memory {
-    fn digest(&self) -> Digest {
-        custody_types::listing_digest(&self.1)
-    }
-
-    fn files(&self) -> &[FileEntry] {
-        &self.1
-    }
-
-    fn read(&self, path: &FilePath, range: Range<u64>) -> Result<Bytes, ReadError> {
-        let (_, bytes) = self
-            .0
-            .iter()
-            .find(|(entry, _)| entry.path == *path)
-            .ok_or_else(|| ReadError::NoSuchFile(path.clone()))?;
-        Ok(bytes.slice(usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()))
-    }
-}
+use custody_sandbox::{Exit, Finished, Limits, Observe, SandboxError, Spec, run};
+use custody_types::ByteSize;
+use nobody::as_nobody;
+use support::{Memory, launcher};
 
 fn spec(program: &str) -> Spec {
     Spec {
@@ -89,15 +40,8 @@ fn spec(program: &str) -> Spec {
             output: ByteSize::from_mebibytes(64),
             ..Limits::default()
         },
+        observe: Observe::Nothing,
     }
-}
-
-/// The launcher's program; a copy of it when these tests run as another user.
-fn launcher() -> PathBuf {
-    std::env::var_os(LAUNCHER).map_or_else(
-        || PathBuf::from(env!("CARGO_BIN_EXE_custody-step-launcher")),
-        PathBuf::from,
-    )
 }
 
 fn start(spec: &Spec) -> Result<Finished, SandboxError> {
@@ -324,28 +268,5 @@ fn how_a_step_ends_is_told() {
 /// Runs all the tests above again as `nobody`. Who is not root has run them as an ordinary user already.
 #[test]
 fn the_same_holds_for_an_ordinary_user() {
-    const NOBODY: u32 = 65_534;
-    if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-    let (tests, copy) = (folder.path().join("escape"), folder.path().join("launcher"));
-    std::fs::copy(std::env::current_exe().unwrap(), &tests).unwrap();
-    std::fs::copy(launcher(), &copy).unwrap();
-    let output = Command::new(tests)
-        .args(["--skip", "the_same_holds_for_an_ordinary_user"])
-        .env_clear()
-        .env(LAUNCHER, copy)
-        .current_dir("/")
-        .uid(NOBODY)
-        .gid(NOBODY)
-        .output()
-        .unwrap();
-    let told = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && told.contains("11 passed"),
-        "{told}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    as_nobody("the_same_holds_for_an_ordinary_user", "11 passed");
 }

@@ -22,11 +22,14 @@ pub(crate) fn run(context: &Context, args: &Scan) -> Result<ExitCode, Problem> {
         )
         .because(error)
     })?;
-    let summary = all(&entries, &rules);
+    let mut summary = all(&entries, &rules);
+    if args.trial.trial_load {
+        crate::trial::load(context, &args.trial, &entries, &mut summary.files)?;
+        summary = Summary::of(summary.files, &rules);
+    }
     let exit = match summary.verdict {
         Verdict::Clean => ExitCode::Done,
         Verdict::Review | Verdict::Malicious => ExitCode::No,
-        Verdict::Unscannable if summary.count(Verdict::Review) > 0 => ExitCode::No,
         Verdict::Unscannable => ExitCode::Usage,
     };
     if let Some(file) = &args.sarif {
