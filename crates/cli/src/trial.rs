@@ -169,7 +169,11 @@ fn told(kind: &str, tried: &Trial, finished: &Finished) -> Vec<Told> {
                 format!("trial/{}", beyond.kind.word()),
                 Verdict::Malicious,
                 severity,
-                format!("calls {} on `{}`{times}", beyond.call, beyond.subject),
+                if beyond.subject.is_empty() {
+                    format!("calls {}{times}", beyond.call)
+                } else {
+                    format!("calls {} on `{}`{times}", beyond.call, beyond.subject)
+                },
                 beyond.kind.means().to_owned(),
             )
         })
