@@ -10,6 +10,7 @@ use std::fmt;
 use std::num::NonZeroU64;
 
 use custody_types::Digest;
+use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -179,7 +180,7 @@ impl Manifest {
     /// [`AttestError::Malformed`] for a shard size that JSON cannot hold.
     pub fn to_payload(&self) -> Result<Vec<u8>, AttestError> {
         let resource = |resource: &Resource| ResourceForm {
-            algorithm: self.hash,
+            algorithm: self.hash.to_string(),
             digest: hex(&resource.digest),
             name: resource.name(),
         };
@@ -353,7 +354,7 @@ struct PredicateForm {
 /// Other members are allowed by the schema, and mean nothing.
 #[derive(Serialize, Deserialize)]
 struct ResourceForm {
-    algorithm: HashType,
+    algorithm: String,
     digest: String,
     name: String,
 }
@@ -366,8 +367,23 @@ struct SerializationForm {
     #[serde(default)]
     ignore_paths: Vec<String>,
     method: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "shard_size",
+        skip_serializing_if = "Option::is_none"
+    )]
     shard_size: Option<NonZeroU64>,
+}
+
+/// Reads an integer, which `model_signing` 1.x writes as `1000.0`: JSON knows one kind of number.
+fn shard_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NonZeroU64>, D::Error> {
+    let number = serde_json::Number::deserialize(deserializer)?;
+    let text = number.to_string();
+    text.strip_suffix(".0")
+        .unwrap_or(&text)
+        .parse()
+        .map(Some)
+        .map_err(|_| de::Error::custom(format!("the shard size `{text}` is no positive integer")))
 }
 
 impl SerializationForm {
@@ -387,7 +403,12 @@ impl SerializationForm {
 
 impl ResourceForm {
     fn read(self, method: Method, hash: HashType) -> Result<Resource, AttestError> {
-        if self.algorithm != hash {
+        // `model_signing` 1.x writes the size of the shards into the name of the function.
+        let other = match method {
+            Method::Files => None,
+            Method::Shards(size) => Some(format!("{hash}-sharded-{size}")),
+        };
+        if self.algorithm != hash.to_string() && Some(&self.algorithm) != other.as_ref() {
             return Err(malformed(
                 WHAT,
                 format!(
@@ -636,7 +657,7 @@ mod tests {
             (
                 r#""method":"files""#,
                 r#""method":"shards","shard_size":0"#,
-                "zero",
+                "no positive integer",
             ),
             (
                 r#""hash_type":"sha256""#,
@@ -668,6 +689,23 @@ mod tests {
                 .to_string()
                 .contains("root digest")
         );
+    }
+
+    #[test]
+    fn the_shards_of_the_reference_signer_are_read() {
+        let range = Some((0, 10));
+        let manifest = build(shards(10), &[resource("a", range, 1)]).unwrap();
+        let payload = String::from_utf8(manifest.to_payload().unwrap()).unwrap();
+        let theirs = payload
+            .replace(
+                r#""algorithm":"sha256""#,
+                r#""algorithm":"sha256-sharded-10""#,
+            )
+            .replace(r#""shard_size":10"#, r#""shard_size":10.0"#);
+        assert_ne!(payload, theirs);
+        assert_eq!(Manifest::parse(theirs.as_bytes()), Ok(manifest));
+        let other = theirs.replace("sharded-10", "sharded-11");
+        assert!(Manifest::parse(other.as_bytes()).is_err());
     }
 
     #[test]

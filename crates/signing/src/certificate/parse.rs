@@ -144,8 +144,9 @@ impl Certificate {
         self.parsed.signature_algorithm().oid
     }
 
+    /// Returns the signature; nothing, which never holds, when it does not end at a whole byte.
     pub(super) fn signature(&self) -> &[u8] {
-        self.parsed.signature().raw_bytes()
+        self.parsed.signature().as_bytes().unwrap_or_default()
     }
 
     /// Returns the kind of key, its bytes, and all of the `SubjectPublicKeyInfo`.
@@ -153,7 +154,7 @@ impl Certificate {
         let info = self.parsed.tbs_certificate().subject_public_key_info();
         (
             info.algorithm.oid,
-            info.subject_public_key.raw_bytes(),
+            info.subject_public_key.as_bytes().unwrap_or_default(),
             &self.key_der,
         )
     }
@@ -341,7 +342,7 @@ impl RevocationList {
             })
         };
         let algorithm = self.parsed.signature_algorithm.oid;
-        let signature = self.parsed.signature.raw_bytes();
+        let signature = self.parsed.signature.as_bytes().unwrap_or_default();
         if issuer.usage.as_ref().is_some_and(|usage| !usage.crl_sign()) {
             return refuse("its key usage lacks the signing of lists".to_owned());
         }
