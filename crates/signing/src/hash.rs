@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use crate::tree::{ModelFile, Tree, TreeError};
 
 /// How many bytes are read at once: they stay in the core's own cache until they are digested.
-const BUFFER_BYTES: usize = 128 << 10;
+const BUFFER_BYTES: usize = 256 << 10;
 /// From this size on, the cores share one file under BLAKE3.
 const SHARED_BYTES: u64 = 16 << 20;
 /// How many bytes of such a file are read at once.

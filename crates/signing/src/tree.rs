@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use custody_attest::oms::manifest::MAX_RESOURCES;
-use custody_attest::oms::{self, DEFAULT_IGNORED, is_within};
+use custody_attest::oms::{self, DEFAULT_IGNORED, is_hidden, is_within, shown};
 use custody_types::{Digest, FileEntry};
 use rustix::fs::{Mode, OFlags, openat};
 use unicode_normalization::UnicodeNormalization as _;
@@ -38,6 +38,12 @@ pub enum TreeError {
     /// The name is not text.
     #[error("the name of `{0}` is not UTF-8; a signature cannot hold it")]
     Name(String),
+    /// The name has characters that messages cannot show.
+    #[error("the name of `{0}` has hidden characters; a signature does not hold such names")]
+    Hidden(String),
+    /// The signature would be written over the model.
+    #[error("`{0}` is the model itself, not a place for its signature")]
+    Signature(String),
     /// Two names are one on other systems.
     #[error("`{0}` and `{1}` are the same name on systems that fold case or normalise Unicode")]
     Collision(String, String),
@@ -55,7 +61,7 @@ pub enum TreeError {
 impl TreeError {
     pub(crate) fn io(path: impl AsRef<Path>, source: io::Error) -> Self {
         Self::Io {
-            path: path.as_ref().display().to_string(),
+            path: shown(&path.as_ref().display().to_string()),
             source,
         }
     }
@@ -104,7 +110,8 @@ impl Model<'_> {
     /// Returns the path of the signature file within the model, if it lies there.
     ///
     /// # Errors
-    /// [`TreeError::Io`] when the folder of one of the two is not there.
+    /// [`TreeError::Io`] when the folder of one of the two is not there; [`TreeError::Signature`] when both
+    /// are one.
     pub fn signature_path(&self, signature: &Path) -> Result<Option<String>, TreeError> {
         let Model::Path(root) = self else {
             return Ok(Some(oms::FILE.to_owned()));
@@ -123,9 +130,9 @@ impl Model<'_> {
             return Ok(None);
         };
         match inside.to_str() {
-            Some("") => Ok(None),
+            Some("") => Err(TreeError::Signature(shown(&path.display().to_string()))),
             Some(inside) => Ok(Some(inside.to_owned())),
-            None => Err(TreeError::Name(inside.display().to_string())),
+            None => Err(TreeError::Name(shown(&inside.display().to_string()))),
         }
     }
 
@@ -140,6 +147,10 @@ impl Model<'_> {
         };
         if tree.files.len() > MAX_RESOURCES {
             return Err(TreeError::TooMany);
+        }
+        let hidden = |file: &&ModelFile| file.path.chars().any(is_hidden);
+        if let Some(file) = tree.files.iter().find(hidden) {
+            return Err(TreeError::Hidden(shown(&file.path)));
         }
         tree.files.sort_by(|a, b| a.path.cmp(&b.path));
         check_collisions(&tree.files)?;
@@ -188,10 +199,10 @@ fn on_disk(path: &Path, ignored: &[String]) -> Result<Tree, TreeError> {
     let name = resolved
         .file_name()
         .and_then(|name| name.to_str())
-        .ok_or_else(|| TreeError::Name(path.display().to_string()))?
+        .ok_or_else(|| TreeError::Name(shown(&path.display().to_string())))?
         .to_owned();
     if kind.is_symlink() {
-        return Err(TreeError::Link(path.display().to_string()));
+        return Err(TreeError::Link(shown(&path.display().to_string())));
     }
     if kind.is_file() {
         let root = resolved.parent().map(Path::to_path_buf);
@@ -231,7 +242,7 @@ fn walk(root: &Path, ignored: &[String], tree: &mut Tree) -> Result<(), TreeErro
             let name = entry.file_name();
             let name = name
                 .to_str()
-                .ok_or_else(|| TreeError::Name(entry.path().display().to_string()))?;
+                .ok_or_else(|| TreeError::Name(shown(&entry.path().display().to_string())))?;
             let path = format!("{prefix}{name}");
             if ignored.contains(&path) {
                 tree.left_out.push(path);
@@ -243,7 +254,7 @@ fn walk(root: &Path, ignored: &[String], tree: &mut Tree) -> Result<(), TreeErro
                 .map_err(|error| TreeError::io(entry.path(), error))?;
             let kind = found.file_type();
             if kind.is_symlink() {
-                return Err(TreeError::Link(path));
+                return Err(TreeError::Link(shown(&path)));
             } else if kind.is_dir() {
                 folders.push((entry.path(), format!("{path}/"), depth.saturating_add(1)));
             } else if kind.is_file() {
@@ -253,7 +264,7 @@ fn walk(root: &Path, ignored: &[String], tree: &mut Tree) -> Result<(), TreeErro
                     sha256: None,
                 });
             } else {
-                return Err(TreeError::Special(path));
+                return Err(TreeError::Special(shown(&path)));
             }
         }
     }

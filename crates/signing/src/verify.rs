@@ -3,22 +3,23 @@
 //! In this order: the form of the bundle, who signed, whether the signature holds and may be believed, the
 //! statement, what it leaves out, which files there are, and last their bytes.
 
-use std::collections::BTreeMap;
+mod files;
+
 use std::fmt;
 use std::path::Path;
 
 use custody_attest::AttestError;
 use custody_attest::oms::bundle::{Bundle, Material};
-use custody_attest::oms::manifest::{HashType, Manifest, Method, Resource};
-use custody_attest::oms::{DEFAULT_IGNORED, FILE, is_within};
+use custody_attest::oms::manifest::{HashType, Manifest};
+use custody_attest::oms::shown;
 use custody_types::{Digest, Timestamp};
 
 use crate::certificate::{
     Certificate, CertificateError, Identity, RevocationList, Subject, Times, verify_chain,
 };
-use crate::hash::{self, HashError, Scheme};
+use crate::hash::HashError;
 use crate::keys::PublicKey;
-use crate::tree::{Model, ModelFile, Tree, TreeError, default_ignored};
+use crate::tree::{Model, TreeError};
 
 /// How many paths a message names.
 const NAMED_PATHS: usize = 20;
@@ -341,8 +342,8 @@ pub fn verify(
     let (method, signer, time) = authenticate(&parsed, bundle, trust, when)?;
     let manifest = Manifest::parse(&parsed.payload)?;
     let signature = model.signature_path(signature)?;
-    check_left_out(&manifest, signature.as_deref(), options)?;
-    let tree = model.tree(&rules(&manifest, signature.clone(), options))?;
+    files::check_left_out(&manifest, signature.as_deref(), options)?;
+    let tree = model.tree(&files::rules(&manifest, signature.clone(), options))?;
     let mut verified = Verified {
         method,
         signer,
@@ -351,10 +352,10 @@ pub fn verify(
         hash: manifest.hash,
         covered: Vec::new(),
         covered_bytes: 0,
-        not_covered: left_out(&tree, signature.as_deref()),
+        not_covered: files::left_out(&tree, signature.as_deref()),
         time,
     };
-    compare(&manifest, &tree, options, progress, &mut verified)?;
+    files::compare(&manifest, &tree, options, progress, &mut verified)?;
     Ok(verified)
 }
 
@@ -432,7 +433,9 @@ fn check_key<'a>(
         .filter(|key| hint.is_empty() || key.id() == hint)
         .peekable();
     if named.peek().is_none() {
-        return Err(VerifyError::UnknownKey(hint.chars().take(128).collect()));
+        return Err(VerifyError::UnknownKey(shown(
+            &hint.chars().take(128).collect::<String>(),
+        )));
     }
     named
         .find(|key| key.verify(message, signature))
@@ -461,175 +464,11 @@ fn check_signer(identity: &Identity, signers: &Signers) -> Result<(), VerifyErro
     })
 }
 
-/// Refuses a signer that left out more than every signer does and the caller allows.
-fn check_left_out(
-    manifest: &Manifest,
-    signature: Option<&str>,
-    options: &Options,
-) -> Result<(), VerifyError> {
-    let allowed = |path: &&String| {
-        DEFAULT_IGNORED.contains(&path.as_str())
-            || path.as_str() == FILE
-            || signature == Some(path.as_str())
-            || options.may_leave_out.contains(path)
-    };
-    let others: Vec<_> = manifest
-        .ignore_paths
-        .iter()
-        .filter(|path| !allowed(path))
-        .cloned()
-        .collect();
-    if others.is_empty() {
-        Ok(())
-    } else {
-        Err(VerifyError::LeavesOut(others))
-    }
-}
-
-/// Returns which paths are not looked at: the default ones unless they were signed, the signature, and
-/// what the signer left out with the caller's leave. A `model.sig` beside the signature in use is not
-/// among them: it is a file like any other.
-fn rules(manifest: &Manifest, signature: Option<String>, options: &Options) -> Vec<String> {
-    let mut rules = default_ignored(signature);
-    let resources = manifest.resources();
-    rules.retain(|rule| !resources.iter().any(|one| is_within(&one.path, rule)));
-    let left_out = manifest.ignore_paths.iter();
-    rules.extend(
-        left_out
-            .filter(|path| options.may_leave_out.contains(path))
-            .cloned(),
-    );
-    rules
-}
-
-fn left_out(tree: &Tree, signature: Option<&str>) -> Vec<(String, NotCovered)> {
-    let why = |path: &str| {
-        if signature == Some(path) {
-            NotCovered::Signature
-        } else if DEFAULT_IGNORED.contains(&path) {
-            NotCovered::Default
-        } else {
-            NotCovered::LeftOut
-        }
-    };
-    tree.left_out
-        .iter()
-        .map(|path| (path.clone(), why(path)))
-        .collect()
-}
-
-/// Compares names and sizes first, then the bytes.
-fn compare(
-    manifest: &Manifest,
-    tree: &Tree,
-    options: &Options,
-    progress: &(dyn Fn(u64) + Sync),
-    verified: &mut Verified,
-) -> Result<(), VerifyError> {
-    let expected = expected(manifest, tree);
-    let by_path = tree.by_path();
-    let mut differences = Differences::default();
-    for path in expected.keys() {
-        if !by_path.contains_key(path) {
-            differences.missing.push((*path).to_owned());
-        }
-    }
-    for file in &tree.files {
-        if expected.contains_key(file.path.as_str()) {
-            continue;
-        }
-        if manifest.method != Method::Files && file.size == 0 {
-            verified
-                .not_covered
-                .push((file.path.clone(), NotCovered::Empty));
-        } else if options.unlisted == Unlisted::Allow {
-            verified
-                .not_covered
-                .push((file.path.clone(), NotCovered::Unlisted));
-        } else {
-            differences.unlisted.push(file.path.clone());
-        }
-    }
-    let files: Vec<&ModelFile> = tree
-        .files
-        .iter()
-        .filter(|file| expected.contains_key(file.path.as_str()))
-        .collect();
-    if differences.is_empty() {
-        differences.changed = changed(manifest, tree, &files, &expected, progress)?;
-    }
-    if !differences.is_empty() {
-        return Err(VerifyError::Files(differences));
-    }
-    verified.covered = files.iter().map(|file| file.path.clone()).collect();
-    verified.covered_bytes = files.iter().map(|file| file.size).sum();
-    Ok(())
-}
-
-type Expected<'a> = BTreeMap<&'a str, BTreeMap<Option<(u64, u64)>, &'a [u8]>>;
-
-/// Groups what was signed by file. A model of one file is called `.` by `model_signing` 1.x, and by its
-/// name in the specification.
-fn expected<'a>(manifest: &'a Manifest, tree: &'a Tree) -> Expected<'a> {
-    let only = tree.files.first().filter(|_| tree.single);
-    let mut expected: Expected<'a> = BTreeMap::new();
-    for Resource {
-        path,
-        range,
-        digest,
-    } in manifest.resources()
-    {
-        let path = match only {
-            Some(file) if path == "." => file.path.as_str(),
-            _ => path,
-        };
-        expected.entry(path).or_default().insert(*range, digest);
-    }
-    expected
-}
-
-/// Returns the files whose bytes are not those that were signed.
-fn changed(
-    manifest: &Manifest,
-    tree: &Tree,
-    files: &[&ModelFile],
-    expected: &Expected<'_>,
-    progress: &(dyn Fn(u64) + Sync),
-) -> Result<Vec<String>, VerifyError> {
-    let scheme = Scheme {
-        method: manifest.method,
-        hash: manifest.hash,
-    };
-    // A file that grew or shrank has other shards: it need not be read.
-    let length = |ranges: &BTreeMap<Option<(u64, u64)>, &[u8]>| {
-        ranges.keys().flatten().map(|(_, end)| *end).max()
-    };
-    let (same, mut changed): (Vec<&ModelFile>, Vec<&ModelFile>) =
-        files.iter().copied().partition(|file| {
-            manifest.method == Method::Files
-                || expected.get(file.path.as_str()).and_then(length) == Some(file.size)
-        });
-    if changed.is_empty() {
-        for found in hash::resources(tree, &same, scheme, progress)? {
-            let signed = expected
-                .get(found.path.as_str())
-                .and_then(|ranges| ranges.get(&found.range));
-            if signed != Some(&found.digest.as_slice()) {
-                changed.extend(same.iter().find(|file| file.path == found.path));
-            }
-        }
-    }
-    let mut paths: Vec<_> = changed.iter().map(|file| file.path.clone()).collect();
-    paths.sort();
-    paths.dedup();
-    Ok(paths)
-}
-
 fn list(paths: &[String]) -> String {
     let mut named: Vec<_> = paths
         .iter()
         .take(NAMED_PATHS)
-        .map(|path| format!("`{path}`"))
+        .map(|path| format!("`{}`", shown(path)))
         .collect();
     let more = paths.len().saturating_sub(NAMED_PATHS);
     if more > 0 {

@@ -14,7 +14,7 @@ use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{PREDICATE, json};
+use super::{PREDICATE, is_hidden, json};
 use crate::{AttestError, malformed};
 
 /// How many resources a signature may name.
@@ -227,8 +227,11 @@ impl Manifest {
                 format!("it names {count} files or shards, not 1 to {MAX_RESOURCES}"),
             ));
         }
-        if self.name.is_empty() {
-            return Err(malformed(WHAT, "the model has an empty name"));
+        if self.name.is_empty() || self.name.chars().any(is_hidden) {
+            return Err(malformed(
+                WHAT,
+                "the model has an empty name, or one with hidden characters",
+            ));
         }
         for resource in &self.resources {
             check_path(&resource.path)?;
@@ -314,7 +317,7 @@ fn root(resources: &[Resource]) -> Digest {
 fn check_path(path: &str) -> Result<(), AttestError> {
     let single = path == ".";
     let part = |part: &str| !part.is_empty() && part != "." && part != "..";
-    if single || (path.split('/').all(part) && !path.contains('\0')) {
+    if single || (path.split('/').all(part) && !path.chars().any(is_hidden)) {
         Ok(())
     } else {
         Err(malformed(
@@ -560,7 +563,7 @@ mod tests {
 
     #[test]
     fn the_order_of_the_reference_signer_is_read_and_no_other() {
-        let plain = r#"{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"m","digest":{"sha256":"00"}}],"predicateType":"https://model_signing/signature/v1.0","predicate":{"serialization":{"method":"files","hash_type":"sha256","allow_symlinks":false},"resources":[R]}}"#;
+        let plain = r#"{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"m","digest":{"sha256":"root"}}],"predicateType":"https://model_signing/signature/v1.0","predicate":{"serialization":{"method":"files","hash_type":"sha256","allow_symlinks":false},"resources":[R]}}"#;
         let digest = "11".repeat(32);
         let check = |names: &[&str], well: bool| {
             let resources: Vec<_> = names
@@ -585,6 +588,9 @@ mod tests {
         check(&["a//b"], false);
         check(&["../a"], false);
         check(&["a", "./b"], false);
+        check(&["a\\nb"], false);
+        check(&["a\\u0000"], false);
+        check(&["gpj.\\u202eexe"], false);
         check(&[], false);
     }
 

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use custody_attest::oms::{is_hidden, shown};
 use custody_types::Timestamp;
 use der::asn1::{ObjectIdentifier, Utf8StringRef};
 use der::{Decode, Encode as _, Reader as _, SliceReader};
@@ -115,12 +116,12 @@ impl Certificate {
 
     /// Returns the name of the holder (RFC 4514).
     pub fn subject_name(&self) -> String {
-        self.parsed.tbs_certificate().subject().to_string()
+        shown(&self.parsed.tbs_certificate().subject().to_string())
     }
 
     /// Returns the name of the authority that issued it.
     pub fn issuer_name(&self) -> String {
-        self.parsed.tbs_certificate().issuer().to_string()
+        shown(&self.parsed.tbs_certificate().issuer().to_string())
     }
 
     /// Returns the last second in which it is valid.
@@ -268,13 +269,22 @@ impl Certificate {
             GeneralName::DnsName(text) => Some(Subject::Dns(text.to_string())),
             _ => None,
         };
+        let subjects: Vec<_> = names
+            .iter()
+            .flat_map(|names| &names.0)
+            .filter_map(text)
+            .collect();
+        let issuer = token_issuer(extensions).unwrap_or_else(|| self.issuer_name());
+        let deceives = |name: &str| name.chars().any(is_hidden);
+        if deceives(&issuer) || subjects.iter().any(|subject| deceives(subject.as_str())) {
+            return Err(malformed(
+                &self.subject_name(),
+                "a name in it has hidden characters",
+            ));
+        }
         Ok(Identity {
-            subjects: names
-                .iter()
-                .flat_map(|names| &names.0)
-                .filter_map(text)
-                .collect(),
-            issuer: token_issuer(extensions).unwrap_or_else(|| self.issuer_name()),
+            subjects,
+            issuer,
             holder: self.subject_name(),
         })
     }
@@ -337,7 +347,7 @@ impl RevocationList {
         let list = &self.parsed.tbs_cert_list;
         let refuse = |because: String| {
             Err(CertificateError::RevocationList {
-                issuer: list.issuer.to_string(),
+                issuer: shown(&list.issuer.to_string()),
                 because,
             })
         };
@@ -388,8 +398,8 @@ impl RevocationList {
 
 fn malformed(what: &str, because: impl fmt::Display) -> CertificateError {
     CertificateError::Malformed {
-        what: what.to_owned(),
-        because: because.to_string(),
+        what: shown(what),
+        because: shown(&because.to_string()),
     }
 }
 

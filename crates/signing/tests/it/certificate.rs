@@ -110,6 +110,12 @@ fn a_leaf_must_be_one_for_signing_and_valid() {
         "critical extension 1.2.3.4 is not known",
     );
     check(
+        leaf(|leaf| {
+            leaf.subject_alt_names = vec![SanType::URI("https://a\u{1b}[2K".try_into().unwrap())];
+        }),
+        "hidden characters",
+    );
+    check(
         leaf(|leaf| leaf.not_after = rcgen::date_time_ymd(2026, 6, 1)),
         "is valid from",
     );

@@ -279,9 +279,18 @@ fn what_cannot_be_signed_is_refused() {
     fs::write(folder.path.join(latin), b"").unwrap();
     assert!(refused(Scheme::default()).contains("not UTF-8"));
     fs::remove_file(folder.path.join(latin)).unwrap();
+    let escape = "a\u{1b}[2K";
+    check(
+        &|| folder.write(escape, b""),
+        escape,
+        "`a\\u{1b}[2K` has hidden characters",
+    );
     let socket = std::os::unix::net::UnixListener::bind(at("s")).unwrap();
     assert!(refused(Scheme::default()).contains("neither a file nor a folder"));
     drop(socket);
+    let file = at("sub.json");
+    let error = sign(Model::Path(&file), &file, Scheme::default(), &key, &|_| {}).unwrap_err();
+    assert!(error.to_string().contains("is the model itself"));
     let hollow = tempfile::tempdir().unwrap();
     fs::write(hollow.path().join(".gitignore"), b"").unwrap();
     let model = Model::Path(hollow.path());
