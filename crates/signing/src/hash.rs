@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 
 use aws_lc_rs::digest::{Context, SHA256};
-use custody_attest::oms::manifest::{HashType, Method, Resource};
+use custody_attest::oms::manifest::{HashType, MAX_RESOURCES, Method, Resource};
 use rayon::prelude::*;
 
 use crate::tree::{ModelFile, Tree, TreeError};
@@ -62,6 +62,13 @@ pub fn resources(
     if scheme.hash == HashType::Blake2b {
         return Err(HashError::Unsupported(scheme.hash));
     }
+    let count = files
+        .iter()
+        .map(|file| shards(file, scheme))
+        .fold(0, u64::saturating_add);
+    if !usize::try_from(count).is_ok_and(|count| count <= MAX_RESOURCES) {
+        return Err(TreeError::TooMany.into());
+    }
     let mut jobs: Vec<_> = files.iter().flat_map(|file| jobs(file, scheme)).collect();
     // The longest first, so that no core is left with a long one at the end.
     jobs.sort_by_key(|job| std::cmp::Reverse(job.bytes()));
@@ -77,6 +84,13 @@ pub fn resources(
 struct Job<'a> {
     file: &'a ModelFile,
     range: Option<(u64, u64)>,
+}
+
+fn shards(file: &ModelFile, scheme: Scheme) -> u64 {
+    match scheme.method {
+        Method::Files => 1,
+        Method::Shards(size) => file.size.div_ceil(size.get()),
+    }
 }
 
 fn jobs(file: &ModelFile, scheme: Scheme) -> Vec<Job<'_>> {

@@ -13,11 +13,13 @@ use aws_lc_rs::signature::{
     EcdsaKeyPair, EcdsaSigningAlgorithm, EcdsaVerificationAlgorithm, KeyPair as _,
     UnparsedPublicKey,
 };
-use custody_types::Digest;
+use custody_types::{Digest, Entropy};
 use der::asn1::{BitString, ObjectIdentifier};
 use der::{Decode as _, Encode as _};
 use pem::{EncodeConfig, LineEnding, Pem};
-use pkcs8::EncryptedPrivateKeyInfoRef;
+use pkcs8::pkcs5::pbes2::Parameters;
+use pkcs8::pkcs5::scrypt;
+use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef};
 use x509_cert::spki::{AlgorithmIdentifier, SubjectPublicKeyInfo, SubjectPublicKeyInfoOwned};
 use zeroize::Zeroizing;
 
@@ -344,6 +346,31 @@ impl FileKey {
     pub fn to_pem(&self) -> Result<Zeroizing<String>, KeyError> {
         let der = self.pair.to_pkcs8v1().map_err(|_| KeyError::Curve)?;
         Ok(Zeroizing::new(to_pem("PRIVATE KEY", der.as_ref())))
+    }
+
+    /// Writes the key in PEM form, encrypted with a password (PKCS#8, PBES2: scrypt with 16 MiB, five
+    /// times, and AES-256): as strong as the old readers of this form take it.
+    ///
+    /// # Errors
+    /// [`KeyError::Curve`]; cannot happen for a key that was generated or read.
+    pub fn to_encrypted_pem(
+        &self,
+        password: &[u8],
+        entropy: &dyn Entropy,
+    ) -> Result<String, KeyError> {
+        let (mut salt, mut vector) = ([0; 16], [0; 16]);
+        entropy.fill(&mut salt);
+        entropy.fill(&mut vector);
+        let der = self.pair.to_pkcs8v1().map_err(|_| KeyError::Curve)?;
+        let encrypted = scrypt::Params::new(14, 8, 5)
+            .ok()
+            .and_then(|cost| Parameters::generate_scrypt_aes256cbc(cost, &salt, vector).ok())
+            .and_then(|parameters| {
+                let info = PrivateKeyInfoRef::try_from(der.as_ref()).ok()?;
+                info.encrypt_with_params(parameters, password).ok()
+            })
+            .ok_or(KeyError::Curve)?;
+        Ok(to_pem("ENCRYPTED PRIVATE KEY", encrypted.as_bytes()))
     }
 }
 

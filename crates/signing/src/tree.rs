@@ -48,7 +48,9 @@ pub enum TreeError {
     #[error("`{0}` and `{1}` are the same name on systems that fold case or normalise Unicode")]
     Collision(String, String),
     /// More than a signature can name.
-    #[error("there are more than {MAX_RESOURCES} files, or folders more than {MAX_DEPTH} deep")]
+    #[error(
+        "there are more than {MAX_RESOURCES} files or shards, or folders more than {MAX_DEPTH} deep"
+    )]
     TooMany,
     /// Nothing is there to sign.
     #[error("there is no file to sign in `{0}`")]
@@ -289,9 +291,7 @@ fn check_collisions(files: &[ModelFile]) -> Result<(), TreeError> {
             }
         }
         for prefix in prefixes {
-            let folded = prefix.nfc().collect::<String>().to_lowercase();
-            let folded = folded.nfc().collect::<String>();
-            if let Some(other) = names.insert(folded, prefix)
+            if let Some(other) = names.insert(fold(prefix), prefix)
                 && other != prefix
             {
                 return Err(TreeError::Collision(other.to_owned(), prefix.to_owned()));
@@ -299,6 +299,12 @@ fn check_collisions(files: &[ModelFile]) -> Result<(), TreeError> {
         }
     }
     Ok(())
+}
+
+/// Returns the form in which a name would collide: letters that share an upper case are one.
+fn fold(name: &str) -> String {
+    let upper = name.nfc().collect::<String>().to_uppercase();
+    upper.to_lowercase().nfc().collect()
 }
 
 impl Tree {

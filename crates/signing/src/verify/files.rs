@@ -156,23 +156,23 @@ fn changed(
     let length = |ranges: &BTreeMap<Option<(u64, u64)>, &[u8]>| {
         ranges.keys().flatten().map(|(_, end)| *end).max()
     };
-    let (same, mut changed): (Vec<&ModelFile>, Vec<&ModelFile>) =
+    let (same, other): (Vec<&ModelFile>, Vec<&ModelFile>) =
         files.iter().copied().partition(|file| {
             manifest.method == Method::Files
                 || expected.get(file.path.as_str()).and_then(length) == Some(file.size)
         });
+    let mut changed: Vec<_> = other.iter().map(|file| file.path.clone()).collect();
     if changed.is_empty() {
         for found in hash::resources(tree, &same, scheme, progress)? {
             let signed = expected
                 .get(found.path.as_str())
                 .and_then(|ranges| ranges.get(&found.range));
             if signed != Some(&found.digest.as_slice()) {
-                changed.extend(same.iter().find(|file| file.path == found.path));
+                changed.push(found.path);
             }
         }
     }
-    let mut paths: Vec<_> = changed.iter().map(|file| file.path.clone()).collect();
-    paths.sort();
-    paths.dedup();
-    Ok(paths)
+    changed.sort();
+    changed.dedup();
+    Ok(changed)
 }

@@ -15,7 +15,7 @@ use custody_signing::verify::{
 use custody_signing::{HashType, Method};
 use custody_types::{ByteSize, Digest, FileEntry};
 
-use crate::common::{Folder, NOW, at, key, link, trust_key};
+use crate::common::{Counting, Folder, NOW, at, key, link, trust_key};
 
 fn shards(size: u64, hash: HashType) -> Scheme {
     Scheme {
@@ -267,6 +267,11 @@ fn what_cannot_be_signed_is_refused() {
         "Sub.json",
         "the same name",
     );
+    check(
+        &|| folder.write("\u{17f}ub.json", b""),
+        "\u{17f}ub.json",
+        "the same name",
+    );
     check(&|| folder.write("SUB/x", b""), "SUB/x", "the same name");
     fs::remove_dir(at("SUB")).unwrap();
     folder.write("caf\u{e9}", b"");
@@ -288,9 +293,12 @@ fn what_cannot_be_signed_is_refused() {
     let socket = std::os::unix::net::UnixListener::bind(at("s")).unwrap();
     assert!(refused(Scheme::default()).contains("neither a file nor a folder"));
     drop(socket);
+    fs::remove_file(at("s")).unwrap();
     let file = at("sub.json");
     let error = sign(Model::Path(&file), &file, Scheme::default(), &key, &|_| {}).unwrap_err();
     assert!(error.to_string().contains("is the model itself"));
+    folder.write("million", &vec![0; 1_000_001]);
+    assert!(refused(shards(1, HashType::Sha256)).contains("more than 1000000 files or shards"));
     let hollow = tempfile::tempdir().unwrap();
     fs::write(hollow.path().join(".gitignore"), b"").unwrap();
     let model = Model::Path(hollow.path());
@@ -350,6 +358,17 @@ VO61xIkCrt8Cwn8ev2zFSOMVs8dZjBrkgTX2iI8+mhNuUo6Edc/LTDlMeYv4D1qo\n\
 7Mebu+OzOn4Q2N8A/L83YAbpsERVAeo2/vEFgATU81H4pxnL8Sewwv0U46whLYg=\n\
 -----END ENCRYPTED PRIVATE KEY-----\n\
 ";
+
+#[test]
+fn a_key_is_kept_under_a_password() {
+    let key = key(Curve::P521);
+    let pem = key
+        .to_encrypted_pem(b"secret", &Counting::default())
+        .unwrap();
+    let opened = FileKey::from_pem(&pem, Some(b"secret")).unwrap();
+    assert_eq!(opened.public(), key.public());
+    assert!(FileKey::from_pem(&pem, Some(b"")).is_err());
+}
 
 #[test]
 fn keys_of_openssl_are_read() {
