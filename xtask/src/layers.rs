@@ -14,6 +14,7 @@ const RANKS: &[(&str, u8)] = &[
     ("custody-scan", 1),
     ("custody-stats", 1),
     ("custody-wire", 1),
+    ("custody-signing", 2),
     ("custody-store", 2),
     ("custody-ledger", 2),
     ("custody-guard", 3),

@@ -13,7 +13,7 @@ use custody_types::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::dsse::{Envelope, IN_TOTO};
-use crate::oms::BUNDLE;
+use crate::oms::bundle::MEDIA_TYPE as BUNDLE;
 use crate::statement::Statement;
 use crate::{AttestError, Check, malformed};
 

@@ -67,6 +67,6 @@ pub enum AttestError {
 pub(crate) fn malformed(what: &'static str, because: impl std::fmt::Display) -> AttestError {
     AttestError::Malformed {
         what,
-        because: because.to_string(),
+        because: oms::shown(&because.to_string()),
     }
 }

@@ -317,20 +317,25 @@ pub fn write_file(target: &Path, content: &[u8]) -> Result<(), UserFilesError> {
 /// # Errors
 /// [`UserFilesError`] when it is missing, larger than `limit` bytes, or not UTF-8.
 pub fn read_text(path: &Path, limit: u64) -> Result<String, UserFilesError> {
+    String::from_utf8(read_bytes(path, limit)?)
+        .map_err(|error| io_at(path)(io::Error::new(io::ErrorKind::InvalidData, error)))
+}
+
+/// Reads a small file.
+///
+/// # Errors
+/// [`UserFilesError`] when it is missing, or larger than `limit` bytes.
+pub fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>, UserFilesError> {
     let (file, _) = open(path)?;
-    let mut text = String::new();
-    let read = file
-        .take(limit + 1)
-        .read_to_string(&mut text)
+    let mut bytes = Vec::new();
+    file.take(limit + 1)
+        .read_to_end(&mut bytes)
         .map_err(io_at(path))?;
-    if u64::try_from(read).unwrap_or(u64::MAX) > limit {
+    if bytes.len() as u64 > limit {
         let error = io::Error::other(format!("it is larger than {limit} bytes"));
-        return Err(UserFilesError::Io {
-            path: path.to_owned(),
-            error,
-        });
+        return Err(io_at(path)(error));
     }
-    Ok(text)
+    Ok(bytes)
 }
 
 #[cfg(test)]

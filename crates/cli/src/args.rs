@@ -73,6 +73,8 @@ pub(crate) enum Command {
     Scan(Scan),
     Rescan(Rescan),
     Approve(Approve),
+    Sign(SignArgs),
+    VerifySignature(VerifySignature),
     Bom(Bom),
     Claims(Claims),
     /// See, try, sign and put in force the rules that models are scanned by
@@ -108,7 +110,7 @@ pub(crate) struct Init {
 /// Add files or folders as a new version
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  custody put employment/raw data/people.parquet\n  custody put loans/model model/ --kind model\n  custody put loans/raw a.csv b.csv --classification personal"
+    after_help = "Examples:\n  custody put employment/raw data/people.parquet\n  custody put loans/model model/ --kind model\n  custody put loans/raw a.csv b.csv --classification personal\n  custody put vendor/model model/ --kind model --verify --public-key vendor.pub\n\nA model is scanned before it is taken; exit code 6: it waits in quarantine for `custody approve`."
 )]
 pub(crate) struct Put {
     /// The artifact that gets the version: project/artifact
@@ -123,6 +125,12 @@ pub(crate) struct Put {
     /// How sensitive it is: public, internal, confidential, personal or special
     #[arg(long, default_value = "confidential")]
     pub(crate) classification: Classification,
+    /// Take the model only if its signature holds
+    #[arg(long)]
+    pub(crate) verify: bool,
+    /// Whom you trust.
+    #[command(flatten)]
+    pub(crate) trust: SignatureTrust,
 }
 
 /// Take the files of a version out of the workspace
@@ -449,6 +457,103 @@ pub(crate) struct Approve {
     /// What was looked at, and why it may be used
     #[arg(long)]
     pub(crate) reason: String,
+}
+
+/// Sign a model on the disk, as the OpenSSF Model Signing specification 1.0 asks
+///
+/// Works anywhere, without a workspace and without a network. The key is a file, lies in a PKCS#11 token, or is
+/// that of your organisation's authority, which then issues a certificate for this one signature, valid for ten
+/// minutes and bound to who calls.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  custody sign model/ --key signer.pem\n  custody sign model.onnx --key signer.pem --certificates chain.pem\n  custody sign model/ --token 'pkcs11:token=team;object=models?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=pin.txt'\n  custody sign model/ --key authority.pem --authority authority.crt --identity ada@example.org\n\nThe passphrase of an encrypted key comes from CUSTODY_PASSPHRASE."
+)]
+pub(crate) struct SignArgs {
+    /// The file or folder
+    pub(crate) path: PathBuf,
+    /// Where the signature is written [default: model.sig in the folder, or FILE.sig]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) signature: Option<PathBuf>,
+    /// The private key in PEM: P-256, P-384 or P-521
+    #[arg(long, value_name = "FILE", conflicts_with = "token")]
+    pub(crate) key: Option<PathBuf>,
+    /// The key in a PKCS#11 token, by its URI (RFC 7512)
+    #[arg(long, value_name = "URI")]
+    pub(crate) token: Option<String>,
+    /// The certificate of the key and those above it, in PEM
+    #[arg(long, value_name = "FILE", conflicts_with = "authority")]
+    pub(crate) certificates: Option<PathBuf>,
+    /// The key is that of this authority: its certificate and those above it, in PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) authority: Option<PathBuf>,
+    /// Whom the authority's certificate names [default: custody://accounts/ACCOUNT]
+    #[arg(long, value_name = "NAME", requires = "authority")]
+    pub(crate) identity: Option<String>,
+    /// With which function files are digested
+    #[arg(long, value_enum, default_value_t = SignHash::Sha256)]
+    pub(crate) hash: SignHash,
+    /// Digest files in pieces of so many bytes instead of whole
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) shards: Option<u64>,
+}
+
+/// The functions that digest files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SignHash {
+    /// SHA-256: what every verifier knows.
+    Sha256,
+    /// BLAKE3.
+    Blake3,
+}
+
+/// Verify the signature of a model on the disk
+///
+/// Works anywhere, without a workspace and without a network. Fails closed: on a signer that is not the
+/// expected one, an expired certificate, a changed, missing or additional file, and on files that the signer
+/// left out.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  custody verify-signature model/ --public-key signer.pub\n  custody verify-signature model/ --root authority.crt --signer ada@example.org\n  custody verify-signature model.onnx --signature model.onnx.sig --public-key signer.pub\n\nExit codes: 0 it holds, 4 it does not."
+)]
+pub(crate) struct VerifySignature {
+    /// The file or folder
+    pub(crate) path: PathBuf,
+    /// Whom you trust.
+    #[command(flatten)]
+    pub(crate) trust: SignatureTrust,
+}
+
+/// Whose signature is asked for.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Whose signature")]
+pub(crate) struct SignatureTrust {
+    /// The signature [default: model.sig in the folder, or FILE.sig]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) signature: Option<PathBuf>,
+    /// A public key that you trust, in PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) public_key: Vec<PathBuf>,
+    /// A root certificate that you trust, in PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) root: Vec<PathBuf>,
+    /// A revocation list of an authority, in PEM or DER
+    #[arg(long, value_name = "FILE")]
+    pub(crate) crl: Vec<PathBuf>,
+    /// Who must have signed, as the certificate names them: an address, a URI or a domain
+    #[arg(long, value_name = "NAME")]
+    pub(crate) signer: Vec<String>,
+    /// Who must have vouched for the signer
+    #[arg(long, value_name = "NAME", requires = "signer")]
+    pub(crate) issuer: Option<String>,
+    /// Whoever a trusted authority vouches for will do
+    #[arg(long, conflicts_with = "signer")]
+    pub(crate) any_identity: bool,
+    /// Tell of files that were not signed instead of refusing them
+    #[arg(long)]
+    pub(crate) allow_unlisted: bool,
+    /// A path that the signer may have left out
+    #[arg(long, value_name = "PATH")]
+    pub(crate) may_leave_out: Vec<String>,
 }
 
 /// Print what a model was made of, as a CycloneDX 1.6 document

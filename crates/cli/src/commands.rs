@@ -17,6 +17,7 @@ mod rules;
 mod run;
 pub(crate) mod scan;
 mod show;
+mod sign;
 mod trace;
 mod verify;
 
@@ -42,6 +43,8 @@ pub(crate) fn dispatch(context: &Context, command: Command) -> Result<ExitCode, 
         Command::Scan(args) => scan::run(context, &args),
         Command::Rescan(args) => rescan::run(context, args),
         Command::Approve(args) => approve::run(context, args),
+        Command::Sign(args) => sign::run(context, &args),
+        Command::VerifySignature(args) => sign::check(context, &args),
         Command::Bom(args) => bom::run(context, &args),
         Command::Claims(args) => bom::claims(context, &args),
         Command::Rules(RulesCommand::Show(args)) => rules::show(&args),

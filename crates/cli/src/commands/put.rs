@@ -13,6 +13,9 @@ use crate::context::Context;
 use crate::problems::user_files_problem;
 
 pub(crate) fn run(context: &Context, args: Put) -> Result<ExitCode, Problem> {
+    if args.verify {
+        signed(&args)?;
+    }
     let files = user_files::find(&args.paths).map_err(|error| user_files_problem(&error))?;
     if files.is_empty() {
         return Err(
@@ -63,6 +66,19 @@ pub(crate) fn run(context: &Context, args: Put) -> Result<ExitCode, Problem> {
     } else {
         ExitCode::Done
     })
+}
+
+/// Refuses a model whose signature does not hold.
+fn signed(args: &Put) -> Result<(), Problem> {
+    let [path] = args.paths.as_slice() else {
+        return Err(Problem::new(
+            "CUS-CLI-034",
+            ExitCode::Usage,
+            "a signature is of one file or folder",
+        )
+        .hint("name one with `--verify`"));
+    };
+    super::sign::holds(path, &args.trust).map(drop)
 }
 
 /// Shows bytes and rate after a quarter of a second, on a terminal only.
