@@ -11,4 +11,5 @@ mod authority;
 mod certificate;
 mod common;
 mod model;
+mod peer;
 mod token;
