@@ -235,12 +235,15 @@ fn on_disk(path: &Path, ignored: &[String]) -> Result<Tree, TreeError> {
 fn walk(root: &Path, ignored: &[String], tree: &mut Tree) -> Result<(), TreeError> {
     let mut folders = vec![(root.to_path_buf(), String::new(), 0_usize)];
     while let Some((folder, prefix, depth)) = folders.pop() {
-        if depth > MAX_DEPTH || tree.files.len() > MAX_RESOURCES {
+        if depth > MAX_DEPTH {
             return Err(TreeError::TooMany);
         }
         let entries = fs::read_dir(&folder).map_err(|error| TreeError::io(&folder, error))?;
         for entry in entries {
             let entry = entry.map_err(|error| TreeError::io(&folder, error))?;
+            if tree.files.len().max(folders.len()) > MAX_RESOURCES {
+                return Err(TreeError::TooMany);
+            }
             let name = entry.file_name();
             let name = name
                 .to_str()

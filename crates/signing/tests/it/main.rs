@@ -2,6 +2,7 @@
 #![expect(
     clippy::disallowed_methods,
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "tests make and change models in temporary folders, run the tools of a token, and may panic"
 )]
@@ -10,5 +11,7 @@ mod attack;
 mod authority;
 mod certificate;
 mod common;
+mod hostile;
 mod model;
+mod peer;
 mod token;

@@ -297,6 +297,10 @@ fn what_cannot_be_signed_is_refused() {
     let file = at("sub.json");
     let error = sign(Model::Path(&file), &file, Scheme::default(), &key, &|_| {}).unwrap_err();
     assert!(error.to_string().contains("is the model itself"));
+    let deep = "d/".repeat(101);
+    folder.write(&format!("{deep}x"), b"");
+    assert!(refused(Scheme::default()).contains("more than 100 deep"));
+    fs::remove_dir_all(at("d")).unwrap();
     folder.write("million", &vec![0; 1_000_001]);
     assert!(refused(shards(1, HashType::Sha256)).contains("more than 1000000 files or shards"));
     let hollow = tempfile::tempdir().unwrap();
