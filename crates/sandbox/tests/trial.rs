@@ -202,6 +202,24 @@ fn codes() -> Vec<(Vec<u8>, BeyondKind, &'static str)> {
             Forbidden,
             "",
         ),
+        // At the exit, and by a thread that waits.
+        (
+            code("import atexit\natexit.register(lambda: open('/etc/exit'))"),
+            Reads,
+            "/etc/exit",
+        ),
+        (
+            code("import atexit\natexit.register(lambda: open('/etc/exit'))\nraise ValueError"),
+            Reads,
+            "/etc/exit",
+        ),
+        (
+            code(
+                "import threading\nt = threading.Timer(0.2, open, ['/etc/timer'])\nt.daemon = True\nt.start()",
+            ),
+            Reads,
+            "/etc/timer",
+        ),
         // In a thread, as a finaliser, and after it seems to be over.
         (
             code(
