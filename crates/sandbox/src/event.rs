@@ -8,7 +8,8 @@ pub const MOST_EVENTS: usize = 10_000;
 /// What of a step is written down beside confining it.
 ///
 /// The list is for reading: a thread may change a path after it was read here and before the kernel reads
-/// it, so that what a step *may* do is never decided by it. That is the sandbox's part.
+/// it, so that what a step *may* do is never decided by it. That is the sandbox's part. Needs Linux 5.5;
+/// before, an observed step does not start.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Observe {
     /// Nothing, at no cost.

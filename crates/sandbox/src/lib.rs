@@ -8,6 +8,9 @@
 //! INVARIANT: what cannot be enforced stops the run before the step's first instruction
 //! ([`SandboxError::Unavailable`]).
 //!
+//! A step can be *observed* ([`Spec::observe`]): what it asks the kernel for is written down, call by call.
+//! Observing reports and never decides. [`trial`] reads such a list of the load of a model.
+//!
 //! This crate alone has unsafe code: system calls, all of them in `sys`.
 
 mod event;

@@ -65,7 +65,10 @@ fn answer(listener: &OwnedFd, notes: &mut Notes) {
     if sys::still_waits(listener, id) {
         notes.take(events);
     }
-    let _ = sys::answer_call(listener, id, answer);
+    // Linux before 5.5 cannot let a call go on.
+    if sys::answer_call(listener, id, answer).is_err() {
+        let _ = sys::answer_call(listener, id, Answer::Refused);
+    }
 }
 
 /// What was seen so far.

@@ -1,13 +1,15 @@
 //! What a trial load says of a model: every call that a load has no need of.
 //!
-//! A trial load is a step that runs [`PROGRAM`] on a model, observed from [`START`] on. [`judge`] is pure: it
-//! reads what was seen.
+//! A trial load is a step that runs [`PROGRAM`] on a model with the [`VARIABLES`], no outputs, and
+//! [`Observe::From`](crate::Observe::From) the [`START`]. The whole folder of the model is an input, for its
+//! files name each other. [`judge`] is pure: it reads what was seen.
 //!
 //! INVARIANT: everything after the first mark is judged, also what comes after the mark of the end, which a
 //! model can open as well.
 //!
 //! What it cannot tell: code that waits for another day, or for a machine that is no sandbox, does nothing
-//! here; nor does code that a model runs only when it is used. A trial load that says nothing is no proof,
+//! here; nor does code that a model runs only when it is used. Whether a file is there can be asked without
+//! opening it, which is not seen. A trial load that says nothing is no proof,
 //! and stands behind the scan, not in its place.
 
 use std::collections::BTreeMap;
@@ -23,6 +25,13 @@ pub const PROGRAM: &str = include_str!("trial_load.py");
 pub const START: &str = "/custody-trial-load/start";
 /// The path that [`PROGRAM`] opens just after the load. It does not exist.
 pub const END: &str = "/custody-trial-load/end";
+/// The environment variables of a trial load: a home that is there, and no more threads than needed.
+pub const VARIABLES: [(&str, &str); 4] = [
+    ("HOME", "/tmp"),
+    ("OMP_NUM_THREADS", "1"),
+    ("OPENBLAS_NUM_THREADS", "1"),
+    ("CUDA_VISIBLE_DEVICES", ""),
+];
 /// The folders in which a step sees interpreters and libraries: what may be read while a model is loaded.
 pub const ENVIRONMENT: [&str; 9] = [
     "/env",

@@ -9,11 +9,15 @@ Exit codes: 0 loaded, 2 bad usage, 3 the library is not installed, 4 the load fa
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import importlib
 import os
 import sys
+import tempfile
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +26,8 @@ END = "/custody-trial-load/end"
 LOADED, USAGE, NOT_INSTALLED, FAILED = 0, 2, 3, 4
 # How many objects, one after the other, are taken from one pickle file.
 MOST_OBJECTS = 1000
+# How long threads that the model started are waited for, in seconds.
+THREADS_S = 2.0
 # How much of a pickle is searched for the names of libraries.
 HEAD_BYTES = 4 << 20
 # What pickles of models name, and what of it is imported then. Nothing else is imported at a model's wish.
@@ -88,11 +94,17 @@ def pickle_loader(path: str) -> Loader:
         with open(path, "rb") as file:
             head = file.read(8)
         opening = next((way for magic, way in magics if head.startswith(magic)), None)
-        with (opening or (lambda name: open(name, "rb")))(path) as file:
-            for _ in range(MOST_OBJECTS):
-                if not file.peek(1):
-                    return
-                pickle.load(file)
+        try:
+            with (opening or (lambda name: open(name, "rb")))(path) as file:
+                for _ in range(MOST_OBJECTS):
+                    if not file.peek(1):
+                        return
+                    pickle.load(file)
+        except Exception:
+            # joblib puts arrays between the pickle's parts, often under the same ending.
+            if "joblib" not in sys.modules:
+                raise
+            sys.modules["joblib"].load(path)
 
     return load
 
@@ -248,13 +260,32 @@ def say(out: int, text: str) -> None:
         os.write(out, f"{text}\n".encode("ascii", "backslashreplace"))
 
 
+def prepare() -> None:
+    """Does what libraries would do once and late, and forgets what they want done at the end."""
+    tempfile.gettempdir()
+    atexit._clear()
+
+
+def leave(threads: set[threading.Thread]) -> None:
+    """Lets what the model left behind come to its end: finalisers, new threads, what waits for the exit."""
+    gc.collect()
+    until = time.monotonic() + THREADS_S
+    for thread in threading.enumerate():
+        if thread not in threads:
+            thread.join(max(0.0, until - time.monotonic()))
+    atexit._run_exitfuncs()
+
+
 def attempt(load: Loader, path: str) -> tuple[int, str]:
     """Loads, and lets go of what was loaded, between the two marks. Returns the exit code and what to say."""
+    threads = set(threading.enumerate())
     mark(START)
     try:
-        model = load(path)
-        del model
-        gc.collect()
+        try:
+            model = load(path)
+            del model
+        finally:
+            leave(threads)
     except BaseException as error:  # a model may raise SystemExit to end the watch
         # The class of the error alone, whose name may still be the model's.
         name = "".join(c if c.isalnum() or c == "_" else "?" for c in type(error).__name__)
@@ -277,11 +308,12 @@ def main(arguments: list[str]) -> int:
     except ImportError as error:
         say(out, f"not installed: {error.name or kind}")
         return NOT_INSTALLED
+    prepare()
     code, told = attempt(load, path)
     say(out, told)
     return code
 
 
 if __name__ == "__main__":
-    # At once: what a model left to be done at the end is no part of the load.
+    # At once: what waited for the exit had its turn.
     os._exit(main(sys.argv[1:]))

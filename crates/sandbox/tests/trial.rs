@@ -13,7 +13,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use custody_sandbox::trial::{BeyondKind, ENVIRONMENT, PROGRAM, START, Trial, judge};
+use custody_sandbox::trial::{BeyondKind, ENVIRONMENT, PROGRAM, START, Trial, VARIABLES, judge};
 use custody_sandbox::{Exit, Limits, Observe, Spec, run};
 use custody_types::ByteSize;
 use support::{Memory, launcher};
@@ -44,7 +44,10 @@ fn spec(environment: Option<PathBuf>, files: &[(&str, &[u8])], words: &[&str]) -
             .chain(words)
             .map(|word| (*word).to_owned())
             .collect(),
-        env: BTreeMap::from([("HOME".to_owned(), "/tmp".to_owned())]),
+        env: VARIABLES
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
         environment,
         code: Some(Memory::of(&[("trial_load.py", PROGRAM)])),
         inputs: BTreeMap::from([("model".to_owned(), Memory::of(files))]),
@@ -201,6 +204,24 @@ fn codes() -> Vec<(Vec<u8>, BeyondKind, &'static str)> {
             code("import ctypes; ctypes.CDLL(None).syscall(165, 0, 0, 0, 0, 0)"),
             Forbidden,
             "",
+        ),
+        // At the exit, and by a thread that waits.
+        (
+            code("import atexit\natexit.register(lambda: open('/etc/exit'))"),
+            Reads,
+            "/etc/exit",
+        ),
+        (
+            code("import atexit\natexit.register(lambda: open('/etc/exit'))\nraise ValueError"),
+            Reads,
+            "/etc/exit",
+        ),
+        (
+            code(
+                "import threading\nt = threading.Timer(0.2, open, ['/etc/timer'])\nt.daemon = True\nt.start()",
+            ),
+            Reads,
+            "/etc/timer",
         ),
         // In a thread, as a finaliser, and after it seems to be over.
         (
