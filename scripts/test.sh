@@ -5,6 +5,13 @@ cd "$(dirname "$0")/.."
 
 scripts/lint.sh
 
+echo "== what the tests need of the system"
+# A token in software, for keys that never leave it.
+if ! dpkg --status softhsm2 >/dev/null 2>&1; then
+    apt-get update --quiet --quiet
+    apt-get install --yes --quiet --quiet softhsm2 >/dev/null
+fi
+
 echo "== build"
 cargo build --quiet --workspace --all-targets
 echo "== unit, property and end-to-end tests"

@@ -178,3 +178,19 @@ def test_tensors_are_stepped_over(file, tmp_path):
         out.truncate(10 + len(header) + 8 * 268_435_456)
     used, code = peak(path)
     assert code == 0 and used < MEMORY_KIB
+
+
+def test_a_trial_load_tells_what_the_load_reaches_for(file):
+    class Reads:
+        def __reduce__(self):
+            return open, ("/etc/hostname",)
+
+    found = scan("--trial-load", file("a.pkl", pickle.dumps(Reads())), expect=1)["files"][0]["findings"]
+    assert any(finding["rule"] == "trial/reads" and "/etc/hostname" in finding["what"] for finding in found)
+    assert scan("--trial-load", file("b.pkl", pickle.dumps({"a": [1, 2]})), expect=0)["verdict"] == "clean"
+
+
+def test_what_cannot_be_loaded_on_trial_is_said(file):
+    path = file("c.pkl", b"cno.such.module\nThing\n.")
+    found = scan("--trial-load", path, expect=2)["files"][0]["findings"]
+    assert any(finding["rule"] == "trial/unfinished" for finding in found)
