@@ -44,7 +44,14 @@ pub const TARGETS: &[Target] = &[
         "compressed",
         "model.z",
         Entry::File(&[
-            "gzip", "bzip2", "xz", "lzma", "zstd", "lz4", "zlib", "sealed container",
+            "gzip",
+            "bzip2",
+            "xz",
+            "lzma",
+            "zstd",
+            "lz4",
+            "zlib",
+            "sealed container",
         ]),
     ),
     target_of("numpy", "model.npy", Entry::File(&["NumPy array"])),
@@ -104,8 +111,16 @@ pub fn check(target: &Target, input: &[u8]) -> Result<Checked, String> {
             } else {
                 ("archive/data.pkl", &b"\x80\x02}."[..])
             };
-            let members = [(name, input), other, ("archive/constants.pkl", b"\x80\x02).")];
-            let members = if name.ends_with(".py") { &members[..] } else { &members[..2] };
+            let members = [
+                (name, input),
+                other,
+                ("archive/constants.pkl", b"\x80\x02)."),
+            ];
+            let members = if name.ends_with(".py") {
+                &members[..]
+            } else {
+                &members[..2]
+            };
             file(target.file, &stored(members), &[])
         }
         Entry::Template => template(target.file, input),
@@ -117,7 +132,11 @@ fn template(name: &str, input: &[u8]) -> Result<Checked, String> {
     let Ok(text) = std::str::from_utf8(input) else {
         return Ok(Checked::Elsewhere);
     };
-    file(name, format!("{{\"chat_template\": {}}}", quoted(text)).as_bytes(), &[])
+    file(
+        name,
+        format!("{{\"chat_template\": {}}}", quoted(text)).as_bytes(),
+        &[],
+    )
 }
 
 fn pack(input: &[u8]) -> Result<Checked, String> {
@@ -175,13 +194,21 @@ pub fn sound(name: &str, bytes: &[u8]) -> Result<Report, String> {
             return Err(format!("more understood than there is: {part:?}"));
         }
         if report.verdict == Verdict::Clean && part.understood != part.bytes {
-            return Err(format!("clean with bytes that are not understood: {part:?}"));
+            return Err(format!(
+                "clean with bytes that are not understood: {part:?}"
+            ));
         }
     }
-    report.findings.iter().try_for_each(|finding| placed(finding, &report))?;
+    report
+        .findings
+        .iter()
+        .try_for_each(|finding| placed(finding, &report))?;
     let worst = report.findings.iter().map(|finding| finding.verdict).max();
     if worst.unwrap_or(Verdict::Clean) != report.verdict {
-        return Err(format!("the verdict is {} and the worst finding {worst:?}", report.verdict));
+        return Err(format!(
+            "the verdict is {} and the worst finding {worst:?}",
+            report.verdict
+        ));
     }
     Ok(report)
 }
@@ -198,9 +225,9 @@ fn placed(finding: &Finding, report: &Report) -> Result<(), String> {
         .map(|part| part.bytes)
         .max();
     match longest {
-        Some(bytes) if offset > bytes => {
-            Err(format!("a finding beyond the end of its part of {bytes} bytes: {finding:?}"))
-        }
+        Some(bytes) if offset > bytes => Err(format!(
+            "a finding beyond the end of its part of {bytes} bytes: {finding:?}"
+        )),
         _ => Ok(()),
     }
 }
