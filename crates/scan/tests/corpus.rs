@@ -1,5 +1,7 @@
 //! Replays the fuzzers' kept corpus: every property holds for every input.
 
+#[cfg(test)]
+#[allow(unreachable_pub, missing_docs, reason = "shared with the fuzzers")]
 #[path = "../../../fuzz/src/properties.rs"]
 mod properties;
 
