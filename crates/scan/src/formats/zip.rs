@@ -208,7 +208,7 @@ fn directory<'a>(
     if end.directory.checked_add(end.directory_len) != Some(end.records) {
         return Err(Stop::malformed(
             "has a directory that does not end at its end record: bytes stand before or after it",
-            end.directory,
+            end.directory.min(end.records),
         ));
     }
     let mut cursor = Cursor::range(source, end.directory, end.records);

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Fuzzes the scanner: fuzz.sh [SECONDS [TARGET...]]. Each target runs for SECONDS (10) from fuzz/corpus.
+# Needs the stable toolchain and a C++ compiler. What it finds new stays in fuzz/work, a failing input in
+# fuzz/artifacts.
+set -euo pipefail
+cd "$(dirname "$0")/../fuzz"
+
+seconds=${1:-10}
+shift || true
+command -v c++ >/dev/null || { echo "fuzz.sh: no C++ compiler: apt-get install g++" >&2; exit 2; }
+# The instrumentation that libFuzzer reads, as flags of code generation: no nightly toolchain is needed.
+# With a target given, they do not reach build scripts.
+host=$(rustc -vV | sed -n 's/^host: //p')
+flags="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4"
+flags+=" -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table"
+flags+=" -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing"
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
+RUSTFLAGS=$flags cargo build --release --quiet --locked --target "$host"
+binary=$CARGO_TARGET_DIR/$host/release/fuzz
+
+targets=("$@")
+[ ${#targets[@]} -gt 0 ] || mapfile -t targets < <(ls corpus)
+mkdir -p artifacts work
+crashes=0
+total=0
+for target in "${targets[@]}"; do
+    mkdir -p "work/$target"
+    log=work/$target.log
+    status=ok
+    began=$SECONDS
+    FUZZ_TARGET=$target "$binary" "work/$target" "corpus/$target" -max_total_time="$seconds" -seed=1 \
+        -max_len=8192 -rss_limit_mb=256 -timeout=5 -print_final_stats=1 -verbosity=1 \
+        -artifact_prefix="artifacts/$target-" >"$log" 2>&1 || status=CRASH
+    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+    start=$(sed -n 's/.*INITED cov: \([0-9]*\).*/\1/p' "$log" | head -1)
+    end=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$log" | tail -1)
+    total=$((total + ${runs:-0}))
+    printf '%-15s %-5s %9s runs  %+6d of %6d edges  %4d s\n' "$target" "$status" "${runs:-0}" \
+        "$((${end:-0} - ${start:-0}))" "${end:-0}" "$((SECONDS - began))"
+    if [ "$status" != ok ]; then
+        crashes=$((crashes + 1))
+        grep -m1 -A1 -E 'panicked at|ERROR: libFuzzer' "$log" || tail -3 "$log"
+        sed -n 's/^.*Test unit written to /    input: fuzz\//p' "$log"
+    fi
+done
+echo "${#targets[@]} targets, $total runs, $crashes crashes"
+[ "$crashes" -eq 0 ]
