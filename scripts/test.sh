@@ -21,6 +21,9 @@ else
     cargo test --quiet --workspace --no-fail-fast
 fi
 
+echo "== the scanner's parsers under a fuzzer, for some seconds each"
+scripts/fuzz.sh 5
+
 echo "== the scanner over hostile and benign samples"
 scripts/scan-matrix.sh --alone
 

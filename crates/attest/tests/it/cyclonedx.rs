@@ -131,7 +131,8 @@ fn everything_is_reached_from_the_model() {
             "a/model@1#sub/features.json",
             "a/test@2",
             "a/train-code@1",
-            "a/train@2"
+            "a/train@2",
+            "vendor/encoder@3"
         ])
     );
     assert_eq!(on("a/train@2"), json!(["a/raw@1"]));

@@ -29,16 +29,24 @@ impl Schema for Got {
 pub(crate) fn run(context: &Context, args: Get) -> Result<ExitCode, Problem> {
     let client = context.client()?;
     let reference = args.reference.to_string();
-    let version = client.show(&reference)?.version;
-    let target = match args.to {
-        Some(target) => target,
-        None => PathBuf::from(version.name.to_string().replace('/', "-")),
+    // Who may take it out and not list it gets the files alone.
+    let version = match client.show(&reference) {
+        Ok(shown) => Some(shown.version),
+        Err(problem) if matches!(problem.exit, ExitCode::Denied | ExitCode::NotFound) => None,
+        Err(problem) => return Err(problem),
     };
-    let (files, bytes) = client.export(&version.name.to_string(), |stream| {
+    let named = version
+        .as_ref()
+        .map_or_else(|| reference.clone(), |version| version.name.to_string());
+    let target = args
+        .to
+        .unwrap_or_else(|| PathBuf::from(named.replace('/', "-")));
+    let (files, bytes) = client.export(&named, |stream| {
         user_files::write_folder(stream, &target).map_err(|error| user_files_problem(&error))
     })?;
-    let claims = (version.kind == Kind::Model)
-        .then(|| claims(context, &version, &target))
+    let claims = version
+        .filter(|version| version.kind == Kind::Model)
+        .map(|version| claims(context, &version, &target))
         .transpose()?;
     let got = Got {
         reference,
