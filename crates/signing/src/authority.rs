@@ -156,7 +156,9 @@ impl Authority {
         let own = self
             .certificate()
             .ok_or_else(|| AuthorityError::Root("nothing".to_owned()))?;
-        let validity = validity(now, valid)?;
+        let mut validity = validity(now, valid)?;
+        // An authority that was founded just now vouches for nothing before.
+        validity.not_before = own.begun(validity.not_before, now);
         if !own.covers(&validity) {
             return Err(AuthorityError::Expired);
         }

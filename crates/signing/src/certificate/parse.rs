@@ -468,6 +468,17 @@ impl Certificate {
         self.check_authority(0, true).is_ok()
     }
 
+    /// Returns its own beginning where that lies between `time` and `now`, and else `time`.
+    pub(crate) fn begun(&self, time: Time, now: Timestamp) -> Time {
+        let own = self.validity().not_before;
+        let now = now.unix_micros().div_euclid(1_000_000);
+        if seconds(own) > seconds(time) && seconds(own) <= Some(now) {
+            own
+        } else {
+            time
+        }
+    }
+
     /// Returns whether it is valid whenever a certificate of `validity` is.
     pub(crate) fn covers(&self, validity: &x509_cert::time::Validity) -> bool {
         let own = self.validity();
