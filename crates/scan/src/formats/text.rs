@@ -181,7 +181,10 @@ fn is_python(line: &str) -> bool {
         || head("async def ", &['('])
         || (head("class ", &['(', ':']) && line.ends_with(':'))
         || line.starts_with("if __name__ ==")
-        || (calls.iter().any(|call| line.starts_with(call)) && line.ends_with(')'))
+        || (calls.iter().any(|call| line.starts_with(call))
+            && line.ends_with(')')
+            // Words about a call give it nothing to run.
+            && line.contains(['"', '\'']))
 }
 
 /// Whether a line is of a batch file or of PowerShell.
@@ -305,6 +308,7 @@ mod tests {
             "<h1 align=\"center\">Model</h1>\n\nprose\n",
             "[section]\nkey = 1\n[other]\n",
             "Class: a\nnot yaml\n",
+            "pickle.loads(eval)\n",
         ] {
             assert_eq!(verdict("README.md", text), Verdict::Clean, "{text}");
         }
