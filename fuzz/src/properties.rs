@@ -1,10 +1,14 @@
 //! What holds for every input of every target. The fuzzers drive it; the test `corpus` of `custody-scan`
 //! replays the kept corpus through it.
 
+use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use custody_scan::rules::Pack;
 use custody_scan::{Finding, Report, Rules, Verdict};
+
+/// The pickle of an archive of PyTorch.
+const PICKLE: &str = "archive/data.pkl";
 
 /// How an input reaches the parser of a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,20 +110,21 @@ pub fn check(target: &Target, input: &[u8]) -> Result<Checked, String> {
     match target.entry {
         Entry::File(formats) => file(target.file, input, formats),
         Entry::Member(name) => {
-            let other = if name.ends_with(".pkl") {
+            let other = if name == PICKLE {
                 ("archive/version", &b"3\n"[..])
             } else {
-                ("archive/data.pkl", &b"\x80\x02}."[..])
+                (PICKLE, &b"\x80\x02}."[..])
             };
             let members = [
                 (name, input),
                 other,
                 ("archive/constants.pkl", b"\x80\x02)."),
             ];
-            let members = if name.ends_with(".py") {
-                &members[..]
-            } else {
+            // TorchScript has code and constants, a plain archive neither.
+            let members = if name == PICKLE {
                 &members[..2]
+            } else {
+                &members[..]
             };
             file(target.file, &stored(members), &[])
         }
@@ -239,7 +244,7 @@ fn quoted(text: &str) -> String {
         match character {
             '"' | '\\' => quoted.extend(['\\', character]),
             control if (control as u32) < 0x20 => {
-                quoted.push_str(&format!("\\u{:04x}", control as u32));
+                let _ = write!(quoted, "\\u{:04x}", control as u32);
             }
             plain => quoted.push(plain),
         }

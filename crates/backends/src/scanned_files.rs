@@ -156,6 +156,7 @@ impl Source for OpenFile {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the tests make files to look at")]
 mod tests {
     use std::os::unix::fs::symlink;
 
@@ -175,7 +176,7 @@ mod tests {
         symlink(format!("../../blobs/{digest}"), snapshot.join("cached")).unwrap();
         symlink(blobs.join(&digest), snapshot.join("absolute")).unwrap();
         symlink("nothing", snapshot.join("broken")).unwrap();
-        let entries = find(&[snapshot.clone()]).unwrap();
+        let entries = find(std::slice::from_ref(&snapshot)).unwrap();
         let mut expected = Files::default();
         for (name, kind) in [
             ("absolute", FileKind::Link),
