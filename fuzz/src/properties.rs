@@ -24,7 +24,7 @@ pub enum Entry {
 }
 
 /// One parser and the way to it.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Target {
     /// Its name, and its corpus's.
     pub name: &'static str,
