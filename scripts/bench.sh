@@ -14,8 +14,10 @@ fi
 # One package of DVC comes as source alone.
 scripts/python-env.sh benches/requirements.lock target/bench/python --no-binary antlr4-python3-runtime
 scripts/python-env.sh tests/scan/peers.lock target/scan/peers
+scripts/python-env.sh tests/python/requirements.lock target/python
 target/bench/python/bin/python benches/data.py target/bench/data
 cargo build --release --quiet --workspace --bins
 exec target/release/custody-bench --custody "$PWD/target/release/custody" \
-    --peers "$PWD/target/bench/python/bin" --scanners "$PWD/target/scan/peers/bin" --data "$PWD/target/bench/data" \
+    --peers "$PWD/target/bench/python/bin" --scanners "$PWD/target/scan/peers/bin" \
+    --signer "$PWD/target/python/bin/python" --data "$PWD/target/bench/data" \
     --example "$PWD/examples/employment" "$@"

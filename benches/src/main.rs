@@ -14,6 +14,7 @@ mod measure;
 mod noop;
 mod sandbox;
 mod scan;
+mod sign;
 mod store;
 
 use std::path::PathBuf;
@@ -36,6 +37,8 @@ enum What {
     Noop,
     /// `custody scan` beside picklescan and modelscan.
     Scan,
+    /// `custody sign` and `custody verify-signature` beside `model_signing`.
+    Sign,
 }
 
 /// Measures Custody beside its peers.
@@ -52,6 +55,9 @@ struct Args {
     /// The folder with the programs `picklescan` and `modelscan`
     #[arg(long)]
     scanners: PathBuf,
+    /// The Python with the package `model_signing`
+    #[arg(long)]
+    signer: PathBuf,
     /// The folder with the files of the benches
     #[arg(long)]
     data: PathBuf,
@@ -94,6 +100,9 @@ fn bench(args: &Args) -> Result<(), Failure> {
     }
     if wanted(What::Scan) {
         scan::bench(args)?;
+    }
+    if wanted(What::Sign) {
+        sign::bench(args)?;
     }
     Ok(())
 }

@@ -185,3 +185,45 @@ def test_an_edited_index_does_not_end_a_quarantine_unseen(place):
     place("get", "shop/model@1", "--to", "out", expect=3)
     place("index", "rebuild")
     place("get", "shop/model@1", "--to", "out", expect=3)
+
+
+PIPELINE = """
+project: shop
+steps:
+  words:
+    source:
+      file: words.txt
+      output: words
+      origin: {publisher: us, url: "https://example.org", licence: CC0-1.0, legal_basis: none, classification: internal}
+  train:
+    run:
+      command: [python3, /code/make.py]
+      code: [make.py]
+      inputs: {words: words}
+      outputs: {model: {artifact: model, kind: model, classification: internal}}
+"""
+
+
+def test_what_a_step_makes_is_scanned_as_well(place):
+    (place.folder / "custody.yaml").write_text(PIPELINE)
+    (place.folder / "words.txt").write_text("hello\n")
+
+    def makes(content):
+        text = f"import os\nopen(os.environ['CUSTODY_OUTPUT_MODEL'] + '/m.pkl', 'wb').write({content!r})\n"
+        (place.folder / "make.py").write_text(text)
+
+    def run(expect):
+        done = subprocess.run([TARGET / "custody", "run"], cwd=place.folder, env=place.environment, capture_output=True, text=True, check=False, timeout=300)
+        assert done.returncode == expect, done.stdout + done.stderr
+        return done.stdout
+
+    makes(unknown())
+    assert "REFUSED" in run(expect=6)
+    # It waits; the step is not done again meanwhile.
+    run(expect=6)
+    assert [version["name"] for version in place("ls", "--quarantine")["versions"]] == ["shop/model@1"]
+    place("approve", "shop/model@1", "--reason", "read line by line")
+    assert run(expect=0).count("reused") == 2
+    makes(pickle.dumps(Runs()))
+    assert "REFUSED" in run(expect=1)
+    assert [version["name"] for version in place("ls", "--kind", "model")["versions"]] == ["shop/model@1"]
