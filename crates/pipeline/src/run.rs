@@ -310,12 +310,13 @@ impl Runner {
                 tell(RunEvent::StepStarted { step: name.clone() });
                 let result = self.step(context, name, step, &mut outcome, tell);
                 if let Err(problem) = result {
-                    outcome.state =
-                        if ["CUS-RUN-003", "CUS-RUN-004", "CUS-SCAN-010", WAITS].contains(&problem.code.as_str()) {
-                            StepState::Refused
-                        } else {
-                            StepState::Failed
-                        };
+                    outcome.state = if ["CUS-RUN-003", "CUS-RUN-004", "CUS-SCAN-010", WAITS]
+                        .contains(&problem.code.as_str())
+                    {
+                        StepState::Refused
+                    } else {
+                        StepState::Failed
+                    };
                     reply.problem.get_or_insert_with(|| Box::new(problem));
                 }
             }
