@@ -1,4 +1,9 @@
 //! Replays the fuzzers' kept corpus: every property holds for every input.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
 
 #[cfg(test)]
 #[allow(unreachable_pub, missing_docs, reason = "shared with the fuzzers")]
