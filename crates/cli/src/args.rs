@@ -75,6 +75,7 @@ pub(crate) enum Command {
     Approve(Approve),
     Sign(SignArgs),
     VerifySignature(VerifySignature),
+    Stamp(Stamp),
     Bom(Bom),
     Claims(Claims),
     /// See, try, sign and put in force the rules that models are scanned by
@@ -466,11 +467,15 @@ pub(crate) struct Approve {
 /// minutes and bound to who calls.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  custody sign model/ --key signer.pem\n  custody sign model.onnx --key signer.pem --certificates chain.pem\n  custody sign model/ --token 'pkcs11:token=team;object=models?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=pin.txt'\n  custody sign model/ --key authority.pem --authority authority.crt --identity ada@example.org\n\nThe passphrase of an encrypted key comes from CUSTODY_PASSPHRASE."
+    after_help = "Examples:\n  custody sign model/ --key signer.pem\n  custody sign model.onnx --key signer.pem --certificates chain.pem\n  custody sign model/ --token 'pkcs11:token=team;object=models?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=pin.txt'\n  custody sign model/ --key authority.pem --authority authority.crt --identity ada@example.org\n  custody sign employment/model@1 --stored --key signer.pem --signature model.sig\n\nThe passphrase of an encrypted key comes from CUSTODY_PASSPHRASE."
 )]
 pub(crate) struct SignArgs {
     /// The file or folder
     pub(crate) path: PathBuf,
+    /// PATH is a version in the workspace, as `employment/model@1`: signed by its recorded digests, without
+    /// reading its files again
+    #[arg(long, requires = "signature")]
+    pub(crate) stored: bool,
     /// Where the signature is written [default: model.sig in the folder, or FILE.sig]
     #[arg(long, value_name = "FILE")]
     pub(crate) signature: Option<PathBuf>,
@@ -513,11 +518,14 @@ pub(crate) enum SignHash {
 /// left out.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  custody verify-signature model/ --public-key signer.pub\n  custody verify-signature model/ --root authority.crt --signer ada@example.org\n  custody verify-signature model.onnx --signature model.onnx.sig --public-key signer.pub\n\nExit codes: 0 it holds, 4 it does not."
+    after_help = "Examples:\n  custody verify-signature model/ --public-key signer.pub\n  custody verify-signature model/ --root authority.crt --signer ada@example.org\n  custody verify-signature model.onnx --signature model.onnx.sig --public-key signer.pub\n  custody verify-signature model/ --trusted-root sigstore.dev --signer ada@example.org --issuer https://accounts.google.com\n\nExit codes: 0 it holds, 4 it does not."
 )]
 pub(crate) struct VerifySignature {
     /// The file or folder
     pub(crate) path: PathBuf,
+    /// PATH is a version in the workspace: verified by its recorded digests, without reading its files again
+    #[arg(long, requires = "signature")]
+    pub(crate) stored: bool,
     /// Whom you trust.
     #[command(flatten)]
     pub(crate) trust: SignatureTrust,
@@ -539,7 +547,14 @@ pub(crate) struct SignatureTrust {
     /// A revocation list of an authority, in PEM or DER
     #[arg(long, value_name = "FILE")]
     pub(crate) crl: Vec<PathBuf>,
-    /// Who must have signed, as the certificate names them: an address, a URI or a domain
+    /// A Sigstore instance that you trust: its trusted root in JSON, or `sigstore.dev` for the public one as
+    /// this program knows it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trusted_root: Option<PathBuf>,
+    /// A timestamp authority that you trust: its certificate and those above it, in PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) timestamp_authority: Vec<PathBuf>,
+    /// Who must have signed, as the certificate names it: an address, a URI or a domain
     #[arg(long, value_name = "NAME")]
     pub(crate) signer: Vec<String>,
     /// Who must have vouched for the signer
@@ -554,6 +569,34 @@ pub(crate) struct SignatureTrust {
     /// A path that the signer may have left out
     #[arg(long, value_name = "PATH")]
     pub(crate) may_leave_out: Vec<String>,
+}
+
+/// Have a timestamp authority prove when a signature was made (RFC 3161)
+///
+/// A signature with a certificate holds only while the certificate does, unless its time is proven. Without a
+/// network of its own: write the question, send it, and put the answer into the signature, where it is
+/// verified first.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  custody stamp model.sig --query stamp.tsq\n  curl --data-binary @stamp.tsq --header 'Content-Type: application/timestamp-query' --output stamp.tsr https://tsa.example.org\n  custody stamp model.sig --response stamp.tsr --timestamp-authority tsa.pem"
+)]
+pub(crate) struct Stamp {
+    /// The signature
+    pub(crate) signature: PathBuf,
+    /// Write the question to this file
+    #[arg(long, value_name = "FILE", required_unless_present = "response")]
+    pub(crate) query: Option<PathBuf>,
+    /// The answer of the authority
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "query",
+        requires = "timestamp_authority"
+    )]
+    pub(crate) response: Option<PathBuf>,
+    /// The authority's certificate and those above it, in PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) timestamp_authority: Option<PathBuf>,
 }
 
 /// Print what a model was made of, as a CycloneDX 1.6 document

@@ -26,7 +26,7 @@ use custody_signing::keys::{FileKey, ModelSigner, PublicKey};
 use custody_signing::pkcs11::{TokenKey, TokenUri};
 use custody_signing::sign::sign;
 use custody_signing::tree::Model;
-use custody_signing::verify::{ExpectedSigner, Options, Signers, Trust, Unlisted, When, verify};
+use custody_signing::verify::{ExpectedSigner, Options, Signers, Trust, Unlisted, verify};
 use custody_signing::{HashType, Method};
 use custody_types::Timestamp;
 
@@ -160,7 +160,7 @@ fn check(model: &Path, signature: &Path, given: &Given) -> Outcome<()> {
         &fs::read(signature)?,
         &trust(given)?,
         &options,
-        &When { now, proven: None },
+        now,
         &|_| {},
     )
     .map_err(|error| match error.hint() {

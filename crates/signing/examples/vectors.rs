@@ -3,7 +3,7 @@
 //!
 //! Valid bundles must be read, and their signatures hold as far as the vector has what is needed: the key
 //! of a key bundle is not in it and may be given; a chain is followed to the last certificate that it has;
-//! of a Sigstore bundle the envelope is checked, not the log.
+//! a Sigstore bundle is one of the public instance.
 #![expect(clippy::print_stdout, reason = "it speaks to a person")]
 
 use std::error::Error;
@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use custody_signing::certificate::{Certificate, Times, verify_chain};
 use custody_signing::keys::PublicKey;
+use custody_signing::sigstore::TrustedRoot;
 use custody_signing::{Bundle, Manifest, Material};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -82,17 +83,11 @@ fn check(path: &Path, key: Option<&PublicKey>) -> Outcome<String> {
                 Err("the certificate's key did not sign".into())
             }
         }
-        (Material::Sigstore(der), _) => {
-            let leaf = Certificate::from_der(der)?;
-            if holds(&leaf.key()?) {
-                let logged = bundle.log_entries.len();
-                Ok(format!(
-                    "{files}; {} signed, {logged} log entries",
-                    leaf.identity()?
-                ))
-            } else {
-                Err("the certificate's key did not sign".into())
-            }
+        (Material::Sigstore(_), _) => {
+            let bytes = fs::read(path)?;
+            let (identity, at) =
+                TrustedRoot::public()?.verify(&bytes, &message, &manifest.root())?;
+            Ok(format!("{files}; {identity} signed, logged at {at}"))
         }
     }
 }

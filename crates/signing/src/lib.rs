@@ -4,7 +4,8 @@
 //! - [`tree`]: which files a model has, on disk or in a store; [`hash`]: their digests;
 //! - [`keys`]: who signs ([`keys::ModelSigner`]) with a key in a file, [`pkcs11`]: with one in a token,
 //!   [`authority`]: with one that lives for one signature, under a certificate of the organisation;
-//! - [`certificate`]: whether a chain of certificates leads to a trusted root.
+//! - [`certificate`]: whether a chain of certificates leads to a trusted root; [`timestamp`]: when its key
+//!   signed; [`sigstore`]: both, by the logs of a Sigstore instance.
 //!
 //! Deliberately absent: the network, the clock (times come in), and signatures of the format's first
 //! drafts, whose signed bytes are ambiguous.
@@ -16,6 +17,8 @@ pub mod hash;
 pub mod keys;
 pub mod pkcs11;
 pub mod sign;
+pub mod sigstore;
+pub mod timestamp;
 pub mod tree;
 pub mod verify;
 

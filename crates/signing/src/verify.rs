@@ -19,19 +19,12 @@ use crate::certificate::{
 };
 use crate::hash::HashError;
 use crate::keys::PublicKey;
+use crate::sigstore::{SigstoreError, TrustedRoot};
+use crate::timestamp::{self, TimestampAuthority, TimestampError};
 use crate::tree::{Model, TreeError};
 
 /// How many paths a message names.
 const NAMED_PATHS: usize = 20;
-
-/// Verifies bundles of the Sigstore method: certificate, log entries and signature.
-pub trait KeylessVerifier: Send + Sync + fmt::Debug {
-    /// Returns who signed `signed_bytes` (the encoding that DSSE signs) with the whole of `bundle`.
-    ///
-    /// # Errors
-    /// What does not hold, in the words of the user.
-    fn verify(&self, bundle: &[u8], signed_bytes: &[u8]) -> Result<Identity, String>;
-}
 
 /// Whose signature is asked for, where an authority vouches.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,8 +64,10 @@ pub struct Trust {
     pub signers: Signers,
     /// Certificates that were taken back.
     pub revocations: Vec<RevocationList>,
-    /// The verifier of Sigstore bundles.
-    pub keyless: Option<Box<dyn KeylessVerifier>>,
+    /// Authorities that prove when a certificate's key signed.
+    pub timestamps: Vec<TimestampAuthority>,
+    /// The Sigstore instance.
+    pub sigstore: Option<TrustedRoot>,
 }
 
 impl Default for Trust {
@@ -83,7 +78,8 @@ impl Default for Trust {
             roots: Vec::new(),
             signers: Signers::Only(Vec::new()),
             revocations: Vec::new(),
-            keyless: None,
+            timestamps: Vec::new(),
+            sigstore: None,
         }
     }
 }
@@ -107,24 +103,6 @@ pub struct Options {
     pub may_leave_out: Vec<String>,
 }
 
-/// When the signature was made, as far as is known.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct When {
-    /// The time of the check.
-    pub now: Timestamp,
-    /// A time that someone proved, who is trusted with it: a log or a timestamp.
-    pub proven: Option<ProvenTime>,
-}
-
-/// A time at which the signature existed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProvenTime {
-    /// The time.
-    pub at: Timestamp,
-    /// Who says so: the name of the log or of the timestamp authority.
-    pub by: String,
-}
-
 /// Against which time certificates were judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TimeBasis {
@@ -132,10 +110,8 @@ pub enum TimeBasis {
     None,
     /// The time of the check: the signer's certificate is valid still.
     Now(Timestamp),
-    /// A proven time.
-    Proven(ProvenTime),
-    /// The verifier of Sigstore bundles found one in the log.
-    Log,
+    /// A time at which a trusted log or timestamp authority saw the signature.
+    Proven(Timestamp),
 }
 
 /// By which method a model was signed.
@@ -274,7 +250,10 @@ pub enum VerifyError {
     NoPolicy(String),
     /// The Sigstore bundle does not hold.
     #[error("the Sigstore bundle does not hold: {0}")]
-    Keyless(String),
+    Sigstore(#[from] SigstoreError),
+    /// The proof of time does not hold.
+    #[error(transparent)]
+    Timestamp(#[from] TimestampError),
     /// The proven time lies ahead.
     #[error("the signature is said to have been made at {0}, which is still to come")]
     Future(String),
@@ -294,18 +273,26 @@ pub enum VerifyError {
 
 impl VerifyError {
     /// Returns the way out, where there is one.
-    pub const fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<&'static str> {
         match self {
+            Self::NoTrust("Sigstore") => Some(
+                "give the trusted root of the Sigstore instance, and the signer that you expect",
+            ),
             Self::NoTrust(_) => Some("give the signer's public key or the root of its authority"),
+            Self::Sigstore(_) => Some(
+                "the bundle was changed, or is of another instance than the trusted root; a root \
+                 that is older than the signature may lack its log",
+            ),
+            Self::Timestamp(_) => Some("give the certificates of the authority that stamped it"),
             Self::UnknownKey(_) => Some(
                 "ask the signer for the public key by another way, and compare its fingerprint",
             ),
             Self::Signature(_) => {
                 Some("the signature file was changed, or its key is another; fetch it again")
             }
-            Self::Certificate(CertificateError::Expired { .. }) => Some(
-                "sign again, or give a proof of the time of signing: a log entry or a timestamp",
-            ),
+            Self::Certificate(CertificateError::Expired { .. }) => {
+                Some("sign again, or have signatures stamped when they are made: `custody stamp`")
+            }
             Self::Certificate(CertificateError::Untrusted { .. }) => {
                 Some("give the root certificate of the signer's authority, if you trust it")
             }
@@ -323,7 +310,7 @@ impl VerifyError {
     }
 }
 
-/// Verifies `bundle`, the content of the file `signature`, against `model`.
+/// Verifies `bundle`, the content of the file `signature`, against `model`, at the time `now`.
 ///
 /// Files are read only when everything else holds, and only those that were signed.
 ///
@@ -335,12 +322,16 @@ pub fn verify(
     bundle: &[u8],
     trust: &Trust,
     options: &Options,
-    when: &When,
+    now: Timestamp,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<Verified, VerifyError> {
     let parsed = Bundle::parse(bundle)?;
-    let (method, signer, time) = authenticate(&parsed, bundle, trust, when)?;
     let manifest = Manifest::parse(&parsed.payload)?;
+    let (method, signer, time) = match &parsed.material {
+        Material::Key { hint } => by_key(&parsed, hint, trust)?,
+        Material::Certificates(chain) => by_certificate(&parsed, chain, trust, now)?,
+        Material::Sigstore(_) => by_sigstore(&parsed, bundle, manifest.root(), trust, now)?,
+    };
     let signature = model.signature_path(signature)?;
     files::check_left_out(&manifest, signature.as_deref(), options)?;
     let tree = model.tree(&files::rules(&manifest, signature.clone(), options))?;
@@ -359,66 +350,90 @@ pub fn verify(
     Ok(verified)
 }
 
-/// Finds who signed, and checks the signature.
-fn authenticate(
+type Authentic = (SigningMethod, Signer, TimeBasis);
+
+fn by_key(bundle: &Bundle, hint: &str, trust: &Trust) -> Result<Authentic, VerifyError> {
+    let message = bundle.signed_bytes();
+    let key = check_key(hint, &message, &bundle.signature, &trust.keys)?;
+    let signer = Signer::Key(key.id().to_owned());
+    Ok((SigningMethod::Key, signer, TimeBasis::None))
+}
+
+/// The chain must hold at every proven time, and at the time of the check when none is proven.
+fn by_certificate(
+    bundle: &Bundle,
+    chain: &[Vec<u8>],
+    trust: &Trust,
+    now: Timestamp,
+) -> Result<Authentic, VerifyError> {
+    if trust.roots.is_empty() {
+        return Err(VerifyError::NoTrust("a certificate"));
+    }
+    let proven = proven_times(bundle, &trust.timestamps, now)?;
+    let at = |signed| {
+        let times = Times { signed, now };
+        verify_chain(chain, &trust.roots, &trust.revocations, times)
+    };
+    for &time in &proven {
+        at(time)?;
+    }
+    let (signed, time) = match proven.iter().min() {
+        Some(&first) => (first, TimeBasis::Proven(first)),
+        None => (now, TimeBasis::Now(now)),
+    };
+    let leaf = at(signed)?;
+    if !leaf.key.verify(&bundle.signed_bytes(), &bundle.signature) {
+        return Err(VerifyError::Signature(leaf.identity.to_string()));
+    }
+    check_signer(&leaf.identity, &trust.signers)?;
+    let signer = Signer::Identity(leaf.identity);
+    Ok((SigningMethod::Certificate, signer, time))
+}
+
+/// Timestamps count only where someone is trusted with them; then each must hold.
+fn proven_times(
+    bundle: &Bundle,
+    authorities: &[TimestampAuthority],
+    now: Timestamp,
+) -> Result<Vec<Timestamp>, VerifyError> {
+    if authorities.is_empty() {
+        return Ok(Vec::new());
+    }
+    bundle
+        .timestamps
+        .iter()
+        .map(|token| {
+            let time = timestamp::verify(token, &bundle.signature, authorities)?;
+            past(time, now)
+        })
+        .collect()
+}
+
+fn by_sigstore(
     bundle: &Bundle,
     bytes: &[u8],
+    root: Digest,
     trust: &Trust,
-    when: &When,
-) -> Result<(SigningMethod, Signer, TimeBasis), VerifyError> {
-    let message = bundle.signed_bytes();
-    match &bundle.material {
-        Material::Key { hint } => {
-            let key = check_key(hint, &message, &bundle.signature, &trust.keys)?;
-            let signer = Signer::Key(key.id().to_owned());
-            Ok((SigningMethod::Key, signer, TimeBasis::None))
-        }
-        Material::Certificates(chain) => {
-            if trust.roots.is_empty() {
-                return Err(VerifyError::NoTrust("a certificate"));
-            }
-            let (signed, time) = signing_time(when)?;
-            let times = Times {
-                signed,
-                now: when.now,
-            };
-            let leaf = verify_chain(chain, &trust.roots, &trust.revocations, times)?;
-            if !leaf.key.verify(&message, &bundle.signature) {
-                return Err(VerifyError::Signature(leaf.identity.to_string()));
-            }
-            check_signer(&leaf.identity, &trust.signers)?;
-            Ok((
-                SigningMethod::Certificate,
-                Signer::Identity(leaf.identity),
-                time,
-            ))
-        }
-        Material::Sigstore(_) => {
-            let keyless = trust
-                .keyless
-                .as_ref()
-                .ok_or(VerifyError::NoTrust("Sigstore"))?;
-            let identity = keyless
-                .verify(bytes, &message)
-                .map_err(VerifyError::Keyless)?;
-            check_signer(&identity, &trust.signers)?;
-            let signer = Signer::Identity(identity);
-            Ok((SigningMethod::Sigstore, signer, TimeBasis::Log))
-        }
-    }
+    now: Timestamp,
+) -> Result<Authentic, VerifyError> {
+    let instance = trust
+        .sigstore
+        .as_ref()
+        .ok_or(VerifyError::NoTrust("Sigstore"))?;
+    let (identity, time) = instance.verify(bytes, &bundle.signed_bytes(), &root)?;
+    let time = past(time, now)?;
+    check_signer(&identity, &trust.signers)?;
+    let signer = Signer::Identity(identity);
+    Ok((SigningMethod::Sigstore, signer, TimeBasis::Proven(time)))
 }
 
-fn signing_time(when: &When) -> Result<(Timestamp, TimeBasis), VerifyError> {
-    match &when.proven {
-        None => Ok((when.now, TimeBasis::Now(when.now))),
-        Some(proven) if proven.at > when.now => {
-            Err(VerifyError::Future(proven.at.to_seconds_text()))
-        }
-        Some(proven) => Ok((proven.at, TimeBasis::Proven(proven.clone()))),
+fn past(time: Timestamp, now: Timestamp) -> Result<Timestamp, VerifyError> {
+    if time > now {
+        return Err(VerifyError::Future(time.to_seconds_text()));
     }
+    Ok(time)
 }
 
-/// Checks the signature with the key that the hint names; without a hint, with each trusted key.
 fn check_key<'a>(
     hint: &str,
     message: &[u8],

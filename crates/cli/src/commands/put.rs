@@ -78,7 +78,7 @@ fn signed(args: &Put) -> Result<(), Problem> {
         )
         .hint("name one with `--verify`"));
     };
-    super::sign::holds(path, &args.trust).map(drop)
+    super::sign::on_disk(path, &args.trust).map(drop)
 }
 
 /// Shows bytes and rate after a quarter of a second, on a terminal only.

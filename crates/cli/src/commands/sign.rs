@@ -1,4 +1,5 @@
-//! `custody sign` and `custody verify-signature`: model signatures of the OpenSSF, on files anywhere.
+//! `custody sign`, `custody verify-signature` and `custody stamp`: model signatures of the OpenSSF, on files
+//! anywhere and on versions of a workspace.
 
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
@@ -7,28 +8,32 @@ use std::time::Duration;
 use custody_backends::machine::{SystemClock, SystemEntropy};
 use custody_backends::user_files;
 use custody_signing::authority::{Authority, Certified, Holder};
-use custody_signing::certificate::{Certificate, RevocationList, Subject};
+use custody_signing::certificate::{Certificate, RevocationList, Subject as Name};
 use custody_signing::hash::Scheme;
 use custody_signing::keys::{FileKey, ModelSigner, PublicKey};
 use custody_signing::pkcs11::{TokenKey, TokenUri};
 use custody_signing::sign::{SignError, sign};
+use custody_signing::sigstore::TrustedRoot;
+use custody_signing::timestamp::{self, TimestampAuthority};
 use custody_signing::tree::Model;
 use custody_signing::verify::{
-    ExpectedSigner, NotCovered, Options, Signers, SigningMethod, Trust, Unlisted, Verified, When,
-    verify,
+    ExpectedSigner, NotCovered, Options, Signers, SigningMethod, TimeBasis, Trust, Unlisted,
+    Verified, verify,
 };
-use custody_signing::{HashType, Method};
-use custody_types::{Clock, Digest, ExitCode, Problem};
+use custody_signing::{Bundle, HashType, Method};
+use custody_types::{Clock, Digest, ExitCode, FileEntry, Problem, Timestamp};
 use custody_wire::Schema;
 use serde::Serialize;
 
-use crate::args::{SignArgs, SignHash, SignatureTrust, VerifySignature};
+use crate::args::{SignArgs, SignHash, SignatureTrust, Stamp, VerifySignature};
 use crate::context::Context;
 use crate::output::Text;
 use crate::problems::user_files_problem;
 
 /// The name of the signature beside the files that it is about.
 const SIGNATURE: &str = "model.sig";
+/// What names the public Sigstore instance instead of a file.
+const PUBLIC_INSTANCE: &str = "sigstore.dev";
 /// How large a key, a certificate or a list may be, in bytes.
 const KEY_BYTES: u64 = 4 << 20;
 /// How large a signature may be, in bytes.
@@ -53,6 +58,7 @@ impl Schema for Made {
 pub(crate) fn run(context: &Context, args: &SignArgs) -> Result<ExitCode, Problem> {
     let signature = signature_path(&args.path, args.signature.as_deref());
     let signer = signer(context, args)?;
+    let subject = Subject::find(context, &args.path, args.stored)?;
     let scheme = Scheme {
         method: args
             .shards
@@ -64,7 +70,7 @@ pub(crate) fn run(context: &Context, args: &SignArgs) -> Result<ExitCode, Proble
         },
     };
     let signed = sign(
-        Model::Path(&args.path),
+        subject.model(),
         &signature,
         scheme,
         signer.as_ref(),
@@ -174,8 +180,8 @@ fn signer(context: &Context, args: &SignArgs) -> Result<Box<dyn ModelSigner>, Pr
         Authority::open(key, certificates(path)?).map_err(|error| unusable(path, &error))?;
     let holder = Holder {
         subject: match &args.identity {
-            Some(identity) => Subject::of(identity),
-            None => Subject::Uri(format!("custody://accounts/{}", context.settings.account)),
+            Some(identity) => Name::of(identity),
+            None => Name::Uri(format!("custody://accounts/{}", context.settings.account)),
         },
         issuer: None,
     };
@@ -191,6 +197,9 @@ struct Checked {
     model: PathBuf,
     method: &'static str,
     signer: String,
+    /// When a trusted log or timestamp authority saw the signature.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<Timestamp>,
     name: String,
     root: Digest,
     hash: String,
@@ -204,9 +213,14 @@ impl Schema for Checked {
 }
 
 pub(crate) fn check(context: &Context, args: &VerifySignature) -> Result<ExitCode, Problem> {
-    let verified = holds(&args.path, &args.trust)?;
+    let subject = Subject::find(context, &args.path, args.stored)?;
+    let verified = holds(&subject, &args.path, &args.trust)?;
     let checked = Checked {
         model: args.path.clone(),
+        time: match verified.time {
+            TimeBasis::Proven(at) => Some(at),
+            TimeBasis::None | TimeBasis::Now(_) => None,
+        },
         method: match verified.method {
             SigningMethod::Key => "key",
             SigningMethod::Certificate => "certificate",
@@ -240,6 +254,9 @@ fn told(checked: &Checked, text: &mut Text) {
         checked.covered_bytes,
         checked.hash
     ));
+    if let Some(time) = checked.time {
+        text.line(format!("  signed by {}", time.to_seconds_text()));
+    }
     for (path, why) in &checked.not_covered {
         text.line(format!("  not covered: {path} ({why})"));
     }
@@ -256,10 +273,13 @@ fn because(why: NotCovered) -> &'static str {
 }
 
 /// Verifies the signature of a model on the disk.
-pub(crate) fn holds(path: &Path, given: &SignatureTrust) -> Result<Verified, Problem> {
+pub(crate) fn on_disk(path: &Path, given: &SignatureTrust) -> Result<Verified, Problem> {
+    holds(&Subject::Path(path.to_owned()), path, given)
+}
+
+fn holds(subject: &Subject, path: &Path, given: &SignatureTrust) -> Result<Verified, Problem> {
     let signature = signature_path(path, given.signature.as_deref());
-    let bundle = user_files::read_text(&signature, SIGNATURE_BYTES)
-        .map_err(|error| user_files_problem(&error))?;
+    let bundle = signature_text(&signature)?;
     let options = Options {
         unlisted: if given.allow_unlisted {
             Unlisted::Allow
@@ -268,17 +288,13 @@ pub(crate) fn holds(path: &Path, given: &SignatureTrust) -> Result<Verified, Pro
         },
         may_leave_out: given.may_leave_out.clone(),
     };
-    let when = When {
-        now: SystemClock::start().now(),
-        proven: None,
-    };
     verify(
-        Model::Path(path),
+        subject.model(),
         &signature,
         bundle.as_bytes(),
         &trust(given)?,
         &options,
-        &when,
+        SystemClock::start().now(),
         &|_| {},
     )
     .map_err(|error| {
@@ -310,14 +326,144 @@ fn trust(given: &SignatureTrust) -> Result<Trust, Problem> {
         let list = RevocationList::read(&bytes).map_err(|error| unusable(path, &error))?;
         trust.revocations.push(list);
     }
+    for path in &given.timestamp_authority {
+        trust.timestamps.push(timestamp_authority(path)?);
+    }
+    if let Some(path) = &given.trusted_root {
+        let root = trusted_root(path)?;
+        trust
+            .timestamps
+            .extend_from_slice(root.timestamp_authorities());
+        trust.sigstore = Some(root);
+    }
     trust.signers = if given.any_identity {
         Signers::Any
     } else {
         let expected = given.signer.iter().map(|text| ExpectedSigner {
-            subject: Subject::of(text),
+            subject: Name::of(text),
             issuer: given.issuer.clone(),
         });
         Signers::Only(expected.collect())
     };
     Ok(trust)
+}
+
+fn trusted_root(path: &Path) -> Result<TrustedRoot, Problem> {
+    let root = if path == Path::new(PUBLIC_INSTANCE) {
+        TrustedRoot::public()
+    } else {
+        TrustedRoot::from_json(&text(path)?)
+    };
+    root.map_err(|error| {
+        unusable(path, &error).hint("give the file `trusted_root.json` of the instance, as `cosign trusted-root create` writes it, or `sigstore.dev` for the public one")
+    })
+}
+
+fn timestamp_authority(path: &Path) -> Result<TimestampAuthority, Problem> {
+    TimestampAuthority::new(&certificates(path)?).map_err(|error| unusable(path, &error))
+}
+
+fn signature_text(path: &Path) -> Result<String, Problem> {
+    user_files::read_text(path, SIGNATURE_BYTES).map_err(|error| user_files_problem(&error))
+}
+
+/// What a signature is about.
+enum Subject {
+    /// A file or folder.
+    Path(PathBuf),
+    /// A version of the workspace.
+    Stored { name: String, files: Vec<FileEntry> },
+}
+
+impl Subject {
+    fn find(context: &Context, path: &Path, stored: bool) -> Result<Self, Problem> {
+        if !stored {
+            return Ok(Self::Path(path.to_owned()));
+        }
+        let shown = context.client()?.show(&path.to_string_lossy())?;
+        let name = shown.version.name.to_string();
+        if u64::try_from(shown.listing.len()).ok() != Some(shown.version.files) {
+            return Err(Problem::new(
+                "CUS-SIGN-006",
+                ExitCode::Usage,
+                format!("`{name}` has more files than are listed"),
+            )
+            .hint("take it out with `custody get` and sign the folder"));
+        }
+        Ok(Self::Stored {
+            name,
+            files: shown.listing,
+        })
+    }
+
+    fn model(&self) -> Model<'_> {
+        match self {
+            Self::Path(path) => Model::Path(path),
+            Self::Stored { name, files } => Model::Stored { name, files },
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Stamped {
+    signature: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    query: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<Timestamp>,
+}
+
+impl Schema for Stamped {
+    const NAME: &'static str = "custody/stamp/1";
+}
+
+pub(crate) fn stamp(context: &Context, args: &Stamp) -> Result<ExitCode, Problem> {
+    let mut bundle =
+        Bundle::parse(signature_text(&args.signature)?.as_bytes()).map_err(|error| {
+            unusable(&args.signature, &error).hint("give a signature as `custody sign` writes it")
+        })?;
+    let mut stamped = Stamped {
+        signature: args.signature.clone(),
+        query: args.query.clone(),
+        time: None,
+    };
+    let write = |path: &Path, bytes: &[u8]| {
+        user_files::write_file(path, bytes).map_err(|error| user_files_problem(&error))
+    };
+    if let Some(path) = &args.query {
+        write(path, &timestamp::query(&bundle))?;
+    }
+    if let (Some(path), Some(authority)) = (&args.response, &args.timestamp_authority) {
+        let token =
+            user_files::read_bytes(path, KEY_BYTES).map_err(|error| user_files_problem(&error))?;
+        let authorities = [timestamp_authority(authority)?];
+        let time = timestamp::verify(&token, &bundle.signature, &authorities).map_err(|error| {
+            unusable(path, &error)
+                .hint("the answer must be to this signature's question, and of this authority")
+        })?;
+        stamped.time = Some(time);
+        bundle.timestamps.push(token);
+        let text = bundle
+            .to_json()
+            .map_err(|error| unusable(&args.signature, &error))?;
+        write(&args.signature, text.as_bytes())?;
+    }
+    context.output.answer(stamped, |stamped, text| {
+        if let Some(query) = &stamped.query {
+            text.line(format!(
+                "{} is the question about {}",
+                query.display(),
+                stamped.signature.display()
+            ));
+        }
+        if let Some(time) = stamped.time {
+            text.line(format!(
+                "{} was signed by {}",
+                stamped.signature.display(),
+                time.to_seconds_text()
+            ));
+        }
+        Ok(())
+    })?;
+    Ok(ExitCode::Done)
 }

@@ -7,14 +7,12 @@ use custody_signing::hash::Scheme;
 use custody_signing::keys::{Curve, FileKey, ModelSigner as _};
 use custody_signing::sign::seal;
 use custody_signing::tree::Model;
-use custody_signing::verify::{
-    KeylessVerifier, NotCovered, Options, Signers, Trust, VerifyError, verify,
-};
+use custody_signing::verify::{NotCovered, Options, Trust, VerifyError, verify};
 use custody_signing::{Bundle, Manifest, Material};
 use serde_json::{Value, json};
 
 use crate::common::{
-    Folder, Foreign, NOW, TRAINER, at, key, leaf_params, link, trust_key, trust_root,
+    Folder, Foreign, NOW, TRAINER, key, leaf_params, link, time, trust_key, trust_root,
 };
 
 fn signed() -> (Folder, FileKey, String, Trust) {
@@ -154,7 +152,7 @@ fn a_link_to_the_model_itself_is_refused() {
         bytes,
         &trust,
         &options,
-        &at(NOW),
+        time(NOW),
         &|_| {},
     )
     .unwrap_err();
@@ -176,7 +174,7 @@ fn a_signer_that_leaves_files_out_is_refused() {
         ..Options::default()
     };
     let verified = folder
-        .verify_with(&forged, &trust, &options, &at(NOW))
+        .verify_with(&forged, &trust, &options, time(NOW))
         .unwrap();
     assert!(
         verified
@@ -185,7 +183,7 @@ fn a_signer_that_leaves_files_out_is_refused() {
     );
     // The leave of the caller alone, without the signer's, changes nothing.
     let error = folder
-        .verify_with(&bundle, &trust, &options, &at(NOW))
+        .verify_with(&bundle, &trust, &options, time(NOW))
         .unwrap_err();
     assert!(error.to_string().contains("not signed: `setup.py`"));
 }
@@ -203,7 +201,7 @@ fn a_second_signature_file_is_a_file_like_any_other() {
             bytes,
             &trust,
             &options,
-            &at(NOW),
+            time(NOW),
             &|_| {},
         )
     };
@@ -431,61 +429,6 @@ fn a_chain_does_not_pass_for_another_key() {
     assert!(matches!(
         folder.verify(&own, &trust_key(key.public())),
         Err(VerifyError::NoTrust(_))
-    ));
-}
-
-#[derive(Debug)]
-struct Answer(Result<&'static str, &'static str>);
-
-impl KeylessVerifier for Answer {
-    fn verify(
-        &self,
-        bundle: &[u8],
-        signed_bytes: &[u8],
-    ) -> Result<custody_signing::certificate::Identity, String> {
-        assert!(bundle.starts_with(b"{"));
-        assert!(signed_bytes.starts_with(b"DSSEv1 28 application/vnd.in-toto+json "));
-        let name = self.0.map_err(ToOwned::to_owned)?;
-        Ok(custody_signing::certificate::Identity {
-            subjects: vec![custody_signing::certificate::Subject::of(name)],
-            issuer: "https://login.example.org".to_owned(),
-            holder: String::new(),
-        })
-    }
-}
-
-#[test]
-fn a_sigstore_bundle_goes_to_its_verifier_and_then_by_name() {
-    let (folder, _, bundle, _) = signed();
-    let mut bundle = Bundle::parse(bundle.as_bytes()).unwrap();
-    bundle.material = Material::Sigstore(vec![1]);
-    bundle.log_entries = vec![json!({"logIndex": "1"})];
-    let text = bundle.to_json().unwrap();
-    let verify = |answer: Option<Answer>, signers| {
-        let trust = Trust {
-            keyless: answer.map(|answer| Box::new(answer) as Box<dyn KeylessVerifier>),
-            signers,
-            ..Trust::default()
-        };
-        folder.verify(&text, &trust)
-    };
-    let wanted = || crate::common::only(TRAINER, Some("https://login.example.org"));
-    assert!(verify(Some(Answer(Ok(TRAINER))), wanted()).is_ok());
-    assert!(matches!(
-        verify(None, wanted()),
-        Err(VerifyError::NoTrust(_))
-    ));
-    assert!(matches!(
-        verify(Some(Answer(Ok("b@example.org"))), wanted()),
-        Err(VerifyError::OtherSigner { .. })
-    ));
-    assert!(matches!(
-        verify(Some(Answer(Ok(TRAINER))), Signers::Only(Vec::new())),
-        Err(VerifyError::NoPolicy(_))
-    ));
-    assert!(matches!(
-        verify(Some(Answer(Err("no entry"))), Signers::Any),
-        Err(VerifyError::Keyless(_))
     ));
 }
 

@@ -8,7 +8,7 @@ use custody_signing::hash::Scheme;
 use custody_signing::keys::{Curve, FileKey, ModelSigner as _};
 use custody_signing::verify::Options;
 
-use crate::common::{Counting, Folder, Foreign, NOW, at, key, only, time, trust_root};
+use crate::common::{Counting, Folder, Foreign, NOW, key, only, time, trust_root};
 
 const TRAIN: &str = "spiffe://example.org/train";
 const LOGIN: &str = "https://login.example.org";
@@ -58,7 +58,7 @@ fn a_signature_under_the_authority_verifies_by_name_for_ten_minutes() {
                 ("2026-06-01T12:10:00Z", true),
                 ("2026-06-01T12:10:01Z", false),
             ] {
-                let outcome = folder.verify_with(&bundle, &trust, &options, &at(text));
+                let outcome = folder.verify_with(&bundle, &trust, &options, time(text));
                 assert_eq!(outcome.is_ok(), well, "{text}");
             }
         }
@@ -199,7 +199,7 @@ fn a_root_past_2049_is_written_with_four_digits_of_the_year() {
     let options = Options::default();
     assert!(
         folder
-            .verify_with(&bundle, &trust, &options, &at(late))
+            .verify_with(&bundle, &trust, &options, time(late))
             .is_ok()
     );
 }

@@ -1,12 +1,10 @@
 //! Chains of certificates: which are believed, and every way in which one must not be.
 
 use custody_signing::authority::Certified;
-use custody_signing::certificate::{Certificate, CertificateError, RevocationList};
+use custody_signing::certificate::{Certificate, RevocationList};
 use custody_signing::hash::Scheme;
 use custody_signing::keys::FileKey;
-use custody_signing::verify::{
-    ProvenTime, Signers, SigningMethod, TimeBasis, Trust, VerifyError, When,
-};
+use custody_signing::verify::{Signers, SigningMethod, TimeBasis, Trust, VerifyError};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CustomExtension,
     ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose,
@@ -14,7 +12,7 @@ use rcgen::{
 };
 
 use crate::common::{
-    Folder, Foreign, NOW, TRAINER, at, authority_params, key, leaf_params, only, time, trust_root,
+    Folder, Foreign, NOW, TRAINER, authority_params, key, leaf_params, only, time, trust_root,
 };
 
 /// Signs with a leaf of these parameters, straight below a root, and verifies.
@@ -285,41 +283,6 @@ fn the_name_of_the_signer_must_be_the_expected_one() {
     assert!(matches!(
         folder.verify(&bundle, &Trust::default()),
         Err(VerifyError::NoTrust(_))
-    ));
-}
-
-#[test]
-fn an_expired_leaf_is_believed_only_at_a_proven_time() {
-    let root = Foreign::new("root");
-    let folder = Folder::new();
-    let bundle = folder.sign(Scheme::default(), &root.signer(leaf_params(), &[]));
-    let trust = trust_root(&root.certificate, TRAINER);
-    let options = custody_signing::verify::Options::default();
-    let verify = |when: &When| folder.verify_with(&bundle, &trust, &options, when);
-    let late = "2026-09-01T00:00:00Z";
-    let error = verify(&at(late)).unwrap_err();
-    assert!(matches!(
-        error,
-        VerifyError::Certificate(CertificateError::Expired { .. })
-    ));
-    assert!(error.hint().unwrap().contains("proof of the time"));
-    let proven = |text: &str| When {
-        now: time(late),
-        proven: Some(ProvenTime {
-            at: time(text),
-            by: "log".to_owned(),
-        }),
-    };
-    let verified = verify(&proven(NOW)).unwrap();
-    assert_eq!(
-        verified.time,
-        TimeBasis::Proven(proven(NOW).proven.unwrap())
-    );
-    assert!(verify(&proven("2026-08-01T00:00:00Z")).is_err());
-    assert!(verify(&proven("2026-04-01T00:00:00Z")).is_err());
-    assert!(matches!(
-        verify(&proven("2026-10-01T00:00:00Z")),
-        Err(VerifyError::Future(_))
     ));
 }
 

@@ -10,7 +10,7 @@ use custody_signing::keys::{Curve, FileKey, KeyError, ModelSigner, PublicKey};
 use custody_signing::sign::sign;
 use custody_signing::tree::Model;
 use custody_signing::verify::{
-    ExpectedSigner, Options, Signers, Trust, Verified, VerifyError, When, verify,
+    ExpectedSigner, Options, Signers, Trust, Verified, VerifyError, verify,
 };
 use custody_types::{Entropy, Timestamp};
 use rcgen::{
@@ -56,7 +56,7 @@ impl Folder {
     }
 
     pub(crate) fn verify(&self, bundle: &str, trust: &Trust) -> Result<Verified, VerifyError> {
-        self.verify_with(bundle, trust, &Options::default(), &at(NOW))
+        self.verify_with(bundle, trust, &Options::default(), time(NOW))
     }
 
     pub(crate) fn verify_with(
@@ -64,11 +64,11 @@ impl Folder {
         bundle: &str,
         trust: &Trust,
         options: &Options,
-        when: &When,
+        now: Timestamp,
     ) -> Result<Verified, VerifyError> {
         let model = Model::Path(&self.path);
         let bytes = bundle.as_bytes();
-        verify(model, &self.signature, bytes, trust, options, when, &|_| {})
+        verify(model, &self.signature, bytes, trust, options, now, &|_| {})
     }
 
     pub(crate) fn refused(&self, bundle: &str, trust: &Trust) -> String {
@@ -80,13 +80,6 @@ pub(crate) const NOW: &str = "2026-06-01T12:00:00Z";
 
 pub(crate) fn time(text: &str) -> Timestamp {
     text.parse().unwrap()
-}
-
-pub(crate) fn at(text: &str) -> When {
-    When {
-        now: time(text),
-        proven: None,
-    }
 }
 
 pub(crate) fn key(curve: Curve) -> FileKey {

@@ -14,4 +14,6 @@ mod common;
 mod hostile;
 mod model;
 mod peer;
+mod sigstore;
+mod timestamp;
 mod token;

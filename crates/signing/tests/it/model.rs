@@ -15,7 +15,7 @@ use custody_signing::verify::{
 use custody_signing::{HashType, Method};
 use custody_types::{ByteSize, Digest, FileEntry};
 
-use crate::common::{Counting, Folder, NOW, at, key, link, trust_key};
+use crate::common::{Counting, Folder, NOW, key, link, time, trust_key};
 
 fn shards(size: u64, hash: HashType) -> Scheme {
     Scheme {
@@ -108,7 +108,7 @@ fn a_model_of_one_file_verifies() {
             bytes,
             &trust,
             &options,
-            &at(NOW),
+            time(NOW),
             &|_| {},
         )
     };
@@ -156,7 +156,7 @@ fn an_object_of_a_store_is_signed_and_verified_unread() {
             bytes,
             &trust,
             &options,
-            &at(NOW),
+            time(NOW),
             &|_| {},
         )
     };
@@ -209,7 +209,7 @@ fn files_that_are_not_signed_can_be_allowed_and_are_reported() {
         ..Options::default()
     };
     let verified = folder
-        .verify_with(&bundle, &trust, &options, &at(NOW))
+        .verify_with(&bundle, &trust, &options, time(NOW))
         .unwrap();
     assert_eq!(
         verified.not_covered,

@@ -9,7 +9,7 @@ use custody_signing::tree::Model;
 use custody_signing::verify::{Options, Trust, Verified, VerifyError, verify};
 use custody_signing::{Bundle, HashType, Material, SHARD_BYTES};
 
-use crate::common::{TRAINER, at, trust_key, trust_root};
+use crate::common::{TRAINER, trust_key, trust_root};
 
 fn data(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -37,7 +37,7 @@ fn check(
         &bundle,
         trust,
         options,
-        &at(time.trim()),
+        crate::common::time(time.trim()),
         &|_| {},
     )
 }
