@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import TARGET
+from conftest import ROOT, TARGET
 
 
 def custody(*arguments, expect=0, cwd=None):
@@ -103,6 +103,59 @@ def test_other_digests_hold_too(place, scheme):
     custody("verify-signature", "model", "--public-key", "signer.pub", expect=4, cwd=place)
 
 
+STAMPS = """
+[tsa]
+default_tsa = one
+[one]
+serial = serial
+signer_digest = sha256
+default_policy = 1.2.3.4.1
+digests = sha256
+ess_cert_id_alg = sha256
+[extensions]
+keyUsage = critical,digitalSignature
+extendedKeyUsage = critical,timeStamping
+"""
+
+
+def test_a_timestamp_proves_when_a_signature_was_made(place):
+    (place / "stamps.cnf").write_text(STAMPS)
+    (place / "serial").write_text("01\n")
+    for name in ("root", "stamps", "authority"):
+        key(place, name)
+    openssl("req", "-x509", "-key", "root.pem", "-out", "root.crt", "-subj", "/CN=root", cwd=place)
+    openssl("req", "-new", "-key", "stamps.pem", "-out", "stamps.csr", "-subj", "/CN=stamps", cwd=place)
+    issue = ("-CA", "root.crt", "-CAkey", "root.pem", "-days", "30", "-extfile", "stamps.cnf", "-extensions", "extensions")
+    openssl("x509", "-req", "-in", "stamps.csr", *issue, "-out", "stamps.crt", cwd=place)
+    (place / "tsa.pem").write_text((place / "stamps.crt").read_text() + (place / "root.crt").read_text())
+    openssl("req", "-x509", "-key", "authority.pem", "-out", "authority.crt", "-subj", "/CN=models", "-addext", "keyUsage=critical,keyCertSign", cwd=place)
+    custody("sign", "model", "--key", "authority.pem", "--authority", "authority.crt", "--identity", "ada@example.org", cwd=place)
+    custody("stamp", "model/model.sig", "--query", "stamp.tsq", cwd=place)
+    reply = ("ts", "-reply", "-config", "stamps.cnf", "-queryfile", "stamp.tsq", "-signer", "stamps.crt", "-inkey", "stamps.pem", "-out", "stamp.tsr")
+    openssl(*reply, cwd=place)
+    attach = ("stamp", "model/model.sig", "--response", "stamp.tsr", "--timestamp-authority")
+    before = (place / "model/model.sig").read_bytes()
+    custody(*attach, "authority.crt", expect=2, cwd=place)
+    assert (place / "model/model.sig").read_bytes() == before
+    stamped = custody(*attach, "tsa.pem", cwd=place)["time"]
+    verify = ("verify-signature", "model", "--root", "authority.crt", "--signer", "ada@example.org")
+    assert "time" not in custody(*verify, cwd=place)
+    assert custody(*verify, "--timestamp-authority", "tsa.pem", cwd=place)["time"] == stamped
+    assert "no trusted authority" in str(custody(*verify, "--timestamp-authority", "root.crt", expect=4, cwd=place))
+
+
+def test_a_signature_of_the_public_sigstore_instance_holds_offline(place):
+    model = ROOT / "crates/signing/tests/data/sigstore/v1.1.0"
+    verify = ("verify-signature", str(model), "--may-leave-out", "ignore-me")
+    whose = ("--signer", "stefanb@us.ibm.com", "--issuer", "https://sigstore.verify.ibm.com/oauth2")
+    checked = custody(*verify, "--trusted-root", "sigstore.dev", *whose, cwd=place)
+    assert (checked["method"], checked["time"]) == ("sigstore", "2025-10-10T02:12:20.000000Z")
+    custody(*verify, *whose, expect=4, cwd=place)
+    custody(*verify, "--trusted-root", "sigstore.dev", "--signer", "eve@us.ibm.com", expect=4, cwd=place)
+    (place / "root.json").write_text("{}")
+    custody(*verify, "--trusted-root", "root.json", *whose, expect=2, cwd=place)
+
+
 def test_an_imported_model_must_be_signed_where_that_is_asked(place):
     environment = {**os.environ, "CUSTODY_KEY_FILE": str(place / "key"), "CI": "1"}
 
@@ -116,6 +169,10 @@ def test_an_imported_model_must_be_signed_where_that_is_asked(place):
     run(*put, expect=5)
     custody("sign", "model", "--key", "signer.pem", cwd=place)
     run(*put, expect=0)
+    stored = ("vendor/model@1", "--stored", "--signature", "stored.sig")
+    run("sign", *stored, "--key", "signer.pem", expect=0)
+    run("verify-signature", *stored, "--public-key", "signer.pub", expect=0)
+    custody("verify-signature", "model", "--signature", "stored.sig", "--public-key", "signer.pub", "--may-leave-out", "model.sig", cwd=place)
     (place / "model/sub/config.json").write_text("[]")
     run(*put, expect=4)
     assert run("ls", "vendor", expect=0).count("vendor/model@") == 1

@@ -71,6 +71,7 @@ pub(crate) fn put(app: &App, call: Call) -> Answer {
         stored: made.stored,
         entry: made.entry,
         scan: made.scan,
+        signature: made.signature,
     })
 }
 

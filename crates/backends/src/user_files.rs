@@ -160,12 +160,19 @@ pub fn open(path: &Path) -> Result<(File, bool), UserFilesError> {
     Ok((file, metadata.permissions().mode() & 0o111 != 0))
 }
 
-/// Writes `files` as a tar stream.
+/// Writes `files` as a tar stream; `about`: extended attributes of the first of them.
 ///
 /// # Errors
 /// When a file cannot be read, changes its length meanwhile, or nobody takes the stream.
-pub fn write_tar(files: &[UserFile], out: &mut dyn Write) -> io::Result<()> {
+pub fn write_tar(
+    files: &[UserFile],
+    about: &[(&str, &[u8])],
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let mut archive = tar::Builder::new(out);
+    if !about.is_empty() {
+        archive.append_pax_extensions(about.iter().copied())?;
+    }
     for file in files {
         let (content, executable) = open(&file.host).map_err(io::Error::other)?;
         let size = content.metadata()?.len();
@@ -364,7 +371,7 @@ mod tests {
             ["a.txt", "sub/run"]
         );
         let mut stream = Vec::new();
-        write_tar(&files, &mut stream).unwrap();
+        write_tar(&files, &[], &mut stream).unwrap();
         let target = folder.path().join("out");
         assert_eq!(write_folder(stream.as_slice(), &target).unwrap(), (2, 15));
         assert_eq!(fs::read_to_string(target.join("a.txt")).unwrap(), "alpha");
@@ -424,7 +431,12 @@ mod tests {
     fn a_broken_stream_leaves_no_folder() {
         let folder = tree();
         let mut stream = Vec::new();
-        write_tar(&find(&[folder.path().join("in")]).unwrap(), &mut stream).unwrap();
+        write_tar(
+            &find(&[folder.path().join("in")]).unwrap(),
+            &[],
+            &mut stream,
+        )
+        .unwrap();
         stream.truncate(700);
         let target = folder.path().join("out");
         assert!(write_folder(stream.as_slice(), &target).is_err());

@@ -13,6 +13,7 @@ use custody_types::{
 
 use crate::door::{Inner, LOOKED_THROUGH};
 use crate::problem;
+use crate::vendor::CHECK;
 
 /// What the ledger says of versions beside that they are.
 #[derive(Debug, Default)]
@@ -51,7 +52,7 @@ impl Marks {
         }
         let content = object.and_then(|object| object.digest);
         if let (Some(project), Some(content)) = (&entry.project, content) {
-            let told = [entry.lineage.statement, digest(SCAN_FACT)];
+            let told = [entry.lineage.statement, digest(SCAN_FACT), digest(CHECK)];
             self.statements
                 .entry((project.clone(), content))
                 .or_default()

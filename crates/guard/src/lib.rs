@@ -20,6 +20,7 @@ mod reading;
 mod scanning;
 mod session;
 mod target;
+mod vendor;
 
 pub use act::*;
 pub use custody_policy::StepScope;
@@ -33,3 +34,4 @@ pub use scanning::{
 };
 pub use session::Session;
 pub use target::Target;
+pub use vendor::{VENDOR, VendorStatement};

@@ -5,12 +5,13 @@ use std::io::Read;
 
 use custody_attest::statement::Statement;
 use custody_ledger::{EntryDraft, Outcome};
+use custody_signing::expectation::Expectation;
 use custody_store::{StoreError, Tree, Version, VersionDraft, Writer};
 use custody_types::{
     ArtifactName, ByteSize, Classification, Digest, ExitCode, FileEntry, FilePath, Kind, Problem,
     Purpose, VersionName,
 };
-use custody_wire::{EntryRef, ScanView, VersionView};
+use custody_wire::{EntryRef, SIGNATURE_KEY, ScanView, SignatureView, VersionView};
 
 use crate::act::{Act, Writes};
 use crate::door::{Door, Key, lock};
@@ -20,6 +21,7 @@ use crate::index::{QUARANTINE, SCAN_FACT};
 use crate::problem;
 use crate::scanning::{Scanned, refusal};
 use crate::session::Session;
+use crate::vendor::{self, VENDOR, Vendor};
 
 /// What a new version shall be.
 #[derive(Debug, Clone)]
@@ -90,6 +92,8 @@ pub struct Made {
     pub stored: ByteSize,
     /// What the scan says, for a model.
     pub scan: Option<ScanView>,
+    /// Whose signature it bears, where one was asked for.
+    pub signature: Option<SignatureView>,
 }
 
 /// A model that was scanned and is not refused.
@@ -113,6 +117,7 @@ pub struct Making {
     writer: Writer,
     pieces: Vec<Piece>,
     statement: Option<Digest>,
+    expected: Option<Expectation>,
 }
 
 impl std::fmt::Debug for Piece {
@@ -150,6 +155,7 @@ impl Making {
             writer,
             pieces: Vec::new(),
             statement: None,
+            expected: None,
         })
     }
 
@@ -184,7 +190,8 @@ impl Making {
         self.writer.end_file().map_err(store_problem)
     }
 
-    /// Takes the files of a tar stream.
+    /// Takes the files of a tar stream. A signature that they must bear stands before the first of them,
+    /// as the extended attribute [`SIGNATURE_KEY`].
     ///
     /// # Errors
     /// A [`Problem`] when the stream is broken or holds other things than files.
@@ -209,6 +216,9 @@ impl Making {
                 .map_err(|error| broken(&error))?
                 .parse()
                 .map_err(|error: custody_types::NameError| broken(&error))?;
+            if let Some(expected) = expectation(&mut entry).map_err(|error| broken(&error))? {
+                self.expected = Some(expected);
+            }
             let executable = entry.header().mode().is_ok_and(|mode| mode & 0o111 != 0);
             self.file(path, executable, &mut entry)?;
         }
@@ -297,6 +307,34 @@ impl Making {
         self.record(&envelope)
     }
 
+    /// Verifies the signature that the one version must bear, whose bytes are stored but not named by
+    /// anything yet.
+    fn check_vendor(&mut self) -> Result<Option<Vendor>, Problem> {
+        let Some(expected) = self.expected.take() else {
+            return Ok(None);
+        };
+        self.writer.settle().map_err(store_problem)?;
+        let [piece] = self.pieces.as_slice() else {
+            return Err(Problem::new(
+                "CUS-DOOR-014",
+                ExitCode::Fault,
+                "a signature is of one version",
+            ));
+        };
+        let (name, project) = (piece.new.artifact.to_string(), piece.new.artifact.project());
+        let checked = self
+            .door
+            .0
+            .check_vendor(&name, project, &piece.tree, expected);
+        match checked {
+            Ok(vendor) => Ok(Some(vendor)),
+            Err(problem) => {
+                self.give_up(&problem.code, None)?;
+                Err(problem)
+            }
+        }
+    }
+
     /// Scans the models among the versions, whose bytes are stored but not named by anything yet.
     fn scan_models(&mut self) -> Result<Vec<Option<Admitted>>, Problem> {
         let is_model = |piece: &Piece| piece.new.kind == Kind::Model;
@@ -372,12 +410,14 @@ impl Making {
         self.door.0.append_all(entries.collect()).map(drop)
     }
 
-    /// Makes the versions valid. `statement` builds the statement about them from their names. Models are
-    /// scanned first; one that a person must look at is made in quarantine.
+    /// Makes the versions valid. `statement` builds the statement about them from their names. A signature
+    /// that is asked for is checked first, then models are scanned; one that a person must look at is made in
+    /// quarantine.
     ///
     /// # Errors
     /// A [`Problem`]; none of them exists then.
     pub fn commit(mut self, statement: Option<&StatementOf<'_>>) -> Result<Vec<Made>, Problem> {
+        let vendor = self.check_vendor()?;
         let scans = self.scan_models()?;
         let door = self.door.clone();
         let store = &door.0.parts.store;
@@ -396,7 +436,8 @@ impl Making {
         let pieces = std::mem::take(&mut self.pieces);
         let mut drafts = Vec::new();
         for ((piece, (name, _)), scan) in pieces.iter().zip(&names).zip(&scans) {
-            drafts.push(self.draft(piece, name, now, scan.as_ref())?);
+            let vendor = vendor.as_ref();
+            drafts.push(self.draft(piece, name, now, (scan.as_ref(), vendor))?);
         }
         let mut versions = store.stage(self.writer, drafts).map_err(store_problem)?;
         let outcomes = pieces
@@ -446,6 +487,7 @@ impl Making {
                 .map(|(scan, statement)| scan.scanned.view(*statement, scan.waits));
             made.push(Made {
                 scan,
+                signature: vendor.as_ref().map(Vendor::view),
                 version,
                 view,
                 entry,
@@ -460,7 +502,7 @@ impl Making {
         piece: &Piece,
         name: &VersionName,
         now: custody_types::Timestamp,
-        scan: Option<&Admitted>,
+        (scan, vendor): (Option<&Admitted>, Option<&Vendor>),
     ) -> Result<VersionDraft, Problem> {
         let new = &piece.new;
         let mut extra = BTreeMap::new();
@@ -468,6 +510,14 @@ impl Making {
             let (name, content) = (name.to_string(), piece.tree.digest);
             let envelope = self.door.0.attest_scan(&name, content, &scan.scanned)?;
             extra.insert(SCAN_FACT.to_owned(), self.record(&envelope)?);
+        }
+        if let Some(vendor) = vendor {
+            let bundle = self.record(vendor.bundle.as_bytes())?;
+            let statement = vendor.statement(bundle, now);
+            let inner = &self.door.0;
+            let envelope = inner.seal(&name.to_string(), piece.tree.digest, VENDOR, &statement)?;
+            extra.insert(vendor::SIGNATURE.to_owned(), bundle);
+            extra.insert(vendor::CHECK.to_owned(), self.record(&envelope)?);
         }
         for (name, bytes) in &new.extra {
             extra.insert(name.clone(), self.record(bytes)?);
@@ -510,6 +560,17 @@ impl Making {
     }
 }
 
+/// Reads what is expected of the signature from the attributes of a member.
+fn expectation(entry: &mut tar::Entry<'_, impl Read>) -> std::io::Result<Option<Expectation>> {
+    for attribute in entry.pax_extensions()?.into_iter().flatten() {
+        let attribute = attribute?;
+        if attribute.key_bytes() == SIGNATURE_KEY.as_bytes() {
+            return Ok(Some(serde_json::from_slice(attribute.value_bytes())?));
+        }
+    }
+    Ok(None)
+}
+
 /// Builds a statement from the names and digests of the versions that it is about.
 pub type StatementOf<'a> = dyn Fn(&[(VersionName, Digest)]) -> Result<Statement, Problem> + 'a;
 
@@ -526,6 +587,11 @@ fn outcome(piece: &Piece, version: &Version, scan: Option<&Admitted>) -> EntryDr
             let name = version.name().to_string();
             draft.facts.insert(QUARANTINE.to_owned(), name);
         }
+    }
+    if let Some(statement) = version.record.extra.get(vendor::CHECK) {
+        draft
+            .facts
+            .insert(vendor::CHECK.to_owned(), statement.to_string());
     }
     for object in &mut draft.objects {
         object.name = version.name().to_string();

@@ -345,7 +345,7 @@ impl Inner {
         self.seal(name, content, SCAN, &predicate)
     }
 
-    fn seal(
+    pub(crate) fn seal(
         &self,
         name: &str,
         content: Digest,

@@ -433,10 +433,22 @@ fn told(problem: &Problem) -> String {
 
 fn signatures(evidence: &Evidence<'_>, links: &BTreeMap<VersionName, Link>) -> Findings {
     let mut findings = Findings {
-        absent: Some("no registered model".to_owned()),
+        absent: Some("no registered model, and none with a vendor's signature".to_owned()),
         ..Findings::default()
     };
     for link in links.values() {
+        if let Some(vendor) = evidence.vendor(&link.version) {
+            let name = link.version.name();
+            findings.note(match vendor {
+                Ok(vendor) => Ok(format!(
+                    "`{name}`: {} files signed by {}, checked at {}",
+                    vendor.covered,
+                    vendor.signer,
+                    vendor.checked_on.to_seconds_text()
+                )),
+                Err(broken) => Err(format!("`{name}`: {broken}")),
+            });
+        }
         let Some(signature) = link.version.record.extra.get("signature") else {
             continue;
         };

@@ -1,13 +1,12 @@
 //! The digests of a model's files or shards: in parallel over the files, in bounded memory.
 
-use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::Read as _;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use custody_attest::oms::manifest::{HashType, MAX_RESOURCES, Method, Resource};
 use rayon::prelude::*;
 
-use crate::tree::{ModelFile, Tree, TreeError};
+use crate::tree::{ModelFile, Opened, Tree, TreeError};
 
 /// How many bytes are read at once: they stay in the core's own cache until they are digested.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -54,7 +53,7 @@ pub enum HashError {
 /// # Errors
 /// [`HashError`]; the first that is met.
 pub fn resources(
-    tree: &Tree,
+    tree: &Tree<'_>,
     files: &[&ModelFile],
     scheme: Scheme,
     progress: &(dyn Fn(u64) + Sync),
@@ -118,7 +117,7 @@ impl Job<'_> {
 
     fn run(
         &self,
-        tree: &Tree,
+        tree: &Tree<'_>,
         hash: HashType,
         buffer: &mut [u8],
         progress: &(dyn Fn(u64) + Sync),
@@ -139,18 +138,15 @@ impl Job<'_> {
 
     fn read(
         &self,
-        tree: &Tree,
+        tree: &Tree<'_>,
         hash: HashType,
         buffer: &mut [u8],
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Vec<u8>, HashError> {
+        let start = self.range.map_or(0, |(start, _)| start);
         let mut file = tree
-            .open(self.file)?
+            .open(self.file, start)?
             .ok_or_else(|| HashError::Unknown(self.file.path.clone()))?;
-        if let Some((start, _)) = self.range {
-            file.seek(SeekFrom::Start(start))
-                .map_err(|error| TreeError::io(&self.file.path, error))?;
-        }
         let mut hasher = Hasher::new(hash);
         let shared = hash == HashType::Blake3 && self.bytes() >= SHARED_BYTES;
         let mut large = if shared {
@@ -166,7 +162,7 @@ impl Job<'_> {
     /// Reads exactly the bytes of the job; fewer, or more of a whole file, mean that it changed.
     fn feed(
         &self,
-        file: &mut File,
+        file: &mut Opened<'_>,
         hasher: &mut Hasher,
         buffer: &mut [u8],
         progress: &(dyn Fn(u64) + Sync),
@@ -188,8 +184,7 @@ impl Job<'_> {
             left = left.saturating_sub(read);
             progress(read);
         }
-        let after = file.metadata().map_err(io)?;
-        if after.len() == self.file.size {
+        if file.length().map_err(io)? == self.file.size {
             Ok(())
         } else {
             Err(changed())

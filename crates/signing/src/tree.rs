@@ -5,12 +5,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use custody_attest::oms::manifest::MAX_RESOURCES;
-use custody_attest::oms::{self, DEFAULT_IGNORED, is_hidden, is_within, shown};
-use custody_types::{Digest, FileEntry};
+use custody_attest::oms::{DEFAULT_IGNORED, is_hidden, is_within, shown};
+use custody_types::{Digest, FileEntry, FilePath, VersionFiles};
 use rustix::fs::{Mode, OFlags, openat};
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -74,12 +74,14 @@ impl TreeError {
 pub enum Model<'a> {
     /// A file or folder on disk.
     Path(&'a Path),
-    /// Files of a store, whose digests are known; their bytes are not read again.
+    /// Files of a store, whose SHA-256 are known: where that is what was signed, they are not read again.
     Stored {
         /// The name of the model.
         name: &'a str,
         /// Its files.
         files: &'a [FileEntry],
+        /// Where they can be read; without it, only what the SHA-256 tell can be signed or verified.
+        content: Option<&'a dyn VersionFiles>,
     },
 }
 
@@ -96,7 +98,7 @@ pub struct ModelFile {
 
 /// The files of a model.
 #[derive(Debug, Clone)]
-pub struct Tree {
+pub struct Tree<'a> {
     /// The name of the model: that of the file or folder.
     pub name: String,
     /// The files, in the order of their paths.
@@ -105,18 +107,27 @@ pub struct Tree {
     pub left_out: Vec<String>,
     /// Whether the model is one file, not a folder.
     pub single: bool,
-    root: Option<PathBuf>,
+    source: Source<'a>,
 }
 
-impl Model<'_> {
-    /// Returns the path of the signature file within the model, if it lies there.
+#[derive(Debug, Clone)]
+enum Source<'a> {
+    Disk(PathBuf),
+    Stored(&'a dyn VersionFiles),
+    Nowhere,
+}
+
+impl<'a> Model<'a> {
+    /// Returns the path of the signature file within the model, if it lies there. Of a stored model, that
+    /// is what is given.
     ///
     /// # Errors
     /// [`TreeError::Io`] when the folder of one of the two is not there; [`TreeError::Signature`] when both
     /// are one.
     pub fn signature_path(&self, signature: &Path) -> Result<Option<String>, TreeError> {
         let Model::Path(root) = self else {
-            return Ok(Some(oms::FILE.to_owned()));
+            let inside = signature.to_str().filter(|path| !path.is_empty());
+            return Ok(inside.map(ToOwned::to_owned));
         };
         let root = fs::canonicalize(root).map_err(|error| TreeError::io(root, error))?;
         let folder = match signature.parent() {
@@ -142,10 +153,17 @@ impl Model<'_> {
     ///
     /// # Errors
     /// [`TreeError`].
-    pub fn tree(&self, ignored: &[String]) -> Result<Tree, TreeError> {
+    pub fn tree(&self, ignored: &[String]) -> Result<Tree<'a>, TreeError> {
         let mut tree = match self {
             Self::Path(path) => on_disk(path, ignored)?,
-            Self::Stored { name, files } => stored(name, files, ignored),
+            Self::Stored {
+                name,
+                files,
+                content,
+            } => Tree {
+                source: content.map_or(Source::Nowhere, Source::Stored),
+                ..stored(name, files, ignored)
+            },
         };
         if tree.files.len() > MAX_RESOURCES {
             return Err(TreeError::TooMany);
@@ -169,13 +187,17 @@ pub fn default_ignored(signature: Option<String>) -> Vec<String> {
     ignored
 }
 
-fn stored(name: &str, files: &[FileEntry], ignored: &[String]) -> Tree {
+fn stored(name: &str, files: &[FileEntry], ignored: &[String]) -> Tree<'static> {
+    let single = match files {
+        [only] => !only.path.as_str().contains('/'),
+        _ => false,
+    };
     let mut tree = Tree {
         name: name.to_owned(),
         files: Vec::new(),
         left_out: Vec::new(),
-        single: false,
-        root: None,
+        single,
+        source: Source::Nowhere,
     };
     for file in files {
         let path = file.path.to_string();
@@ -194,7 +216,7 @@ fn stored(name: &str, files: &[FileEntry], ignored: &[String]) -> Tree {
     tree
 }
 
-fn on_disk(path: &Path, ignored: &[String]) -> Result<Tree, TreeError> {
+fn on_disk(path: &Path, ignored: &[String]) -> Result<Tree<'static>, TreeError> {
     let found = fs::symlink_metadata(path).map_err(|error| TreeError::io(path, error))?;
     let kind = found.file_type();
     let resolved = fs::canonicalize(path).map_err(|error| TreeError::io(path, error))?;
@@ -207,7 +229,7 @@ fn on_disk(path: &Path, ignored: &[String]) -> Result<Tree, TreeError> {
         return Err(TreeError::Link(shown(&path.display().to_string())));
     }
     if kind.is_file() {
-        let root = resolved.parent().map(Path::to_path_buf);
+        let folder = resolved.parent().map(Path::to_path_buf);
         let file = ModelFile {
             path: name.clone(),
             size: found.len(),
@@ -218,7 +240,7 @@ fn on_disk(path: &Path, ignored: &[String]) -> Result<Tree, TreeError> {
             files: vec![file],
             left_out: Vec::new(),
             single: true,
-            root,
+            source: folder.map_or(Source::Nowhere, Source::Disk),
         });
     }
     let mut tree = Tree {
@@ -226,13 +248,13 @@ fn on_disk(path: &Path, ignored: &[String]) -> Result<Tree, TreeError> {
         files: Vec::new(),
         left_out: Vec::new(),
         single: false,
-        root: Some(resolved.clone()),
+        source: Source::Disk(resolved.clone()),
     };
     walk(&resolved, ignored, &mut tree)?;
     Ok(tree)
 }
 
-fn walk(root: &Path, ignored: &[String], tree: &mut Tree) -> Result<(), TreeError> {
+fn walk(root: &Path, ignored: &[String], tree: &mut Tree<'_>) -> Result<(), TreeError> {
     let mut folders = vec![(root.to_path_buf(), String::new(), 0_usize)];
     while let Some((folder, prefix, depth)) = folders.pop() {
         if depth > MAX_DEPTH {
@@ -310,7 +332,7 @@ fn fold(name: &str) -> String {
     upper.to_lowercase().nfc().collect()
 }
 
-impl Tree {
+impl Tree<'_> {
     /// Returns the files by their paths.
     pub fn by_path(&self) -> BTreeMap<&str, &ModelFile> {
         self.files
@@ -319,29 +341,102 @@ impl Tree {
             .collect()
     }
 
-    /// Opens a file without following a link anywhere below the model, and checks that it has still
-    /// the listed size. `None` when the model is not on disk.
-    pub(crate) fn open(&self, file: &ModelFile) -> Result<Option<File>, TreeError> {
-        let Some(root) = &self.root else {
-            return Ok(None);
-        };
+    /// Opens a file at the byte `start`. `None` when its bytes cannot be had.
+    pub(crate) fn open(
+        &self,
+        file: &ModelFile,
+        start: u64,
+    ) -> Result<Option<Opened<'_>>, TreeError> {
         let io = |error: io::Error| TreeError::io(&file.path, error);
-        let mut at = File::open(root).map_err(io)?;
-        let mut parts = file.path.split('/').peekable();
-        while let Some(part) = parts.next() {
-            let mut flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-            if parts.peek().is_some() {
-                flags |= OFlags::DIRECTORY;
+        match &self.source {
+            Source::Disk(root) => {
+                let mut found = open_on_disk(root, file)?;
+                found.seek(SeekFrom::Start(start)).map_err(io)?;
+                Ok(Some(Opened::Disk(found)))
             }
-            at = openat(&at, part, flags, Mode::empty())
-                .map(File::from)
-                .map_err(|error| io(error.into()))?;
+            Source::Stored(files) => {
+                let path = file.path.parse().map_err(io::Error::other).map_err(io)?;
+                Ok(Some(Opened::Stored(StoredFile {
+                    files: *files,
+                    path,
+                    at: start,
+                    end: file.size,
+                })))
+            }
+            Source::Nowhere => Ok(None),
         }
-        let found = at.metadata().map_err(io)?;
-        if found.is_file() && found.len() == file.size {
-            Ok(Some(at))
-        } else {
-            Err(TreeError::Changed(file.path.clone()))
+    }
+}
+
+/// Opens a file without following a link anywhere below the model, and checks that it has still the listed
+/// size.
+fn open_on_disk(root: &Path, file: &ModelFile) -> Result<File, TreeError> {
+    let io = |error: io::Error| TreeError::io(&file.path, error);
+    let mut at = File::open(root).map_err(io)?;
+    let mut parts = file.path.split('/').peekable();
+    while let Some(part) = parts.next() {
+        let mut flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        if parts.peek().is_some() {
+            flags |= OFlags::DIRECTORY;
         }
+        at = openat(&at, part, flags, Mode::empty())
+            .map(File::from)
+            .map_err(|error| io(error.into()))?;
+    }
+    let found = at.metadata().map_err(io)?;
+    if found.is_file() && found.len() == file.size {
+        Ok(at)
+    } else {
+        Err(TreeError::Changed(file.path.clone()))
+    }
+}
+
+/// The bytes of a file, from some place on.
+pub(crate) enum Opened<'a> {
+    Disk(File),
+    Stored(StoredFile<'a>),
+}
+
+impl Opened<'_> {
+    /// Returns how long the whole file is now.
+    pub(crate) fn length(&self) -> io::Result<u64> {
+        match self {
+            Self::Disk(file) => Ok(file.metadata()?.len()),
+            Self::Stored(file) => Ok(file.end),
+        }
+    }
+}
+
+impl Read for Opened<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Disk(file) => file.read(buffer),
+            Self::Stored(file) => file.read(buffer),
+        }
+    }
+}
+
+/// Reads a file of a store in order.
+pub(crate) struct StoredFile<'a> {
+    files: &'a dyn VersionFiles,
+    path: FilePath,
+    at: u64,
+    end: u64,
+}
+
+impl Read for StoredFile<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let room = u64::try_from(buffer.len()).unwrap_or(u64::MAX);
+        let until = self.end.min(self.at.saturating_add(room));
+        let bytes = self
+            .files
+            .read(&self.path, self.at..until)
+            .map_err(io::Error::other)?;
+        let part = buffer
+            .get_mut(..bytes.len())
+            .ok_or(io::ErrorKind::InvalidData)?;
+        part.copy_from_slice(&bytes);
+        self.at = until;
+        Ok(bytes.len())
     }
 }

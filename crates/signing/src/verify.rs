@@ -104,7 +104,7 @@ pub struct Options {
 }
 
 /// Against which time certificates were judged.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimeBasis {
     /// Keys have no time.
     None,
@@ -112,6 +112,16 @@ pub enum TimeBasis {
     Now(Timestamp),
     /// A time at which a trusted log or timestamp authority saw the signature.
     Proven(Timestamp),
+}
+
+impl TimeBasis {
+    /// Returns the proven time, if there is one.
+    pub const fn proven(self) -> Option<Timestamp> {
+        match self {
+            Self::Proven(at) => Some(at),
+            Self::None | Self::Now(_) => None,
+        }
+    }
 }
 
 /// By which method a model was signed.
@@ -123,6 +133,17 @@ pub enum SigningMethod {
     Certificate,
     /// Sigstore.
     Sigstore,
+}
+
+impl SigningMethod {
+    /// Returns the name of the method in the specification.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Certificate => "certificate",
+            Self::Sigstore => "sigstore",
+        }
+    }
 }
 
 /// Who signed.

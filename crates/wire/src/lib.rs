@@ -25,7 +25,7 @@ pub use run::{PlannedStep, RunEvent, RunReply, RunRequest, StepOutcome, StepStat
 pub use version::{
     AliasReply, AliasRequest, ApproveReply, ApproveRequest, ArtifactQuery, EntryRef, ListQuery,
     ListReply, Origin, PutQuery, PutReply, RescanReply, RescanRequest, Rescanned, RulesReply,
-    ScanView, ShowReply, VersionView,
+    SIGNATURE_KEY, ScanView, ShowReply, SignatureView, VersionView,
 };
 
 /// An answer with the name and version of its schema in front.

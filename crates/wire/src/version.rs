@@ -138,6 +138,25 @@ pub struct PutReply {
     /// What the scan says, for a model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scan: Option<ScanView>,
+    /// Whose signature it bears, where one was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<SignatureView>,
+}
+
+/// The extended attribute (`pax`) of the first file of a `put` that says whose signature the files must
+/// bear: an object of JSON.
+pub const SIGNATURE_KEY: &str = "CUSTODY.signature";
+
+/// Somebody else's signature that holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignatureView {
+    /// `key`, `certificate` or `sigstore`.
+    pub method: String,
+    /// Who signed.
+    pub signer: String,
+    /// When a trusted log or timestamp authority saw it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<Timestamp>,
 }
 
 /// What a scan says of a model.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use custody_backends::user_files;
 use custody_types::{ExitCode, Problem};
-use custody_wire::PutQuery;
+use custody_wire::{PutQuery, SIGNATURE_KEY};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::args::Put;
@@ -13,9 +13,11 @@ use crate::context::Context;
 use crate::problems::user_files_problem;
 
 pub(crate) fn run(context: &Context, args: Put) -> Result<ExitCode, Problem> {
-    if args.verify {
-        signed(&args)?;
-    }
+    let expected = if args.verify {
+        Some(expectation(&args)?)
+    } else {
+        None
+    };
     let files = user_files::find(&args.paths).map_err(|error| user_files_problem(&error))?;
     if files.is_empty() {
         return Err(
@@ -31,7 +33,11 @@ pub(crate) fn run(context: &Context, args: Put) -> Result<ExitCode, Problem> {
     let bar = progress_bar(context);
     let shown = bar.clone();
     let reply = context.client()?.put(&query, move |out| {
-        user_files::write_tar(&files, &mut Counted { out, bar })
+        let about: Vec<_> = expected
+            .iter()
+            .map(|expected| (SIGNATURE_KEY, expected.as_slice()))
+            .collect();
+        user_files::write_tar(&files, &about, &mut Counted { out, bar })
     });
     shown.finish_and_clear();
     let reply = reply?;
@@ -43,6 +49,9 @@ pub(crate) fn run(context: &Context, args: Put) -> Result<ExitCode, Problem> {
             version.name, version.files, version.size, reply.stored, reply.entry.index
         ));
         text.line(format!("  {}", version.digest));
+        if let Some(signature) = &reply.signature {
+            text.line(format!("  signed by {}", signature.signer));
+        }
         if let Some(scan) = &reply.scan {
             text.line(format!(
                 "  scanned: {} ({})",
@@ -68,8 +77,8 @@ pub(crate) fn run(context: &Context, args: Put) -> Result<ExitCode, Problem> {
     })
 }
 
-/// Refuses a model whose signature does not hold.
-fn signed(args: &Put) -> Result<(), Problem> {
+/// Returns, in JSON, the signature that the files must bear.
+fn expectation(args: &Put) -> Result<Vec<u8>, Problem> {
     let [path] = args.paths.as_slice() else {
         return Err(Problem::new(
             "CUS-CLI-034",
@@ -78,7 +87,15 @@ fn signed(args: &Put) -> Result<(), Problem> {
         )
         .hint("name one with `--verify`"));
     };
-    super::sign::on_disk(path, &args.trust).map(drop)
+    let expected = super::sign::expectation(path, &args.trust)?;
+    serde_json::to_vec(&expected).map_err(|error| {
+        Problem::new(
+            "CUS-CLI-035",
+            ExitCode::Fault,
+            "the signature cannot be sent",
+        )
+        .because_of(&error)
+    })
 }
 
 /// Shows bytes and rate after a quarter of a second, on a terminal only.

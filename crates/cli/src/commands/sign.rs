@@ -8,18 +8,15 @@ use std::time::Duration;
 use custody_backends::machine::{SystemClock, SystemEntropy};
 use custody_backends::user_files;
 use custody_signing::authority::{Authority, Certified, Holder};
-use custody_signing::certificate::{Certificate, RevocationList, Subject as Name};
+use custody_signing::certificate::{Certificate, Subject as Name};
+use custody_signing::expectation::{Expectation, Named, PUBLIC_INSTANCE};
 use custody_signing::hash::Scheme;
-use custody_signing::keys::{FileKey, ModelSigner, PublicKey};
+use custody_signing::keys::{FileKey, ModelSigner};
 use custody_signing::pkcs11::{TokenKey, TokenUri};
 use custody_signing::sign::{SignError, sign};
-use custody_signing::sigstore::TrustedRoot;
 use custody_signing::timestamp::{self, TimestampAuthority};
 use custody_signing::tree::Model;
-use custody_signing::verify::{
-    ExpectedSigner, NotCovered, Options, Signers, SigningMethod, TimeBasis, Trust, Unlisted,
-    Verified, verify,
-};
+use custody_signing::verify::{NotCovered, Verified};
 use custody_signing::{Bundle, HashType, Method};
 use custody_types::{Clock, Digest, ExitCode, FileEntry, Problem, Timestamp};
 use custody_wire::Schema;
@@ -32,8 +29,6 @@ use crate::problems::user_files_problem;
 
 /// The name of the signature beside the files that it is about.
 const SIGNATURE: &str = "model.sig";
-/// What names the public Sigstore instance instead of a file.
-const PUBLIC_INSTANCE: &str = "sigstore.dev";
 /// How large a key, a certificate or a list may be, in bytes.
 const KEY_BYTES: u64 = 4 << 20;
 /// How large a signature may be, in bytes.
@@ -69,14 +64,12 @@ pub(crate) fn run(context: &Context, args: &SignArgs) -> Result<ExitCode, Proble
             SignHash::Blake3 => HashType::Blake3,
         },
     };
-    let signed = sign(
-        subject.model(),
-        &signature,
-        scheme,
-        signer.as_ref(),
-        &|_| {},
-    )
-    .map_err(|error| unsigned(&args.path, &error))?;
+    let inside = match subject {
+        Subject::Path(_) => signature.as_path(),
+        Subject::Stored { .. } => Path::new(SIGNATURE),
+    };
+    let signed = sign(subject.model(), inside, scheme, signer.as_ref(), &|_| {})
+        .map_err(|error| unsigned(&args.path, &error))?;
     user_files::write_file(&signature, signed.bundle.as_bytes())
         .map_err(|error| user_files_problem(&error))?;
     let made = Made {
@@ -217,15 +210,8 @@ pub(crate) fn check(context: &Context, args: &VerifySignature) -> Result<ExitCod
     let verified = holds(&subject, &args.path, &args.trust)?;
     let checked = Checked {
         model: args.path.clone(),
-        time: match verified.time {
-            TimeBasis::Proven(at) => Some(at),
-            TimeBasis::None | TimeBasis::Now(_) => None,
-        },
-        method: match verified.method {
-            SigningMethod::Key => "key",
-            SigningMethod::Certificate => "certificate",
-            SigningMethod::Sigstore => "sigstore",
-        },
+        time: verified.time.proven(),
+        method: verified.method.as_str(),
         signer: verified.signer.to_string(),
         name: verified.name,
         root: verified.root,
@@ -272,95 +258,67 @@ fn because(why: NotCovered) -> &'static str {
     }
 }
 
-/// Verifies the signature of a model on the disk.
-pub(crate) fn on_disk(path: &Path, given: &SignatureTrust) -> Result<Verified, Problem> {
-    holds(&Subject::Path(path.to_owned()), path, given)
-}
-
 fn holds(subject: &Subject, path: &Path, given: &SignatureTrust) -> Result<Verified, Problem> {
-    let signature = signature_path(path, given.signature.as_deref());
-    let bundle = signature_text(&signature)?;
-    let options = Options {
-        unlisted: if given.allow_unlisted {
-            Unlisted::Allow
-        } else {
-            Unlisted::Refuse
-        },
-        may_leave_out: given.may_leave_out.clone(),
+    let expected = expectation(path, given)?;
+    let signature = match subject {
+        Subject::Path(_) => signature_path(path, given.signature.as_deref()),
+        Subject::Stored { .. } => PathBuf::from(SIGNATURE),
     };
-    verify(
-        subject.model(),
-        &signature,
-        bundle.as_bytes(),
-        &trust(given)?,
-        &options,
-        SystemClock::start().now(),
-        &|_| {},
-    )
-    .map_err(|error| {
-        let problem = Problem::new(
-            "CUS-SIGN-005",
-            ExitCode::Integrity,
-            format!("the signature of `{}` does not hold", path.display()),
-        )
-        .because_of(&error);
-        match error.hint() {
-            Some(hint) => problem.hint(hint),
-            None => problem,
-        }
-    })
+    expected
+        .verify(subject.model(), &signature, SystemClock::start().now())
+        .map_err(|error| error.problem(&path.display().to_string()))
 }
 
-fn trust(given: &SignatureTrust) -> Result<Trust, Problem> {
-    let mut trust = Trust::default();
-    for path in &given.public_key {
-        let key = PublicKey::from_pem(&text(path)?).map_err(|error| unusable(path, &error))?;
-        trust.keys.push(key);
-    }
-    for path in &given.root {
-        trust.roots.extend(certificates(path)?);
-    }
-    for path in &given.crl {
+/// Reads the signature of the model at `path`, and whose it must be.
+pub(crate) fn expectation(path: &Path, given: &SignatureTrust) -> Result<Expectation, Problem> {
+    let all = |paths: &[PathBuf]| {
+        let named = paths.iter().map(|path| named(path));
+        named.collect::<Result<Vec<_>, _>>()
+    };
+    let lists = given.crl.iter().map(|path| {
         let bytes =
             user_files::read_bytes(path, KEY_BYTES).map_err(|error| user_files_problem(&error))?;
-        let list = RevocationList::read(&bytes).map_err(|error| unusable(path, &error))?;
-        trust.revocations.push(list);
-    }
-    for path in &given.timestamp_authority {
-        trust.timestamps.push(timestamp_authority(path)?);
-    }
-    if let Some(path) = &given.trusted_root {
-        let root = trusted_root(path)?;
-        trust
-            .timestamps
-            .extend_from_slice(root.timestamp_authorities());
-        trust.sigstore = Some(root);
-    }
-    trust.signers = if given.any_identity {
-        Signers::Any
-    } else {
-        let expected = given.signer.iter().map(|text| ExpectedSigner {
-            subject: Name::of(text),
-            issuer: given.issuer.clone(),
-        });
-        Signers::Only(expected.collect())
+        Ok(Named::revocation_list(path.display().to_string(), bytes))
+    });
+    let signature = signature_path(path, given.signature.as_deref());
+    let inside = match Model::Path(path).signature_path(&signature) {
+        Ok(inside) => inside.unwrap_or_default(),
+        Err(_) => String::new(),
     };
-    Ok(trust)
-}
-
-fn trusted_root(path: &Path) -> Result<TrustedRoot, Problem> {
-    let root = if path == Path::new(PUBLIC_INSTANCE) {
-        TrustedRoot::public()
-    } else {
-        TrustedRoot::from_json(&text(path)?)
-    };
-    root.map_err(|error| {
-        unusable(path, &error).hint("give the file `trusted_root.json` of the instance, as `cosign trusted-root create` writes it, or `sigstore.dev` for the public one")
+    Ok(Expectation {
+        bundle: signature_text(&signature)?,
+        path: inside,
+        keys: all(&given.public_key)?,
+        roots: all(&given.root)?,
+        revocations: lists.collect::<Result<_, Problem>>()?,
+        timestamp_authorities: all(&given.timestamp_authority)?,
+        trusted_root: given
+            .trusted_root
+            .as_deref()
+            .map(trusted_root)
+            .transpose()?,
+        signers: given.signer.clone(),
+        issuer: given.issuer.clone(),
+        any_identity: given.any_identity,
+        allow_unlisted: given.allow_unlisted,
+        may_leave_out: given.may_leave_out.clone(),
     })
 }
 
-fn timestamp_authority(path: &Path) -> Result<TimestampAuthority, Problem> {
-    TimestampAuthority::new(&certificates(path)?).map_err(|error| unusable(path, &error))
+fn named(path: &Path) -> Result<Named, Problem> {
+    Ok(Named {
+        name: path.display().to_string(),
+        text: text(path)?,
+    })
+}
+
+fn trusted_root(path: &Path) -> Result<Named, Problem> {
+    if path == Path::new(PUBLIC_INSTANCE) {
+        let name = PUBLIC_INSTANCE.to_owned();
+        let text = name.clone();
+        return Ok(Named { name, text });
+    }
+    named(path)
 }
 
 fn signature_text(path: &Path) -> Result<String, Problem> {
@@ -399,7 +357,11 @@ impl Subject {
     fn model(&self) -> Model<'_> {
         match self {
             Self::Path(path) => Model::Path(path),
-            Self::Stored { name, files } => Model::Stored { name, files },
+            Self::Stored { name, files } => Model::Stored {
+                name,
+                files,
+                content: None,
+            },
         }
     }
 }
@@ -436,7 +398,10 @@ pub(crate) fn stamp(context: &Context, args: &Stamp) -> Result<ExitCode, Problem
     if let (Some(path), Some(authority)) = (&args.response, &args.timestamp_authority) {
         let token =
             user_files::read_bytes(path, KEY_BYTES).map_err(|error| user_files_problem(&error))?;
-        let authorities = [timestamp_authority(authority)?];
+        let chain = certificates(authority)?;
+        let authority =
+            TimestampAuthority::new(&chain).map_err(|error| unusable(authority, &error))?;
+        let authorities = [authority];
         let time = timestamp::verify(&token, &bundle.signature, &authorities).map_err(|error| {
             unusable(path, &error)
                 .hint("the answer must be to this signature's question, and of this authority")

@@ -54,7 +54,7 @@ pub(super) fn rules(
     rules
 }
 
-pub(super) fn left_out(tree: &Tree, signature: Option<&str>) -> Vec<(String, NotCovered)> {
+pub(super) fn left_out(tree: &Tree<'_>, signature: Option<&str>) -> Vec<(String, NotCovered)> {
     let why = |path: &str| {
         if signature == Some(path) {
             NotCovered::Signature
@@ -73,7 +73,7 @@ pub(super) fn left_out(tree: &Tree, signature: Option<&str>) -> Vec<(String, Not
 /// Compares names and sizes first, then the bytes.
 pub(super) fn compare(
     manifest: &Manifest,
-    tree: &Tree,
+    tree: &Tree<'_>,
     options: &Options,
     progress: &(dyn Fn(u64) + Sync),
     verified: &mut Verified,
@@ -122,7 +122,7 @@ type Expected<'a> = BTreeMap<&'a str, BTreeMap<Option<(u64, u64)>, &'a [u8]>>;
 
 /// Groups what was signed by file. A model of one file is called `.` by `model_signing` 1.x, and by its
 /// name in the specification.
-fn expected<'a>(manifest: &'a Manifest, tree: &'a Tree) -> Expected<'a> {
+fn expected<'a>(manifest: &'a Manifest, tree: &'a Tree<'_>) -> Expected<'a> {
     let only = tree.files.first().filter(|_| tree.single);
     let mut expected: Expected<'a> = BTreeMap::new();
     for Resource {
@@ -143,7 +143,7 @@ fn expected<'a>(manifest: &'a Manifest, tree: &'a Tree) -> Expected<'a> {
 /// Returns the files whose bytes are not those that were signed.
 fn changed(
     manifest: &Manifest,
-    tree: &Tree,
+    tree: &Tree<'_>,
     files: &[&ModelFile],
     expected: &Expected<'_>,
     progress: &(dyn Fn(u64) + Sync),

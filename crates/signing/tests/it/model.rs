@@ -3,6 +3,7 @@
 use std::fs;
 use std::num::NonZeroU64;
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use custody_signing::hash::Scheme;
@@ -147,12 +148,13 @@ fn an_object_of_a_store_is_signed_and_verified_unread() {
         let model = Model::Stored {
             name: "model",
             files,
+            content: None,
         };
         let options = Options::default();
         let bytes = bundle.as_bytes();
         verify(
             model,
-            &folder.signature,
+            Path::new("model.sig"),
             bytes,
             &trust,
             &options,
@@ -163,8 +165,16 @@ fn an_object_of_a_store_is_signed_and_verified_unread() {
     let model = Model::Stored {
         name: "model",
         files: &files,
+        content: None,
     };
-    let by_store = sign(model, &folder.signature, Scheme::default(), &key, &|_| {}).unwrap();
+    let by_store = sign(
+        model,
+        Path::new("model.sig"),
+        Scheme::default(),
+        &key,
+        &|_| {},
+    )
+    .unwrap();
     let by_disk = folder.sign(Scheme::default(), &key);
     assert_eq!(
         folder
