@@ -1,5 +1,7 @@
 """`custody sign` and `custody verify-signature` beside the reference tool, on files anywhere."""
 
+import base64
+import hashlib
 import json
 import os
 import subprocess
@@ -168,11 +170,24 @@ def test_an_imported_model_must_be_signed_where_that_is_asked(place):
     put = ("put", "vendor/model", "model", "--kind", "model", "--verify", "--public-key", "signer.pub")
     run(*put, expect=5)
     custody("sign", "model", "--key", "signer.pem", cwd=place)
-    run(*put, expect=0)
+    assert "signed by the key" in run(*put, expect=0)
+    (statement,) = (
+        found
+        for line in run("claims", "vendor/model@1", expect=0).splitlines()
+        if (found := json.loads(base64.b64decode(json.loads(line)["dsseEnvelope"]["payload"])))["predicateType"].endswith("/vendor-signature/v1")
+    )
+    told = statement["predicate"]
+    assert told["method"] == "key" and told["covered"] == 2 and told["notCovered"] == ["model.sig"]
+    assert told["bundle"] == "sha256:" + hashlib.sha256((place / "model/model.sig").read_bytes()).hexdigest()
+    assert "2 files signed by the key" in run("verify", "vendor/model@1", expect=0)
     stored = ("vendor/model@1", "--stored", "--signature", "stored.sig")
     run("sign", *stored, "--key", "signer.pem", expect=0)
     run("verify-signature", *stored, "--public-key", "signer.pub", expect=0)
     custody("verify-signature", "model", "--signature", "stored.sig", "--public-key", "signer.pub", "--may-leave-out", "model.sig", cwd=place)
     (place / "model/sub/config.json").write_text("[]")
     run(*put, expect=4)
-    assert run("ls", "vendor", expect=0).count("vendor/model@") == 1
+    assert "CUS-SIGN-005" in run("ledger", "log", "--json", expect=0)
+    # What is digested in another way is read from the store.
+    custody("sign", "model", "--key", "signer.pem", "--hash", "blake3", "--shards", "4096", "--signature", "other.sig", cwd=place)
+    run(*put, "--signature", "other.sig", expect=0)
+    assert run("ls", "vendor", expect=0).count("vendor/model@") == 2
