@@ -8,6 +8,7 @@ mod joblib;
 mod judge;
 mod literal;
 mod machine;
+mod state;
 mod value;
 
 use std::collections::HashSet;

@@ -14,6 +14,7 @@ from .corpus import UNIX_TIME, Sample
 FAMILIES = (
     "pickle_calls",
     "pickle_tricks",
+    "pickle_states",
     "pickle_benign",
     "torch_files",
     "arrays",

@@ -104,9 +104,9 @@ pub(crate) const ZLIB: Format = Format {
         })
     },
 };
-/// Compressed or encrypted containers that are not unpacked here.
+/// What is known by its beginning and not read here: other archives, encryption, other serialisations.
 pub(crate) const SEALED: Format = Format {
-    name: "sealed container",
+    name: "sealed file",
     recognises: |head| sealed(head).is_some(),
     parse: |source, scan| {
         let mut head = [0; 16];
@@ -119,15 +119,15 @@ pub(crate) const SEALED: Format = Format {
             Found::unscannable(
                 "compressed/sealed",
                 format!(
-                    "a {} container, which is not looked into",
-                    sealed(&head).unwrap_or("sealed")
+                    "{}, which is not looked into",
+                    sealed(&head).unwrap_or("a sealed file")
                 ),
             )
             .severity(Severity::High)
             .see(&["AML.T0074", "AML.T0076"]),
         );
         Ok(Understood {
-            format: "sealed container",
+            format: "sealed file",
             bytes: source.len(),
         })
     },
@@ -143,20 +143,36 @@ const RATIO_FROM: u64 = 64 << 20;
 const MAX_RATIO: u64 = 500;
 
 fn sealed(head: &Head<'_>) -> Option<&'static str> {
-    const MAGIC: [(&[u8], &str); 12] = [
-        (b"7z\xbc\xaf\x27\x1c", "7z"),
-        (b"Rar!\x1a\x07", "RAR"),
-        (&[0x1f, 0x9d], "compress (.Z)"),
-        (&[0x1f, 0xa0], "compress (.Z)"),
-        (b"LZIP", "lzip"),
-        (b"\x89LZO\0", "lzop"),
-        (b"\xff\x06\0\0sNaPpY", "Snappy"),
-        (b"MSCF", "cabinet"),
-        (b"!<arch>\n", "ar"),
-        (b"ZF0x", "joblib 0.9"),
-        (b"Salted__", "OpenSSL"),
-        (b"age-encryption.org/", "age"),
+    const MAGIC: [(&[u8], &str); 24] = [
+        (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+        (b"Rar!\x1a\x07", "a RAR archive"),
+        (&[0x1f, 0x9d], "a file of `compress`"),
+        (&[0x1f, 0xa0], "a file of `compress`"),
+        (b"LZIP", "an lzip file"),
+        (b"\x89LZO\0", "an lzop file"),
+        (b"\xff\x06\0\0sNaPpY", "a Snappy file"),
+        (b"MSCF", "a cabinet"),
+        (b"!<arch>\n", "an archive of `ar`"),
+        (b"ZF0x", "a compressed file of joblib 0.9"),
+        (b"Salted__", "a file that OpenSSL encrypted"),
+        (b"age-encryption.org/", "a file that age encrypted"),
+        (b"<?php", "a PHP program"),
+        (b"\xac\xed\0\x05", "serialised Java"),
+        (b"\0\x01\0\0\0\xff\xff\xff\xff\x01\0\0\0\0\0\0\0", "serialised .NET"),
+        (b"\x04\x08", "serialised Ruby"),
+        // What R reads can be a promise, which is code that runs when it is looked at (CVE-2024-27322).
+        (b"RDX2\n", "an R workspace"),
+        (b"RDX3\n", "an R workspace"),
+        (b"RDA2\n", "an R workspace"),
+        (b"RDA3\n", "an R workspace"),
+        (b"X\n\0\0\0\x02", "serialised R"),
+        (b"X\n\0\0\0\x03", "serialised R"),
+        (b"B\n\x02\0\0\0", "serialised R"),
+        (b"B\n\x03\0\0\0", "serialised R"),
     ];
+    if head.bytes.get(4..8) == Some(b"TFL3") {
+        return Some("a model of TensorFlow Lite");
+    }
     MAGIC
         .iter()
         .find(|(magic, _)| head.starts_with(magic))

@@ -223,6 +223,7 @@ impl Walk {
                 continue;
             }
             match message.kind {
+                0x01 => dataset::space(file, &message, scan)?,
                 0x06 => {
                     let link = group::link(file, &message.bytes, message.at)?;
                     self.follow(link, message.at, scan);

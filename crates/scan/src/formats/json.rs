@@ -287,6 +287,14 @@ impl State {
             "custom_pipeline" | "custom_pipelines" => {
                 remote_code(scan, "a `custom_pipeline`", text.at);
             }
+            // transformers fetches attention kernels, which are native code, by the name of a repository.
+            "_attn_implementation" | "attn_implementation" if text.text.contains('/') => {
+                remote_code(scan, "an `_attn_implementation` of a repository", text.at);
+            }
+            // PEFT imports the library by this name.
+            "parent_library" if self.under(|key| key == "auto_mapping") => {
+                library(&text.text, text.at, scan);
+            }
             "_target_" | "__target__" => names::target(scan, &text.text, text.at),
             "_class_name" if self.frames.len() == 1 && pipeline::is_index(scan) => {
                 pipeline::pipeline(&text.text, text.at, scan);
@@ -314,6 +322,18 @@ fn judge(frame: &Frame, scan: &mut Scan<'_>) {
     keras::judge(frame, scan);
     skops::judge(frame, scan);
     sentence_module(frame, scan);
+    notebook(frame, scan);
+}
+
+/// The library that PEFT imports the base model's class from.
+fn library(name: &str, at: u64, scan: &mut Scan<'_>) {
+    if name != "transformers" && !name.starts_with("transformers.models.") {
+        scan.found(
+            names::unknown("huggingface/module", "module", name, at)
+                .severity(Severity::High)
+                .see(&["CWE-94"]),
+        );
+    }
 }
 
 /// A module of `sentence-transformers`: its `type` is imported.
@@ -327,6 +347,20 @@ fn sentence_module(frame: &Frame, scan: &mut Scan<'_>) {
             names::unknown("huggingface/module", "class", class, frame.at)
                 .severity(Severity::High)
                 .see(&["CWE-94"]),
+        );
+    }
+}
+
+/// A notebook is a program; what it printed is HTML that a viewer may run.
+fn notebook(frame: &Frame, scan: &mut Scan<'_>) {
+    if frame.has("nbformat") && frame.get("cells") == Some(&Value::Array) {
+        scan.found(
+            Found::review(
+                "text/code",
+                "a notebook: cells of code, and what they printed",
+            )
+            .why("nothing runs it unless a person does; a model needs none")
+            .at(frame.at),
         );
     }
 }

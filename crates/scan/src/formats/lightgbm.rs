@@ -38,6 +38,7 @@ enum Part {
 fn parse(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understood, Stop> {
     let mut cursor = Cursor::new(source);
     let (mut part, mut complete) = (Part::Trees, false);
+    let mut shape = Shape::default();
     while cursor.left() > 0 {
         let at = cursor.at();
         let line = cursor.line(MAX_LINE)?;
@@ -56,6 +57,9 @@ fn parse(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understood, Stop> {
         if !belongs(text, part) {
             odd(text, at, scan);
         }
+        if part == Part::Trees {
+            shape.line(text, at)?;
+        }
         part = match text {
             "parameters:" => Part::Parameters,
             "end of parameters" => Part::End,
@@ -73,6 +77,58 @@ fn parse(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understood, Stop> {
         format: FORMAT.name,
         bytes: cursor.at(),
     })
+}
+
+/// What the places in a tree are measured by: LightGBM follows them unchecked.
+#[derive(Debug, Default)]
+struct Shape {
+    /// The greatest feature, of the whole model.
+    features: Option<i64>,
+    /// The leaves of the present tree; it has one split less.
+    leaves: Option<i64>,
+}
+
+impl Shape {
+    /// Refuses a place beyond its tree.
+    fn line(&mut self, line: &str, at: u64) -> Result<(), Stop> {
+        let Some((key, value)) = line.split_once('=') else {
+            return Ok(());
+        };
+        let number = |text: &str| {
+            text.parse::<i64>()
+                .map_err(|_| Stop::malformed(format!("has no number in `{key}`"), at))
+        };
+        match key {
+            "max_feature_idx" => self.features = Some(number(value)?),
+            "Tree" => self.leaves = None,
+            "num_leaves" => self.leaves = Some(number(value)?),
+            "left_child" | "right_child" | "split_feature" => {
+                let leaves = self.leaves.unwrap_or_default();
+                let splits = leaves.saturating_sub(1);
+                let within = |place: i64| match key {
+                    "split_feature" => place >= 0 && self.features.is_none_or(|most| place <= most),
+                    _ if place >= 0 => place < splits,
+                    _ => !place < leaves,
+                };
+                let mut count = 0_i64;
+                for place in value.split_ascii_whitespace() {
+                    count = count.saturating_add(1);
+                    if !within(number(place)?) {
+                        return Err(Stop::malformed(
+                            format!("has the place {place} in `{key}`, which its tree has not"),
+                            at,
+                        ));
+                    }
+                }
+                if count != splits {
+                    let message = format!("has {count} places in `{key}` for {splits} splits");
+                    return Err(Stop::malformed(message, at));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
 }
 
 /// Whether a line is one that the writer writes in this part.
@@ -135,6 +191,32 @@ mod tests {
         check("windows", windows.as_bytes(), Verdict::Clean);
         let bare = MODEL.trim_end();
         check("no last line feed", bare.as_bytes(), Verdict::Clean);
+    }
+
+    #[test]
+    fn places_beyond_a_tree_are_refused() {
+        let tree = MODEL
+            .replace("num_class=1", "num_class=1\nmax_feature_idx=1")
+            .replace(
+                "num_leaves=2\n",
+                "num_leaves=3\nsplit_feature=1 0\nleft_child=1 -1\nright_child=-2 -3\n",
+            );
+        check("a tree", tree.as_bytes(), Verdict::Clean);
+        for (from, to) in [
+            ("left_child=1", "left_child=2"),
+            ("left_child=1", "left_child=9223372036854775807"),
+            ("left_child=1", "left_child=x"),
+            ("left_child=1 -1", "left_child=1"),
+            ("-2 -3", "-2 -4"),
+            ("-2 -3", "-2 -9223372036854775808"),
+            ("split_feature=1", "split_feature=2"),
+            ("split_feature=1", "split_feature=-1"),
+            ("num_leaves=3", "num_leaves=2000000000"),
+        ] {
+            let broken = tree.replace(from, to);
+            assert_ne!(broken, tree, "{from}");
+            check(to, broken.as_bytes(), Verdict::Unscannable);
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::source::Source;
 
 /// Endings that promise a format with a magic number or a structure: what stands there and has neither
 /// is damaged or in disguise.
-pub(super) const PROMISING: [&str; 24] = [
+pub(super) const PROMISING: [&str; 27] = [
     "pkl",
     "pickle",
     "p",
@@ -31,6 +31,9 @@ pub(super) const PROMISING: [&str; 24] = [
     "7z",
     "mar",
     "dill",
+    "rds",
+    "rdata",
+    "tflite",
 ];
 
 /// Accounts for all bytes as data, with a note.

@@ -8,6 +8,7 @@ use crate::scan::{Found, Scan, shown};
 
 use super::Watch;
 use super::machine::{Event, How, Observer, PLAIN_TYPES};
+use super::state;
 use super::value::{Content, Global, Heap, Kind, Value};
 
 /// What a global is, by the rules.
@@ -257,6 +258,19 @@ impl<'j, 's, 'r, 'w> Judge<'j, 's, 'r, 'w> {
         }
     }
 
+    /// Whether a rule allows what a class and the name of its attribute name together.
+    fn names_allowed(&self, heap: &Heap, items: &[Value]) -> bool {
+        let [Value::Global(class), name] = items else {
+            return false;
+        };
+        let name = heap.as_text(*name).unwrap_or_default();
+        let full = format!("{}.{name}", heap.full_name(*class));
+        matches!(
+            self.scan.rules.judge("pickle", &full),
+            Judgement::Allowed(_)
+        )
+    }
+
     /// Whether the arguments are of the kind that a rule allows.
     fn allows(
         &mut self,
@@ -301,7 +315,8 @@ impl<'j, 's, 'r, 'w> Judge<'j, 's, 'r, 'w> {
                     .get(1)
                     .and_then(|name| heap.as_text(*name))
                     .is_some_and(|name| !name.starts_with('_') && !name.contains('.'));
-                items.len() == 2 && plain && class(self, items.first())
+                items.len() == 2
+                    && (plain && class(self, items.first()) || self.names_allowed(heap, items))
             }
             Some("function" | "optional-function") => match items.first() {
                 Some(Value::Global(id)) => {
@@ -309,6 +324,24 @@ impl<'j, 's, 'r, 'w> Judge<'j, 's, 'r, 'w> {
                 }
                 _ => false,
             },
+            // It calls its first argument with its third.
+            Some("call") => match items {
+                [callable @ Value::Global(_), _, arguments, ..]
+                    if heap.items(*arguments, Kind::Tuple).is_some() =>
+                {
+                    self.called(heap, at, How::Reduce, *callable, *arguments);
+                    true
+                }
+                _ => false,
+            },
+            // A power of ten in a text would be computed.
+            Some("fraction") => items.iter().all(|item| match item {
+                Value::Int(_) | Value::Instance(_) => true,
+                item => heap.as_text(*item).is_some_and(|text| {
+                    text.chars()
+                        .all(|letter| letter.is_ascii_digit() || "/- ".contains(letter))
+                }),
+            }),
             Some("codec") => items.get(1).is_none_or(|codec| {
                 heap.as_text(*codec).is_some_and(|codec| {
                     matches!(
@@ -380,7 +413,12 @@ impl<'j, 's, 'r, 'w> Judge<'j, 's, 'r, 'w> {
         );
     }
 
-    fn built(&mut self, heap: &Heap, at: u64, on: Value) {
+    fn built(&mut self, heap: &Heap, at: u64, on: Value, given: Value) {
+        if let Some(class) = heap.maker(on)
+            && let Some(found) = state::judge(heap, &heap.full_name(class), given)
+        {
+            self.found(at, found);
+        }
         let what = match on {
             Value::Unknown | Value::Instance(_) => return,
             Value::Node(_) if heap.maker(on).is_some() => return,
@@ -419,7 +457,7 @@ impl Observer for Judge<'_, '_, '_, '_> {
                 callable,
                 arguments,
             } => self.called(heap, at, how, callable, arguments),
-            Event::Build { on, .. } => self.built(heap, at, on),
+            Event::Build { on, state } => self.built(heap, at, on, state),
             Event::Append(on) => self.grown(heap, at, on, Kind::List, "appends to"),
             Event::SetItem(on) => self.grown(heap, at, on, Kind::Dict, "sets items of"),
             Event::AddItem(on) => self.grown(heap, at, on, Kind::Set, "adds to"),

@@ -585,7 +585,7 @@ impl<'s> Machine<'s> {
             | "copyreg:__newobj_ex__"
             | "numpy.core.multiarray:_reconstruct"
             | "numpy._core.multiarray:_reconstruct" => first(),
-            "builtins:getattr" => Value::Computed,
+            "builtins:getattr" => self.attribute(arguments),
             "dill._dill:_load_type" => self.plain_type(arguments),
             "numpy:dtype" | "joblib.numpy_pickle:NumpyArrayWrapper" => {
                 self.heap.made(Content::Made {
@@ -596,6 +596,21 @@ impl<'s> Machine<'s> {
             }
             _ => Value::Instance(id),
         }
+    }
+
+    /// Returns what `getattr` gives where that is known: the function that makes a time zone, which older
+    /// protocols cannot name.
+    fn attribute(&mut self, arguments: Value) -> Value {
+        let items = self.heap.items(arguments, Kind::Tuple).unwrap_or_default();
+        let [Value::Global(class), name] = items else {
+            return Value::Computed;
+        };
+        let known = self.heap.full_name(*class) == "zoneinfo:ZoneInfo"
+            && self.heap.as_text(*name) == Some("_unpickle");
+        let function = known
+            .then(|| self.heap.global("zoneinfo", "ZoneInfo._unpickle"))
+            .flatten();
+        function.map_or(Value::Computed, Value::Global)
     }
 
     /// Returns the type that dill looks up by its name.

@@ -9,11 +9,51 @@ use crate::scan::{Found, Scan, shown};
 
 /// The greatest number of dimensions of HDF5, with that of the element.
 const MAX_DIMENSIONS: usize = 33;
+/// How many elements a byte of the file can stand for: deflate packs a thousand bytes into one.
+const MAX_RATIO: u64 = 1032;
+/// So many elements are never too many.
+const FREE_ELEMENTS: u64 = 1 << 30;
 /// Filters that the library itself has; 32000 is LZF of `h5py`.
 const FILTERS: [u64; 7] = [1, 2, 3, 4, 5, 6, 32_000];
 
 /// A range of the source that holds values as they are.
 pub(super) type Range = (u64, u64);
+
+/// Judges a dataspace message: what it declares is allocated by whoever reads it, stored or not.
+pub(super) fn space(file: &File<'_>, message: &Message, scan: &mut Scan<'_>) -> Result<(), Stop> {
+    let mut fields = Fields::new(&message.bytes, "a dataspace", message.at);
+    let version = fields.byte()?;
+    let dimensions = fields.size(1)?;
+    fields.take(if version == 1 { 6 } else { 2 })?;
+    if dimensions > MAX_DIMENSIONS {
+        return Err(fields.malformed("of no number of dimensions that HDF5 has"));
+    }
+    let mut elements = 1u64;
+    for _ in 0..dimensions {
+        elements = elements.saturating_mul(fields.number(file.length_size)?);
+    }
+    let most = file
+        .source
+        .len()
+        .saturating_mul(MAX_RATIO)
+        .max(FREE_ELEMENTS);
+    if elements > most {
+        scan.found(
+            Found::unscannable(
+                "hdf5/bomb",
+                format!(
+                    "a dataset of {elements} elements in a file of {} bytes",
+                    file.source.len()
+                ),
+            )
+            .severity(Severity::High)
+            .why("reading it takes memory that the file does not hold")
+            .see(&["CWE-400", "CWE-789", "AML.T0029"])
+            .at(message.at),
+        );
+    }
+    Ok(())
+}
 
 /// Judges a layout message; returns where contiguous values lie.
 pub(super) fn layout(

@@ -49,6 +49,15 @@ fn real_files_are_walked_whole() {
 }
 
 #[test]
+fn a_dataset_that_is_greater_than_its_file_can_hold_is_a_bomb() {
+    let dimensions = |rows: u64| [rows.to_le_bytes(), 10u64.to_le_bytes()].concat();
+    let bytes = replaced(CHUNKED, &dimensions(200), &dimensions(1 << 45));
+    check(&bytes, Verdict::Unscannable, "hdf5/bomb");
+    let bytes = replaced(CHUNKED, &dimensions(200), &dimensions(1 << 20));
+    check(&bytes, Verdict::Clean, "");
+}
+
+#[test]
 fn the_configuration_of_a_model_is_judged_in_either_storage() {
     for bytes in [VARIABLE, LATEST, DENSE] {
         let broken = replaced(bytes, b"\"Dense\"", b"\"Lambda");

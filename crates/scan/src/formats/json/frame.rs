@@ -9,7 +9,7 @@ const MAX_TEXT: usize = 4096;
 const MAX_ITEMS: usize = 3;
 
 /// The keys whose values rules ask about when the object ends.
-const ASKED: [&str; 19] = [
+const ASKED: [&str; 21] = [
     "class_name",
     "module",
     "registered_name",
@@ -29,6 +29,8 @@ const ASKED: [&str; 19] = [
     "file",
     "idx",
     "path",
+    "cells",
+    "nbformat",
 ];
 
 /// A value as far as it is kept.

@@ -301,6 +301,15 @@ fn what_a_name_reaches_through_another_module_is_judged() {
     check(file, Verdict::Malicious, "skops/outside");
     let inside = file.replace("../x.npy", "1.npy");
     check(&inside, Verdict::Clean, "");
+    let kernel = r#"{"model_type":"llama","_attn_implementation":"some/kernel:attend"}"#;
+    check(kernel, Verdict::Review, "huggingface/remote-code");
+    check(&kernel.replace("some/kernel:attend", "sdpa"), Verdict::Clean, "");
+    let adapter = r#"{"auto_mapping":{"base_model_class":"system","parent_library":"os"}}"#;
+    check(adapter, Verdict::Review, "huggingface/module");
+    let own = adapter.replace("\"os\"", "\"transformers.models.llama.modeling_llama\"");
+    check(&own, Verdict::Clean, "");
+    let notebook = r#"{"cells":[{"cell_type":"code","source":["!true"]}],"nbformat":4}"#;
+    check(notebook, Verdict::Review, "text/code");
     let module = r#"[{"idx":0,"name":"0","path":"","type":"mine.Net"}]"#;
     check(module, Verdict::Review, "huggingface/module");
     let own = module.replace("mine.Net", "sentence_transformers.models.Pooling");
