@@ -158,7 +158,10 @@ fn sealed(head: &Head<'_>) -> Option<&'static str> {
         (b"age-encryption.org/", "a file that age encrypted"),
         (b"<?php", "a PHP program"),
         (b"\xac\xed\0\x05", "serialised Java"),
-        (b"\0\x01\0\0\0\xff\xff\xff\xff\x01\0\0\0\0\0\0\0", "serialised .NET"),
+        (
+            b"\0\x01\0\0\0\xff\xff\xff\xff\x01\0\0\0\0\0\0\0",
+            "serialised .NET",
+        ),
         (b"\x04\x08", "serialised Ruby"),
         // What R reads can be a promise, which is code that runs when it is looked at (CVE-2024-27322).
         (b"RDX2\n", "an R workspace"),

@@ -303,7 +303,11 @@ fn what_a_name_reaches_through_another_module_is_judged() {
     check(&inside, Verdict::Clean, "");
     let kernel = r#"{"model_type":"llama","_attn_implementation":"some/kernel:attend"}"#;
     check(kernel, Verdict::Review, "huggingface/remote-code");
-    check(&kernel.replace("some/kernel:attend", "sdpa"), Verdict::Clean, "");
+    check(
+        &kernel.replace("some/kernel:attend", "sdpa"),
+        Verdict::Clean,
+        "",
+    );
     let adapter = r#"{"auto_mapping":{"base_model_class":"system","parent_library":"os"}}"#;
     check(adapter, Verdict::Review, "huggingface/module");
     let own = adapter.replace("\"os\"", "\"transformers.models.llama.modeling_llama\"");
