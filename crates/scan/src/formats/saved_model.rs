@@ -3,7 +3,8 @@
 //! Source: the `.proto` files of TensorFlow and its registry of operators. A graph is a program: every
 //! node, in every library function too, names an operator, and some read and write files or run Python.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use super::json;
 use super::path;
@@ -229,6 +230,8 @@ fn graph(
         source,
         scan,
         operator: String::new(),
+        paths: Paths::default(),
+        around: Vec::new(),
         attributes: Vec::new(),
         signature: String::new(),
         identifier: Vec::new(),
@@ -248,6 +251,10 @@ struct Model<'s, 'r> {
     scan: &'s mut Scan<'r>,
     /// The operator of the present node: none lies in another.
     operator: String,
+    /// Where checkpoints are written to and read from, in the present graph.
+    paths: Paths,
+    /// The same of the graphs around it.
+    around: Vec<Paths>,
     /// The key and the text of each attribute around the present place.
     attributes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     /// The name of the present function.
@@ -268,8 +275,12 @@ impl Visitor for Model<'_, '_> {
     fn enter(&mut self, message: &'static Message, _: u64) -> Result<(), Stop> {
         if is(message, &NODE_DEF) {
             self.operator.clear();
+            self.paths.node();
+        } else if is(message, &GRAPH_DEF) {
+            self.around.push(std::mem::take(&mut self.paths));
         } else if is(message, &FUNCTION_DEF) {
             self.signature.clear();
+            self.around.push(std::mem::take(&mut self.paths));
         } else if is(message, &ATTR_ENTRY) {
             self.attributes.push((Vec::new(), None));
         } else if is(message, &SAVED_USER_OBJECT) || is(message, &KERAS_NODE) {
@@ -289,7 +300,11 @@ impl Visitor for Model<'_, '_> {
             return Ok(());
         };
         if is(message, &NODE_DEF) {
-            self.operator = name(text, at)?;
+            match number {
+                1 => self.paths.name = hashed(text),
+                2 => self.operator = name(text, at)?,
+                _ => self.paths.input(text),
+            }
         } else if is(message, &OP_DEF) {
             self.signature = name(text, at)?;
         } else if is(message, &NAME_ATTR_LIST) {
@@ -322,9 +337,13 @@ impl Visitor for Model<'_, '_> {
     fn leave(&mut self, message: &'static Message, at: u64) -> Result<(), Stop> {
         if is(message, &NODE_DEF) {
             let operator = std::mem::take(&mut self.operator);
+            self.paths.leave(&operator, at)?;
             self.judge(operator, at)?;
+        } else if is(message, &GRAPH_DEF) {
+            self.fixed_paths();
         } else if is(message, &FUNCTION_DEF) {
             let name = std::mem::take(&mut self.signature);
+            self.fixed_paths();
             // A function without a name explains no operator.
             if !name.is_empty() {
                 self.functions.insert(name);
@@ -342,7 +361,105 @@ impl Visitor for Model<'_, '_> {
     }
 }
 
+/// Operators that write or read a checkpoint where their first input says.
+const CHECKPOINTS: [&str; 6] = [
+    "SaveV2",
+    "RestoreV2",
+    "Save",
+    "SaveSlices",
+    "Restore",
+    "RestoreSlice",
+];
+/// How many constants of a graph are remembered.
+const MAX_CONSTANTS: usize = 1 << 20;
+/// How many copies of a constant are followed.
+const MAX_COPIES: usize = 16;
+
+/// The constants of a graph or function, and the checkpoints that it writes or reads. Names are hashed.
+#[derive(Debug, Default)]
+struct Paths {
+    name: u64,
+    input: Option<u64>,
+    /// Nodes that are constants, or copies of the node that follows.
+    constants: HashMap<u64, Option<u64>>,
+    checkpoints: Vec<(&'static str, u64, u64)>,
+}
+
+impl Paths {
+    fn node(&mut self) {
+        (self.name, self.input) = (0, None);
+    }
+
+    /// Takes an input of the node: the first one counts, without the number of its output.
+    fn input(&mut self, text: &[u8]) {
+        let node = text.split(|byte| *byte == b':').next().unwrap_or(text);
+        self.input.get_or_insert(hashed(node));
+    }
+
+    fn leave(&mut self, operator: &str, at: u64) -> Result<(), Stop> {
+        let known = CHECKPOINTS.iter().find(|known| **known == operator);
+        match (operator, known, self.input) {
+            ("Const", ..) => {
+                self.constants.insert(self.name, None);
+            }
+            ("Identity" | "StopGradient" | "Reshape", _, Some(input)) => {
+                self.constants.insert(self.name, Some(input));
+            }
+            (_, Some(known), Some(input)) if self.checkpoints.len() < MAX_NAMES => {
+                self.checkpoints.push((known, input, at));
+            }
+            _ => {}
+        }
+        if self.constants.len() > MAX_CONSTANTS {
+            return Err(Stop::limit("the number of constants", MAX_CONSTANTS, at));
+        }
+        Ok(())
+    }
+
+    /// Returns the checkpoints whose place is a constant.
+    fn fixed(&self) -> Vec<(&'static str, u64)> {
+        let is_constant = |mut node: u64| {
+            for _ in 0..MAX_COPIES {
+                match self.constants.get(&node) {
+                    Some(None) => return true,
+                    Some(Some(input)) => node = *input,
+                    None => return false,
+                }
+            }
+            true
+        };
+        self.checkpoints
+            .iter()
+            .filter(|(_, input, _)| is_constant(*input))
+            .map(|(operator, _, at)| (*operator, *at))
+            .collect()
+    }
+}
+
+fn hashed(name: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    hasher.finish()
+}
+
 impl Model<'_, '_> {
+    /// Reports checkpoints at places that the graph itself says: a saver is told by its caller.
+    fn fixed_paths(&mut self) {
+        let around = self.around.pop().unwrap_or_default();
+        for (operator, at) in std::mem::replace(&mut self.paths, around).fixed() {
+            self.scan.found(
+                Found::review(
+                    "tensorflow/fixed-path",
+                    format!("has the operator `{operator}` at a place that the graph says itself"),
+                )
+                .severity(Severity::High)
+                .at(at)
+                .see(&["CWE-73", "AML.T0011.000"])
+                .why("running the model reads or writes files of its choice"),
+            );
+        }
+    }
+
     /// Judges an operator or a function, as far as it can be judged before all functions are known.
     fn judge(&mut self, operator: String, at: u64) -> Result<(), Stop> {
         match self.scan.rules.judge("tensorflow", &operator) {

@@ -121,9 +121,9 @@ static FUNCTION_ALIASES_ENTRY: Message = Message {
 pub(super) static NODE_DEF: Message = Message {
     name: "NodeDef",
     fields: &[
-        one(1, Data),
+        one(1, Text),
         one(2, Text),
-        many(3, Data),
+        many(3, Text),
         one(4, Data),
         many(5, Of(&ATTR_ENTRY)),
         one(6, Of(&NODE_DEF_EXPERIMENTAL_DEBUG_INFO)),

@@ -357,3 +357,66 @@ fn the_text_form_is_never_clean() {
         }
     }
 }
+
+#[test]
+fn a_checkpoint_at_a_place_of_the_graphs_own_is_found() {
+    let node = |name: &str, operator: &str, inputs: &[&str]| {
+        let mut fields = vec![bytes(1, name), bytes(2, operator)];
+        fields.extend(inputs.iter().map(|input| bytes(3, *input)));
+        fields
+    };
+    let graph = |nodes: &[Vec<Vec<u8>>]| {
+        let nodes: Vec<_> = nodes.iter().map(|fields| message(1, fields)).collect();
+        saved(&nodes, &[])
+    };
+    let constant = node("place", "Const", &[]);
+    let inside = |nodes: &[Vec<Vec<u8>>]| {
+        let mut fields = vec![message(1, &[bytes(1, "f")])];
+        fields.extend(nodes.iter().map(|fields| message(3, fields)));
+        library(&[message(1, &fields)])
+    };
+    let function = inside(&[
+        constant.clone(),
+        node("s", "RestoreV2", &["place:output:0", "names"]),
+    ]);
+    let around = [
+        vec![message(1, &constant), inside(&[])],
+        vec![message(1, &node("s", "SaveV2", &["place"]))],
+    ]
+    .concat();
+    for (what, file) in [
+        (
+            "saves",
+            graph(&[constant.clone(), node("s", "SaveV2", &["place", "names"])]),
+        ),
+        (
+            "before its constant, by a copy",
+            graph(&[
+                node("s", "RestoreV2", &["copy:0", "^place"]),
+                node("copy", "Identity", &["place"]),
+                constant.clone(),
+            ]),
+        ),
+        ("in a function", saved(&[function], &[])),
+        ("around a library", saved(&around, &[])),
+    ] {
+        check(what, &file, Verdict::Review, "tensorflow/fixed-path");
+    }
+    let asked = [
+        node("place", "Placeholder", &[]),
+        node("names", "Const", &[]),
+        node("s", "SaveV2", &["place", "names"]),
+    ];
+    check("told by its caller", &graph(&asked), Verdict::Clean, "");
+    let elsewhere = [
+        vec![message(1, &node("s", "SaveV2", &["place"]))],
+        vec![inside(&[constant])],
+    ]
+    .concat();
+    check(
+        "another graph's",
+        &saved(&elsewhere, &[]),
+        Verdict::Clean,
+        "",
+    );
+}
