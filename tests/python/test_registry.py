@@ -18,6 +18,7 @@ PRINCIPALS = {
         "maker": {"roles": ["data_scientist", "security_officer"], "purposes": []},
         "scientist": {"roles": ["data_scientist"], "purposes": []},
         "officer": {"roles": ["security_officer"], "purposes": []},
+        "sleuth": {"roles": ["data_scientist"], "purposes": ["investigation"]},
     }
 }
 SECTION = {"acme": {"name": "acme", "version": "2026.1", "schema": "https://custody.dev/schema/rules/v1"}}
@@ -185,6 +186,57 @@ def test_an_edited_index_does_not_end_a_quarantine_unseen(place):
     place("get", "shop/model@1", "--to", "out", expect=3)
     place("index", "rebuild")
     place("get", "shop/model@1", "--to", "out", expect=3)
+    # Nor does an old one, which the next start does not look at: what the signed scan said is asked of the ledger.
+    for _ in range(36):
+        place("ls")
+    with sqlite3.connect(place.folder / ".custody/catalog.sqlite") as catalog:
+        catalog.execute("UPDATE versions SET quarantined = 0")
+    place("get", "shop/model@1", "--to", "out", expect=3)
+    assert place.check("index", expect=4)["result"] == "broken"
+
+
+def test_an_index_that_cannot_be_made_anew_ends_no_quarantine(place, tmp_path):
+    place.put("model", unknown(), expect=6)
+    packs = place.folder / ".custody/packs"
+    before = {path for path in packs.rglob("*") if path.is_file()}
+    place.put("other", fitted(tmp_path / "m.joblib"))
+    for _ in range(36):
+        place("ls")
+    hidden = [path for path in packs.rglob("*") if path.is_file() and path not in before]
+    assert hidden
+    for path in hidden:
+        path.rename(tmp_path / path.name)
+    assert place("index", "rebuild", expect=4)["problem"]["code"] == "CUS-STORE-011"
+    place("get", "shop/model@1", "--to", "out", expect=3)
+    for path in hidden:
+        (tmp_path / path.name).rename(path)
+    place("index", "rebuild")
+    place("get", "shop/model@1", "--to", "out", expect=3)
+    place("verify", "--all", expect=4)
+
+
+def test_a_quarantine_ends_by_no_word(place):
+    place.put("model", unknown(), "--classification", "internal", expect=6)
+    look = ("get", "shop/model@1", "--to", "out")
+    place(*look, "--as", "scientist", "--purpose", "investigation", expect=3)
+    place(*look, "--as", "sleuth", expect=3)
+    place(*look, "--as", "sleuth", "--purpose", "investigation")
+    for who in ("scientist", "sleuth"):
+        place("alias", "shop/model", "production", "1", "--as", who, "--purpose", "investigation", expect=3)
+    assert place("sign", "shop/model@1", "--stored", "--signature", "s.sig", "--key", "none.pem", expect=5)
+
+
+def test_nobody_lets_out_their_own_by_way_of_new_rules(place):
+    place.put("model", unknown(), "--as", "maker", expect=6)
+    place.rules("known", allow=[{"names": ["acme.models:Scorer"], "as": "class"}])
+    (one,) = place("rescan", "--as", "maker", expect=6)["scanned"]
+    assert (one["after"], one["quarantined"]) == ("clean", True)
+
+
+def test_more_than_a_person_is_shown_is_for_nobody_to_approve(place):
+    content = b"".join(b"cacme.m%d\nX\n0" % number for number in range(260)) + b"N."
+    problem = place.put("model", content, expect=1)["problem"]
+    assert problem["code"] == "CUS-SCAN-010" and "limits/findings" in str(problem)
 
 
 PIPELINE = """

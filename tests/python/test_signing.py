@@ -183,7 +183,7 @@ def test_an_imported_model_must_be_signed_where_that_is_asked(place):
     stored = ("vendor/model@1", "--stored", "--signature", "stored.sig")
     run("sign", *stored, "--key", "signer.pem", expect=0)
     run("verify-signature", *stored, "--public-key", "signer.pub", expect=0)
-    custody("verify-signature", "model", "--signature", "stored.sig", "--public-key", "signer.pub", "--may-leave-out", "model.sig", cwd=place)
+    custody("verify-signature", "model", "--signature", "stored.sig", "--public-key", "signer.pub", cwd=place)
     (place / "model/sub/config.json").write_text("[]")
     run(*put, expect=4)
     assert "CUS-SIGN-005" in run("ledger", "log", "--json", expect=0)
@@ -191,3 +191,13 @@ def test_an_imported_model_must_be_signed_where_that_is_asked(place):
     custody("sign", "model", "--key", "signer.pem", "--hash", "blake3", "--shards", "4096", "--signature", "other.sig", cwd=place)
     run(*put, "--signature", "other.sig", expect=0)
     assert run("ls", "vendor", expect=0).count("vendor/model@") == 2
+    # A signature elsewhere leaves out nothing that is called like one.
+    (place / "plain/model.sig").mkdir(parents=True)
+    (place / "plain/weights.bin").write_bytes(b"weights")
+    custody("sign", "plain", "--key", "signer.pem", "--signature", "plain.sig", cwd=place)
+    (place / "plain/model.sig/run.py").write_text("print()")
+    imported = ("put", "vendor/plain", "plain", "--verify", "--public-key", "signer.pub", "--signature", "plain.sig")
+    run(*imported, expect=4)
+    (place / "plain/model.sig/run.py").unlink()
+    (place / "plain/.gitignore").write_text("")
+    assert "not covered by the signature: .gitignore" in run(*imported, expect=0)

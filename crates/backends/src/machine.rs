@@ -5,6 +5,7 @@
 )]
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::{fs, io};
 
 use custody_types::{Clock, Entropy, Timestamp};
 
@@ -21,6 +22,19 @@ impl SystemClock {
             start: Instant::now(),
         }
     }
+}
+
+/// Returns how much memory can be had without swapping, in bytes (`MemAvailable` of `/proc/meminfo`).
+///
+/// # Errors
+/// When the kernel does not say it.
+pub fn available_memory() -> io::Result<u64> {
+    let text = fs::read_to_string("/proc/meminfo")?;
+    text.lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))
+        .and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok())
+        .and_then(|kibibytes| kibibytes.checked_mul(1024))
+        .ok_or_else(|| io::Error::other("/proc/meminfo does not say what memory is available"))
 }
 
 impl Clock for SystemClock {
@@ -55,7 +69,7 @@ impl Entropy for SystemEntropy {
 /// Returns the account name of the user who runs this process, or `uid-N` where the machine knows none.
 pub fn account_name() -> String {
     let uid = rustix::process::getuid().as_raw().to_string();
-    let known = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let known = fs::read_to_string("/etc/passwd").unwrap_or_default();
     known
         .lines()
         .find_map(|line| {

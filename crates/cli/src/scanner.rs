@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use custody_backends::scanned_files;
+use custody_backends::{machine, scanned_files};
 use custody_guard::{Scanned, Scanner};
 use custody_sandbox::{BuiltIn, Exit, Limits, SandboxError, Spec};
 use custody_scan::{Report, Rules, Summary, Verdict};
@@ -20,6 +20,8 @@ pub(crate) const STEP: BuiltIn = BuiltIn {
 };
 const MODEL: &str = "/in/model";
 const RULES: &str = "/in/rules";
+/// A model may take this part of the free memory: one half.
+const SHARE: u64 = 2;
 const REPORT: &str = "report.json";
 /// How much the scanner may take: its own memory is bounded by the parsers; this holds whatever they do.
 const LIMITS: Limits = Limits {
@@ -44,6 +46,7 @@ impl ConfinedScanner {
 
 impl Scanner for ConfinedScanner {
     fn scan(&self, files: Arc<dyn VersionFiles>, packs: &[String]) -> Result<Scanned, Problem> {
+        fits(files.as_ref())?;
         let spec = Spec {
             argv: vec![STEP.name.to_owned()],
             env: BTreeMap::new(),
@@ -73,6 +76,27 @@ impl Scanner for ConfinedScanner {
             isolation: isolation.map(|one| (one.what, one.by)).collect(),
         })
     }
+}
+
+/// Refuses a model that the sandbox could not hold in memory beside everything else.
+fn fits(files: &dyn VersionFiles) -> Result<(), Problem> {
+    let sizes = files.files().iter().map(|file| file.size.bytes());
+    let size = sizes.fold(0, u64::saturating_add);
+    let free = machine::available_memory().map_err(|error| broken(&error.to_string()))?;
+    if size <= free / SHARE {
+        return Ok(());
+    }
+    Err(Problem::new(
+        "CUS-SCAN-020",
+        ExitCode::Later,
+        "the model cannot be scanned, so it is not taken",
+    )
+    .because(format!(
+        "it has {}, and is scanned in memory: half of what is free here, {}",
+        ByteSize::from_bytes(size),
+        ByteSize::from_bytes(free / SHARE)
+    ))
+    .hint("put it in from a machine with more memory, or split it into versions that fit"))
 }
 
 /// The rule packs as files, in their order.

@@ -187,6 +187,15 @@ fn told(kind: &str, tried: &Trial, finished: &Finished) -> Vec<Told> {
             "a load that does not come to its end shows nothing of what comes after".to_owned(),
         )
     };
+    if tried.more > 0 {
+        told.push((
+            "trial/more".to_owned(),
+            Verdict::Malicious,
+            Severity::High,
+            format!("reaches for more than is listed, {} times", tried.more),
+            "what is not listed may be worse than what is".to_owned(),
+        ));
+    }
     match finished.exit {
         _ if tried.started && !tried.ended => told.push(unsaid(
             format!(

@@ -152,7 +152,8 @@ impl Door {
         let store_problem = |error: StoreError| problem::store(&error);
         store.sweep().map_err(store_problem)?;
         let staged = store.staged().map_err(store_problem)?;
-        if !staged.is_empty() {
+        let broken_off = !staged.is_empty();
+        if broken_off {
             let valid = self.0.valid_records()?;
             for (name, record) in staged {
                 match valid.get(&record) {
@@ -175,7 +176,7 @@ impl Door {
             return Err(problem::ledger(&error));
         }
         // The index is a cache: where it lacks what the ledger names, it is made anew.
-        let start = if rows.is_empty() {
+        let start = if rows.is_empty() || broken_off {
             0
         } else {
             ledger.size().saturating_sub(LOOKED_THROUGH)
@@ -263,9 +264,9 @@ impl Door {
     /// entry. Refusals are entered too.
     pub fn ask<A: Act>(&self, session: &Session, target: Target) -> Result<Grant<A>, Problem> {
         let version = match &target {
-            Target::Version(version) => Some(version.as_ref().clone()),
+            Target::Version(version) => Some(self.0.confirmed(version.as_ref().clone())?),
             Target::Named(reference) => match self.0.parts.store.resolve(reference) {
-                Ok(version) => Some(version),
+                Ok(version) => Some(self.0.confirmed(version)?),
                 Err(StoreError::NotFound { .. }) => {
                     return Err(self.not_there(A::ACTION, session, &target, reference));
                 }

@@ -126,10 +126,11 @@ impl Inner {
     /// Makes the index anew from the packs and the ledger.
     pub(crate) fn rebuild(&self) -> Result<Vec<Version>, Problem> {
         let valid = self.valid_records()?;
+        let marks = self.marks(0)?;
         let versions = self
             .parts
             .store
-            .rebuild(&valid)
+            .rebuild(&valid, &|name| marks.in_quarantine(name))
             .map_err(|error| problem::store(&error))?;
         if versions.len() < valid.len() {
             let found: BTreeSet<_> = versions

@@ -25,6 +25,7 @@ use crate::grant::Grant;
 use crate::index::{FINDINGS, Marks, QUARANTINE, RELEASE, SCAN_FACT};
 use crate::making::{Making, NewVersion};
 use crate::problem;
+use crate::session::Session;
 
 /// The predicate type of the statement about a scan.
 pub const SCAN: &str = "https://custody.dev/scan/v1";
@@ -301,6 +302,33 @@ impl Inner {
         }
     }
 
+    /// Returns whether the session's person made the version and is not the workspace's owner, who has
+    /// nobody above them.
+    fn is_own(&self, session: &Session, version: &Version) -> bool {
+        let person = session.on_behalf_of.as_ref().unwrap_or(&session.actor);
+        person.id != self.parts.owner && self.pseudonym(person) == version.record.author
+    }
+
+    /// Returns the version as the ledger has it: the index may not let out a model that a scan left to a
+    /// person when it came in.
+    pub(crate) fn confirmed(&self, version: Version) -> Result<Version, Problem> {
+        if version.quarantined || version.record.kind != Kind::Model {
+            return Ok(version);
+        }
+        let Some(digest) = version.record.extra.get(SCAN_FACT) else {
+            return Ok(version);
+        };
+        let envelope = self.parts.store.record(digest).map_err(store_problem)?;
+        let waited = Statement::open(&envelope, &Key(&self.parts.signing))
+            .ok()
+            .and_then(|told| serde_json::from_value::<ScanStatement>(told.predicate).ok())
+            .is_none_or(|scan| scan.verdict != Verdict::Clean);
+        Ok(Version {
+            quarantined: waited && self.marks(0)?.in_quarantine(&version.name()),
+            ..version
+        })
+    }
+
     /// Returns whether a scan lets the content be used in the project.
     pub(crate) fn passes(
         &self,
@@ -470,7 +498,9 @@ impl Grant<ScanModel> {
         };
         known.insert(content, scanned.clone());
         let project = version.record.artifact.project();
-        let quarantined = !inner.passes(project, content, &scanned)?;
+        // Nobody lets out what they made themselves, by whichever way the findings went.
+        let own = version.quarantined && inner.is_own(&self.session, &version);
+        let quarantined = own || !inner.passes(project, content, &scanned)?;
         let envelope = inner.attest_scan(&name.to_string(), content, &scanned)?;
         let statement = inner.keep_record(project, &envelope)?;
         let mut draft = self.outcome(Outcome::Ok);

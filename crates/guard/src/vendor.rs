@@ -6,7 +6,7 @@ use custody_signing::expectation::Expectation;
 use custody_signing::tree::Model;
 use custody_signing::verify::Verified;
 use custody_store::{Tree, Version};
-use custody_types::{Digest, Problem, ProjectName, Timestamp};
+use custody_types::{Digest, FileEntry, Problem, ProjectName, Timestamp};
 use custody_wire::SignatureView;
 use serde::{Deserialize, Serialize};
 
@@ -55,20 +55,25 @@ impl Vendor {
             method: self.verified.method.as_str().to_owned(),
             signer: self.verified.signer.to_string(),
             time: self.verified.time.proven(),
+            not_covered: self.not_covered(),
         }
+    }
+
+    fn not_covered(&self) -> Vec<String> {
+        let paths = self.verified.not_covered.iter();
+        paths.map(|(path, _)| path.clone()).collect()
     }
 
     /// Returns the statement, once the signature is kept as `bundle`.
     pub(crate) fn statement(&self, bundle: Digest, now: Timestamp) -> VendorStatement {
         let view = self.view();
-        let not_covered = self.verified.not_covered.iter();
         VendorStatement {
             method: view.method,
             signer: view.signer,
             signed_on: view.time,
             bundle,
             covered: self.verified.covered.len() as u64,
-            not_covered: not_covered.map(|(path, _)| path.clone()).collect(),
+            not_covered: view.not_covered,
             checked_on: now,
         }
     }
@@ -88,13 +93,22 @@ impl Inner {
             .store
             .tree_files(project, tree)
             .map_err(|error| problem::store(&error))?;
+        // Only the very signature is left out of what it must cover.
+        let bundle = Digest::of(expected.bundle.as_bytes());
+        let is_signature =
+            |file: &FileEntry| file.path.as_str() == expected.path && file.sha256 == bundle;
+        let signature = if files.files().iter().any(is_signature) {
+            expected.path.as_str()
+        } else {
+            ""
+        };
         let model = Model::Stored {
             name,
             files: files.files(),
             content: Some(files.as_ref()),
         };
         let verified = expected
-            .verify(model, expected.path.as_ref(), self.parts.clock.now())
+            .verify(model, signature.as_ref(), self.parts.clock.now())
             .map_err(|error| error.problem(name))?;
         Ok(Vendor {
             bundle: expected.bundle,

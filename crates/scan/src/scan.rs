@@ -233,6 +233,9 @@ impl Scan<'_> {
             return;
         }
         self.left_out = self.left_out.saturating_add(1);
+        if finding.verdict > Verdict::Clean {
+            self.flooded();
+        }
         // A worse one takes the place of a lesser one, so that no flood of notes hides it.
         if let Some(lesser) = self
             .findings
@@ -241,6 +244,30 @@ impl Scan<'_> {
             .min_by_key(|kept| kept.verdict)
         {
             *lesser = finding;
+        }
+    }
+
+    /// Nobody can judge what is not listed: what is left to a person may not go beyond the list.
+    fn flooded(&mut self) {
+        const RULE: &str = "limits/findings";
+        self.worst = self.worst.max(Verdict::Unscannable);
+        if self.findings.iter().any(|finding| finding.rule == RULE) {
+            return;
+        }
+        let told = Finding {
+            rule: RULE.to_owned(),
+            verdict: Verdict::Unscannable,
+            severity: Severity::High,
+            place: self.place(None),
+            what: format!("there is more to find than {MAX_FINDINGS} findings"),
+            why: "what is not listed could not be approved by anybody".to_owned(),
+            references: Vec::new(),
+            advice: "save the model in a format of numbers, or add a rule pack for its classes"
+                .to_owned(),
+        };
+        let lesser = self.findings.iter_mut().min_by_key(|kept| kept.verdict);
+        if let Some(lesser) = lesser.filter(|kept| kept.verdict < Verdict::Unscannable) {
+            *lesser = told;
         }
     }
 

@@ -92,17 +92,22 @@ impl Store {
     }
 
     /// Rebuilds the catalog from the packs. `valid` tells which version records the ledger names, and in
-    /// which entry; versions that it does not name are left out. Returns the versions in order.
+    /// which entry; versions that it does not name are left out. `quarantined` tells which are in quarantine
+    /// from the first moment on. Returns the versions in order.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] when a pack is; the old catalog is gone by then, and the call can be
     /// repeated.
-    pub fn rebuild(&self, valid: &BTreeMap<Digest, u64>) -> Result<Vec<Version>, StoreError> {
+    pub fn rebuild(
+        &self,
+        valid: &BTreeMap<Digest, u64>,
+        quarantined: &dyn Fn(&VersionName) -> bool,
+    ) -> Result<Vec<Version>, StoreError> {
         self.catalog().clear()?;
         self.0.forget();
         let mut versions = Vec::new();
         for pack in self.blobs().list()? {
-            versions.extend(self.adopt(&pack, valid)?);
+            versions.extend(self.adopt(&pack, valid, quarantined)?);
         }
         versions.sort_by_key(Version::name);
         let commits: Vec<(VersionName, u64)> = versions
@@ -117,6 +122,7 @@ impl Store {
         &self,
         pack: &PackId,
         valid: &BTreeMap<Digest, u64>,
+        quarantined: &dyn Fn(&VersionName) -> bool,
     ) -> Result<Vec<Version>, StoreError> {
         let (reader, domain) = self.open_pack(pack)?;
         let chunks = reader.trailer()?;
@@ -140,12 +146,14 @@ impl Store {
                         because,
                     },
                 )?;
-                versions.push(Version {
+                let mut version = Version {
                     record: signed.record,
                     record_digest: digest,
                     entry: *entry,
                     quarantined: false,
-                });
+                };
+                version.quarantined = quarantined(&version.name());
+                versions.push(version);
             }
         }
         let rows: Vec<VersionRow> = versions

@@ -157,6 +157,8 @@ pub struct SignatureView {
     /// When a trusted log or timestamp authority saw it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<Timestamp>,
+    /// The files that it does not cover.
+    pub not_covered: Vec<String>,
 }
 
 /// What a scan says of a model.

@@ -51,6 +51,10 @@ pub(crate) fn run(context: &Context, args: Put) -> Result<ExitCode, Problem> {
         text.line(format!("  {}", version.digest));
         if let Some(signature) = &reply.signature {
             text.line(format!("  signed by {}", signature.signer));
+            if !signature.not_covered.is_empty() {
+                let paths = signature.not_covered.join(", ");
+                text.line(format!("    not covered by the signature: {paths}"));
+            }
         }
         if let Some(scan) = &reply.scan {
             text.line(format!(

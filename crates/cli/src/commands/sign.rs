@@ -66,7 +66,7 @@ pub(crate) fn run(context: &Context, args: &SignArgs) -> Result<ExitCode, Proble
     };
     let inside = match subject {
         Subject::Path(_) => signature.as_path(),
-        Subject::Stored { .. } => Path::new(SIGNATURE),
+        Subject::Stored { .. } => Path::new(""),
     };
     let signed = sign(subject.model(), inside, scheme, signer.as_ref(), &|_| {})
         .map_err(|error| unsigned(&args.path, &error))?;
@@ -262,11 +262,18 @@ fn holds(subject: &Subject, path: &Path, given: &SignatureTrust) -> Result<Verif
     let expected = expectation(path, given)?;
     let signature = match subject {
         Subject::Path(_) => signature_path(path, given.signature.as_deref()),
-        Subject::Stored { .. } => PathBuf::from(SIGNATURE),
+        Subject::Stored { files, .. } => within(files, &expected.bundle),
     };
     expected
         .verify(subject.model(), &signature, SystemClock::start().now())
         .map_err(|error| error.problem(&path.display().to_string()))
+}
+
+/// Returns where the very signature lies among stored files, if it does.
+fn within(files: &[FileEntry], bundle: &str) -> PathBuf {
+    let digest = Digest::of(bundle.as_bytes());
+    let found = files.iter().find(|file| file.sha256 == digest);
+    found.map_or_else(PathBuf::new, |file| PathBuf::from(file.path.as_str()))
 }
 
 /// Reads the signature of the model at `path`, and whose it must be.
@@ -340,6 +347,14 @@ impl Subject {
         }
         let shown = context.client()?.show(&path.to_string_lossy())?;
         let name = shown.version.name.to_string();
+        if shown.version.quarantined {
+            return Err(Problem::new(
+                "CUS-SIGN-007",
+                ExitCode::Denied,
+                format!("`{name}` is in quarantine"),
+            )
+            .hint("somebody who may can let it out with `custody approve`"));
+        }
         if u64::try_from(shown.listing.len()).ok() != Some(shown.version.files) {
             return Err(Problem::new(
                 "CUS-SIGN-006",
