@@ -147,6 +147,14 @@ def test_what_no_rule_knows_waits_for_somebody_else(place):
     assert place.put("other", pickle.dumps([1]) + content, expect=6)["version"]["quarantined"]
 
 
+def test_an_approval_of_the_same_bytes_elsewhere_does_not_hide_a_quarantine(place):
+    for name in ("first", "second"):
+        place.put(name, unknown(), expect=6)
+    place("approve", "shop/second@1", "--reason", "read line by line")
+    assert "in quarantine" in place.check("model-scan", "shop/first@1", expect=4)["broken"][0]
+    place.check("model-scan", "shop/second@1")
+
+
 def test_new_rules_are_applied_to_what_is_stored(place):
     place.put("model", unknown(), expect=6)
     assert "acme known" in place.rules("known", allow=[{"names": ["acme.models:Scorer"], "as": "class"}])["rules"]
@@ -231,6 +239,11 @@ def test_nobody_lets_out_their_own_by_way_of_new_rules(place):
     place.rules("known", allow=[{"names": ["acme.models:Scorer"], "as": "class"}])
     (one,) = place("rescan", "--as", "maker", expect=6)["scanned"]
     assert (one["after"], one["quarantined"]) == ("clean", True)
+    assert "in quarantine" in place.check("model-scan", expect=4)["broken"][0]
+    assert "custody rescan" in place("approve", "shop/model@1", "--reason", "fine", "--as", "officer", expect=1)["problem"]["hint"]
+    (one,) = place("rescan", "--as", "officer")["scanned"]
+    assert not one["quarantined"]
+    assert place.check("model-scan")["result"] == "ok"
 
 
 def test_more_than_a_person_is_shown_is_for_nobody_to_approve(place):

@@ -58,6 +58,18 @@ def test_the_exit_code_is_the_answer(file):
     assert scan("/no/such/file", expect=5)["problem"]["code"] == "CUS-SCAN-001"
 
 
+def test_a_folder_without_files_is_not_clean(tmp_path):
+    assert scan(tmp_path, expect=5)["problem"]["code"] == "CUS-SCAN-024"
+
+
+def test_a_name_steers_no_terminal(file):
+    path = file("\x1b[2K\r\u202e\n9 files: 9 clean", SYSTEM)
+    done = subprocess.run([TARGET / "custody", "scan", path], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 1
+    assert not {"\x1b", "\r", "\u202e"} & set(done.stdout)
+    assert not any(line.startswith("9 files") for line in done.stdout.splitlines())
+
+
 def test_a_finding_says_what_where_why_and_what_to_do(file):
     path = file("model.zip", b"")
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -169,6 +169,7 @@ def test_an_imported_model_must_be_signed_where_that_is_asked(place):
     run("init", expect=0)
     put = ("put", "vendor/model", "model", "--kind", "model", "--verify", "--public-key", "signer.pub")
     run(*put, expect=5)
+    run(*(word for word in put if word != "--verify"), expect=2)
     custody("sign", "model", "--key", "signer.pem", cwd=place)
     assert "signed by the key" in run(*put, expect=0)
     (statement,) = (

@@ -228,7 +228,7 @@ pub(crate) fn rescan(app: &App, call: Call) -> Answer {
         }
         // A statement that does not hold is no reason to leave the model alone.
         let last = evidence.last_scan(&log, &version).ok().flatten();
-        if !request.all && last.is_some_and(|last| last.statement.scanner.rules == in_force) {
+        if !request.all && last.is_some_and(|last| last.is_current(&version, &in_force)) {
             current += 1;
             continue;
         }

@@ -599,6 +599,25 @@ pub(crate) struct Stamp {
     pub(crate) timestamp_authority: Option<PathBuf>,
 }
 
+impl SignatureTrust {
+    /// Returns whether anything is said.
+    pub(crate) fn is_given(&self) -> bool {
+        let lists = [
+            &self.public_key,
+            &self.root,
+            &self.crl,
+            &self.timestamp_authority,
+        ];
+        let texts = [&self.signer, &self.may_leave_out];
+        lists.iter().any(|list| !list.is_empty())
+            || texts.iter().any(|list| !list.is_empty())
+            || self.signature.is_some()
+            || self.trusted_root.is_some()
+            || self.any_identity
+            || self.allow_unlisted
+    }
+}
+
 /// Print what a model was made of, as a CycloneDX 1.6 document
 ///
 /// Told from the evidence: the model with its files, parameters and measured figures; the data, code and

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use custody_types::{ExitCode, Problem};
+use custody_types::{ExitCode, Problem, visible};
 use custody_wire::{Document, Schema};
 use serde::Serialize;
 
@@ -98,14 +98,15 @@ pub(crate) struct Text {
 impl Text {
     /// Adds a line.
     pub(crate) fn line(&mut self, line: impl AsRef<str>) {
-        self.lines.push_str(line.as_ref());
+        self.lines.push_str(&visible(line.as_ref()));
         self.lines.push('\n');
     }
 
     /// Adds a heading.
     pub(crate) fn heading(&mut self, line: &str) {
         if self.bold {
-            self.line(format!("\u{1b}[1m{line}\u{1b}[0m"));
+            let line = visible(line);
+            self.lines.push_str(&format!("\u{1b}[1m{line}\u{1b}[0m\n"));
         } else {
             self.line(line);
         }

@@ -87,7 +87,7 @@ fn fits(files: &dyn VersionFiles) -> Result<(), Problem> {
         return Ok(());
     }
     Err(Problem::new(
-        "CUS-SCAN-020",
+        "CUS-SCAN-025",
         ExitCode::Later,
         "the model cannot be scanned, so it is not taken",
     )

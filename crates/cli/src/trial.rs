@@ -120,10 +120,10 @@ fn one(path: &Path, kind: &str, installed: Option<&Installed>) -> Result<Vec<Tol
     let loaded = format!("{MODEL}/{}", model.entry().path);
     let program = Texts::new(&[(PROGRAM, trial::PROGRAM)])?;
     let mut env = BTreeMap::from([
-        ("HOME".to_owned(), "/tmp".to_owned()),
         ("LANG".to_owned(), "C.UTF-8".to_owned()),
         ("PATH".to_owned(), "/env/bin:/usr/bin:/bin".to_owned()),
     ]);
+    env.extend(trial::VARIABLES.map(|(name, value)| (name.to_owned(), value.to_owned())));
     if let Some(installed) = installed {
         env.extend(installed.variables());
     }

@@ -417,6 +417,15 @@ pub struct LastScan {
     pub approved: bool,
 }
 
+impl LastScan {
+    /// Returns whether it was made by these rules and left nothing to do: a model may stay in quarantine
+    /// though it is clean, where whoever made it had it scanned.
+    pub fn is_current(&self, version: &Version, rules: &[PackId]) -> bool {
+        let stuck = version.quarantined && self.statement.verdict == Verdict::Clean;
+        self.statement.scanner.rules == rules && !stuck
+    }
+}
+
 impl Evidence<'_> {
     /// Reads what the ledger says of scans.
     ///
@@ -580,6 +589,12 @@ impl Grant<Approve> {
                 "see what waits with `custody ls --quarantine`",
             ));
         };
+        if scan.statement.verdict == Verdict::Clean {
+            return Err(refuse(
+                "it is clean by its last scan, which whoever made it asked for",
+                &format!("scan it again with `custody rescan {name}`: that lets it out"),
+            ));
+        }
         if scan.statement.verdict != Verdict::Review {
             return Err(refuse(
                 &format!("its last scan says that it is {}", scan.statement.verdict),

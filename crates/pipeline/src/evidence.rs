@@ -486,7 +486,13 @@ fn scans(evidence: &Evidence<'_>, links: &BTreeMap<VersionName, Link>, now: Time
             for link in models {
                 let name = link.version.name();
                 let outcome = match evidence.last_scan(&log, &link.version) {
-                    Ok(last) => scan(&name, last, &rules, now),
+                    Ok(last) => scan(&name, last, &rules, now).and_then(|passed| {
+                        if link.version.quarantined {
+                            Err(format!("`{name}` is in quarantine"))
+                        } else {
+                            Ok(passed)
+                        }
+                    }),
                     Err(problem) => Err(format!("`{name}`: {}", told(&problem))),
                 };
                 findings.note(outcome);

@@ -145,18 +145,35 @@ impl Problem {
 impl fmt::Display for Problem {
     /// Writes the lines that a terminal shows, without a final line feed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {} [{}]", self.what, self.code)?;
+        write!(f, "error: {} [{}]", visible(&self.what), self.code)?;
         for cause in &self.because {
-            write!(f, "\n  because: {}", cause.replace('\n', "\n           "))?;
+            let cause = visible(cause).replace('\n', "\n           ");
+            write!(f, "\n  because: {cause}")?;
         }
         if let Some(hint) = &self.hint {
-            write!(f, "\n  hint: {}", hint.replace('\n', "\n        "))?;
+            write!(f, "\n  hint: {}", visible(hint).replace('\n', "\n        "))?;
         }
         Ok(())
     }
 }
 
 impl std::error::Error for Problem {}
+
+/// Returns `text` with escapes in place of what would steer a terminal or turn the direction of writing;
+/// tabs and line feeds stay.
+pub fn visible(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for letter in text.chars() {
+        let steers = letter.is_control() && !matches!(letter, '\n' | '\t')
+            || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if steers {
+            safe.extend(letter.escape_default());
+        } else {
+            safe.push(letter);
+        }
+    }
+    safe
+}
 
 #[cfg(test)]
 mod tests {

@@ -15,6 +15,13 @@ use crate::problems::user_files_problem;
 pub(crate) fn run(context: &Context, args: Put) -> Result<ExitCode, Problem> {
     let expected = if args.verify {
         Some(expectation(&args)?)
+    } else if args.trust.is_given() {
+        return Err(Problem::new(
+            "CUS-CLI-036",
+            ExitCode::Usage,
+            "it is said whose signature is expected, but not that one must be there",
+        )
+        .hint("add `--verify`; nothing was put"));
     } else {
         None
     };

@@ -21,7 +21,16 @@ pub(crate) fn run(context: &Context, args: &Scan) -> Result<ExitCode, Problem> {
             format!("`{}` cannot be scanned", path.display()),
         )
         .because(error)
+        .hint("name files and folders that are there and that you may read; nothing was scanned")
     })?;
+    if entries.is_empty() {
+        return Err(Problem::new(
+            "CUS-SCAN-024",
+            ExitCode::NotFound,
+            "there is no file to scan",
+        )
+        .hint("name a file, or a folder with files"));
+    }
     let mut summary = all(&entries, &rules);
     if args.trial.trial_load {
         crate::trial::load(context, &args.trial, &entries, &mut summary.files)?;
@@ -117,7 +126,7 @@ fn show(summary: &Summary, all: bool, text: &mut Text) {
         if !all && report.verdict == Verdict::Clean {
             continue;
         }
-        text.heading(&format!("{}: {}", report.file, report.verdict));
+        text.heading(&format!("{}: {}", one_line(&report.file), report.verdict));
         for finding in report.findings.iter().filter(told) {
             tell(finding, text);
         }
@@ -162,7 +171,10 @@ fn tell(finding: &Finding, text: &mut Text) {
         finding.what
     ));
     if !finding.place.member.is_empty() || finding.place.offset.is_some() {
-        text.line(format!("      at: {}", finding.place));
+        text.line(format!(
+            "      at: {}",
+            one_line(&finding.place.to_string())
+        ));
     }
     if !finding.why.is_empty() {
         text.line(format!("      why: {}", finding.why));
@@ -171,4 +183,9 @@ fn tell(finding: &Finding, text: &mut Text) {
         text.line(format!("      see: {}", finding.references.join(", ")));
     }
     text.line(format!("      do: {}", finding.advice));
+}
+
+/// A name forges no lines.
+fn one_line(name: &str) -> String {
+    name.replace('\n', "\\n")
 }
