@@ -106,7 +106,9 @@ impl Text {
     pub(crate) fn heading(&mut self, line: &str) {
         if self.bold {
             let line = visible(line);
-            self.lines.push_str(&format!("\u{1b}[1m{line}\u{1b}[0m\n"));
+            for part in ["\u{1b}[1m", line.as_str(), "\u{1b}[0m\n"] {
+                self.lines.push_str(part);
+            }
         } else {
             self.line(line);
         }
