@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use custody_types::Problem;
-
-use crate::file::{PipelineFile, Step, at};
+use crate::file::{PipelineFile, Place, Step, Wrong};
 
 /// The steps in the order in which they run, and for each the steps before it that it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,21 +11,14 @@ pub(crate) struct Graph {
     pub(crate) needs: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// Checks that every input is made by a step, once, and that no step needs itself.
-pub(crate) fn check(file: &PipelineFile, text: &str) -> Result<(), Problem> {
-    build(file)
-        .map(|_| ())
-        .map_err(|(word, because)| at(text, &word, because))
-}
-
-/// Builds the graph. An error names the word of the file that it is about.
-pub(crate) fn build(file: &PipelineFile) -> Result<Graph, (String, String)> {
+/// Builds the graph: every input is made by a step, once, and no step needs itself.
+pub(crate) fn build(file: &PipelineFile) -> Result<Graph, Wrong> {
     let mut makers: BTreeMap<String, String> = BTreeMap::new();
     for (name, step) in &file.steps {
         for output in step.outputs(name) {
             if let Some(other) = makers.insert(output.artifact.clone(), name.clone()) {
-                return Err((
-                    name.clone(),
+                return Err(Wrong::new(
+                    step.output_place(name, &output.name),
                     format!(
                         "`{}` is made by two steps, `{other}` and `{name}`",
                         output.artifact
@@ -39,10 +30,10 @@ pub(crate) fn build(file: &PipelineFile) -> Result<Graph, (String, String)> {
     let mut needs: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (name, step) in &file.steps {
         let mut before = BTreeSet::new();
-        for (_, artifact) in step.inputs() {
+        for (role, artifact) in step.inputs() {
             let Some(maker) = makers.get(&artifact) else {
-                return Err((
-                    artifact.clone(),
+                return Err(Wrong::new(
+                    step.input_place(name, &role),
                     format!("no step makes `{artifact}`, which `{name}` needs"),
                 ));
             };
@@ -63,13 +54,13 @@ fn judged(
     name: &str,
     step: &Step,
     makers: &BTreeMap<String, String>,
-) -> Result<(), (String, String)> {
+) -> Result<(), Wrong> {
     let maker = |artifact: &str| makers.get(artifact).and_then(|maker| file.steps.get(maker));
     match step {
         Step::Gate(gate) => match maker(&gate.evaluation) {
             Some(Step::Evaluate(evaluate)) if evaluate.model == gate.model => Ok(()),
-            _ => Err((
-                gate.evaluation.clone(),
+            _ => Err(Wrong::new(
+                step.input_place(name, "evaluation"),
                 format!(
                     "the gate `{name}` needs an `evaluate` step of its model `{}`; `{}` is none",
                     gate.model, gate.evaluation
@@ -78,8 +69,8 @@ fn judged(
         },
         Step::Register(register) => match maker(&register.gate) {
             Some(Step::Gate(gate)) if gate.model == register.model => Ok(()),
-            _ => Err((
-                register.gate.clone(),
+            _ => Err(Wrong::new(
+                step.input_place(name, "gate"),
                 format!(
                     "`{name}` needs a `gate` step of its model `{}`; `{}` is none",
                     register.model, register.gate
@@ -111,7 +102,7 @@ pub(crate) fn guards(file: &PipelineFile, name: &str) -> Vec<String> {
         .collect()
 }
 
-fn sort(needs: &BTreeMap<String, BTreeSet<String>>) -> Result<Vec<String>, (String, String)> {
+fn sort(needs: &BTreeMap<String, BTreeSet<String>>) -> Result<Vec<String>, Wrong> {
     let mut order: Vec<String> = Vec::new();
     while order.len() < needs.len() {
         let next = needs.iter().find(|(name, before)| {
@@ -126,8 +117,8 @@ fn sort(needs: &BTreeMap<String, BTreeSet<String>>) -> Result<Vec<String>, (Stri
                     .cloned()
                     .collect();
                 let first = stuck.first().cloned().unwrap_or_default();
-                return Err((
-                    first,
+                return Err(Wrong::new(
+                    Place::step(&first),
                     format!(
                         "the steps `{}` need one another in a circle",
                         stuck.join("`, `")

@@ -163,7 +163,7 @@ impl Runner {
     ) -> Result<RunReply, Problem> {
         let started = self.door.monotonic_ms();
         let file = self.pipeline()?;
-        let graph = graph::build(&file).map_err(|(_, because)| fault(&because))?;
+        let graph = graph::build(&file).map_err(|wrong| fault(&wrong.because))?;
         let steps = graph.reach(&file, &request.targets).map_err(|name| {
             Problem::new(
                 "CUS-PIPE-004",

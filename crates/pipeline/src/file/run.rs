@@ -1,0 +1,86 @@
+//! The step `run`.
+
+use std::collections::BTreeMap;
+
+use custody_types::{Classification, Kind};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Place, Wrong};
+
+/// Runs a program.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// The command and its arguments.
+    pub command: Vec<String>,
+    /// The files of the project that it may read, relative to the pipeline file.
+    #[serde(default)]
+    pub code: Vec<String>,
+    /// The artifacts by the names of the inputs.
+    #[serde(default)]
+    pub inputs: BTreeMap<String, String>,
+    /// What it makes, by the names of the outputs.
+    pub outputs: BTreeMap<String, Output>,
+    /// What it is told.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, serde_json::Value>,
+    /// How much it may use.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// What a program makes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Output {
+    /// The artifact that it becomes a version of.
+    pub artifact: String,
+    /// What it is: `model`, `dataset`, `features`, `report`.
+    #[schemars(with = "String")]
+    pub kind: Kind,
+    /// How sensitive it is. Without it: as the most sensitive input. Less than that is decided by the policy
+    /// (`declassify`) and entered in the ledger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub classification: Option<Classification>,
+}
+
+/// How much a step may use; what is not given has a generous default.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// The address space of each process, in MiB.
+    #[serde(default)]
+    pub memory_mib: Option<u32>,
+    /// The time, in seconds.
+    #[serde(default)]
+    pub time_s: Option<u64>,
+    /// The number of processes and threads.
+    #[serde(default)]
+    pub processes: Option<u32>,
+    /// The size of each output, in MiB.
+    #[serde(default)]
+    pub output_mib: Option<u32>,
+}
+
+impl Run {
+    pub(super) fn check(&self, place: &Place) -> Result<(), Wrong> {
+        if self.command.is_empty() {
+            return Err(Wrong::new(place.key("command"), "the step has no command"));
+        }
+        let limits = [
+            ("memory_mib", self.limits.memory_mib.map(u64::from)),
+            ("time_s", self.limits.time_s),
+            ("processes", self.limits.processes.map(u64::from)),
+            ("output_mib", self.limits.output_mib.map(u64::from)),
+        ];
+        match limits.iter().find(|(_, limit)| *limit == Some(0)) {
+            Some((word, _)) => Err(Wrong::new(
+                place.key("limits").key(word),
+                format!("`{word}` must be at least 1"),
+            )),
+            None => Ok(()),
+        }
+    }
+}

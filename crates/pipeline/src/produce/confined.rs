@@ -1,0 +1,197 @@
+//! A program in the sandbox: what it is given, what it prints, what it leaves behind.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use custody_sandbox::{Exit, Spec};
+use custody_types::{ExitCode, Problem};
+
+use super::failure::{failed, sandbox};
+use super::{Given, Product, Workshop, fault};
+use crate::memory::{InMemory, MadeFile};
+
+/// The Python package that steps may import.
+const PACKAGE: [(&str, &str); 2] = [
+    (
+        "custody/__init__.py",
+        include_str!("../../../../python/src/custody/__init__.py"),
+    ),
+    (
+        "custody/_score.py",
+        include_str!("../../../../python/src/custody/_score.py"),
+    ),
+];
+/// Where it is in the sandbox, as an input.
+const PACKAGE_INPUT: &str = ".python";
+/// The output that takes what a step logs.
+pub(super) const METRICS: &str = ".metrics";
+
+impl Workshop {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one call of the sandbox"
+    )]
+    pub(super) fn confined(
+        &self,
+        name: &str,
+        argv: Vec<String>,
+        parameters: &str,
+        outputs: &[String],
+        limits: custody_sandbox::Limits,
+        given: &Given,
+        said: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<Product, Problem> {
+        if let Some(seen) = custody_sandbox::seen_by_steps(&self.project) {
+            return Err(Problem::new(
+                "CUS-RUN-034",
+                ExitCode::Usage,
+                format!(
+                    "the project lies in `{}`, which every step sees",
+                    seen.display()
+                ),
+            )
+            .hint("move the project to a folder that is not a part of the system"));
+        }
+        let mut inputs = given.inputs.clone();
+        inputs.insert(PACKAGE_INPUT.to_owned(), Arc::new(package()?));
+        let spec = Spec {
+            argv,
+            env: variables(parameters, given, outputs),
+            environment: given
+                .environment
+                .as_ref()
+                .map(|installed| installed.folder.clone()),
+            code: given.code.clone(),
+            inputs,
+            outputs: outputs
+                .iter()
+                .cloned()
+                .chain([METRICS.to_owned()])
+                .collect(),
+            limits,
+            observe: custody_sandbox::Observe::Nothing,
+        };
+        let mut lines = Lines::default();
+        let mut told = |bytes: &[u8]| {
+            if given.show_log {
+                lines.take(bytes, said);
+            }
+        };
+        let finished = custody_sandbox::run(&self.launcher, &spec, &mut told)
+            .map_err(|error| sandbox(name, error))?;
+        lines.end(said);
+        match finished.exit {
+            Exit::Code(0) => {}
+            exit => {
+                let log = given.show_log.then_some(finished.log.as_slice());
+                return Err(failed(name, exit, log, limits.time_ms));
+            }
+        }
+        let outputs = finished.outputs.into_iter().map(|(output, files)| {
+            let files = files.into_iter().map(|file| MadeFile {
+                path: file.path,
+                executable: file.executable,
+                bytes: file.bytes,
+            });
+            (output, files.collect())
+        });
+        Ok(Product {
+            outputs: outputs.collect(),
+            enforced: finished
+                .enforced
+                .into_iter()
+                .map(|one| (one.what, one.by))
+                .collect(),
+            ..Product::default()
+        })
+    }
+}
+
+fn package() -> Result<InMemory, Problem> {
+    let files = PACKAGE.iter().map(|(path, text)| {
+        let path = path
+            .parse()
+            .map_err(|error: custody_types::NameError| fault(&error.to_string()))?;
+        Ok(MadeFile {
+            path,
+            executable: false,
+            bytes: text.as_bytes().to_vec(),
+        })
+    });
+    Ok(InMemory::new(files.collect::<Result<_, Problem>>()?))
+}
+
+/// The whole environment of a program: what could make two runs differ is fixed.
+fn variables(parameters: &str, given: &Given, outputs: &[String]) -> BTreeMap<String, String> {
+    let fixed = [
+        ("HOME", "/tmp"),
+        ("LANG", "C.UTF-8"),
+        ("LC_ALL", "C.UTF-8"),
+        ("TZ", "UTC"),
+        ("PATH", "/env/bin:/usr/bin:/bin"),
+        ("PYTHONHASHSEED", "0"),
+        ("PYTHONDONTWRITEBYTECODE", "1"),
+        ("PYTHONUNBUFFERED", "1"),
+        ("PYTHONPATH", "/in/.python"),
+        ("SOURCE_DATE_EPOCH", "0"),
+        ("OMP_NUM_THREADS", "1"),
+        ("OPENBLAS_NUM_THREADS", "1"),
+    ];
+    let mut variables: BTreeMap<_, _> = fixed
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    if let Some(installed) = &given.environment {
+        variables.extend(installed.variables());
+        let own = format!("/in/{PACKAGE_INPUT}");
+        let all = installed
+            .variables()
+            .remove("PYTHONPATH")
+            .map_or(own.clone(), |packages| format!("{own}:{packages}"));
+        variables.insert("PYTHONPATH".to_owned(), all);
+    }
+    let name = |kind: &str, name: &str| {
+        format!(
+            "CUSTODY_{kind}_{}",
+            name.to_uppercase().replace(['-', '.'], "_")
+        )
+    };
+    variables.extend(
+        given
+            .inputs
+            .keys()
+            .map(|input| (name("INPUT", input), format!("/in/{input}"))),
+    );
+    variables.extend(
+        outputs
+            .iter()
+            .map(|output| (name("OUTPUT", output), format!("/out/{output}"))),
+    );
+    variables.insert("CUSTODY_PARAMETERS".to_owned(), parameters.to_owned());
+    variables.insert(
+        "CUSTODY_METRICS".to_owned(),
+        format!("/out/{METRICS}/metrics.jsonl"),
+    );
+    variables
+}
+
+/// Text that comes in pieces, handed on in whole lines.
+#[derive(Default)]
+pub(super) struct Lines(Vec<u8>);
+
+impl Lines {
+    fn take(&mut self, bytes: &[u8], said: &mut (dyn FnMut(&str) + Send)) {
+        self.0.extend_from_slice(bytes);
+        if let Some(end) = self.0.iter().rposition(|byte| *byte == b'\n') {
+            let rest = self.0.split_off(end + 1);
+            said(&String::from_utf8_lossy(&self.0));
+            self.0 = rest;
+        }
+    }
+
+    fn end(self, said: &mut (dyn FnMut(&str) + Send)) {
+        if !self.0.is_empty() {
+            said(&String::from_utf8_lossy(&self.0));
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Decides by what was measured.
+
+use custody_stats::Evaluation;
+use custody_types::{ExitCode, Problem};
+use serde_json::json;
+
+use super::{Given, Product, read_json};
+use crate::file::Gate;
+
+pub(super) fn decide(name: &str, gate: &Gate, given: &Given) -> Result<Product, Problem> {
+    let evaluation: Evaluation = read_json(given.input("evaluation")?.as_ref(), "evaluation.json")?;
+    let (mut product, mut figures, mut broken) = (Product::default(), Vec::new(), Vec::new());
+    for (metric, bounds) in &gate.require {
+        let Some(measured) = evaluation.metric(metric) else {
+            return Err(Problem::new(
+                "CUS-RUN-016",
+                ExitCode::Usage,
+                format!("the gate `{name}` asks for `{metric}`, which was not measured"),
+            )
+            .because(format!(
+                "there are {}",
+                evaluation.metric_names().join(", ")
+            ))
+            .hint("name one of these, or add the attribute to `groups` of the evaluate step"));
+        };
+        let wanted = match (bounds.min, bounds.max) {
+            (Some(min), Some(max)) => format!("between {min} and {max}"),
+            (Some(min), None) => format!("at least {min}"),
+            (None, Some(max)) => format!("at most {max}"),
+            (None, None) => "any".to_owned(),
+        };
+        // What could not be measured counts as the worst.
+        let met = measured.value.is_some_and(|value| {
+            bounds.min.is_none_or(|min| value >= min) && bounds.max.is_none_or(|max| value <= max)
+        });
+        let value = measured.value.map_or_else(
+            || "not measurable".to_owned(),
+            |value| format!("{value:.4}"),
+        );
+        let line = format!(
+            "{metric} is {value}, required {wanted}: {}",
+            if met { "met" } else { "not met" }
+        );
+        if !met {
+            let between = measured.between.as_ref().and_then(|between| {
+                Some(format!(
+                    " (between {} and {})",
+                    between.lowest.as_ref()?.join(", "),
+                    between.highest.as_ref()?.join(", ")
+                ))
+            });
+            broken.push(format!(
+                "{metric} is {value}, required {wanted}{}",
+                between.unwrap_or_default()
+            ));
+        }
+        product.notes.push(line);
+        figures
+            .push(json!({"metric": metric, "measured": measured, "required": bounds, "met": met}));
+    }
+    let passed = broken.is_empty();
+    let decision = json!({"gate": name, "passed": passed, "figures": figures});
+    product
+        .byproducts
+        .push(json!({"name": "decision", "passed": passed, "broken": broken}));
+    product.add_json("report", "decision.json", &decision)?;
+    if !passed {
+        let mut problem = Problem::new(
+            "CUS-RUN-004",
+            ExitCode::No,
+            format!("the gate `{name}` refuses the model `{}`", gate.model),
+        );
+        for line in broken {
+            problem = problem.because(line);
+        }
+        product.refused = Some(problem.hint("make the model meet the bounds, or have them changed by who may; the decision is kept as evidence"));
+    }
+    Ok(product)
+}

@@ -1,0 +1,91 @@
+//! Runs a program in the sandbox.
+
+use custody_types::{ExitCode, Problem};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::confined::METRICS;
+use super::{Given, Product, Workshop};
+use crate::file::Run;
+
+impl Workshop {
+    pub(super) fn run(
+        &self,
+        name: &str,
+        run: &Run,
+        given: &Given,
+        said: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<Product, Problem> {
+        let parameters = json!(run.parameters).to_string();
+        let outputs: Vec<_> = run.outputs.keys().cloned().collect();
+        let mut product = self.confined(
+            name,
+            run.command.clone(),
+            &parameters,
+            &outputs,
+            run.limits.for_sandbox(),
+            given,
+            said,
+        )?;
+        for output in &outputs {
+            if product.outputs.get(output).is_none_or(Vec::is_empty) {
+                return Err(Problem::new("CUS-RUN-006", ExitCode::No, format!("the step `{name}` wrote nothing to its output `{output}`"))
+                    .hint(format!("write to the folder `custody.output(\"{output}\")`, `/out/{output}` in the sandbox")));
+            }
+        }
+        for file in product.outputs.remove(METRICS).unwrap_or_default() {
+            let metrics = metrics(name, &file.bytes)?;
+            product.notes.extend(
+                metrics
+                    .iter()
+                    .map(|metric| format!("logged {} = {}", metric.name, metric.value)),
+            );
+            product
+                .byproducts
+                .push(json!({"name": "metrics", "metrics": metrics}));
+        }
+        Ok(product)
+    }
+}
+
+/// A figure that a program logged.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Metric {
+    name: String,
+    value: f64,
+}
+
+/// Reads the figures that a program logged: names and numbers, nothing that could carry rows out.
+fn metrics(step: &str, bytes: &[u8]) -> Result<Vec<Metric>, Problem> {
+    const MOST: usize = 1000;
+    const NAME_BYTES: usize = 100;
+    let malformed = |because: String| {
+        Problem::new(
+            "CUS-RUN-036",
+            ExitCode::No,
+            format!("the step `{step}` logged something that is no figure"),
+        )
+        .because(because)
+        .hint("log with `custody.log_metric`, or lines `{\"name\": …, \"value\": …}`")
+    };
+    let text = std::str::from_utf8(bytes).map_err(|error| malformed(error.to_string()))?;
+    if text.lines().count() > MOST {
+        return Err(malformed(format!("there are more than {MOST} lines")));
+    }
+    let mut metrics = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        // What is wrong is not repeated: it may be data.
+        let metric: Metric =
+            serde_json::from_str(line).map_err(|_| malformed(format!("line {}", number + 1)))?;
+        let named = |byte: u8| byte.is_ascii_alphanumeric() || b"._- /@".contains(&byte);
+        if metric.name.is_empty()
+            || metric.name.len() > NAME_BYTES
+            || !metric.name.bytes().all(named)
+        {
+            return Err(malformed(format!("the name in line {}", number + 1)));
+        }
+        metrics.push(metric);
+    }
+    Ok(metrics)
+}

@@ -1,0 +1,35 @@
+//! Makes datasets by SQL.
+
+use custody_engine::Table;
+use custody_types::Problem;
+
+use super::{Given, Product, Workshop, engine};
+use crate::file::Sql;
+
+impl Workshop {
+    pub(super) fn sql(&self, sql: &Sql, given: &Given) -> Result<Product, Problem> {
+        let tables: Vec<_> = given
+            .inputs
+            .iter()
+            .map(|(name, files)| Table {
+                name: name.clone(),
+                files: files.clone(),
+            })
+            .collect();
+        let mut product = Product::default();
+        for (artifact, query) in &sql.outputs {
+            let mut bytes = Vec::new();
+            let written = self
+                .engine
+                .query_to_parquet(&tables, query, &mut bytes)
+                .map_err(|error| engine(artifact, &error))?;
+            product.notes.push(format!(
+                "{artifact}: {} rows, {} columns",
+                written.rows,
+                written.columns.len()
+            ));
+            product.add(artifact, "data.parquet", bytes)?;
+        }
+        Ok(product)
+    }
+}
