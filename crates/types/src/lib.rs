@@ -13,6 +13,7 @@ mod digest;
 mod files;
 mod listing;
 mod name;
+mod nearest;
 mod ports;
 mod problem;
 mod size;
@@ -26,6 +27,7 @@ pub use name::{
     Alias, ArtifactName, Classification, Kind, NameError, ProjectName, Reference, Selector,
     VersionName, VersionNumber,
 };
+pub use nearest::nearest;
 pub use ports::{Clock, Entropy, Scratch};
 pub use problem::{ExitCode, Problem, Retry, visible};
 pub use size::ByteSize;
