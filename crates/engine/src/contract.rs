@@ -7,7 +7,8 @@ use datafusion::arrow::array::{Array, ArrayRef, Float64Array, Int64Array, UInt64
 use datafusion::prelude::SessionContext;
 
 use crate::error::EngineError;
-use crate::query::{Column, Engine, quoted, texts_of};
+use crate::query::{Engine, quoted, texts_of};
+use crate::schema::Column;
 use crate::table::Table;
 
 /// How many keys of failing rows are told.

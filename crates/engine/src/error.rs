@@ -1,5 +1,8 @@
-//! What can go wrong in a query.
+//! What can go wrong in a query, in words that are ours and without a value of the data.
 
+use custody_types::nearest;
+use datafusion::arrow::error::ArrowError;
+use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 
 /// Why a query gives no answer. No variant carries values of data.
@@ -30,35 +33,136 @@ pub enum EngineError {
     Write(String),
 }
 
-/// Keeps the text of an error from before any row was read; it can only repeat the SQL.
+/// What an expression that cannot be planned is told to be.
+const NO_ANSWER: &str = "an expression in it has no answer";
+
+/// Tells an error from before any row was read; it can only repeat the SQL.
 pub(crate) fn planning(error: &DataFusionError) -> EngineError {
     match error.find_root() {
         DataFusionError::Plan(text)
             if text.contains("not supported") || text.contains("not allowed") =>
         {
-            EngineError::NotAllowed(text.clone())
+            EngineError::NotAllowed(plain(text))
         }
-        DataFusionError::SQL(parser, _) => EngineError::Plan(parser.to_string()),
-        DataFusionError::Plan(text) => EngineError::Plan(text.clone()),
-        other @ DataFusionError::SchemaError(..) => EngineError::Plan(other.to_string()),
-        DataFusionError::NotImplemented(text) => EngineError::NotAllowed(text.clone()),
-        _ => EngineError::Plan("an expression in it has no answer".to_owned()),
+        DataFusionError::SQL(parser, _) => {
+            EngineError::Plan(plain(&parser.to_string().replace("sql parser error: ", "")))
+        }
+        DataFusionError::Plan(text) => EngineError::Plan(plain(text)),
+        DataFusionError::SchemaError(error, _) => EngineError::Plan(of_schema(error)),
+        DataFusionError::NotImplemented(text) => EngineError::NotAllowed(plain(text)),
+        DataFusionError::External(error) => error
+            .downcast_ref::<EngineError>()
+            .cloned()
+            .unwrap_or_else(|| EngineError::Plan(NO_ANSWER.to_owned())),
+        _ => EngineError::Plan(NO_ANSWER.to_owned()),
     }
 }
 
-/// Replaces the text of an error from the time of running: it may repeat values.
+fn of_schema(error: &SchemaError) -> String {
+    match error {
+        SchemaError::FieldNotFound {
+            field,
+            valid_fields,
+        } => no_column(
+            field.name(),
+            valid_fields.iter().map(datafusion::common::Column::name),
+        ),
+        SchemaError::AmbiguousReference { field } => format!(
+            "the column `{}` stands in several tables: write the table before it",
+            field.name()
+        ),
+        SchemaError::DuplicateQualifiedField { name, .. }
+        | SchemaError::DuplicateUnqualifiedField { name } => {
+            format!("the column `{name}` stands twice: give one another name with AS")
+        }
+    }
+}
+
+/// Says that a column is not there, and which may have been meant.
+pub(crate) fn no_column<'a>(name: &str, columns: impl Iterator<Item = &'a str> + Clone) -> String {
+    const MOST: usize = 20;
+    match nearest(name, columns.clone()) {
+        Some(near) => format!("there is no column `{name}`; did you mean `{near}`?"),
+        None => {
+            let shown: Vec<_> = columns
+                .clone()
+                .take(MOST)
+                .map(|name| format!("`{name}`"))
+                .collect();
+            let more = columns.skip(MOST).count();
+            let more = if more > 0 {
+                format!(" and {more} more")
+            } else {
+                String::new()
+            };
+            format!(
+                "there is no column `{name}`; there are {}{more}",
+                shown.join(", ")
+            )
+        }
+    }
+}
+
+/// Puts the planner's text into our words.
+fn plain(text: &str) -> String {
+    const WORDS: &[(&str, &str)] = &[
+        ("Error during planning: ", ""),
+        ("datafusion.public.", ""),
+        ("Utf8View", "text"),
+        ("LargeUtf8", "text"),
+        ("Utf8", "text"),
+        ("Int64", "integer"),
+        ("Int32", "integer"),
+        ("Int16", "integer"),
+        ("Int8", "integer"),
+        ("UInteger", "integer"),
+        ("Uinteger", "integer"),
+        ("Float64", "double"),
+        ("Float32", "double"),
+        ("Boolean", "boolean"),
+        ("Date32", "date"),
+        ("Decimal128", "decimal"),
+        ("Timestamp(ns)", "timestamp"),
+        ("Timestamp(µs)", "timestamp"),
+    ];
+    let first = text.lines().next().unwrap_or_default();
+    let mut plain = first.to_owned();
+    for (theirs, ours) in WORDS {
+        plain = plain.replace(theirs, ours);
+    }
+    let foreign = [
+        "DataFusion",
+        "datafusion",
+        "Arrow",
+        "arrow",
+        "bug",
+        "Internal",
+    ];
+    if foreign.iter().any(|word| plain.contains(word)) {
+        NO_ANSWER.to_owned()
+    } else {
+        plain
+    }
+}
+
+/// Tells an error from the time of running, whose own text may repeat values.
 pub(crate) fn running(error: &DataFusionError, memory: &str) -> EngineError {
     match error.find_root() {
+        DataFusionError::External(error) => match error.downcast_ref::<EngineError>() {
+            Some(own) => own.clone(),
+            None => EngineError::Failed("an expression could not be computed for some row"),
+        },
         DataFusionError::ResourcesExhausted(_) => EngineError::Memory(memory.to_owned()),
-        DataFusionError::ArrowError(..) => {
-            EngineError::Failed("a value could not be converted or computed")
-        }
-        DataFusionError::ParquetError(_) => {
-            EngineError::Failed("a Parquet file could not be decoded")
-        }
-        DataFusionError::ObjectStore(_) => {
-            EngineError::Failed("a table's bytes could not be read; see `custody verify`")
-        }
+        DataFusionError::ArrowError(error, _) => EngineError::Failed(of_arrow(error)),
         _ => EngineError::Failed("an expression could not be computed for some row"),
+    }
+}
+
+pub(crate) const fn of_arrow(error: &ArrowError) -> &'static str {
+    match error {
+        ArrowError::DivideByZero => "a number was divided by zero",
+        ArrowError::ArithmeticOverflow(_) => "a result does not fit into its type",
+        ArrowError::CastError(_) | ArrowError::ParseError(_) => "a value could not be converted",
+        _ => "a value could not be converted or computed",
     }
 }

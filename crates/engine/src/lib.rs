@@ -12,11 +12,16 @@
 mod bucket;
 mod contract;
 mod error;
+mod exact;
+mod parts;
 mod query;
+mod schema;
 mod spill;
+mod sum;
 mod table;
 
 pub use error::EngineError;
-pub use query::{Column, Engine, Written};
+pub use query::{Engine, Written};
+pub use schema::Column;
 pub use spill::Spill;
 pub use table::Table;

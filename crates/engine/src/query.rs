@@ -1,5 +1,6 @@
 //! Running SQL.
 
+use std::collections::HashSet;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -7,21 +8,28 @@ use custody_types::ByteSize;
 use datafusion::arrow::array::{Array, Float64Array, RecordBatch, StringArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
-use datafusion::dataframe::DataFrame;
+use datafusion::common::TableReference;
 use datafusion::error::DataFusionError;
 use datafusion::execution::disk_manager::DiskManagerBuilder;
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::basic::Compression;
 use datafusion::parquet::file::properties::WriterProperties;
-use datafusion::prelude::{ParquetReadOptions, SQLOptions, SessionConfig, SessionContext};
-use futures::StreamExt;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
+use datafusion::physical_plan::execute_stream;
+use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use futures::{StreamExt, TryStreamExt};
 
-use crate::bucket;
 use crate::error::{EngineError, planning, running};
+use crate::parts::Parts;
+use crate::schema::{Column, columns};
 use crate::spill::Spill;
-use crate::table::{Objects, OnlyVersions, SCHEME, Table};
+use crate::table::{NoStores, Rows, Table};
+use crate::{bucket, exact, sum};
 
 /// Functions whose answer depends on when or where they run.
 const CHANGING: &[&str] = &[
@@ -38,16 +46,6 @@ const CHANGING: &[&str] = &[
 /// Rows in a row group of what is written.
 const GROUP_ROWS: usize = 1 << 20;
 
-/// A column of a table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Column {
-    /// The name.
-    pub name: String,
-    /// The type in the words of contracts: `integer`, `double`, `text`, `boolean`, `date`, `timestamp`,
-    /// or what Arrow calls it.
-    pub data_type: String,
-}
-
 /// What a query wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
@@ -63,30 +61,6 @@ pub struct Engine {
     runtime: tokio::runtime::Runtime,
     memory: ByteSize,
     spill: Spill,
-}
-
-fn columns(schema: &SchemaRef) -> Vec<Column> {
-    schema
-        .fields()
-        .iter()
-        .map(|field| Column {
-            name: field.name().clone(),
-            data_type: word(field.data_type()),
-        })
-        .collect()
-}
-
-fn word(data_type: &DataType) -> String {
-    match data_type {
-        kind if kind.is_integer() => "integer".to_owned(),
-        kind if kind.is_floating() => "double".to_owned(),
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "text".to_owned(),
-        DataType::Boolean => "boolean".to_owned(),
-        DataType::Date32 | DataType::Date64 => "date".to_owned(),
-        DataType::Timestamp(..) => "timestamp".to_owned(),
-        DataType::Dictionary(_, value) => word(value),
-        other => other.to_string(),
-    }
 }
 
 impl Engine {
@@ -123,7 +97,7 @@ impl Engine {
             .with_disk_manager_builder(
                 DiskManagerBuilder::default().with_temp_file_factory(self.spill.of_one_query()),
             )
-            .with_object_store_registry(Arc::new(OnlyVersions(Arc::new(Objects(tables.to_vec())))))
+            .with_object_store_registry(Arc::new(NoStores))
             .build_arc()
             .map_err(|error| planning(&error))?;
         let mut config = SessionConfig::new()
@@ -132,50 +106,61 @@ impl Engine {
             .with_create_default_catalog_and_schema(true);
         // Columns are named as they are written: `AGEP` is not `agep`.
         config.options_mut().sql_parser.enable_ident_normalization = false;
-        let context = SessionContext::new_with_config_rt(config, runtime);
+        let state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(runtime)
+            .with_default_features()
+            .with_physical_optimizer_rules(physical_rules())
+            .build();
+        let context = SessionContext::new_with_state(state);
         for name in CHANGING {
             context.deregister_udf(name);
         }
         context.register_udf(bucket::function());
-        for (number, table) in tables.iter().enumerate() {
-            let wrong = |because: String| EngineError::Table {
-                name: table.name.clone(),
-                because,
-            };
-            if !table
-                .files
-                .files()
-                .iter()
-                .any(|file| is_parquet(file.path.as_str()))
-            {
-                return Err(wrong("it has no Parquet file".to_owned()));
-            }
-            let url = format!("{SCHEME}://versions/{number}/");
-            let options = ParquetReadOptions::default().file_extension(".parquet");
-            let registered = context
-                .register_parquet(table.name.as_str(), &url, options)
-                .await;
-            registered.map_err(|error| match self.running(&error) {
-                EngineError::Failed(because) => wrong(because.to_owned()),
-                other => other,
-            })?;
+        context.register_udaf(sum::function());
+        for table in tables {
+            let rows = Rows(Arc::new(Parts::open(table)?));
+            context
+                .register_table(TableReference::bare(table.name.as_str()), Arc::new(rows))
+                .map_err(|error| planning(&error))?;
         }
         Ok(context)
     }
 
+    /// Plans a query whose answer is right or an error ([`exact`]).
     pub(crate) async fn plan(
         &self,
         context: &SessionContext,
         sql: &str,
-    ) -> Result<DataFrame, EngineError> {
-        let options = SQLOptions::new()
+    ) -> Result<LogicalPlan, EngineError> {
+        let told = |error: DataFusionError| planning(&error);
+        let state = context.state();
+        let plan = state.create_logical_plan(sql).await.map_err(told)?;
+        SQLOptions::new()
             .with_allow_ddl(false)
             .with_allow_dml(false)
-            .with_allow_statements(false);
-        context
-            .sql_with_options(sql, options)
-            .await
-            .map_err(|error| planning(&error))
+            .with_allow_statements(false)
+            .verify_plan(&plan)
+            .map_err(told)?;
+        let plan = exact::casts(plan).map_err(told)?;
+        let analyzer = state.analyzer();
+        let plan = analyzer.execute_and_check(plan, state.config_options(), |_, _| {});
+        let plan = exact::arithmetic(plan.map_err(told)?).map_err(told)?;
+        let plan = state.optimize(&plan).map_err(told)?;
+        exact::guard(plan).map_err(told)
+    }
+
+    /// Starts a planned query.
+    pub(crate) async fn execute(
+        &self,
+        context: &SessionContext,
+        plan: &LogicalPlan,
+    ) -> Result<SendableRecordBatchStream, EngineError> {
+        let state = context.state();
+        let planner = state.query_planner();
+        let plan = planner.create_physical_plan(plan, &state).await;
+        let plan = plan.map_err(|error| planning(&error))?;
+        execute_stream(plan, context.task_ctx()).map_err(|error| self.running(&error))
     }
 
     /// Runs `sql` over `tables` and writes its rows to `out` as one Parquet file.
@@ -190,12 +175,10 @@ impl Engine {
     ) -> Result<Written, EngineError> {
         self.block(async {
             let context = self.context(tables).await?;
-            let frame = self.plan(&context, sql).await?;
-            let mut rows = frame
-                .execute_stream()
-                .await
-                .map_err(|error| self.running(&error))?;
+            let plan = self.plan(&context, sql).await?;
+            let mut rows = self.execute(&context, &plan).await?;
             let schema = rows.schema();
+            refuse_doubled(&schema)?;
             let properties = WriterProperties::builder()
                 .set_created_by("custody".to_owned())
                 .set_compression(Compression::UNCOMPRESSED)
@@ -225,14 +208,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Table`] when its files cannot be read.
     pub fn columns(&self, table: &Table) -> Result<Vec<Column>, EngineError> {
-        self.block(async {
-            let context = self.context(std::slice::from_ref(table)).await?;
-            let frame = context
-                .table(table.name.as_str())
-                .await
-                .map_err(|error| planning(&error))?;
-            Ok(columns(&Arc::new(frame.schema().as_arrow().clone())))
-        })
+        Ok(columns(&Parts::open(table)?.schema))
     }
 
     pub(crate) async fn collect(
@@ -240,8 +216,11 @@ impl Engine {
         context: &SessionContext,
         sql: &str,
     ) -> Result<Vec<RecordBatch>, EngineError> {
-        let frame = self.plan(context, sql).await?;
-        frame.collect().await.map_err(|error| self.running(&error))
+        let plan = self.plan(context, sql).await?;
+        let rows = self.execute(context, &plan).await?;
+        rows.try_collect()
+            .await
+            .map_err(|error| self.running(&error))
     }
 
     /// Reads a column as numbers, in the order of the rows.
@@ -317,8 +296,34 @@ pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-fn is_parquet(path: &str) -> bool {
-    std::path::Path::new(path)
-        .extension()
-        .is_some_and(|extension| extension == "parquet")
+/// Refuses a result in which two columns have one name.
+fn refuse_doubled(schema: &SchemaRef) -> Result<(), EngineError> {
+    let mut names = HashSet::new();
+    match schema
+        .fields()
+        .iter()
+        .find(|field| !names.insert(field.name()))
+    {
+        Some(field) => Err(EngineError::Plan(format!(
+            "the result has two columns `{}`: give one another name with AS",
+            field.name()
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The planner's rules without those that move conditions or answer from what a table says of itself.
+fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    PhysicalOptimizer::new()
+        .rules
+        .into_iter()
+        .filter(|rule| {
+            ![
+                "FilterPushdown",
+                "FilterPushdown(Post)",
+                "aggregate_statistics",
+            ]
+            .contains(&rule.name())
+        })
+        .collect()
 }

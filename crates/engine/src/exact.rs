@@ -1,0 +1,397 @@
+//! What SQL computes is right or an error: nothing wraps around, nothing is cut, nothing is computed for rows that a
+//! condition kept away from it.
+//!
+//! The planner of the engine takes three liberties that this module takes back, on the plan:
+//!
+//! - [`casts`]: a cast in the SQL is computed and then compared; it is not moved to the other side of a comparison, where
+//!   it would round differently or not fail;
+//! - [`arithmetic`]: `+ - * / %` and the minus sign on integers and decimals check for overflow;
+//! - [`guard`]: the right side of `AND` and `OR` is computed for rows alone that the left side leaves open, where it can
+//!   fail. `CASE` is so already; the planner makes `AND` and `OR` of some.
+//!
+//! Functions that can fail are declared volatile: the planner moves such conditions nowhere.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, Datum};
+use datafusion::arrow::compute::CastOptions;
+use datafusion::arrow::compute::kernels::numeric;
+use datafusion::arrow::datatypes::{DataType, Decimal128Type, Field, FieldRef};
+use datafusion::arrow::error::ArrowError;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::functions::regex::regexp_like;
+use datafusion::logical_expr::binary::BinaryTypeCoercer;
+use datafusion::logical_expr::expr::Case;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{
+    BinaryExpr, ColumnarValue, Expr, ExprSchemable, Like, LogicalPlan, Operator, ReturnFieldArgs,
+    ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, lit,
+};
+
+/// Makes the casts of the SQL, and `SIMILAR TO`, into functions that mean what the SQL says.
+pub(crate) fn casts(plan: LogicalPlan) -> Result<LogicalPlan> {
+    rewrite(plan, &|expr, schema| match expr {
+        Expr::Cast(cast) => {
+            let to = cast.field.data_type().clone();
+            converted(*cast.expr, to, false, schema)
+        }
+        Expr::TryCast(cast) => {
+            let to = cast.field.data_type().clone();
+            converted(*cast.expr, to, true, schema)
+        }
+        Expr::SimilarTo(like) => similar(like),
+        other => Ok(Transformed::no(other)),
+    })
+}
+
+/// Makes arithmetic on integers and decimals into functions that check for overflow. The types are resolved.
+pub(crate) fn arithmetic(plan: LogicalPlan) -> Result<LogicalPlan> {
+    rewrite(plan, &|expr, schema| match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_arithmetic(op) => {
+            let exact = counts(&left.get_type(schema)?) && counts(&right.get_type(schema)?);
+            if exact {
+                Ok(Transformed::yes(
+                    Arithmetic::new(op).call(vec![*left, *right]),
+                ))
+            } else {
+                let expr = BinaryExpr { left, op, right };
+                Ok(Transformed::no(Expr::BinaryExpr(expr)))
+            }
+        }
+        Expr::Negative(inner) if counts(&inner.get_type(schema)?) => {
+            Ok(Transformed::yes(Negative::new().call(vec![*inner])))
+        }
+        other => Ok(Transformed::no(other)),
+    })
+}
+
+/// Keeps what can fail from rows that a condition before it excludes. The last thing done to a plan.
+pub(crate) fn guard(plan: LogicalPlan) -> Result<LogicalPlan> {
+    rewrite(plan, &|expr, _| match expr {
+        Expr::BinaryExpr(BinaryExpr {
+            left,
+            op: op @ (Operator::And | Operator::Or),
+            right,
+        }) if right.is_volatile() => {
+            let (settles, answer) = match op {
+                Operator::And => (left.clone().is_false(), lit(false)),
+                _ => (left.clone().is_true(), lit(true)),
+            };
+            let both = Expr::BinaryExpr(BinaryExpr { left, op, right });
+            Ok(Transformed::yes(Expr::Case(Case::new(
+                None,
+                vec![(Box::new(settles), Box::new(answer))],
+                Some(Box::new(both)),
+            ))))
+        }
+        other => Ok(Transformed::no(other)),
+    })
+}
+
+/// Rewrites every expression of a plan and of its subqueries, from the inside out; columns keep their names.
+fn rewrite(
+    plan: LogicalPlan,
+    each: &dyn Fn(Expr, &DFSchema) -> Result<Transformed<Expr>>,
+) -> Result<LogicalPlan> {
+    plan.transform_up_with_subqueries(|plan| {
+        // The number of rows of a limit must be a constant.
+        if matches!(plan, LogicalPlan::Limit(_)) {
+            return Ok(Transformed::no(plan));
+        }
+        let schema = merge_schema(&plan.inputs());
+        let names = NamePreserver::new(&plan);
+        plan.map_expressions(|expr| {
+            let name = names.save(&expr);
+            expr.transform_up(|expr| each(expr, &schema))
+                .map(|done| done.update_data(|expr| name.restore(expr)))
+        })?
+        .map_data(LogicalPlan::recompute_schema)
+    })
+    .data()
+}
+
+const fn is_arithmetic(op: Operator) -> bool {
+    matches!(
+        op,
+        Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide | Operator::Modulo
+    )
+}
+
+/// Whether arithmetic on a type can overflow.
+fn counts(kind: &DataType) -> bool {
+    kind.is_integer() || kind.is_decimal()
+}
+
+fn converted(
+    expr: Expr,
+    to: DataType,
+    lenient: bool,
+    schema: &DFSchema,
+) -> Result<Transformed<Expr>> {
+    let from = expr.get_type(schema)?;
+    let cast = Cast::new(&from, to, lenient);
+    Ok(Transformed::yes(cast.call(vec![expr])))
+}
+
+/// `SIMILAR TO` by its definition in SQL: the pattern covers the whole text.
+fn similar(like: Like) -> Result<Transformed<Expr>> {
+    let pattern = match like.pattern.as_ref() {
+        Expr::Literal(value, _) => value.try_as_str().flatten().map(ToOwned::to_owned),
+        _ => None,
+    };
+    let pattern = pattern.ok_or_else(|| {
+        DataFusionError::NotImplemented(
+            "SIMILAR TO takes a pattern that is written in the SQL".to_owned(),
+        )
+    })?;
+    let expression = regular(&pattern, like.escape_char.unwrap_or('\\')).ok_or_else(|| {
+        DataFusionError::Plan(format!("`{pattern}` is no pattern for SIMILAR TO"))
+    })?;
+    let matches = regexp_like().call(vec![*like.expr, lit(expression)]);
+    Ok(Transformed::yes(if like.negated {
+        Expr::Not(Box::new(matches))
+    } else {
+        matches
+    }))
+}
+
+/// Translates a pattern of `SIMILAR TO` (ISO/IEC 9075-2, 8.6) into a regular expression that covers the whole text.
+fn regular(pattern: &str, escape: char) -> Option<String> {
+    let mut out = String::from("^(?s:");
+    let (mut characters, mut inside) = (pattern.chars(), false);
+    while let Some(character) = characters.next() {
+        match character {
+            c if c == escape => {
+                let escaped = characters.next()?;
+                if !escaped.is_alphanumeric() {
+                    out.push('\\');
+                }
+                out.push(escaped);
+            }
+            '[' if inside => out.push_str("\\["),
+            '[' => {
+                inside = true;
+                out.push('[');
+            }
+            ']' => {
+                inside = false;
+                out.push(']');
+            }
+            c if inside => out.push(c),
+            '%' => out.push_str(".*"),
+            '_' => out.push('.'),
+            '|' | '*' | '+' | '?' | '{' | '}' | '(' | ')' => out.push(character),
+            '.' | '^' | '$' | '\\' => {
+                out.push('\\');
+                out.push(character);
+            }
+            c => out.push(c),
+        }
+    }
+    out.push_str(")$");
+    (!inside).then_some(out)
+}
+
+/// A cast that the planner does not look into.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Cast {
+    to: DataType,
+    /// Whether what does not fit is null.
+    lenient: bool,
+    signature: Signature,
+}
+
+impl Cast {
+    fn new(from: &DataType, to: DataType, lenient: bool) -> ScalarUDF {
+        let volatility = if lenient || fits(from, &to) {
+            Volatility::Immutable
+        } else {
+            Volatility::Volatile
+        };
+        ScalarUDF::new_from_impl(Self {
+            to,
+            lenient,
+            signature: Signature::any(1, volatility),
+        })
+    }
+}
+
+/// Whether every value of a type has one of another.
+fn fits(from: &DataType, to: &DataType) -> bool {
+    let wide = |kind: &DataType| kind.primitive_width().unwrap_or_default();
+    let text = |kind: &DataType| {
+        matches!(
+            kind,
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
+        )
+    };
+    from == to
+        || (text(to) && (from.is_primitive() || text(from) || *from == DataType::Boolean))
+        || (from.is_signed_integer() && to.is_signed_integer() && wide(from) <= wide(to))
+        || (from.is_numeric() && !from.is_decimal() && to.is_floating())
+}
+
+impl ScalarUDFImpl for Cast {
+    fn name(&self) -> &str {
+        if self.lenient { "try_cast" } else { "cast" }
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(self.to.clone())
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        let null = self.lenient || args.arg_fields.iter().any(|field| field.is_nullable());
+        Ok(Arc::new(Field::new(self.name(), self.to.clone(), null)))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let [value] = args.args.as_slice() else {
+            return Err(DataFusionError::Plan("a cast takes one value".to_owned()));
+        };
+        let options = CastOptions {
+            safe: self.lenient,
+            ..CastOptions::default()
+        };
+        match value.cast_to(&self.to, Some(&options)) {
+            // One value that does not fit is null; the conversion of a single value does not know that.
+            Err(_) if self.lenient && matches!(value, ColumnarValue::Scalar(_)) => {
+                Ok(ColumnarValue::Scalar(ScalarValue::try_from(&self.to)?))
+            }
+            other => other,
+        }
+    }
+}
+
+/// `+ - * / %` on integers or decimals.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Arithmetic {
+    op: Operator,
+    name: String,
+    signature: Signature,
+}
+
+impl Arithmetic {
+    fn new(op: Operator) -> ScalarUDF {
+        ScalarUDF::new_from_impl(Self {
+            op,
+            name: op.to_string(),
+            signature: Signature::any(2, Volatility::Volatile),
+        })
+    }
+}
+
+impl ScalarUDFImpl for Arithmetic {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, kinds: &[DataType]) -> Result<DataType> {
+        match kinds {
+            [left, right] => BinaryTypeCoercer::new(left, &self.op, right).get_result_type(),
+            _ => Err(DataFusionError::Plan(
+                "arithmetic takes two values".to_owned(),
+            )),
+        }
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let [left, right] = args.args.as_slice() else {
+            return Err(DataFusionError::Plan(
+                "arithmetic takes two values".to_owned(),
+            ));
+        };
+        let kernel: fn(&dyn Datum, &dyn Datum) -> std::result::Result<ArrayRef, ArrowError> =
+            match self.op {
+                Operator::Plus => numeric::add,
+                Operator::Minus => numeric::sub,
+                Operator::Multiply => numeric::mul,
+                Operator::Divide => numeric::div,
+                _ => numeric::rem,
+            };
+        use ColumnarValue::{Array, Scalar as One};
+        let result = match (left, right) {
+            (Array(left), Array(right)) => kernel(left, right)?,
+            (Array(left), One(right)) => kernel(left, &right.to_scalar()?)?,
+            (One(left), Array(right)) => kernel(&left.to_scalar()?, right)?,
+            (One(left), One(right)) => {
+                let result = kernel(&left.to_scalar()?, &right.to_scalar()?)?;
+                within_precision(&result)?;
+                return ScalarValue::try_from_array(&result, 0).map(One);
+            }
+        };
+        within_precision(&result)?;
+        Ok(Array(result))
+    }
+}
+
+/// Checks that decimals have no more digits than their type.
+fn within_precision(values: &ArrayRef) -> Result<()> {
+    if let (DataType::Decimal128(precision, _), Some(values)) = (
+        values.data_type(),
+        values.as_primitive_opt::<Decimal128Type>(),
+    ) {
+        values
+            .validate_decimal_precision(*precision)
+            .map_err(|_| ArrowError::ArithmeticOverflow("decimal".to_owned()))?;
+    }
+    Ok(())
+}
+
+/// The minus sign on integers and decimals.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Negative {
+    signature: Signature,
+}
+
+impl Negative {
+    fn new() -> ScalarUDF {
+        ScalarUDF::new_from_impl(Self {
+            signature: Signature::any(1, Volatility::Volatile),
+        })
+    }
+}
+
+impl ScalarUDFImpl for Negative {
+    fn name(&self) -> &'static str {
+        "minus"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, kinds: &[DataType]) -> Result<DataType> {
+        kinds
+            .first()
+            .cloned()
+            .ok_or_else(|| DataFusionError::Plan("the minus sign takes one value".to_owned()))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let rows = args.number_rows;
+        match args.args.first() {
+            Some(ColumnarValue::Array(values)) => {
+                Ok(ColumnarValue::Array(numeric::neg(values.as_ref())?))
+            }
+            Some(ColumnarValue::Scalar(value)) => {
+                let negated = numeric::neg(value.to_array()?.as_ref())?;
+                ScalarValue::try_from_array(&negated, 0).map(ColumnarValue::Scalar)
+            }
+            None => Err(DataFusionError::Plan(format!(
+                "the minus sign takes one value for {rows} rows"
+            ))),
+        }
+    }
+}
