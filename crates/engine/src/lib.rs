@@ -20,8 +20,9 @@ mod spill;
 mod sum;
 mod table;
 
+pub use contract::ContractError;
 pub use error::EngineError;
 pub use query::{Engine, Written};
-pub use schema::Column;
+pub use schema::{Column, Layout};
 pub use spill::Spill;
 pub use table::Table;

@@ -143,11 +143,6 @@ impl Parts {
         self.parts.iter().map(|part| part.rows).sum()
     }
 
-    /// Returns the place of a column.
-    pub(crate) fn place(&self, column: &str) -> Option<usize> {
-        self.schema.index_of(column).ok()
-    }
-
     /// Reads some columns of a unit, by their places, in batches of [`BATCH_ROWS`] rows; without columns the
     /// batches have rows alone.
     pub(crate) fn read(&self, unit: Unit, columns: &[usize]) -> Batches {

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use custody_types::ByteSize;
 use datafusion::arrow::array::{Array, Float64Array, RecordBatch, StringArray};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
+use datafusion::datasource::empty::EmptyTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::disk_manager::DiskManagerBuilder;
 use datafusion::execution::memory_pool::GreedyMemoryPool;
@@ -26,7 +28,7 @@ use futures::{StreamExt, TryStreamExt};
 
 use crate::error::{EngineError, planning, running};
 use crate::parts::Parts;
-use crate::schema::{Column, columns};
+use crate::schema::{Column, Layout, columns, plain_field};
 use crate::spill::Spill;
 use crate::table::{NoStores, Rows, Table};
 use crate::{bucket, exact, sum};
@@ -59,8 +61,19 @@ pub struct Written {
 #[derive(Debug)]
 pub struct Engine {
     runtime: tokio::runtime::Runtime,
+    pool: rayon::ThreadPool,
     memory: ByteSize,
     spill: Spill,
+    /// The key under which values are told apart.
+    secret: [u8; 16],
+}
+
+fn pool(threads: usize) -> Result<rayon::ThreadPool, EngineError> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .thread_name(|number| format!("engine-{number}"))
+        .build()
+        .map_err(|_| EngineError::Failed("no threads could be started"))
 }
 
 impl Engine {
@@ -76,9 +89,32 @@ impl Engine {
             .map_err(|_| EngineError::Failed("no threads could be started"))?;
         Ok(Self {
             runtime,
+            pool: pool(0)?,
             memory,
+            secret: spill.secret(),
             spill,
         })
+    }
+
+    /// Returns the same engine with another number of threads for checks; by default there is one for each core.
+    ///
+    /// # Errors
+    /// [`EngineError::Failed`] when the machine gives no threads.
+    pub fn with_threads(mut self, threads: usize) -> Result<Self, EngineError> {
+        self.pool = pool(threads)?;
+        Ok(self)
+    }
+
+    pub(crate) const fn pool(&self) -> &rayon::ThreadPool {
+        &self.pool
+    }
+
+    pub(crate) const fn memory(&self) -> ByteSize {
+        self.memory
+    }
+
+    pub(crate) const fn secret(&self) -> [u8; 16] {
+        self.secret
     }
 
     pub(crate) fn block<T>(&self, work: impl Future<Output = T>) -> T {
@@ -90,7 +126,28 @@ impl Engine {
     }
 
     /// Builds a context that knows `tables` and nothing else.
-    pub(crate) async fn context(&self, tables: &[Table]) -> Result<SessionContext, EngineError> {
+    pub(crate) fn context(&self, tables: &[Table]) -> Result<SessionContext, EngineError> {
+        let context = self.empty()?;
+        for table in tables {
+            let rows = Rows(Arc::new(Parts::open(table)?));
+            register(&context, &table.name, Arc::new(rows))?;
+        }
+        Ok(context)
+    }
+
+    /// Builds a context that knows tables of these columns, without rows.
+    pub(crate) fn context_of(
+        &self,
+        layouts: &[(String, Layout)],
+    ) -> Result<SessionContext, EngineError> {
+        let context = self.empty()?;
+        for (name, layout) in layouts {
+            register(&context, name, Arc::new(EmptyTable::new(layout.0.clone())))?;
+        }
+        Ok(context)
+    }
+
+    fn empty(&self) -> Result<SessionContext, EngineError> {
         let memory = usize::try_from(self.memory.bytes()).unwrap_or(usize::MAX);
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(GreedyMemoryPool::new(memory)))
@@ -118,12 +175,6 @@ impl Engine {
         }
         context.register_udf(bucket::function());
         context.register_udaf(sum::function());
-        for table in tables {
-            let rows = Rows(Arc::new(Parts::open(table)?));
-            context
-                .register_table(TableReference::bare(table.name.as_str()), Arc::new(rows))
-                .map_err(|error| planning(&error))?;
-        }
         Ok(context)
     }
 
@@ -174,7 +225,7 @@ impl Engine {
         out: &mut (dyn Write + Send),
     ) -> Result<Written, EngineError> {
         self.block(async {
-            let context = self.context(tables).await?;
+            let context = self.context(tables)?;
             let plan = self.plan(&context, sql).await?;
             let mut rows = self.execute(&context, &plan).await?;
             let schema = rows.schema();
@@ -207,8 +258,27 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Table`] when its files cannot be read.
-    pub fn columns(&self, table: &Table) -> Result<Vec<Column>, EngineError> {
-        Ok(columns(&Parts::open(table)?.schema))
+    pub fn layout(&self, table: &Table) -> Result<Layout, EngineError> {
+        Ok(Layout(Parts::open(table)?.schema))
+    }
+
+    /// Returns the columns that a query makes from tables of these columns, without reading a row.
+    ///
+    /// # Errors
+    /// [`EngineError`] when the query is mistaken.
+    pub fn layout_of(
+        &self,
+        layouts: &[(String, Layout)],
+        sql: &str,
+    ) -> Result<Layout, EngineError> {
+        self.block(async {
+            let plan = self.plan(&self.context_of(layouts)?, sql).await?;
+            let fields = plan.schema().as_arrow().fields().iter();
+            let fields: Vec<_> = fields.map(|field| plain_field(field)).collect();
+            let schema = Arc::new(Schema::new(fields));
+            refuse_doubled(&schema)?;
+            Ok(Layout(schema))
+        })
     }
 
     pub(crate) async fn collect(
@@ -234,7 +304,7 @@ impl Engine {
             quoted(&table.name)
         );
         let batches = self.block(async {
-            self.collect(&self.context(std::slice::from_ref(table)).await?, &sql)
+            self.collect(&self.context(std::slice::from_ref(table))?, &sql)
                 .await
         })?;
         let mut values = Vec::new();
@@ -257,7 +327,7 @@ impl Engine {
     pub fn texts(&self, table: &Table, column: &str) -> Result<Vec<Option<String>>, EngineError> {
         let sql = format!("SELECT {} FROM {}", quoted(column), quoted(&table.name));
         let batches = self.block(async {
-            self.collect(&self.context(std::slice::from_ref(table)).await?, &sql)
+            self.collect(&self.context(std::slice::from_ref(table))?, &sql)
                 .await
         })?;
         let mut values = Vec::new();
@@ -294,6 +364,17 @@ pub(crate) fn texts_of(
 /// Returns an identifier as SQL quotes it.
 pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn register(
+    context: &SessionContext,
+    name: &str,
+    table: Arc<dyn TableProvider>,
+) -> Result<(), EngineError> {
+    context
+        .register_table(TableReference::bare(name), table)
+        .map(drop)
+        .map_err(|error| planning(&error))
 }
 
 /// Refuses a result in which two columns have one name.

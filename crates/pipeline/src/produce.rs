@@ -31,6 +31,8 @@ pub(crate) struct Given {
     pub(crate) environment: Option<Installed>,
     /// Whether the person may see what the step prints.
     pub(crate) show_log: bool,
+    /// The text of the pipeline file, in which mistakes are shown.
+    pub(crate) file: Option<String>,
 }
 
 /// What came out.

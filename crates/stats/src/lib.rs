@@ -10,6 +10,8 @@
 pub mod contract;
 mod evaluation;
 mod fairness;
+mod faults;
+mod literal;
 mod metric;
 mod performance;
 mod rate;
@@ -19,6 +21,7 @@ pub use evaluation::{
     Attribute, EvaluateError, Evaluation, INTERSECTION, MAX_GROUPS, Scored, evaluate,
 };
 pub use fairness::{Compared, Fairness, Gap, Group, Guard, Support};
+pub use faults::Fault;
 pub use metric::{
     Better, Between, FairnessMetric, Measured, MetricName, MetricNameError, PerformanceMetric,
 };
