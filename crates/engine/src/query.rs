@@ -17,6 +17,7 @@ use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::basic::Compression;
 use datafusion::parquet::file::properties::WriterProperties;
@@ -167,6 +168,7 @@ impl Engine {
             .with_config(config)
             .with_runtime_env(runtime)
             .with_default_features()
+            .with_optimizer_rules(logical_rules())
             .with_physical_optimizer_rules(physical_rules())
             .build();
         let context = SessionContext::new_with_state(state);
@@ -393,18 +395,28 @@ fn refuse_doubled(schema: &SchemaRef) -> Result<(), EngineError> {
     }
 }
 
+/// The planner's rules without those that compute a part of an expression before it is known to be needed.
+fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    const WITHOUT: [&str; 3] = [
+        "common_sub_expression_eliminate",
+        "extract_leaf_expressions",
+        "push_down_leaf_projections",
+    ];
+    let rules = Optimizer::new().rules.into_iter();
+    rules
+        .filter(|rule| !WITHOUT.contains(&rule.name()))
+        .collect()
+}
+
 /// The planner's rules without those that move conditions or answer from what a table says of itself.
 fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
-    PhysicalOptimizer::new()
-        .rules
-        .into_iter()
-        .filter(|rule| {
-            ![
-                "FilterPushdown",
-                "FilterPushdown(Post)",
-                "aggregate_statistics",
-            ]
-            .contains(&rule.name())
-        })
+    const WITHOUT: [&str; 3] = [
+        "FilterPushdown",
+        "FilterPushdown(Post)",
+        "aggregate_statistics",
+    ];
+    let rules = PhysicalOptimizer::new().rules.into_iter();
+    rules
+        .filter(|rule| !WITHOUT.contains(&rule.name()))
         .collect()
 }

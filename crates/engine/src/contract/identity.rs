@@ -1,18 +1,15 @@
 //! Telling rows apart: an identity of 128 bits for the values of a row.
 //!
-//! A number is its own identity. For everything else it is SipHash-1-3 of the values, column by column with their
+//! A number is its own identity, since tables have one zero and one NaN. For everything else it is SipHash-1-3 of the values, column by column with their
 //! lengths, under a key that nobody knows beforehand: that two of 10⁹ rows are taken for one by chance has a probability
 //! below 10⁻²⁰.
 
 use std::collections::HashSet;
 use std::hash::Hasher;
-use std::sync::Arc;
 
-use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, Float32Array, Float64Array, RecordBatch, StringArray,
-};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type};
+use datafusion::arrow::datatypes::{DataType, Float64Type, Int64Type};
 use datafusion::arrow::row::{RowConverter, SortField};
 use rayon::slice::ParallelSliceMut;
 use siphasher::sip128::{Hasher128, SipHasher13};
@@ -92,8 +89,7 @@ impl Identity {
         let columns: Vec<ArrayRef> = self
             .columns
             .iter()
-            .filter_map(|place| batch.columns().get(*place))
-            .map(normal)
+            .filter_map(|place| batch.columns().get(*place).cloned())
             .collect();
         let failed = |_| EngineError::Failed("values could not be compared");
         if let [column] = columns.as_slice() {
@@ -123,37 +119,6 @@ fn hashed(secret: &[u8; 16], bytes: &[u8]) -> u128 {
     let mut hasher = SipHasher13::new_with_key(secret);
     hasher.write(bytes);
     hasher.finish128().as_u128()
-}
-
-/// Makes equal numbers equal in their bits: -0.0 is 0.0, and every NaN is the same.
-fn normal(column: &ArrayRef) -> ArrayRef {
-    match column.data_type() {
-        DataType::Float64 => {
-            let values = column.as_primitive::<Float64Type>();
-            let one = |value: f64| {
-                if value.is_nan() {
-                    f64::NAN
-                } else {
-                    value + 0.0
-                }
-            };
-            let values: Float64Array = values.iter().map(|value| value.map(one)).collect();
-            Arc::new(values)
-        }
-        DataType::Float32 => {
-            let values = column.as_primitive::<Float32Type>();
-            let one = |value: f32| {
-                if value.is_nan() {
-                    f32::NAN
-                } else {
-                    value + 0.0
-                }
-            };
-            let values: Float32Array = values.iter().map(|value| value.map(one)).collect();
-            Arc::new(values)
-        }
-        _ => column.clone(),
-    }
 }
 
 /// Returns numbers, dates and times by their bits, where they have at most 64.
