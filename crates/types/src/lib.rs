@@ -27,6 +27,6 @@ pub use name::{
     VersionName, VersionNumber,
 };
 pub use ports::{Clock, Entropy, Scratch};
-pub use problem::{ExitCode, Problem, Retry, visible};
+pub use problem::{ExitCode, Problem, Retry, is_no_room, visible};
 pub use size::ByteSize;
 pub use time::Timestamp;
