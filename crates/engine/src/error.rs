@@ -17,6 +17,9 @@ pub enum EngineError {
     /// The query needs more memory than there is for it.
     #[error("the query needs more memory than its limit of {0}")]
     Memory(String),
+    /// What the query puts aside finds no room on the disk.
+    #[error("there is no room left on the disk for what the query puts aside")]
+    NoRoom,
     /// A table's files cannot be read.
     #[error("the table `{name}` cannot be read: {because}")]
     Table {
@@ -48,6 +51,9 @@ pub(crate) fn planning(error: &DataFusionError) -> EngineError {
 
 /// Replaces the text of an error from the time of running: it may repeat values.
 pub(crate) fn running(error: &DataFusionError, memory: &str) -> EngineError {
+    if custody_types::is_no_room(error) {
+        return EngineError::NoRoom;
+    }
     match error.find_root() {
         DataFusionError::ResourcesExhausted(_) => EngineError::Memory(memory.to_owned()),
         DataFusionError::ArrowError(..) => {

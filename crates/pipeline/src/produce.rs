@@ -659,6 +659,9 @@ fn broken_contract(dataset: &str, report: &ContractReport) -> Problem {
 }
 
 fn engine(name: &str, error: &EngineError) -> Problem {
+    if *error == EngineError::NoRoom {
+        return Problem::no_room(format!("what `{name}` puts aside while it is computed"));
+    }
     let exit = match error {
         EngineError::Plan(_) | EngineError::NotAllowed(_) => ExitCode::Usage,
         _ => ExitCode::No,
