@@ -67,7 +67,7 @@ impl Entropy for Ones {
     }
 }
 
-fn engine_of(memory: ByteSize, scratch: Arc<Seen>) -> Engine {
+fn engine_of(memory: ByteSize, scratch: Arc<dyn Scratch>) -> Engine {
     let spill = Spill {
         scratch,
         aead: Arc::new(Ring),
@@ -78,7 +78,7 @@ fn engine_of(memory: ByteSize, scratch: Arc<Seen>) -> Engine {
 }
 
 fn engine() -> Engine {
-    engine_of(ByteSize::from_mebibytes(256), Arc::default())
+    engine_of(ByteSize::from_mebibytes(256), Arc::new(Seen::default()))
 }
 
 /// Makes a table by SQL without tables.
@@ -171,7 +171,7 @@ fn errors_carry_no_values() {
 
 #[test]
 fn what_needs_too_much_memory_ends_with_an_error() {
-    let small = engine_of(ByteSize::from_mebibytes(1), Arc::default());
+    let small = engine_of(ByteSize::from_mebibytes(1), Arc::new(Seen::default()));
     let sql = "SELECT a.value AS a, count(*) AS n FROM generate_series(1, 2000000) AS a(value) GROUP BY a.value ORDER BY n, a.value";
     let mut out = Vec::new();
     let outcome = small.query_to_parquet(&[], sql, &mut out);
@@ -206,6 +206,24 @@ fn what_does_not_fit_into_memory_is_sealed_on_the_disk_and_changes_nothing() {
                 .any(|window| window == SECRET.as_bytes())
         );
     }
+}
+
+/// A disk without room.
+#[derive(Debug)]
+struct Full;
+
+impl Scratch for Full {
+    fn file(&self) -> io::Result<File> {
+        File::options().read(true).write(true).open("/dev/full")
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_from_a_wrong_query() {
+    let sql = "SELECT a.value AS a, concat('x', a.value) AS text FROM generate_series(1, 400000) AS a(value) ORDER BY text DESC";
+    let engine = engine_of(ByteSize::from_mebibytes(24), Arc::new(Full));
+    let told = engine.query_to_parquet(&[], sql, &mut Vec::new());
+    assert_eq!(told.unwrap_err(), EngineError::NoRoom);
 }
 
 #[test]

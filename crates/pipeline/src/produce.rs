@@ -156,6 +156,9 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
 }
 
 fn engine(name: &str, error: &EngineError) -> Problem {
+    if *error == EngineError::NoRoom {
+        return Problem::no_room(format!("what `{name}` puts aside while it is computed"));
+    }
     let exit = match error {
         EngineError::Plan(_) | EngineError::NotAllowed(_) => ExitCode::Usage,
         _ => ExitCode::No,
