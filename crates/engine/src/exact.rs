@@ -18,7 +18,7 @@ use datafusion::arrow::array::{Array, ArrayRef, AsArray, Datum};
 use datafusion::arrow::compute::CastOptions;
 use datafusion::arrow::compute::kernels::numeric;
 use datafusion::arrow::datatypes::{
-    DataType, Decimal128Type, Field, FieldRef, Float32Type, Float64Type,
+    DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, Field, FieldRef, Float32Type, Float64Type,
 };
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
@@ -284,6 +284,16 @@ impl ScalarUDFImpl for Cast {
         let options = CastOptions {
             safe: self.lenient,
             ..CastOptions::default()
+        };
+        let narrowed;
+        let value = match value.data_type() {
+            // The conversion of 256 bits to an integer wraps around: it is made by way of 128.
+            DataType::Decimal256(_, scale) if self.to.is_integer() => {
+                let narrow = DataType::Decimal128(DECIMAL128_MAX_PRECISION, scale);
+                narrowed = value.cast_to(&narrow, Some(&options))?;
+                &narrowed
+            }
+            _ => value,
         };
         match value.cast_to(&self.to, Some(&options)) {
             // One value that does not fit is null; the conversion of a single value does not know that.
