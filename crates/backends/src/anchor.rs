@@ -11,28 +11,36 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use rustix::fs::{FlockOperation, flock};
+
 use crate::disk;
 
-/// Reads it; `None` when there is none.
-///
-/// # Errors
-/// What the system says, or that it is no text.
-pub fn load(path: &Path) -> io::Result<Option<String>> {
-    let bytes = disk::read(path)?;
-    bytes
-        .map(|bytes| String::from_utf8(bytes).map_err(io::Error::other))
-        .transpose()
-}
-
-/// Replaces it, with its folder made where there is none.
+/// Reads it; `None` when there is none. What is no text is read as a text that is no checkpoint.
 ///
 /// # Errors
 /// What the system says.
-pub fn keep(path: &Path, checkpoint: &str) -> io::Result<()> {
+pub fn load(path: &Path) -> io::Result<Option<String>> {
+    let bytes = disk::read(path)?;
+    Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+/// Replaces it, with its folder made where there is none, unless `may` says no to the one that is there.
+/// Callers follow one another, in other processes too: copies of a workspace have one checkpoint.
+///
+/// # Errors
+/// What the system says.
+pub fn keep(path: &Path, checkpoint: &str, may: &dyn Fn(&str) -> bool) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         disk::create_folder(folder)?;
     }
-    let temporary = path.with_extension(format!("{}.new", std::process::id()));
+    let lock = path.with_extension("lock");
+    disk::create_private(&lock)?;
+    let lock = fs::File::open(&lock)?;
+    flock(&lock, FlockOperation::LockExclusive)?;
+    if load(path)?.is_some_and(|kept| kept != checkpoint && !may(&kept)) {
+        return Ok(());
+    }
+    let temporary = path.with_extension("new");
     fs::write(&temporary, checkpoint)?;
     fs::rename(&temporary, path)
 }

@@ -253,6 +253,15 @@ impl PipelineFile {
         Ok(file)
     }
 
+    /// Lists every purpose that it names.
+    pub(crate) fn purposes(&self) -> Vec<Purpose> {
+        let sources = self.steps.values().filter_map(|step| match step {
+            Step::Source(source) => Some(&source.purposes),
+            _ => None,
+        });
+        sources.flatten().chain(&self.purpose).cloned().collect()
+    }
+
     /// Checks every name and limit. An error names the word of the file that it is about.
     fn check_names(&self) -> Result<(), (String, String)> {
         if self.steps.is_empty() {
