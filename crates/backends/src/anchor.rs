@@ -44,3 +44,45 @@ pub fn keep(path: &Path, checkpoint: &str, may: &dyn Fn(&str) -> bool) -> io::Re
     fs::write(&temporary, checkpoint)?;
     fs::rename(&temporary, path)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_go_on_from_the_kept_one_does_not_replace_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state/one.checkpoint");
+        assert_eq!(load(&path).unwrap(), None);
+        // Checkpoints of one line of the ledger here: `a`, `aa`, …; of a fork: `ab`.
+        let write = |checkpoint: &str| {
+            keep(&path, checkpoint, &|kept| checkpoint.starts_with(kept)).unwrap();
+            load(&path).unwrap().unwrap()
+        };
+        assert_eq!(write("a"), "a");
+        assert_eq!(write("aa"), "aa");
+        assert_eq!(write("a"), "aa");
+        assert_eq!(write("ab"), "aa");
+        assert_eq!(write("aaa"), "aaa");
+        keep(&path, "ab", &|_| true).unwrap();
+        assert_eq!(load(&path).unwrap().unwrap(), "ab");
+        fs::write(&path, b"\xff").unwrap();
+        assert_ne!(write("a"), "a");
+    }
+
+    #[test]
+    fn of_many_that_keep_at_once_none_hides_the_newest() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("one.checkpoint");
+        std::thread::scope(|scope| {
+            for length in 1..=16 {
+                let path = &path;
+                scope.spawn(move || {
+                    let checkpoint = "a".repeat(length);
+                    keep(path, &checkpoint, &|kept| checkpoint.starts_with(kept)).unwrap();
+                });
+            }
+        });
+        assert_eq!(load(&path).unwrap().unwrap().len(), 16);
+    }
+}

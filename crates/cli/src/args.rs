@@ -46,7 +46,7 @@ pub(crate) struct Global {
     /// Act as a narrower principal of the workspace's policy
     #[arg(long = "as", value_name = "NAME", global = true)]
     pub(crate) act_as: Option<String>,
-    /// The purpose of the access: one that the data admits and, unless you own the workspace, that you hold
+    /// The purpose of the access: a declared one that the data admits and, unless you own the workspace, that you hold
     #[arg(long, value_name = "PURPOSE", global = true)]
     pub(crate) purpose: Option<Purpose>,
     /// The folder of the workspace [default: this folder or the nearest above with one]
@@ -472,10 +472,11 @@ pub(crate) struct Rescan {
     pub(crate) all: bool,
 }
 
-/// Let a model in that a scan left to a person
+/// Let a version out of quarantine
 ///
-/// Takes the version out of quarantine. The reason is kept in a signed statement, and the same findings in
-/// the same bytes need no second approval. What is malicious or unscannable nobody can approve.
+/// A model that a scan left to a person, or data that broke its contract, by its bytes. The reason is kept in a
+/// signed statement, and the same findings in the same bytes, or the same contract broken by them, need no
+/// second approval. Nobody approves what they made; what is malicious or unscannable nobody can approve.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  custody ls --quarantine\n  custody show vendor/model@1\n  custody approve vendor/model@1 --reason \"vendor.layers read line by line, ticket 4711\""

@@ -158,6 +158,7 @@ fn held() -> World {
 fn quarantine_holds_by_content() {
     let world = held();
     world.told(&["ls", "--quarantine"], 0, "its contract failed");
+    world.told(&["verify", "demo/raw@1"], 1, "missing: contract");
     // The check is gone; the same bytes are collected again, or reused: nothing reads them.
     world.write("custody.yaml", HEAD);
     world.told(&["run"], 3, "in quarantine");
@@ -224,6 +225,12 @@ fn a_passing_contract_lets_a_content_out() {
     world.write("custody.yaml", &with_check(5));
     world.told(&["run"], 1, "REFUSED");
     world.told(&["get", "demo/raw@2", "--to", "out2"], 3, "quarantine");
+    let told = world.told(
+        &["verify", "demo/copy@1", "--require", "contract"],
+        1,
+        "missing: contract",
+    );
+    assert!(told.contains("`demo/raw@1` is in quarantine"), "{told}");
     world.write("custody.yaml", &with_check(9));
     world.yes(&["run"]);
     world.yes(&["get", "demo/raw@2", "--to", "out3"]);

@@ -121,12 +121,12 @@ impl std::fmt::Debug for Door {
     }
 }
 
-/// What becomes of an index that knows later entries than the ledger has.
+/// What a start does with the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AheadOfLedger {
-    /// The ledger was put back: nothing goes on.
-    Refused,
-    /// It is made anew from the ledger: a person accepted that.
+pub(crate) enum Index {
+    /// It is used. Where it knows later entries than the ledger has, the ledger was put back: nothing goes on.
+    Used,
+    /// It is made anew: it may be that of the ledger that was here before.
     MadeAnew,
 }
 
@@ -160,7 +160,7 @@ impl Door {
         let door = Self(Arc::new(inner));
         let kept = door.0.parts.anchor.load()?;
         let started = match kept.map_or(Ok(()), |kept| door.0.parts.ledger.extends(&kept)) {
-            Ok(()) => door.start(AheadOfLedger::Refused),
+            Ok(()) => door.start(Index::Used),
             Err(error) => Err(door.rolled_back(&error)),
         };
         match started {
@@ -200,8 +200,8 @@ impl Door {
     }
 
     /// Finishes or undoes what an earlier process left, and puts the newest policies in force.
-    pub(crate) fn start(&self, ahead: AheadOfLedger) -> Result<(), Problem> {
-        self.recover(ahead)?;
+    pub(crate) fn start(&self, index: Index) -> Result<(), Problem> {
+        self.recover(index)?;
         self.load_policies()
     }
 
@@ -215,10 +215,14 @@ impl Door {
         Ok(())
     }
 
-    fn recover(&self, ahead: AheadOfLedger) -> Result<(), Problem> {
+    fn recover(&self, index: Index) -> Result<(), Problem> {
         let Parts { store, ledger, .. } = &self.0.parts;
         let store_problem = |error: StoreError| problem::store(&error);
         store.sweep().map_err(store_problem)?;
+        if index == Index::MadeAnew {
+            self.0.rebuild()?;
+            return self.0.load_holds();
+        }
         let staged = store.staged().map_err(store_problem)?;
         let broken_off = !staged.is_empty();
         let all_rows = || store.rows(&VersionFilter::default());
@@ -227,10 +231,6 @@ impl Door {
         if let Some(newest) = newest
             && newest >= ledger.size()
         {
-            if ahead == AheadOfLedger::MadeAnew {
-                self.0.rebuild()?;
-                return self.0.load_holds();
-            }
             return Err(self.rolled_back(&LedgerError::RolledBack {
                 found: ledger.size(),
                 acknowledged: newest + 1,

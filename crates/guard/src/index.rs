@@ -71,15 +71,12 @@ impl Marks {
                 .or_default()
                 .extend(told.into_iter().flatten().map(|digest| (index, digest)));
         }
-        match entry.action() {
-            Some(Action::SetAlias) => {
-                let alias = entry.facts.get("alias").and_then(|text| text.parse().ok());
-                if let (Some(version), Some(alias)) = (version, alias) {
-                    self.aliases
-                        .insert((version.artifact, alias), version.number);
-                }
+        if entry.action() == Some(Action::SetAlias) {
+            let alias = entry.facts.get("alias").and_then(|text| text.parse().ok());
+            if let (Some(version), Some(alias)) = (version, alias) {
+                self.aliases
+                    .insert((version.artifact, alias), version.number);
             }
-            _ => {}
         }
     }
 }
@@ -136,7 +133,7 @@ impl Inner {
         let valid = self.valid_records()?;
         let mut holds = Holds::default();
         self.each_entry(0, &mut |index, entry| {
-            holds.take(index, &Told::of_entry(entry))
+            holds.take(index, &Told::of_entry(entry));
         })?;
         let versions = self
             .parts

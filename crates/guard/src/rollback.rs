@@ -9,7 +9,7 @@ use custody_wire::EntryRef;
 use serde::Serialize;
 
 use crate::act::AcceptRollback;
-use crate::door::{AheadOfLedger, Door, POLICY};
+use crate::door::{Door, Index, POLICY};
 use crate::grant::Grant;
 use crate::session::Session;
 use crate::target::Target;
@@ -78,7 +78,7 @@ impl Door {
             );
         }
         // The index is a cache; the policies are those of the ledger that is accepted.
-        self.start(AheadOfLedger::MadeAnew)?;
+        self.start(Index::MadeAnew)?;
         let grant = self.ask::<AcceptRollback>(session, Target::Ledger)?;
         grant.accept(reason)
     }

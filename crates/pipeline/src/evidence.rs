@@ -656,6 +656,12 @@ fn covered(evidence: &Evidence<'_>, version: &Version) -> Result<(), String> {
     if links.first().is_some_and(is_data) && evidence.contract(version).is_ok() {
         return Ok(());
     }
+    let held = links
+        .iter()
+        .find(|link| is_data(link) && link.version.quarantined);
+    if let Some(link) = held {
+        return Err(format!("`{}` is in quarantine", link.version.name()));
+    }
     let passed: BTreeSet<_> = links.iter().filter_map(passed_on).collect();
     let by_name: BTreeMap<_, _> = links
         .iter()
@@ -727,6 +733,11 @@ fn absent(
         if !everything || root.record.kind == Kind::Model {
             required.extend(&request.require);
             asked = true;
+        }
+        // Who asks for one version is told that nothing may read it.
+        let data = matches!(root.record.kind, Kind::Dataset | Kind::Features);
+        if !everything && data && root.quarantined {
+            required.insert(EvidenceKind::Contract);
         }
         let mut kinds = required.clone();
         if !everything {
