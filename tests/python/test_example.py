@@ -48,10 +48,11 @@ def test_the_model_verifies_and_is_reproduced(example):
 
 
 def test_a_gated_alias_moves_onto_what_passed_its_gate_and_nothing_else(example):
+    example.run("run", "strict-register", expect=1)
     example.run("alias", "employment/model", "production", "1")
     # The same bytes before they were registered: the strict gate said no to them, whatever another said.
     told = example.run("alias", "employment/candidate", "production", "1", expect=3)
-    assert "did not pass `employment/strict" in told
+    assert "did not pass `employment/strict-release@1`" in told
     assert "no gate was passed" in example.run("alias", "employment/evaluation", "production", "1", expect=3)
     example.run("alias", "employment/raw", "production", "1")
 
