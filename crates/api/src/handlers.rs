@@ -9,9 +9,10 @@ use custody_guard::{
 };
 use custody_types::{Kind, Problem, Reference};
 use custody_wire::{
-    AliasReply, AliasRequest, ApproveReply, ApproveRequest, ArtifactQuery, Document, EntryQuery,
-    LedgerVerifyReply, ListQuery, ListReply, PolicyReply, PolicySource, PutQuery, PutReply,
-    RescanReply, RescanRequest, RulesReply, RunEvent, RunRequest, TraceQuery, VerifyRequest,
+    AcceptRollbackReply, AcceptRollbackRequest, AliasReply, AliasRequest, ApproveReply,
+    ApproveRequest, ArtifactQuery, Document, EntryQuery, LedgerVerifyReply, ListQuery, ListReply,
+    PolicySource, PutQuery, PutReply, RescanReply, RescanRequest, RulesReply, RunEvent, RunRequest,
+    TraceQuery, VerifyRequest,
 };
 use http::Response;
 
@@ -184,6 +185,15 @@ pub(crate) fn verify_ledger(app: &App, call: Call) -> Answer {
     reply(LedgerVerifyReply { ok, checks })
 }
 
+pub(crate) fn accept_rollback(app: &App, call: Call) -> Answer {
+    let session = call.session.clone();
+    let request: AcceptRollbackRequest = call.document()?;
+    let entry = app
+        .door
+        .accept_rollback(&session, &request.workspace, &request.reason)?;
+    reply(AcceptRollbackReply { entry })
+}
+
 pub(crate) fn export_ledger(app: &App, call: Call) -> Answer {
     let grant = app
         .door
@@ -193,17 +203,16 @@ pub(crate) fn export_ledger(app: &App, call: Call) -> Answer {
 
 pub(crate) fn policy(app: &App, call: Call) -> Answer {
     let grant = app.door.ask::<ReadPolicy>(&call.session, Target::Policy)?;
-    let (digest, sources) = grant.policies();
+    let policies = grant.policies();
     grant.finish()?;
-    reply(PolicyReply { digest, sources })
+    reply(policies)
 }
 
 pub(crate) fn change_policy(app: &App, call: Call) -> Answer {
     let session = call.session.clone();
     let sources: Vec<PolicySource> = call.document()?;
     let grant = app.door.ask::<ChangePolicy>(&session, Target::Policy)?;
-    let (digest, sources) = grant.apply(sources)?;
-    reply(PolicyReply { digest, sources })
+    reply(grant.apply(sources)?)
 }
 
 pub(crate) fn rescan(app: &App, call: Call) -> Answer {

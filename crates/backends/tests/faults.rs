@@ -150,6 +150,8 @@ catalog! {
         fn discard(version: &VersionName);
         fn set_alias(artifact: &ArtifactName, alias: &Alias, to: VersionNumber);
         fn set_quarantine(version: &VersionName, to: bool);
+        fn set_named(version: &VersionName, entry: u64);
+        fn set_note(name: &str, text: &str);
         fn set_step(project: &ProjectName, key: &Digest, statement: &Digest);
         fn condemn(pack: &PackId);
         fn absolve(pack: &PackId);
@@ -165,6 +167,7 @@ catalog! {
         fn highest(artifact: &ArtifactName) -> u32;
         fn by_digest(digest: &Digest) -> Vec<VersionRow>;
         fn aliases(artifact: &ArtifactName) -> Vec<(Alias, VersionNumber)>;
+        fn note(name: &str) -> Option<String>;
         fn step(project: &ProjectName, key: &Digest) -> Option<Digest>;
         fn is_condemned(pack: &PackId) -> bool;
         fn packs() -> Vec<PackId>;

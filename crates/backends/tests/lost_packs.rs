@@ -217,7 +217,7 @@ fn what_a_lost_or_damaged_pack_held_is_stored_again_and_older_versions_read_agai
         std::fs::remove_file(world.folder.path().join("catalog.sqlite")).unwrap();
         let rebuilt = world
             .store()
-            .rebuild(&world.entries, &|_| false)
+            .rebuild(&world.entries, &|_, _| false)
             .unwrap_or_else(|error| panic!("{harm:?}: {error}"));
         assert_eq!(rebuilt.len(), 3);
         for version in &rebuilt {
@@ -233,7 +233,7 @@ fn a_pack_that_is_needed_and_damaged_stops_the_rebuilding() {
     let path = world.data_packs().remove(0).1;
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..200_000]).unwrap();
-    let error = world.store().rebuild(&world.entries, &|_| false);
+    let error = world.store().rebuild(&world.entries, &|_, _| false);
     let error = error.unwrap_err().to_string();
     assert!(error.contains(&path.display().to_string()), "{error}");
 }

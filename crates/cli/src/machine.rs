@@ -77,9 +77,21 @@ impl Anchor for LocalAnchor {
         })
     }
 
-    fn keep(&self, checkpoint: &str) {
+    fn keep(&self, checkpoint: &str, goes_on: &dyn Fn(&str) -> bool) {
         // A folder that cannot be written leaves the older checkpoint, which still holds.
-        let _ = anchor::keep(&self.0, checkpoint);
+        let _ = anchor::keep(&self.0, checkpoint, goes_on);
+    }
+
+    fn replace(&self, checkpoint: &str) -> Result<(), Problem> {
+        anchor::keep(&self.0, checkpoint, &|_| true).map_err(|error| {
+            Problem::new(
+                "CUS-LEDGER-010",
+                ExitCode::Later,
+                format!("`{}` cannot be written", self.place()),
+            )
+            .because(error)
+            .hint("see that the file is yours and the disk has room, then repeat the command")
+        })
     }
 
     fn place(&self) -> String {

@@ -999,6 +999,10 @@ fn every_operation_goes_through_the_door() {
         ("ledger.read", &["ledger", "log"]),
         ("ledger.read", &["ledger", "verify"]),
         ("ledger.export", &["ledger", "export", "y"]),
+        (
+            "ledger.accept",
+            &["ledger", "accept-rollback", "x", "--reason", "none"],
+        ),
         ("policy.read", &["policy", "show"]),
         ("admin.policy", &["policy", "apply", "policies"]),
         ("object.list", &["rescan"]),

@@ -17,6 +17,7 @@ use crate::act::{Act, Writes};
 use crate::door::{Door, Key, lock};
 use crate::evidence::Evidence;
 use crate::grant::Grant;
+use crate::holds::{HELD, WAITS};
 use crate::index::{QUARANTINE, SCAN_FACT};
 use crate::problem;
 use crate::scanning::{Scanned, refusal};
@@ -244,6 +245,9 @@ impl Making {
                 "the version is not the one that was granted",
             ));
         }
+        if new.origin.is_some() {
+            grant.door.check_purposes(&new.purposes)?;
+        }
         self.add(grant, new)
     }
 
@@ -417,6 +421,11 @@ impl Making {
         let door = self.door.clone();
         let store = &door.0.parts.store;
         let _making = lock(&door.0.making);
+        let mut held = Vec::new();
+        for piece in &self.pieces {
+            let project = piece.new.artifact.project();
+            held.push(door.0.held_content(project, &piece.tree)?);
+        }
         let mut names = Vec::new();
         for piece in &self.pieces {
             let number = store
@@ -438,8 +447,10 @@ impl Making {
         let outcomes = pieces
             .iter()
             .zip(&versions)
-            .zip(&scans)
-            .map(|((piece, version), scan)| outcome(piece, version, scan.as_ref()))
+            .zip(scans.iter().zip(&held))
+            .map(|((piece, version), (scan, held))| {
+                outcome(piece, version, scan.as_ref(), held.as_ref())
+            })
             .collect();
         // CRASH: from here to the commit a start finds the entries and commits; before, it discards.
         let receipts = match door.0.append_all(outcomes) {
@@ -461,7 +472,7 @@ impl Making {
         for (((mut version, piece), receipt), scan) in
             versions.into_iter().zip(&pieces).zip(receipts).zip(&scans)
         {
-            version.quarantined = scan.as_ref().is_some_and(|scan| scan.waits);
+            version = door.0.confirmed(version);
             if version.quarantined {
                 store
                     .set_quarantine(&version.name(), true)
@@ -569,8 +580,19 @@ fn expectation(entry: &mut tar::Entry<'_, impl Read>) -> std::io::Result<Option<
 /// Builds a statement from the names and digests of the versions that it is about.
 pub type StatementOf<'a> = dyn Fn(&[(VersionName, Digest)]) -> Result<Statement, Problem> + 'a;
 
-fn outcome(piece: &Piece, version: &Version, scan: Option<&Admitted>) -> EntryDraft {
+/// Builds the entry that makes a version valid. `held`: the content in quarantine that it has bytes of.
+fn outcome(
+    piece: &Piece,
+    version: &Version,
+    scan: Option<&Admitted>,
+    held: Option<&Digest>,
+) -> EntryDraft {
     let mut draft = piece.outcome.clone();
+    if let Some(content) = held {
+        let name = version.name().to_string();
+        draft.facts.insert(QUARANTINE.to_owned(), name);
+        draft.facts.insert(HELD.to_owned(), content.to_string());
+    }
     if let Some(scan) = scan {
         let verdict = scan.scanned.summary.verdict.to_string();
         draft.facts.insert("verdict".to_owned(), verdict);
@@ -581,6 +603,7 @@ fn outcome(piece: &Piece, version: &Version, scan: Option<&Admitted>) -> EntryDr
         if scan.waits {
             let name = version.name().to_string();
             draft.facts.insert(QUARANTINE.to_owned(), name);
+            draft.facts.insert(WAITS.to_owned(), "true".to_owned());
         }
     }
     if let Some(statement) = version.record.extra.get(vendor::CHECK) {

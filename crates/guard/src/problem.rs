@@ -138,6 +138,7 @@ fn phrase(action: Action) -> &'static str {
         Action::Approve => "approve",
         Action::SignModel => "sign",
         Action::ExportLedger => "export",
+        Action::AcceptRollback => "accept an older state of",
         Action::ReadPolicy => "see",
         Action::ChangePolicy | Action::ChangeRules => "change",
         Action::RebuildIndex => "rebuild the index of",

@@ -97,6 +97,15 @@ impl PipelineFile {
         Ok(file)
     }
 
+    /// Lists every purpose that it names.
+    pub(crate) fn purposes(&self) -> Vec<Purpose> {
+        let sources = self.steps.values().filter_map(|step| match step {
+            Step::Source(source) => Some(&source.purposes),
+            _ => None,
+        });
+        sources.flatten().chain(&self.purpose).cloned().collect()
+    }
+
     /// Checks what the types leave open: names, limits, bounds.
     fn check(&self) -> Result<(), Wrong> {
         if self.steps.is_empty() {

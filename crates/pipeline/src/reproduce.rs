@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use custody_attest::slsa::Provenance;
-use custody_guard::{Evidence, Read, Reproduce, Session, Target};
+use custody_guard::{Evidence, Read, Reproduce, Session, Target, dependency, role};
 use custody_types::{Digest, ExitCode, Problem, Reference, VersionName};
 use custody_wire::{ReproduceReply, ReproducedStep};
 use serde_json::Value;
 
-use crate::evidence::{Link, closure, dependency, role};
+use crate::evidence::{Link, closure};
 use crate::file::Step;
 use crate::memory::digest;
 use crate::ports::Installed;

@@ -163,6 +163,7 @@ impl Runner {
     ) -> Result<RunReply, Problem> {
         let started = self.door.monotonic_ms();
         let file = self.pipeline()?;
+        self.door.check_purposes(&file.purposes())?;
         let graph = graph::build(&file).map_err(|wrong| fault(&wrong.because))?;
         let steps = graph.reach(&file, &request.targets).map_err(|name| {
             Problem::new(
@@ -350,15 +351,18 @@ impl Runner {
         };
         let grant = self.door.ask::<RunStep>(&session, target)?;
         if let Some((statement, versions)) = reuse {
-            let facts = BTreeMap::from([
+            let mut facts = BTreeMap::from([
                 ("step_key".to_owned(), inputs.key.to_string()),
                 ("reused".to_owned(), "true".to_owned()),
+                ("named".to_owned(), names(versions.values())),
             ]);
+            facts.extend(passed(step, &inputs));
             let outputs = versions.values().map(|version| version.digest).collect();
             let done = Done {
                 ok: true,
                 step: Some(name.to_owned()),
                 statement: Some(statement),
+                inputs: inputs.versions.values().map(|known| known.digest).collect(),
                 facts,
                 outputs,
                 ..Done::default()
@@ -432,7 +436,9 @@ impl Runner {
             };
             match found {
                 Some(version)
-                    if (!version.quarantined || version.record.kind == Kind::Model)
+                    if (!version.quarantined
+                        || version.record.kind == Kind::Model
+                        || matches!(step, Step::Source(_)))
                         && Some(version.record.digest) == subject.sha256() =>
                 {
                     versions.insert(made.artifact.clone(), Known::of(&version));
@@ -560,7 +566,9 @@ impl Runner {
             .as_ref()
             .map(|(key, locked)| self.environment(context, key, locked))
             .transpose()?;
+        let mut used: Vec<Known> = Vec::new();
         if let Some((known, _)) = &environment {
+            used.push(known.clone());
             dependencies.push(
                 ResourceDescriptor::version(&known.name, known.digest).with(ROLE, "environment"),
             );
@@ -571,6 +579,7 @@ impl Runner {
             Some(self.code(context, name, &inputs.code)?)
         };
         if let Some(known) = &code {
+            used.push(known.clone());
             dependencies
                 .push(ResourceDescriptor::version(&known.name, known.digest).with(ROLE, "code"));
         }
@@ -640,7 +649,13 @@ impl Runner {
         {
             done.facts
                 .insert("quarantine".to_owned(), data.name.to_string());
+            done.facts
+                .insert("content".to_owned(), data.digest.to_string());
+        } else {
+            done.facts.extend(passed(step, inputs));
         }
+        let used = used.iter().chain(made.iter().map(|kept| &kept.known));
+        done.facts.insert("named".to_owned(), names(used));
         outcome.versions = made.iter().map(|kept| kept.known.name.clone()).collect();
         for kept in &made {
             outcome.notes.extend(kept.scan.iter().map(|scan| {
@@ -768,6 +783,23 @@ impl Known {
             purposes: record.purposes.clone(),
             waits: version.quarantined && record.kind == Kind::Model,
         }
+    }
+}
+
+/// Lists versions for the ledger: what a step came to is what is meant by its artifact's name from then on.
+fn names<'a>(versions: impl Iterator<Item = &'a Known>) -> String {
+    let names: Vec<_> = versions.map(|known| known.name.to_string()).collect();
+    names.join(" ")
+}
+
+/// Tells the ledger which content passed its contract: that lets it out of quarantine.
+fn passed(step: &Step, inputs: &Inputs) -> Vec<(String, String)> {
+    match (step, inputs.versions.get("data")) {
+        (Step::Check(_), Some(data)) => vec![
+            ("passed".to_owned(), data.name.to_string()),
+            ("content".to_owned(), data.digest.to_string()),
+        ],
+        _ => Vec::new(),
     }
 }
 

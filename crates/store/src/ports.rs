@@ -162,6 +162,9 @@ pub struct VersionRow {
     pub state: VersionState,
     /// The entry that made it valid; 0 while staged.
     pub entry: u64,
+    /// The last entry that named it as what was made: that which made it valid, or that of a step which came
+    /// to the same again.
+    pub named: u64,
 }
 
 /// What one transaction enters.
@@ -241,11 +244,30 @@ pub trait Catalog: Send + Sync + fmt::Debug {
     /// [`CatalogError`] when the database fails.
     fn version(&self, name: &VersionName) -> Result<Option<VersionRow>, CatalogError>;
 
-    /// Finds the newest committed version that is not in quarantine.
+    /// Finds the committed version that was named last and is not in quarantine.
     ///
     /// # Errors
     /// [`CatalogError`] when the database fails.
     fn latest(&self, artifact: &ArtifactName) -> Result<Option<VersionRow>, CatalogError>;
+
+    /// Notes that the entry `entry` named the version as what a step made. An earlier entry than the one that
+    /// is noted changes nothing; nor does a version that is not there.
+    ///
+    /// # Errors
+    /// [`CatalogError`] when the database fails.
+    fn set_named(&self, version: &VersionName, entry: u64) -> Result<(), CatalogError>;
+
+    /// Returns the note of this name.
+    ///
+    /// # Errors
+    /// [`CatalogError`] when the database fails.
+    fn note(&self, name: &str) -> Result<Option<String>, CatalogError>;
+
+    /// Keeps a note under a name, in the place of the one before. It need not outlive a loss of power.
+    ///
+    /// # Errors
+    /// [`CatalogError`] when the database fails.
+    fn set_note(&self, name: &str, text: &str) -> Result<(), CatalogError>;
 
     /// Returns the highest number that is staged or committed; 0 when there is none.
     ///

@@ -531,6 +531,30 @@ impl Store {
         Ok(self.catalog().set_quarantine(version, to)?)
     }
 
+    /// Notes that a step came to this version again; the ledger's entry `entry` says so.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the catalog fails.
+    pub fn set_named(&self, version: &VersionName, entry: u64) -> Result<(), StoreError> {
+        Ok(self.catalog().set_named(version, entry)?)
+    }
+
+    /// Returns a note that was kept in the index.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the catalog fails.
+    pub fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
+        Ok(self.catalog().note(name)?)
+    }
+
+    /// Keeps a note in the index, until that is made anew.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the catalog fails.
+    pub fn set_note(&self, name: &str, text: &str) -> Result<(), StoreError> {
+        Ok(self.catalog().set_note(name, text)?)
+    }
+
     /// Finds the statement of the last success of the step with this key.
     ///
     /// # Errors
@@ -561,6 +585,7 @@ pub(crate) fn row(version: &Version, state: VersionState) -> VersionRow {
         quarantined: version.quarantined,
         state,
         entry: version.entry,
+        named: version.entry,
     }
 }
 

@@ -122,7 +122,7 @@ impl Store {
     pub fn rebuild(
         &self,
         valid: &BTreeMap<Digest, u64>,
-        quarantined: &dyn Fn(&VersionName) -> bool,
+        quarantined: &dyn Fn(&VersionName, &Digest) -> bool,
     ) -> Result<Vec<Version>, StoreError> {
         self.catalog().clear()?;
         self.0.forget();
@@ -205,7 +205,7 @@ impl Store {
         &self,
         pack: &PackId,
         valid: &BTreeMap<Digest, u64>,
-        quarantined: &dyn Fn(&VersionName) -> bool,
+        quarantined: &dyn Fn(&VersionName, &Digest) -> bool,
     ) -> Result<Vec<Version>, StoreError> {
         let (reader, domain) = self.open_pack(pack)?;
         let chunks = reader.trailer()?;
@@ -235,7 +235,7 @@ impl Store {
                     entry: *entry,
                     quarantined: false,
                 };
-                version.quarantined = quarantined(&version.name());
+                version.quarantined = quarantined(&version.name(), &version.record.digest);
                 versions.push(version);
             }
         }

@@ -24,8 +24,8 @@ pub use digest::{Digest, DigestError};
 pub use files::{ReadError, VersionFiles};
 pub use listing::{FileEntry, FilePath, listing_digest};
 pub use name::{
-    Alias, ArtifactName, Classification, Kind, NameError, ProjectName, Reference, Selector,
-    VersionName, VersionNumber,
+    Alias, ArtifactName, Classification, EvidenceKind, Kind, NameError, ProjectName, Reference,
+    Selector, VersionName, VersionNumber,
 };
 pub use nearest::nearest;
 pub use ports::{Clock, Entropy, Scratch};

@@ -60,6 +60,9 @@ pub struct VersionView {
     pub author: String,
     /// Whether it is in quarantine: its contract failed, or a scan left it to a person.
     pub quarantined: bool,
+    /// Why, a line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<String>,
     /// The aliases that point to it.
     pub aliases: Vec<Alias>,
     /// The attestation of how it was made.
@@ -221,7 +224,7 @@ pub struct Rescanned {
     pub entry: EntryRef,
 }
 
-/// Lets a model out of quarantine.
+/// Lets a version out of quarantine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApproveRequest {
     /// The version.
@@ -230,7 +233,7 @@ pub struct ApproveRequest {
     pub reason: String,
 }
 
-/// A model was let out of quarantine.
+/// A version was let out of quarantine.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ApproveReply {
     /// The version.

@@ -49,7 +49,7 @@ pub(crate) fn run(context: &Context, args: Put) -> Result<ExitCode, Problem> {
     });
     shown.finish_and_clear();
     let reply = reply?;
-    let waits = reply.scan.as_ref().is_some_and(|scan| scan.waits);
+    let waits = reply.version.quarantined;
     context.output.answer(reply, |reply, text| {
         let version = &reply.version;
         text.line(format!(
@@ -74,6 +74,11 @@ pub(crate) fn run(context: &Context, args: Put) -> Result<ExitCode, Problem> {
         if let Some(scan) = reply.scan.as_ref().filter(|scan| scan.waits) {
             for line in &scan.findings {
                 text.line(format!("    {line}"));
+            }
+        }
+        if version.quarantined {
+            for why in &version.held {
+                text.line(format!("    {why}"));
             }
             text.line(format!(
                 "  in quarantine until someone who may runs `custody approve {} --reason …`",

@@ -66,12 +66,15 @@ fn facts(reply: &ShowReply, text: &mut Text) {
     if let Some(statement) = version.statement {
         text.line(format!("  attestation     {statement}"));
     }
-    if version.quarantined {
-        text.line(if version.kind == Kind::Model {
-            "  in quarantine   its scan left it to a person: nobody reads it before `custody approve`"
-        } else {
-            "  in quarantine   its contract failed: no step reads it"
-        });
+    for why in &version.held {
+        text.line(format!(
+            "  in quarantine   {why}: no step reads it before `custody approve`{}",
+            if version.kind == Kind::Model {
+                ""
+            } else {
+                " or a contract that it passes"
+            }
+        ));
     }
     for alias in &version.aliases {
         text.line(format!("  alias           @{alias}"));
