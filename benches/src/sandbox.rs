@@ -23,6 +23,7 @@ fn step() -> Result<f64, Failure> {
         outputs: vec!["made".to_owned()],
         limits: Limits::default(),
         observe: custody_sandbox::Observe::Nothing,
+        interrupt: custody_sandbox::Interrupt::default(),
     };
     let start = Instant::now();
     let finished = sandboxed(Path::new("/proc/self/exe"), &spec, &mut |_| {})?;

@@ -108,7 +108,7 @@ def test_a_clean_model_enters_with_a_signed_scan(place, tmp_path):
     shown = place("show", "shop/model")["evidence"]["scan"]
     assert shown["verdict"] == "clean"
     assert shown["coverage"]["understood"] == shown["coverage"]["bytes"] == reply["version"]["size"]
-    assert ["no network", "network namespace"] in shown["isolation"]
+    assert ["no network", "network namespace with a loopback of its own alone"] in shown["isolation"]
     assert place.check("model-scan")["result"] == "ok"
 
 

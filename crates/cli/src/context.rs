@@ -21,6 +21,7 @@ use custody_engine::Spill;
 use custody_guard::Door;
 use custody_ledger::{Ledger, LedgerError};
 use custody_pipeline::run::Runner;
+use custody_sandbox::Interrupt;
 use custody_store::{Store, StoreError};
 use custody_tlog::note::NoteSigner;
 use custody_types::{Actor, ByteSize, Clock, Entropy, ExitCode, Problem, is_no_room};
@@ -43,6 +44,8 @@ const INDEX_KEY: &str = "custody 2026 places of chunks in the index";
 pub(crate) struct Context {
     pub(crate) output: Output,
     pub(crate) settings: Settings,
+    /// What ends running steps early.
+    pub(crate) interrupt: Interrupt,
     global: Option<Global>,
     client: OnceCell<Client>,
 }
@@ -52,6 +55,7 @@ impl Context {
         Self {
             output: Output::new(json, settings.plain),
             settings,
+            interrupt: Interrupt::default(),
             global,
             client: OnceCell::new(),
         }
@@ -114,6 +118,7 @@ impl Context {
             folder,
             Arc::new(environments),
             PathBuf::from(LAUNCHER),
+            self.interrupt.clone(),
             spill,
         );
         let app = App {

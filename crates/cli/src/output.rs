@@ -60,7 +60,7 @@ impl Output {
     /// Tells how the work goes, on standard error; nothing with `--json`.
     pub(crate) fn note(&self, line: &str) {
         if !self.json {
-            let _closed = writeln!(io::stderr(), "{line}");
+            let _closed = writeln!(io::stderr(), "{}", visible(line));
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use custody_backends::{machine, scanned_files};
 use custody_guard::{Scanned, Scanner};
-use custody_sandbox::{BuiltIn, Exit, Limits, SandboxError, Spec};
+use custody_sandbox::{BuiltIn, Exit, Interrupt, Limits, SandboxError, Spec};
 use custody_scan::{Report, Rules, Summary, Verdict};
 use custody_types::{ByteSize, ExitCode, Problem, VersionFiles};
 
@@ -27,6 +27,7 @@ const REPORT: &str = "report.json";
 const LIMITS: Limits = Limits {
     memory: ByteSize::from_mebibytes(2 << 10),
     processes: 4,
+    threads: 1,
     time_ms: 900_000,
     output: ByteSize::from_mebibytes(256),
 };
@@ -59,6 +60,7 @@ impl Scanner for ConfinedScanner {
             outputs: vec!["scan".to_owned()],
             limits: LIMITS,
             observe: custody_sandbox::Observe::Nothing,
+            interrupt: Interrupt::default(),
         };
         let finished = custody_sandbox::run(&self.launcher, &spec, &mut |_| {})
             .map_err(|error| not_scanned(&error))?;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use custody_backends::scanned_files::Entry;
 use custody_pipeline::{Environments, Installed, LockedEnvironment};
 use custody_sandbox::trial::{self, BeyondKind, ENVIRONMENT, Trial, judge};
-use custody_sandbox::{Exit, Finished, Limits, Observe, SandboxError, Spec};
+use custody_sandbox::{Exit, Finished, Interrupt, Limits, Observe, SandboxError, Spec};
 use custody_scan::{Finding, Place, Report, Severity, Verdict};
 use custody_types::{
     ByteSize, Digest, ExitCode, FileEntry, FilePath, Problem, ReadError, VersionFiles,
@@ -35,6 +35,7 @@ const LOCK_BYTES: u64 = 16 << 20;
 const LIMITS: Limits = Limits {
     memory: ByteSize::from_mebibytes(8 << 10),
     processes: 256,
+    threads: 1,
     time_ms: 600_000,
     output: ByteSize::from_mebibytes(64),
 };
@@ -144,6 +145,7 @@ fn one(path: &Path, kind: &str, installed: Option<&Installed>) -> Result<Vec<Tol
         outputs: Vec::new(),
         limits: LIMITS,
         observe: Observe::From(trial::START.to_owned()),
+        interrupt: Interrupt::default(),
     };
     let finished = custody_sandbox::run(Path::new(LAUNCHER), &spec, &mut |_| {})
         .map_err(|error| not_tried(&error))?;

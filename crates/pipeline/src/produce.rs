@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use custody_engine::{Engine, EngineError};
+use custody_sandbox::Interrupt;
 use custody_types::{ExitCode, Problem, VersionFiles};
 use serde::Serialize;
 use serde_json::Value;
@@ -18,6 +19,7 @@ mod confined;
 mod evaluate;
 mod failure;
 mod gate;
+mod lines;
 mod register;
 mod run;
 mod sql;
@@ -55,6 +57,8 @@ pub(crate) struct Product {
 pub(crate) struct Workshop {
     pub(crate) engine: Engine,
     pub(crate) launcher: PathBuf,
+    /// What ends running steps early.
+    pub(crate) interrupt: Interrupt,
     /// The project's folder, which no step may see.
     pub(crate) project: PathBuf,
 }

@@ -14,6 +14,7 @@ use custody_guard::{
     Done, Door, Evidence, Grant, Read as ReadData, ReadLog, RunStep, Session, StartRun, Target,
     Validate,
 };
+use custody_sandbox::Interrupt;
 use custody_types::{
     ArtifactName, ByteSize, Classification, Digest, ExitCode, FilePath, Kind, Problem, Purpose,
     Reference, Timestamp, VersionFiles, VersionName,
@@ -44,6 +45,7 @@ pub struct Runner {
     folder: Arc<dyn Folder>,
     pub(crate) environments: Arc<dyn Environments>,
     launcher: PathBuf,
+    interrupt: Interrupt,
     spill: Spill,
     workshop: OnceLock<Workshop>,
 }
@@ -90,13 +92,14 @@ pub(crate) struct Context<'a> {
 }
 
 impl Runner {
-    /// Puts the runner together. `launcher`: see [`custody_sandbox::run`]; `spill`: where queries put
-    /// what does not fit into memory.
+    /// Puts the runner together. `launcher`: see [`custody_sandbox::run`]; `interrupt`: what ends running steps
+    /// early; `spill`: where queries put what does not fit into memory.
     pub fn new(
         door: Door,
         folder: Arc<dyn Folder>,
         environments: Arc<dyn Environments>,
         launcher: PathBuf,
+        interrupt: Interrupt,
         spill: Spill,
     ) -> Self {
         Self {
@@ -104,6 +107,7 @@ impl Runner {
             folder,
             environments,
             launcher,
+            interrupt,
             spill,
             workshop: OnceLock::new(),
         }
@@ -118,6 +122,7 @@ impl Runner {
         Ok(self.workshop.get_or_init(|| Workshop {
             engine,
             launcher: self.launcher.clone(),
+            interrupt: self.interrupt.clone(),
             project: self.folder.root().to_owned(),
         }))
     }

@@ -136,6 +136,7 @@ impl Limits {
                 .memory_mib
                 .map_or(default.memory, ByteSize::from_mebibytes),
             processes: self.processes.unwrap_or(default.processes),
+            threads: self.threads.unwrap_or(default.threads),
             time_ms: self
                 .time_s
                 .map_or(default.time_ms, |seconds| seconds.saturating_mul(1000)),

@@ -13,9 +13,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, PathBeneath, PathFd, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, RulesetStatus,
+    ABI, Access, AccessFs, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr,
+    RulesetStatus,
 };
+
+use custody_types::ByteSize;
 
 use crate::seccomp::Filters;
 use crate::spec::{Enforced, Exit, Limits};
@@ -41,6 +43,17 @@ pub(crate) const SYSTEM: [&str; 13] = [
     "lib64",
     "lib32",
 ];
+/// What the host says of its processors; which of them may be used, a step is told otherwise.
+const PROCESSORS: &str = "sys/devices/system/cpu";
+/// Ways to what is open already.
+const LINKS: [(&str, &str); 4] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+];
+/// The name of the machine that a step sees.
+const HOST: &str = "custody";
 const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
 const SEARCH: [&str; 4] = ["/env/bin", "/usr/local/bin", "/usr/bin", "/bin"];
 /// The exit code of the process that could not become the step's program.
@@ -116,6 +129,7 @@ fn launch(socket: &mut UnixStream, built_in: &[BuiltIn]) -> io::Result<()> {
     sys::become_user(orders.uid).map_err(at("no user in the new namespace"))?;
     // Becoming another user forgets the wish.
     sys::die_with_parent()?;
+    sys::raise_loopback().map_err(at("no loopback of its own"))?;
     let memory = build(&host, &orders)?;
     drop(host);
     for (place, files) in &orders.trees {
@@ -125,7 +139,7 @@ fn launch(socket: &mut UnixStream, built_in: &[BuiltIn]) -> io::Result<()> {
     for place in ["/in", ""] {
         sys::seal(&format!("{ROOT}{place}")).map_err(at("the root cannot be made read-only"))?;
     }
-    sys::name_host("custody").map_err(at("no host name of its own"))?;
+    sys::name_host(HOST).map_err(at("no host name of its own"))?;
     let program = match program(&orders.argv, built_in) {
         Ok(program) => program,
         Err(because) => return wire::tell(socket, &Report::NoCommand(because)),
@@ -146,6 +160,8 @@ struct Host {
     system: Vec<(&'static str, Result<OwnedFd, std::path::PathBuf>)>,
     devices: Vec<(&'static str, OwnedFd)>,
     loader_cache: Option<OwnedFd>,
+    /// Which processors the machine could have, and which it has.
+    processors: Vec<(&'static str, String)>,
     environment: Option<OwnedFd>,
 }
 
@@ -176,6 +192,13 @@ impl Host {
             system,
             devices,
             loader_cache: sys::open_path(Path::new("/etc/ld.so.cache")).ok(),
+            processors: ["possible", "present"]
+                .into_iter()
+                .filter_map(|name| {
+                    let text = fs::read_to_string(format!("/{PROCESSORS}/{name}")).ok()?;
+                    Some((name, text))
+                })
+                .collect(),
             environment,
         })
     }
@@ -196,17 +219,28 @@ fn file(path: &str, text: &str) -> io::Result<()> {
 
 /// Mounts a folder in memory that is never swapped. Returns which kind it is.
 fn memory(place: &str, orders: &Orders) -> io::Result<&'static str> {
+    mount_memory(place, orders.swap, orders.limits.output, 0, "0755")
+}
+
+fn mount_memory(
+    place: &str,
+    swap: bool,
+    size: ByteSize,
+    flags: libc::c_ulong,
+    mode: &str,
+) -> io::Result<&'static str> {
     let target = format!("{ROOT}{place}");
-    let flags = libc::MS_NOSUID | libc::MS_NODEV;
-    let size = format!("mode=0755,size={}", orders.limits.output.bytes());
-    if !orders.swap {
-        return sys::mount("tmpfs", &target, "tmpfs", flags, &size)
+    let flags = libc::MS_NOSUID | libc::MS_NODEV | flags;
+    let (mode, size) = (format!("mode={mode}"), size.bytes());
+    let data = format!("{mode},size={size}");
+    if !swap {
+        return sys::mount("tmpfs", &target, "tmpfs", flags, &data)
             .map(|()| "tmpfs, no swap on this machine");
     }
-    if sys::mount("tmpfs", &target, "tmpfs", flags, &format!("{size},noswap")).is_ok() {
+    if sys::mount("tmpfs", &target, "tmpfs", flags, &format!("{data},noswap")).is_ok() {
         return Ok("tmpfs noswap");
     }
-    sys::mount("ramfs", &target, "ramfs", flags, "mode=0755").map(|()| "ramfs")
+    sys::mount("ramfs", &target, "ramfs", flags, &mode).map(|()| "ramfs")
 }
 
 fn build(host: &Host, orders: &Orders) -> io::Result<&'static str> {
@@ -238,7 +272,7 @@ fn build(host: &Host, orders: &Orders) -> io::Result<&'static str> {
         }
     }
     for path in [
-        "/etc", "/dev", "/proc", "/in", "/code", "/out", "/tmp", "/env",
+        "/etc", "/dev", "/dev/shm", "/proc", "/in", "/code", "/out", "/tmp", "/env",
     ] {
         folder(path)?;
     }
@@ -247,6 +281,18 @@ fn build(host: &Host, orders: &Orders) -> io::Result<&'static str> {
         &format!("step:x:{0}:{0}:step:/tmp:/usr/sbin/nologin\n", orders.uid),
     )?;
     file("/etc/group", &format!("step:x:{}:\n", orders.uid))?;
+    file(
+        "/etc/hosts",
+        &format!("127.0.0.1 localhost {HOST}\n::1 localhost\n"),
+    )?;
+    // A name may have an address of each kind.
+    file("/etc/host.conf", "multi on\n")?;
+    // Names are looked up in these files alone: there is nobody to ask.
+    file(
+        "/etc/nsswitch.conf",
+        "passwd: files\ngroup: files\nhosts: files\n",
+    )?;
+    processors(host, orders)?;
     if let Some(cache) = &host.loader_cache {
         file("/etc/ld.so.cache", "")?;
         sys::bind(cache, &format!("{ROOT}/etc/ld.so.cache"), true)
@@ -256,6 +302,11 @@ fn build(host: &Host, orders: &Orders) -> io::Result<&'static str> {
         file(&format!("/dev/{name}"), "")?;
         sys::bind(source, &format!("{ROOT}/dev/{name}"), false).map_err(at(name))?;
     }
+    for (name, to) in LINKS {
+        symlink(to, format!("{ROOT}/dev/{name}")).map_err(at(name))?;
+    }
+    let (size, flags) = (orders.limits.memory, libc::MS_NOEXEC);
+    mount_memory("/dev/shm", orders.swap, size, flags, "1777").map_err(at("/dev/shm"))?;
     if let Some(environment) = &host.environment {
         sys::bind(environment, &format!("{ROOT}/env"), true).map_err(at("/env"))?;
     }
@@ -285,6 +336,22 @@ fn build(host: &Host, orders: &Orders) -> io::Result<&'static str> {
         .map_err(at(place))?;
     }
     Ok(kind)
+}
+
+/// Says which processors there are, where libraries look for it.
+fn processors(host: &Host, orders: &Orders) -> io::Result<()> {
+    if orders.processors.is_empty() {
+        return Ok(());
+    }
+    folder(&format!("/{PROCESSORS}"))?;
+    for (name, text) in &host.processors {
+        file(&format!("/{PROCESSORS}/{name}"), text)?;
+    }
+    let numbers: Vec<_> = orders.processors.iter().map(u32::to_string).collect();
+    file(
+        &format!("/{PROCESSORS}/online"),
+        &format!("{}\n", numbers.join(",")),
+    )
 }
 
 /// Writes the files that the supervisor sends, in the order that both know.
@@ -349,11 +416,12 @@ fn run(
         socket,
         &Report::Started(enforced(orders, memory, &landlock)),
     )?;
-    let ended = sys::ends_within(init, orders.limits.time_ms)?;
+    let waited = sys::ends_within(init, socket, orders.limits.time_ms)?;
     sys::kill(init);
+    // The first process of a namespace is gone when all others are.
     sys::wait_for(init)?;
     let exit = match wire::hear(&mut status) {
-        _ if !ended => Exit::TimedOut,
+        _ if waited == sys::Waited::TimedOut => Exit::TimedOut,
         Ok(Status::Ended(exit)) => exit,
         _ => Exit::Signal(libc::SIGKILL),
     };
@@ -384,12 +452,17 @@ fn confine_and_wait(
     let _ = sys::mount("proc", &format!("{ROOT}/proc"), "proc", flags, "");
     // Takes the launcher along, which is in the same mount namespace.
     sys::pivot(ROOT).map_err(at("no root of its own"))?;
+    // The old one is none that this root shows, so that Landlock would not let it be opened again.
+    sys::place(File::open("/dev/null")?.as_raw_fd(), 0)?;
     let status = sys::above(status.as_raw_fd(), AFTER)?;
     let socket = sys::above(socket.as_raw_fd(), AFTER)?;
     sys::place(status, STATUS)?;
     sys::place(socket, SOCKET)?;
     sys::close_from(AFTER.unsigned_abs())?;
     set_limits(&orders.limits).map_err(at("limits"))?;
+    if !orders.processors.is_empty() {
+        sys::stay_on(&orders.processors).map_err(at("processors"))?;
+    }
     sys::give_up_privileges().map_err(at("privileges cannot be given up"))?;
     let landlock = landlock(&orders.outputs)
         .map_err(|error| io::Error::other(format!("Landlock: {error}")))?;
@@ -466,18 +539,17 @@ fn set_limits(limits: &Limits) -> io::Result<()> {
     sys::limit(libc::RLIMIT_AS, limits.memory.bytes())
 }
 
-/// Lets the step read and run what it sees, and write its outputs and `/tmp` alone; no network.
+/// Lets the step read and run what it sees, and write its outputs, `/tmp` and `/dev/shm` alone.
 fn landlock(outputs: &[String]) -> Result<String, landlock::RulesetError> {
     let abi = ABI::V5;
     let rule = |path: &str, access| PathFd::new(path).map(|fd| PathBeneath::new(fd, access));
     let mut ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(abi))?
-        .handle_access(AccessNet::from_all(abi))?
         .create()?;
     let writable: Vec<_> = outputs
         .iter()
         .map(|output| format!("/out/{output}"))
-        .chain(["/tmp".to_owned()])
+        .chain(["/tmp".to_owned(), "/dev/shm".to_owned()])
         .collect();
     let rules = [
         ("/", AccessFs::from_read(abi)),
@@ -538,10 +610,13 @@ fn enforced(orders: &Orders, memory: &str, landlock: &str) -> Vec<Enforced> {
             format!("ramfs; {memory}"),
         ),
         (
-            "writes only its outputs and /tmp",
+            "writes only its outputs, /tmp and /dev/shm",
             format!("read-only mounts; {landlock}"),
         ),
-        ("no network", "network namespace".to_owned()),
+        (
+            "no network",
+            "network namespace with a loopback of its own alone".to_owned(),
+        ),
         (
             "sees and signals no other process",
             "process and IPC namespaces".to_owned(),
@@ -553,6 +628,7 @@ fn enforced(orders: &Orders, memory: &str, landlock: &str) -> Vec<Enforced> {
         ("few system calls", "seccomp".to_owned()),
         ("memory", format!("RLIMIT_AS {}", limits.memory)),
         ("processes", format!("RLIMIT_NPROC {}", limits.processes)),
+        ("threads", threads(orders)),
         ("time", format!("{} s", limits.time_ms / 1000)),
         ("size of outputs", limits.output.to_string()),
     ];
@@ -562,6 +638,17 @@ fn enforced(orders: &Orders, memory: &str, landlock: &str) -> Vec<Enforced> {
             by,
         })
         .collect()
+}
+
+fn threads(orders: &Orders) -> String {
+    let (wanted, there) = (orders.limits.threads, orders.processors.len());
+    match there {
+        0 => format!("{wanted}, by variables alone: the machine does not tell its processors"),
+        _ if u32::try_from(there).is_ok_and(|there| there < wanted) => {
+            format!("{wanted} on all of the machine's {there} processors")
+        }
+        _ => format!("{wanted} on as many processors"),
+    }
 }
 
 /// Sends the plain files below a folder. Returns whether there was nothing else in it.

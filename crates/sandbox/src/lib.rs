@@ -14,9 +14,11 @@
 //! This crate alone has unsafe code: system calls, all of them in `sys`.
 
 mod event;
+mod interrupt;
 mod launcher;
 mod observer;
 mod probe;
+mod processors;
 mod seccomp;
 mod spec;
 mod supervisor;
@@ -26,6 +28,7 @@ mod watch;
 mod wire;
 
 pub use event::{Act, Answer, Event, MOST_EVENTS, Observe, Observed, Subject};
+pub use interrupt::Interrupt;
 pub use launcher::{BuiltIn, launcher_main};
 pub use probe::{Probe, probe};
 pub use spec::{Enforced, Exit, Finished, Limits, OutputFile, SandboxError, Spec};

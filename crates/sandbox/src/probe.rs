@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::event::Observe;
+use crate::interrupt::Interrupt;
 use crate::spec::{Exit, Limits, SandboxError, Spec};
 use crate::supervisor::run;
 
@@ -31,6 +32,7 @@ pub fn probe(launcher: &Path) -> Vec<Probe> {
         outputs: Vec::new(),
         limits: Limits::default(),
         observe: Observe::Nothing,
+        interrupt: Interrupt::default(),
     };
     let lacking = |detail: String| {
         vec![Probe {

@@ -15,6 +15,8 @@ const CLONE_THREAD: u64 = 0x1_0000;
 /// The kinds of sockets that a step may make, of its own network namespace alone: no netlink, packets or
 /// virtual machine sockets.
 const FAMILIES: [i32; 3] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
+/// Their protocols: the usual one of a family, TCP and UDP. Others are code of the kernel that nobody needs here.
+const PROTOCOLS: [i32; 3] = [0, libc::IPPROTO_TCP, libc::IPPROTO_UDP];
 /// Stands in a filter for the answer "ask the supervisor" until it is installed.
 const ASK: SeccompAction = SeccompAction::Trace(0xA5C);
 /// The instruction that returns a constant.
@@ -28,7 +30,7 @@ macro_rules! numbers {
 const ALLOWED: &[libc::c_long] = numbers![
     SYS_read SYS_write SYS_close SYS_fstat SYS_lseek SYS_mmap SYS_mprotect SYS_munmap SYS_brk SYS_rt_sigaction SYS_rt_sigprocmask SYS_rt_sigreturn
     SYS_pread64 SYS_pwrite64 SYS_readv SYS_writev SYS_preadv SYS_pwritev SYS_preadv2 SYS_pwritev2 SYS_sched_yield SYS_mremap SYS_msync SYS_mincore SYS_madvise
-    SYS_dup SYS_dup3 SYS_nanosleep SYS_getitimer SYS_setitimer SYS_getpid SYS_sendfile SYS_socketpair SYS_bind SYS_listen SYS_accept SYS_accept4
+    SYS_dup SYS_dup3 SYS_nanosleep SYS_getitimer SYS_setitimer SYS_getpid SYS_sendfile SYS_bind SYS_listen SYS_accept SYS_accept4
     SYS_connect SYS_getsockname SYS_getpeername SYS_sendto SYS_recvfrom SYS_setsockopt SYS_getsockopt SYS_shutdown SYS_sendmsg SYS_recvmsg SYS_sendmmsg SYS_recvmmsg
     SYS_execve SYS_exit SYS_exit_group SYS_wait4 SYS_waitid SYS_kill SYS_tkill SYS_tgkill SYS_uname SYS_fcntl SYS_flock SYS_fsync SYS_fdatasync SYS_truncate
     SYS_ftruncate SYS_getdents64 SYS_getcwd SYS_chdir SYS_fchdir SYS_fchmod SYS_fchmodat SYS_fchown SYS_fchownat SYS_umask SYS_gettimeofday SYS_getrlimit SYS_getrusage
@@ -71,9 +73,27 @@ fn condition(
     .map_err(text)
 }
 
-/// What confines a step: two filters, of which the second may tell calls instead of answering them.
+/// Allows a socket of this family and protocol.
+fn socket(family: i32, protocol: i32) -> Result<SeccompRule, String> {
+    let is = |argument, value: i32| {
+        SeccompCondition::new(
+            argument,
+            SeccompCmpArgLen::Dword,
+            SeccompCmpOp::Eq,
+            u64::from(value.unsigned_abs()),
+        )
+    };
+    SeccompRule::new(vec![
+        is(0, family).map_err(text)?,
+        is(2, protocol).map_err(text)?,
+    ])
+    .map_err(text)
+}
+
+/// What confines a step: filters, of which the last may tell calls instead of answering them.
 pub(crate) struct Filters {
     first: BpfProgram,
+    pretend: BpfProgram,
     list: BpfProgram,
     observe: bool,
 }
@@ -91,6 +111,11 @@ impl Filters {
         let clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
         let clone3 = SeccompFilter::new(clone3, SeccompAction::Allow, errno(libc::ENOSYS), arch)
             .map_err(text)?;
+        // Which processors a step uses is decided before it starts. Libraries that spread their threads over the
+        // machine take a refusal as a fault of theirs and say so; they are told that it was done.
+        let pretend = BTreeMap::from([(libc::SYS_sched_setaffinity, Vec::new())]);
+        let pretend =
+            SeccompFilter::new(pretend, SeccompAction::Allow, errno(0), arch).map_err(text)?;
         let mut list: BpfProgram = list.try_into().map_err(text)?;
         if observe {
             let ask = u32::from(ASK);
@@ -102,6 +127,7 @@ impl Filters {
         }
         Ok(Self {
             first: clone3.try_into().map_err(text)?,
+            pretend: pretend.try_into().map_err(text)?,
             list,
             observe,
         })
@@ -110,6 +136,7 @@ impl Filters {
     /// Puts this process under them for ever; returns the listener when calls are told.
     pub(crate) fn install(&self) -> Result<Option<OwnedFd>, String> {
         seccompiler::apply_filter(&self.first).map_err(text)?;
+        seccompiler::apply_filter(&self.pretend).map_err(text)?;
         if self.observe {
             return sys::listen_for_calls(&self.list).map(Some).map_err(text);
         }
@@ -121,10 +148,12 @@ impl Filters {
 /// Says whether a call that the filter told of goes on: those that are told of though they are on the list.
 pub(crate) fn goes_on(number: i32, arguments: [u64; 6]) -> bool {
     let number = libc::c_long::from(number);
-    let [first, ..] = arguments;
+    let [first, _, third, ..] = arguments;
     match number {
         libc::SYS_clone => first & CLONE_NAMESPACES == 0,
-        libc::SYS_socket => FAMILIES.contains(&watch::int(first)),
+        libc::SYS_socket => {
+            FAMILIES.contains(&watch::int(first)) && PROTOCOLS.contains(&watch::int(third))
+        }
         _ => {
             watch::numbers().any(|watched| watched == number)
                 && ALLOWED
@@ -154,15 +183,17 @@ fn rules(observe: bool) -> Result<BTreeMap<i64, Vec<SeccompRule>>, String> {
         SeccompCmpOp::MaskedEq(mask),
         value,
     )?;
-    let socket = FAMILIES.iter().map(|family| {
-        condition(
-            0,
-            SeccompCmpArgLen::Dword,
-            SeccompCmpOp::Eq,
-            u64::from(family.unsigned_abs()),
-        )
-    });
-    rules.insert(libc::SYS_socket, socket.collect::<Result<_, _>>()?);
+    let sockets = FAMILIES
+        .iter()
+        .flat_map(|family| PROTOCOLS.map(|protocol| socket(*family, protocol)));
+    rules.insert(libc::SYS_socket, sockets.collect::<Result<_, _>>()?);
+    let pair = condition(
+        0,
+        SeccompCmpArgLen::Dword,
+        SeccompCmpOp::Eq,
+        u64::from(libc::AF_UNIX.unsigned_abs()),
+    )?;
+    rules.insert(libc::SYS_socketpair, vec![pair]);
     let tty = [libc::TIOCSTI, libc::TIOCLINUX];
     let ioctl = tty.iter().map(|request| {
         SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, *request).map_err(text)
@@ -249,12 +280,16 @@ mod tests {
         let arguments: Vec<[u64; 6]> = firsts
             .flat_map(|first| {
                 [0, libc::TIOCSTI, libc::TIOCLINUX, libc::TIOCSTI | 1 << 33]
-                    .map(|second| [first, second, 0, 0, 0, 0])
+                    .map(|second| [first, second])
+            })
+            .flat_map(|[first, second]| {
+                [0, 1, 6, 17, 132, 6 | 1 << 33].map(|third| [first, second, third, 0, 0, 0])
             })
             .collect();
         let (mut asked, mut goes) = (0, 0);
         for number in (0..700).chain([1 << 30, (1 << 30) | 0x3B, u32::MAX]) {
-            for arguments in &arguments {
+            let protocols = i64::from(number) == libc::SYS_socket;
+            for arguments in arguments.iter().filter(|all| all[2] == 0 || protocols) {
                 let data = data(number, *arguments);
                 let allowed = match answer(&plain.list, &data) {
                     libc::SECCOMP_RET_ALLOW => true,
@@ -276,7 +311,7 @@ mod tests {
             }
         }
         assert!(asked > 0 && goes > 0);
-        assert_eq!(seen.first, plain.first);
+        assert_eq!((&seen.first, &seen.pretend), (&plain.first, &plain.pretend));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use custody_types::{ByteSize, FilePath, ReadError, VersionFiles};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Observe, Observed};
+use crate::interrupt::Interrupt;
 
 /// How much a step may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,9 +17,12 @@ pub struct Limits {
     pub memory: ByteSize,
     /// The number of processes and threads.
     pub processes: u32,
+    /// The number of processors that it may use at once.
+    pub threads: u32,
     /// The time from start to end, in milliseconds.
     pub time_ms: u64,
-    /// What may be written to each output and to `/tmp`.
+    /// What may be written to each output and to `/tmp`, and to one file of `/dev/shm`, which may take as much
+    /// as `memory` in all.
     pub output: ByteSize,
 }
 
@@ -27,6 +31,7 @@ impl Default for Limits {
         Self {
             memory: ByteSize::from_mebibytes(8 << 10),
             processes: 256,
+            threads: 1,
             time_ms: 3_600_000,
             output: ByteSize::from_mebibytes(2 << 10),
         }
@@ -52,6 +57,8 @@ pub struct Spec {
     pub limits: Limits,
     /// What is written down of what the step asks for.
     pub observe: Observe,
+    /// What ends it early.
+    pub interrupt: Interrupt,
 }
 
 /// How a step ended.
@@ -101,7 +108,7 @@ pub struct Finished {
     pub exit: Exit,
     /// What it wrote, by output; empty unless it ended with code 0.
     pub outputs: BTreeMap<String, Vec<OutputFile>>,
-    /// What it printed, up to 1 MiB.
+    /// What it printed: all of it up to 1 MiB, otherwise the beginning and the end.
     pub log: Vec<u8>,
     /// What was enforced.
     pub enforced: Vec<Enforced>,
@@ -137,6 +144,9 @@ pub enum SandboxError {
     /// An input could not be read.
     #[error("an input cannot be read")]
     Input(#[from] ReadError),
+    /// Somebody ended it early ([`Interrupt::raise`]); no process of it is left.
+    #[error("it was interrupted")]
+    Interrupted,
     /// The launcher broke off.
     #[error("the launcher of the step broke off: {0}")]
     Broken(String),

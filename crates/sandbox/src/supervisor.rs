@@ -4,9 +4,10 @@
     reason = "this is where processes are started and the kernel's files are written"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::fchown;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -18,12 +19,13 @@ use custody_types::VersionFiles;
 use crate::LAUNCHER_WORD;
 use crate::event::{Observe, Observed};
 use crate::observer::Observer;
+use crate::processors;
 use crate::spec::{Exit, Finished, OutputFile, SandboxError, Spec};
 use crate::sys;
 use crate::wire::{self, FRAME, Orders, Report};
 
-/// What of a step's printing is kept.
-const LOG: usize = 1 << 20;
+/// What of a step's printing is kept: so much of its beginning, and of its end.
+const LOG: usize = 512 << 10;
 /// The user of the host that a step of root is mapped to: far above those that systems hand out.
 const UNUSED: u32 = 231_072;
 /// The user inside.
@@ -38,24 +40,38 @@ fn broken(error: io::Error) -> SandboxError {
 ///
 /// # Errors
 /// [`SandboxError::Unavailable`] when the kernel does not give what is needed;
-/// [`SandboxError::BadOutput`]; [`SandboxError::Input`]; [`SandboxError::Broken`].
+/// [`SandboxError::BadOutput`]; [`SandboxError::Input`]; [`SandboxError::Interrupted`];
+/// [`SandboxError::Broken`].
 pub fn run(
     launcher: &Path,
     spec: &Spec,
     said: &mut (dyn FnMut(&[u8]) + Send),
 ) -> Result<Finished, SandboxError> {
     let (ours, theirs) = UnixStream::pair().map_err(broken)?;
+    let watched = spec.interrupt.watch(&ours).map_err(broken)?;
     let (log, log_end) = io::pipe().map_err(broken)?;
+    let (uid, gid) = outside();
+    // So that the step may open its own output again, by `/dev/stdout`. Who may not give it away does without.
+    let _ = fchown(&log_end, Some(uid), Some(gid));
+    let claim = processors::claim(spec.limits.threads);
     let mut child = start(launcher, theirs, log_end).map_err(broken)?;
     std::thread::scope(|scope| {
         let reader = scope.spawn(move || read_log(log, said));
         let mut observer = None;
-        let outcome = serve(spec, &child, ours, &mut observer);
-        // Whatever happened: the launcher and all below it end here, and with them the log.
-        let _ = child.kill();
+        let outcome = serve(spec, claim.processors(), &child, ours, &mut observer);
+        let interrupted = outcome.is_err() && spec.interrupt.is_raised();
+        // Whatever happened: the launcher and all below it end here, and with them the log. An interrupted
+        // launcher ends by itself, when no process of the step is left.
+        if !interrupted {
+            let _ = child.kill();
+        }
         let _ = child.wait();
+        drop(watched);
         let observed = seen(spec, observer);
         let log = reader.join().unwrap_or_default();
+        if interrupted {
+            return Err(SandboxError::Interrupted);
+        }
         let finished = outcome?;
         Ok(Finished {
             log,
@@ -83,6 +99,8 @@ fn start(launcher: &Path, socket: UnixStream, log: io::PipeWriter) -> io::Result
     command
         .arg0("custody-step")
         .arg(LAUNCHER_WORD)
+        // The interrupt key of a terminal is for the supervisor, which then ends the step.
+        .process_group(0)
         .env_clear()
         .current_dir("/")
         .stdin(Stdio::from(OwnedFd::from(socket)))
@@ -92,22 +110,46 @@ fn start(launcher: &Path, socket: UnixStream, log: io::PipeWriter) -> io::Result
 }
 
 fn read_log(mut log: io::PipeReader, said: &mut (dyn FnMut(&[u8]) + Send)) -> Vec<u8> {
-    let (mut kept, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
+    let (mut kept, mut buffer) = (Log::default(), vec![0; 64 << 10]);
     while let Ok(count @ 1..) = log.read(&mut buffer) {
-        let room = LOG.saturating_sub(kept.len()).min(count);
-        let bytes = buffer.get(..room).unwrap_or_default();
-        kept.extend_from_slice(bytes);
-        if !bytes.is_empty() {
-            said(bytes);
-        }
-        if kept.len() == LOG && room < count {
-            kept.extend_from_slice(b"\n[what was printed after 1 MiB is left out]\n");
-        }
+        let bytes = buffer.get(..count).unwrap_or_default();
+        kept.take(bytes);
+        said(bytes);
     }
-    kept
+    kept.bytes()
 }
 
-fn orders(spec: &Spec) -> Orders {
+/// The beginning and the end of what a step printed.
+#[derive(Debug, Default)]
+struct Log {
+    first: Vec<u8>,
+    last: VecDeque<u8>,
+    left_out: u64,
+}
+
+impl Log {
+    fn take(&mut self, bytes: &[u8]) {
+        let room = LOG.saturating_sub(self.first.len()).min(bytes.len());
+        let (first, rest) = bytes.split_at(room);
+        self.first.extend_from_slice(first);
+        self.last.extend(rest);
+        let surplus = self.last.len().saturating_sub(LOG);
+        self.last.drain(..surplus);
+        self.left_out += surplus as u64;
+    }
+
+    fn bytes(self) -> Vec<u8> {
+        let mut all = self.first;
+        if self.left_out > 0 {
+            let told = format!("\n[{} bytes are left out here]\n", self.left_out);
+            all.extend_from_slice(told.as_bytes());
+        }
+        all.extend(self.last);
+        all
+    }
+}
+
+fn orders(spec: &Spec, processors: &[u32]) -> Orders {
     let code = spec
         .code
         .iter()
@@ -124,19 +166,23 @@ fn orders(spec: &Spec) -> Orders {
         outputs: spec.outputs.clone(),
         limits: spec.limits,
         uid: INSIDE,
+        processors: processors.to_vec(),
         swap: std::fs::read_to_string("/proc/swaps").is_ok_and(|text| text.lines().count() > 1),
         observe: spec.observe != Observe::Nothing,
     }
 }
 
+/// Returns which user and group of the host a step is.
+fn outside() -> (u32, u32) {
+    match sys::effective_ids() {
+        (0, _) => (UNUSED, UNUSED),
+        ordinary => ordinary,
+    }
+}
+
 /// Writes the mapping of users: one user inside, which outside is nobody (for root) or the caller.
 fn map_users(child: &Child) -> io::Result<()> {
-    let (uid, gid) = sys::effective_ids();
-    let (outer_uid, outer_gid) = if uid == 0 {
-        (UNUSED, UNUSED)
-    } else {
-        (uid, gid)
-    };
+    let (outer_uid, outer_gid) = outside();
     let folder = format!("/proc/{}", child.id());
     std::fs::write(format!("{folder}/setgroups"), "deny")?;
     std::fs::write(
@@ -151,12 +197,13 @@ fn map_users(child: &Child) -> io::Result<()> {
 
 fn serve(
     spec: &Spec,
+    processors: &[u32],
     child: &Child,
     mut socket: UnixStream,
     observer: &mut Option<Observer>,
 ) -> Result<Finished, SandboxError> {
     let unavailable = |missing: String| SandboxError::Unavailable { missing };
-    wire::tell(&mut socket, &orders(spec)).map_err(broken)?;
+    wire::tell(&mut socket, &orders(spec, processors)).map_err(broken)?;
     match wire::hear(&mut socket).map_err(broken)? {
         Report::Unshared => {}
         Report::Unavailable(missing) => return Err(unavailable(missing)),
@@ -263,5 +310,32 @@ fn take(
             Report::Done => return Ok(finished),
             Report::Unshared => return Err(SandboxError::Broken("it unshared twice".to_owned())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_beginning_and_the_end_of_a_log_are_kept() {
+        let mut short = Log::default();
+        short.take(b"all of ");
+        short.take(b"it");
+        assert_eq!(short.bytes(), b"all of it");
+        let mut long = Log::default();
+        long.take(b"begins");
+        for _ in 0..40 {
+            long.take(&vec![b'.'; 64 << 10]);
+        }
+        long.take(b"Traceback");
+        let kept = long.bytes();
+        assert!(kept.starts_with(b"begins.") && kept.ends_with(b".Traceback"));
+        assert!(kept.len() < 2 * LOG + 100);
+        assert!(
+            String::from_utf8(kept)
+                .unwrap()
+                .contains("[1572879 bytes are left out here]")
+        );
     }
 }

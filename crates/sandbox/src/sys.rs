@@ -308,24 +308,120 @@ pub(crate) fn wait_for(pid: libc::pid_t) -> io::Result<Exit> {
     }
 }
 
-/// Waits at most `time_ms` for the end of the child `pid`; returns whether it ended.
-pub(crate) fn ends_within(pid: libc::pid_t, time_ms: u64) -> io::Result<bool> {
+/// What came first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waited {
+    /// The process ended.
+    Ended,
+    /// The time was over.
+    TimedOut,
+    /// The other end of the socket was closed.
+    HungUp,
+}
+
+/// Waits at most `time_ms` for the end of the child `pid`, or until the other end of `socket` is closed.
+pub(crate) fn ends_within(
+    pid: libc::pid_t,
+    socket: &impl AsRawFd,
+    time_ms: u64,
+) -> io::Result<Waited> {
     // SAFETY: takes numbers only.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
     let fd = RawFd::try_from(fd).map_err(io::Error::other)?;
     done(fd)?;
     // SAFETY: the call just returned this descriptor and nobody else has it.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-    let mut poll = libc::pollfd {
-        fd: fd.as_raw_fd(),
-        events: libc::POLLIN,
+    let waits_for = |fd, events| libc::pollfd {
+        fd,
+        events,
         revents: 0,
     };
+    let mut polls = [
+        waits_for(fd.as_raw_fd(), libc::POLLIN),
+        waits_for(socket.as_raw_fd(), libc::POLLRDHUP),
+    ];
     let timeout = libc::c_int::try_from(time_ms).unwrap_or(libc::c_int::MAX);
-    // SAFETY: one valid struct that outlives the call.
-    let ready = unsafe { libc::poll(&raw mut poll, 1, timeout) };
+    // SAFETY: two valid structs that outlive the call.
+    let ready = unsafe { libc::poll(polls.as_mut_ptr(), 2, timeout) };
     done(ready)?;
-    Ok(ready > 0)
+    let [process, _] = polls;
+    Ok(match (ready, process.revents) {
+        (0, _) => Waited::TimedOut,
+        (_, 0) => Waited::HungUp,
+        _ => Waited::Ended,
+    })
+}
+
+/// Space for the numbers of 8,192 processors, the most that Linux is built for.
+const PROCESSOR_WORDS: usize = 8192 / 64;
+
+/// Returns the processors that this process may use, in order.
+pub(crate) fn processors() -> io::Result<Vec<u32>> {
+    let mut words = [0_u64; PROCESSOR_WORDS];
+    // SAFETY: the size is that of `words`, which is a valid place for the answer.
+    let size = unsafe {
+        libc::syscall(
+            libc::SYS_sched_getaffinity,
+            0,
+            size_of_val(&words),
+            words.as_mut_ptr(),
+        )
+    };
+    if size == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok((0..)
+        .zip(words)
+        .flat_map(|(at, word)| {
+            (0..64)
+                .filter(move |bit| word >> bit & 1 == 1)
+                .map(move |bit| at * 64 + bit)
+        })
+        .collect())
+}
+
+/// Lets this process and its children use these processors alone.
+pub(crate) fn stay_on(processors: &[u32]) -> io::Result<()> {
+    let mut words = [0_u64; PROCESSOR_WORDS];
+    for number in processors {
+        let place = usize::try_from(number / 64).map_err(io::Error::other)?;
+        let word = words
+            .get_mut(place)
+            .ok_or_else(|| io::Error::other("a processor of too high a number"))?;
+        *word |= 1 << (number % 64);
+    }
+    // SAFETY: the size is that of `words`, which outlives the call.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_sched_setaffinity,
+            0,
+            size_of_val(&words),
+            words.as_ptr(),
+        )
+    };
+    if result == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Raises the loopback of the network namespace, which has no other way.
+pub(crate) fn raise_loopback() -> io::Result<()> {
+    // SAFETY: takes numbers only.
+    let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
+    done(fd)?;
+    // SAFETY: the call just returned this descriptor and nobody else has it.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    // SAFETY: all-zero is a value of this plain struct.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (place, letter) in request.ifr_name.iter_mut().zip(*b"lo") {
+        *place = libc::c_char::from_ne_bytes([letter]);
+    }
+    request.ifr_ifru.ifru_flags = libc::IFF_UP
+        .try_into()
+        .map_err(|_| io::Error::other("a flag that is no short number"))?;
+    // SAFETY: the request reads this struct, whose name ends with a zero, and it outlives the call.
+    done(unsafe { libc::ioctl(fd.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) })
 }
 
 /// Kills a process; the first of a process namespace takes all others with it.

@@ -24,6 +24,8 @@ pub(crate) struct Orders {
     pub(crate) outputs: Vec<String>,
     pub(crate) limits: Limits,
     pub(crate) uid: u32,
+    /// The processors that the step may use; empty: any.
+    pub(crate) processors: Vec<u32>,
     pub(crate) swap: bool,
     /// Whether calls are told to the supervisor.
     pub(crate) observe: bool,

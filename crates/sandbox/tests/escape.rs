@@ -12,8 +12,11 @@ mod nobody;
 mod support;
 
 use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 
-use custody_sandbox::{Exit, Finished, Limits, Observe, SandboxError, Spec, run};
+use custody_sandbox::{Exit, Finished, Interrupt, Limits, Observe, SandboxError, Spec, run};
 use custody_types::ByteSize;
 use nobody::as_nobody;
 use support::{Memory, launcher};
@@ -41,6 +44,7 @@ fn spec(program: &str) -> Spec {
             ..Limits::default()
         },
         observe: Observe::Nothing,
+        interrupt: Interrupt::default(),
     }
 }
 
@@ -95,7 +99,9 @@ fn files_of_the_host_are_out_of_sight() {
         "/etc/shadow",
         "/var",
         "/proc/1/root/root",
-        "/sys",
+        "/sys/kernel",
+        "/sys/class",
+        "/sys/devices/system/node",
         "/dev/mem",
         "/run",
     ] {
@@ -138,10 +144,120 @@ fn there_is_no_network() {
         "socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)",
         "socket.socket(socket.AF_PACKET, socket.SOCK_RAW)",
         "socket.socket(40, socket.SOCK_STREAM)",
+        "socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)",
+        // SCTP, MPTCP, ICMP: protocols that nobody needs here.
+        "socket.socket(socket.AF_INET, socket.SOCK_STREAM, 132)",
+        "socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)",
+        "socket.socket(socket.AF_INET, socket.SOCK_DGRAM, 1)",
+        "socket.socketpair(30, socket.SOCK_STREAM)",
+        "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('1.1.1.1', 53))",
+        "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('255.255.255.255', 53))",
+        "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('224.0.0.1', 53))",
+        "socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).sendto(b'x', ('2606:4700:4700::1111', 53))",
+        "socket.socket().bind(('10.0.0.1', 0))",
+        // The address and the flags of the loopback, a route through it.
+        "import fcntl; fcntl.ioctl(socket.socket(), 0x8916, b'lo'.ljust(40, bytes(1)))",
+        "import fcntl; fcntl.ioctl(socket.socket(), 0x8914, b'lo'.ljust(40, bytes(1)))",
+        "import fcntl; fcntl.ioctl(socket.socket(), 0x890b, bytes(120))",
         "socket.socket(socket.AF_UNIX).connect('\\0/tmp/.X11-unix/X0')",
     ] {
         blocked(attack, "socket.socketpair()");
     }
+}
+
+/// What the machine listens at is not the loopback of a step.
+#[test]
+fn the_loopback_of_the_machine_is_out_of_reach() {
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = tcp.local_addr().unwrap().port();
+    let name = format!("custody-test-{port}");
+    let address = SocketAddr::from_abstract_name(&name).unwrap();
+    let _unix = UnixListener::bind_addr(&address).unwrap();
+    blocked(
+        &format!("socket.create_connection(('127.0.0.1', {port}), 5)"),
+        &format!(
+            "one = socket.create_server(('127.0.0.1', {port}))\nsocket.create_connection(('127.0.0.1', {port}), 5)"
+        ),
+    );
+    blocked(
+        &format!("socket.socket(socket.AF_UNIX).connect('\\0{name}')"),
+        &format!(
+            "one = socket.socket(socket.AF_UNIX)\none.bind('\\0{name}')\none.listen()\nsocket.socket(socket.AF_UNIX).connect('\\0{name}')"
+        ),
+    );
+    // No way leads anywhere: the table of routes has its head alone.
+    let routes = says("print(len(open('/proc/self/net/route').read().splitlines()))");
+    assert_eq!(routes, "1\n");
+}
+
+/// While one step runs, another looks for its memory and its sockets.
+#[test]
+fn shared_memory_and_sockets_are_of_one_step_alone() {
+    let name = format!("custody-test-{}", std::process::id());
+    let one = format!(
+        "import socket, time\nopen('/dev/shm/{name}', 'w').write('secret')\ntcp = socket.create_server(('127.0.0.1', 5005))\nunix = socket.socket(socket.AF_UNIX)\nunix.bind('\\0{name}')\nunix.listen()\nprint('ready', flush=True)\ntime.sleep(60)"
+    );
+    let one = spec(&one);
+    let mut seen = false;
+    let ended = run(&launcher(), &one, &mut |said| {
+        assert_eq!(said, b"ready\n");
+        assert!(!std::path::Path::new("/dev/shm").join(&name).exists());
+        for attack in [
+            format!("open('/dev/shm/{name}')"),
+            "socket.create_connection(('127.0.0.1', 5005), 5)".to_owned(),
+            format!("socket.socket(socket.AF_UNIX).connect('\\0{name}')"),
+        ] {
+            blocked(
+                &attack,
+                "open('/dev/shm/own', 'w'); assert os.listdir('/dev/shm') == ['own']",
+            );
+        }
+        seen = true;
+        one.interrupt.raise();
+    });
+    assert!(
+        seen && matches!(ended, Err(SandboxError::Interrupted)),
+        "{ended:?}"
+    );
+}
+
+#[test]
+fn shared_memory_is_within_the_limit_and_runs_nothing() {
+    let mut large = spec(
+        "total = 0\ntry:\n    for number in range(100):\n        with open(f'/dev/shm/{number}', 'wb', buffering=0) as file:\n            for _ in range(32): total += file.write(bytes(1 << 20))\n    print('ESCAPED')\nexcept OSError as error:\n    print(error.errno, total <= 256 << 20 and total > 200 << 20)",
+    );
+    large.limits.memory = ByteSize::from_mebibytes(256);
+    let log = start(&large).unwrap().log;
+    assert_eq!(String::from_utf8_lossy(&log), "28 True\n");
+    // One file is no larger than an output.
+    blocked(
+        "open('/dev/shm/one', 'wb').truncate(65 << 20)",
+        "open('/dev/shm/one', 'wb').truncate(64 << 20)",
+    );
+    let program = |folder: &str| {
+        format!(
+            "import shutil, subprocess; shutil.copy('/bin/true', '{folder}/p'); os.chmod('{folder}/p', 0o755); subprocess.run(['{folder}/p'], check=True)"
+        )
+    };
+    blocked(&program("/dev/shm"), &program("/tmp"));
+    // System V's memory and messages, which no limit counts.
+    for number in [29, 68, 240] {
+        blocked(
+            &format!(
+                "r = ctypes.CDLL(None, use_errno=True).syscall({number}, 0, 4096, 0o1600)\n    if r == -1: raise OSError(ctypes.get_errno(), 'refused')"
+            ),
+            "",
+        );
+    }
+}
+
+/// `sched_setaffinity` is answered and does nothing.
+#[test]
+fn no_more_processors_can_be_had() {
+    let log = says(
+        "import os\nbefore = os.sched_getaffinity(0)\nassert len(before) == 1\nos.sched_setaffinity(0, range(64))\nassert os.sched_getaffinity(0) == before\nprint('one')",
+    );
+    assert_eq!(log, "one\n");
 }
 
 #[test]
@@ -268,5 +384,5 @@ fn how_a_step_ends_is_told() {
 /// Runs all the tests above again as `nobody`. Who is not root has run them as an ordinary user already.
 #[test]
 fn the_same_holds_for_an_ordinary_user() {
-    as_nobody("the_same_holds_for_an_ordinary_user", "11 passed");
+    as_nobody("the_same_holds_for_an_ordinary_user", "15 passed");
 }

@@ -13,7 +13,7 @@ mod support;
 use std::collections::BTreeMap;
 
 use custody_sandbox::{
-    Act, Answer, Event, Exit, Finished, Limits, MOST_EVENTS, Observe, Spec, Subject, run,
+    Act, Answer, Event, Exit, Finished, Interrupt, Limits, MOST_EVENTS, Observe, Spec, Subject, run,
 };
 use custody_types::ByteSize;
 use nobody::as_nobody;
@@ -41,6 +41,7 @@ fn observe(program: &str, observe: Observe) -> Finished {
             ..Limits::default()
         },
         observe,
+        interrupt: Interrupt::default(),
     };
     let finished = run(&launcher(), &spec, &mut |_| {}).unwrap();
     assert_eq!(
@@ -338,6 +339,7 @@ fn a_step_that_is_killed_is_observed_to_its_end() {
                 ..Limits::default()
             },
             observe: Observe::Everything,
+            interrupt: Interrupt::default(),
         },
         &mut |_| {},
     )

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use custody_sandbox::trial::{BeyondKind, ENVIRONMENT, PROGRAM, START, Trial, VARIABLES, judge};
-use custody_sandbox::{Exit, Limits, Observe, Spec, run};
+use custody_sandbox::{Exit, Interrupt, Limits, Observe, Spec, run};
 use custody_types::ByteSize;
 use support::{Memory, launcher};
 
@@ -58,6 +58,7 @@ fn spec(environment: Option<PathBuf>, files: &[(&str, &[u8])], words: &[&str]) -
             ..Limits::default()
         },
         observe: Observe::From(START.to_owned()),
+        interrupt: Interrupt::default(),
     }
 }
 

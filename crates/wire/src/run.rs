@@ -86,7 +86,8 @@ pub enum RunEvent {
     StepLog {
         /// The step's name.
         step: String,
-        /// The text.
+        /// Whole lines, each with its end; or a carriage return and the state of a line that has not ended
+        /// yet, such as a progress bar, which the next text of the step replaces.
         text: String,
     },
     /// A step ended.

@@ -5,7 +5,9 @@ use custody_wire::{Document, PlannedStep, RunEvent, RunReply, RunRequest, StepOu
 
 use crate::args::Run;
 use crate::context::Context;
+use crate::interrupt;
 use crate::output::{Output, Text};
+use crate::progress::Progress;
 
 pub(crate) fn run(context: &Context, args: Run) -> Result<ExitCode, Problem> {
     let request = RunRequest {
@@ -13,9 +15,12 @@ pub(crate) fn run(context: &Context, args: Run) -> Result<ExitCode, Problem> {
         dry_run: args.dry_run,
     };
     let output = &context.output;
-    let reply = context
-        .client()?
-        .run(&request, |event| show(output, event))?;
+    let client = context.client()?;
+    interrupt::listen(&context.interrupt)?;
+    let mut progress = Progress::new(output.is_quiet());
+    let reply = client.run(&request, |event| show(output, &mut progress, event));
+    progress.end();
+    let reply = reply?;
     let exit = exit(&reply);
     if output.is_json() {
         Output::plain(&json_line(&RunEvent::Finished(Box::new(reply)))?)?;
@@ -26,20 +31,20 @@ pub(crate) fn run(context: &Context, args: Run) -> Result<ExitCode, Problem> {
 }
 
 /// With `--json` every event is a line on standard output; otherwise the steps are told as they end.
-fn show(output: &Output, event: &RunEvent) {
+fn show(output: &Output, progress: &mut Progress, event: &RunEvent) {
     if output.is_json() {
-        if let Ok(line) = json_line(event) {
+        let state = matches!(event, RunEvent::StepLog { text, .. } if text.starts_with('\r'));
+        if let Ok(line) = json_line(event)
+            && !state
+        {
             let _closed = Output::plain(&line);
         }
         return;
     }
     match event {
-        RunEvent::StepStarted { step } => output.note(&format!("… {step}")),
-        RunEvent::StepLog { step, text } => {
-            for line in text.lines() {
-                output.note(&format!("  {step} | {line}"));
-            }
-        }
+        RunEvent::StepStarted { step } => progress.start(output, step),
+        RunEvent::StepLog { step, text } => progress.log(output, step, text),
+        RunEvent::StepFinished(outcome) => progress.finish(&outcome.step),
         _ => {}
     }
 }

@@ -56,9 +56,13 @@ pub struct Limits {
     /// The time, in seconds.
     #[serde(default)]
     pub time_s: Option<u64>,
-    /// The number of processes and threads.
+    /// The number of processes and threads that there may be.
     #[serde(default)]
     pub processes: Option<u32>,
+    /// The number of threads that compute at once: the processors that the step sees, and what libraries are
+    /// told. One if it is not given, for figures may differ by the number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threads: Option<u32>,
     /// The size of each output, in MiB.
     #[serde(default)]
     pub output_mib: Option<u32>,
@@ -73,6 +77,7 @@ impl Run {
             ("memory_mib", self.limits.memory_mib.map(u64::from)),
             ("time_s", self.limits.time_s),
             ("processes", self.limits.processes.map(u64::from)),
+            ("threads", self.limits.threads.map(u64::from)),
             ("output_mib", self.limits.output_mib.map(u64::from)),
         ];
         match limits.iter().find(|(_, limit)| *limit == Some(0)) {

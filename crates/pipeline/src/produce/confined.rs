@@ -6,7 +6,8 @@ use std::sync::Arc;
 use custody_sandbox::{Exit, Spec};
 use custody_types::{ExitCode, Problem};
 
-use super::failure::{failed, sandbox};
+use super::failure::{Failure, failed, sandbox};
+use super::lines::Lines;
 use super::{Given, Product, Workshop, fault};
 use crate::memory::{InMemory, MadeFile};
 
@@ -20,6 +21,22 @@ const PACKAGE: [(&str, &str); 2] = [
         "custody/_score.py",
         include_str!("../../../../python/src/custody/_score.py"),
     ),
+];
+/// The variables by which libraries are told how many threads they may compute with: OpenMP (and PyTorch,
+/// XGBoost, LightGBM, Arrow), algebra, NumExpr, joblib, Rust programs, Polars, Numba, TensorFlow.
+const THREADS: [&str; 12] = [
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NUMEXPR_MAX_THREADS",
+    "LOKY_MAX_CPU_COUNT",
+    "RAYON_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+    "NUMBA_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
 ];
 /// Where it is in the sandbox, as an input.
 const PACKAGE_INPUT: &str = ".python";
@@ -56,7 +73,7 @@ impl Workshop {
         inputs.insert(PACKAGE_INPUT.to_owned(), Arc::new(package()?));
         let spec = Spec {
             argv,
-            env: variables(parameters, given, outputs),
+            env: variables(parameters, given, outputs, limits.threads),
             environment: given
                 .environment
                 .as_ref()
@@ -70,6 +87,7 @@ impl Workshop {
                 .collect(),
             limits,
             observe: custody_sandbox::Observe::Nothing,
+            interrupt: self.interrupt.clone(),
         };
         let mut lines = Lines::default();
         let mut told = |bytes: &[u8]| {
@@ -83,8 +101,14 @@ impl Workshop {
         match finished.exit {
             Exit::Code(0) => {}
             exit => {
-                let log = given.show_log.then_some(finished.log.as_slice());
-                return Err(failed(name, exit, log, limits.time_ms));
+                return Err(failed(&Failure {
+                    name,
+                    exit,
+                    log: &finished.log,
+                    shown: given.show_log,
+                    limits,
+                    project: &self.project,
+                }));
             }
         }
         let outputs = finished.outputs.into_iter().map(|(output, files)| {
@@ -122,7 +146,12 @@ fn package() -> Result<InMemory, Problem> {
 }
 
 /// The whole environment of a program: what could make two runs differ is fixed.
-fn variables(parameters: &str, given: &Given, outputs: &[String]) -> BTreeMap<String, String> {
+fn variables(
+    parameters: &str,
+    given: &Given,
+    outputs: &[String],
+    threads: u32,
+) -> BTreeMap<String, String> {
     let fixed = [
         ("HOME", "/tmp"),
         ("LANG", "C.UTF-8"),
@@ -134,13 +163,12 @@ fn variables(parameters: &str, given: &Given, outputs: &[String]) -> BTreeMap<St
         ("PYTHONUNBUFFERED", "1"),
         ("PYTHONPATH", "/in/.python"),
         ("SOURCE_DATE_EPOCH", "0"),
-        ("OMP_NUM_THREADS", "1"),
-        ("OPENBLAS_NUM_THREADS", "1"),
     ];
     let mut variables: BTreeMap<_, _> = fixed
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
+    variables.extend(THREADS.map(|name| (name.to_owned(), threads.to_string())));
     if let Some(installed) = &given.environment {
         variables.extend(installed.variables());
         let own = format!("/in/{PACKAGE_INPUT}");
@@ -173,25 +201,4 @@ fn variables(parameters: &str, given: &Given, outputs: &[String]) -> BTreeMap<St
         format!("/out/{METRICS}/metrics.jsonl"),
     );
     variables
-}
-
-/// Text that comes in pieces, handed on in whole lines.
-#[derive(Default)]
-pub(super) struct Lines(Vec<u8>);
-
-impl Lines {
-    fn take(&mut self, bytes: &[u8], said: &mut (dyn FnMut(&str) + Send)) {
-        self.0.extend_from_slice(bytes);
-        if let Some(end) = self.0.iter().rposition(|byte| *byte == b'\n') {
-            let rest = self.0.split_off(end + 1);
-            said(&String::from_utf8_lossy(&self.0));
-            self.0 = rest;
-        }
-    }
-
-    fn end(self, said: &mut (dyn FnMut(&str) + Send)) {
-        if !self.0.is_empty() {
-            said(&String::from_utf8_lossy(&self.0));
-        }
-    }
 }
