@@ -110,7 +110,7 @@ impl fmt::Display for ColumnType {
 
 /// Returns a name as YAML and the words of types write it: bare where that is safe.
 pub(crate) fn quoted(name: &str) -> Cow<'_, str> {
-    const WORDS: &[&str] = &["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
+    const WORDS: &[&str] = &["true", "false", "null", "yes", "no", "on", "off"];
     let mut bytes = name.bytes();
     let bare = bytes
         .next()
