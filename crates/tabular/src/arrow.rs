@@ -75,11 +75,11 @@ enum Batches<'a> {
 }
 
 /// Opens an Arrow file or stream.
-fn open<'a>(
-    file: &'a mut dyn Original,
+fn open(
+    file: &mut dyn Original,
     packing: Packing,
     stream: bool,
-) -> Result<Batches<'a>, TabularError> {
+) -> Result<Batches<'_>, TabularError> {
     if stream {
         let from = unpack(file, packing).map_err(|error| reading(error, packing))?;
         let from =

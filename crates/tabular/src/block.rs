@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use encoding_rs::{CoderResult, Decoder, DecoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE};
+use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use memchr::{memchr, memchr_iter};
 
 use crate::error::{Place, Refusal, TabularError};
@@ -204,7 +204,6 @@ impl<'a> Text<'a> {
                         }
                     }
                 }
-                let _: CoderResult = CoderResult::InputEmpty;
                 out.extend_from_slice(text.as_bytes());
                 if good.is_some() {
                     wrong = Some(());
@@ -233,7 +232,7 @@ impl<'a> Text<'a> {
         self.character += characters(rest);
     }
 
-    /// Checks that text which was not decoded by a table is what its encoding says.
+    /// Tells whether bytes past 127 are refused.
     pub(crate) fn is_ascii(&self) -> bool {
         matches!(self.decoding, Decoding::Ascii)
     }

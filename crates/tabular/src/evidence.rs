@@ -7,6 +7,10 @@ use crate::value::Style;
 
 /// Which types fit all values that were seen. The order in which they are seen decides nothing.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a type that may still fit"
+)]
 pub(crate) struct Guess {
     pub(crate) values: u64,
     pub(crate) nulls: u64,

@@ -367,7 +367,7 @@ struct Open<'a> {
     encoding: &'static str,
 }
 
-fn open<'a>(file: &'a mut dyn Original, packing: Packing) -> Result<Open<'a>, TabularError> {
+fn open(file: &mut dyn Original, packing: Packing) -> Result<Open<'_>, TabularError> {
     let from = unpack(file, packing).map_err(|error| reading(error, packing))?;
     let text = Text::new(from, packing, None)?;
     Ok(Open {
@@ -526,6 +526,10 @@ impl Making {
         })
     }
 
+    #[expect(
+        clippy::too_many_lines,
+        reason = "a line for each kind of column and value"
+    )]
     fn push(
         &mut self,
         path: &dyn fmt::Display,
@@ -573,23 +577,27 @@ impl Making {
             }
             (Maker::Date(builder), Value::Null) => builder.append_null(),
             (Maker::Date(builder), Value::Text(text)) => {
-                builder.append_value(reader.date(text).ok_or_else(|| misfit(text))?)
+                builder.append_value(reader.date(text).ok_or_else(|| misfit(text))?);
             }
             (Maker::Microseconds(builder), Value::Null) => builder.append_null(),
             (Maker::Microseconds(builder), Value::Text(text)) => {
-                let moment = reader.moment(text).and_then(|moment| moment.microseconds());
+                let moment = reader
+                    .moment(text)
+                    .and_then(super::moment::Moment::microseconds);
                 builder.append_value(moment.ok_or_else(|| misfit(text))?);
             }
             (Maker::Nanoseconds(builder), Value::Null) => builder.append_null(),
             (Maker::Nanoseconds(builder), Value::Text(text)) => {
-                let moment = reader.moment(text).and_then(|moment| moment.nanoseconds());
+                let moment = reader
+                    .moment(text)
+                    .and_then(super::moment::Moment::nanoseconds);
                 builder.append_value(moment.ok_or_else(|| misfit(text))?);
             }
             (Maker::Text(builder), Value::Null) => builder.append_null(),
             (Maker::Text(builder), Value::Text(text)) => builder.append_value(text),
             (Maker::Text(builder), Value::Number(text)) => builder.append_value(text),
             (Maker::Text(builder), Value::Boolean(value)) => {
-                builder.append_value(value.to_string())
+                builder.append_value(value.to_string());
             }
             (
                 Maker::List {

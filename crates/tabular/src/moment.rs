@@ -17,7 +17,7 @@ pub(crate) struct Moment {
 
 impl Moment {
     pub(crate) fn microseconds(self) -> Option<i64> {
-        if self.nanoseconds % 1000 != 0 {
+        if !self.nanoseconds.is_multiple_of(1000) {
             return None;
         }
         let whole = self.seconds.checked_mul(1_000_000)?;

@@ -262,6 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn numbers_are_what_they_say() {
         // text, integer, double with whether it is exact, decimal(38,4)
         type Row = (&'static str, Option<i64>, Option<(f64, bool)>, Option<i128>);

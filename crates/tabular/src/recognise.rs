@@ -96,19 +96,10 @@ fn by_ending(ending: &str) -> Option<Format> {
 /// Returns the name that the Parquet file of a table has: `a/b.csv.gz` becomes `a/b.parquet`.
 pub fn parquet_name(name: &str) -> String {
     let (stem, ending) = parts(name);
-    let known =
-        by_ending(&ending).is_some() || matches!(ending.as_str(), "txt" | "data" | "json" | "dat");
-    let stem = if known {
-        stem.to_owned()
-    } else if ending.is_empty() {
-        stem.to_owned()
-    } else {
-        format!(
-            "{stem}.{}",
-            name.get(stem.len() + 1..stem.len() + 1 + ending.len())
-                .unwrap_or(&ending)
-        )
-    };
+    let known = by_ending(&ending).is_some()
+        || matches!(ending.as_str(), "" | "txt" | "data" | "json" | "dat");
+    let end = stem.len() + if known { 0 } else { 1 + ending.len() };
+    let stem = name.get(..end).unwrap_or(stem);
     format!("{stem}.parquet")
 }
 
@@ -254,7 +245,7 @@ pub fn recognise(
         };
     }
     match (expected, found) {
-        (None, _) => Ok(Recognised::NoTable),
+        (None, _) | (Some(Format::Files), None) => Ok(Recognised::NoTable),
         (Some(Format::Parquet), Some("Parquet")) => {
             Err(Refusal::new("it is Parquet that is compressed as a whole")
                 .hint("decompress it first: Parquet is compressed inside")
@@ -267,14 +258,12 @@ pub fn recognise(
         }
         (Some(Format::Arrow), None) if inner.starts_with(STREAM) => table(Table::ArrowStream),
         (Some(_), Some(other)) => refuse(format!("{said}, but its content is {other}")),
-        (Some(format @ (Format::Parquet | Format::Arrow)), None) => {
-            let _ = format;
+        (Some(Format::Parquet | Format::Arrow), None) => {
             refuse(format!("{said}, and its content is something else"))
         }
         (Some(Format::Jsonl), None) => table(Table::JsonLines),
         (Some(Format::Csv), None) => table(Table::Text { tabs: false }),
         (Some(Format::Tsv), None) => table(Table::Text { tabs: true }),
-        (Some(Format::Files), None) => Ok(Recognised::NoTable),
     }
 }
 

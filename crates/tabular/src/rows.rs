@@ -233,9 +233,8 @@ impl Dialect {
     /// Returns where the next line begins, if there is nothing in this one.
     fn blank(&self, text: &[u8], at: usize) -> Option<usize> {
         match (text.get(at)?, text.get(at + 1)) {
-            (b'\n', _) if !self.old_mac => Some(at + 1),
             (b'\r', Some(b'\n')) if !self.old_mac => Some(at + 2),
-            (b'\r', None) if !self.old_mac => Some(at + 1),
+            (b'\n', _) | (b'\r', None) if !self.old_mac => Some(at + 1),
             (b'\r', _) if self.old_mac => Some(at + 1),
             _ => None,
         }
