@@ -1,0 +1,375 @@
+//! Collecting: files of the user become the files of a version, tables among them as Parquet.
+
+use std::io::{self, BufWriter, Read, Write};
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use custody_guard::Making;
+use custody_tabular::{
+    Original, Recognised, Refusal, Survey, TabularError, parquet_name, recognise, survey, unify,
+    write_parquet,
+};
+use custody_types::{ByteSize, Digest, ExitCode, FileEntry, FilePath, Problem, listing_digest};
+use serde_json::{Value, json};
+
+use crate::file::Source;
+use crate::ports::Folder;
+use crate::produce::fault;
+
+/// How much of a table waits between the thread that makes it and the one that stores it: pieces of `PIECE`.
+const PIECES: usize = 16;
+const PIECE: usize = 1 << 18;
+
+/// A file that is collected.
+#[derive(Debug, Clone)]
+pub(crate) struct SourceFile {
+    /// Where it stands.
+    pub(crate) host: PathBuf,
+    /// What it is, under the path that it would have in the version.
+    pub(crate) entry: FileEntry,
+}
+
+/// A file as it goes into the version.
+#[derive(Debug)]
+pub(crate) struct Collected {
+    from: SourceFile,
+    path: FilePath,
+    /// What is known of the table in it, where it is made anew as Parquet.
+    table: Option<Survey>,
+}
+
+/// Finds the files of a source and takes their digests.
+pub(crate) fn find(folder: &dyn Folder, source: &Source) -> Result<Vec<SourceFile>, Problem> {
+    let found = folder.find(&source.file)?;
+    if found.is_empty() {
+        return Err(Problem::new(
+            "CUS-PIPE-007",
+            ExitCode::NotFound,
+            format!("there is no file in `{}`", source.file),
+        )
+        .hint("a source is a file, a folder with files, or a pattern like `data/*.csv`"));
+    }
+    let files = found.into_iter().map(|found| {
+        let (mut file, executable) = folder.original(&found.host)?;
+        let mut counted = Counted {
+            inner: &mut file,
+            count: 0,
+        };
+        let sha256 =
+            Digest::of_all(&mut counted).map_err(|error| unreadable(&found.path, &error))?;
+        Ok(SourceFile {
+            entry: FileEntry {
+                path: found.path,
+                size: ByteSize::from_bytes(counted.count),
+                sha256,
+                executable,
+            },
+            host: found.host,
+        })
+    });
+    files.collect()
+}
+
+/// Returns the digest of what is collected: of the one file, or of the listing of all.
+pub(crate) fn digest(files: &[SourceFile]) -> Digest {
+    match files {
+        [one] => one.entry.sha256,
+        many => {
+            let entries: Vec<_> = many.iter().map(|file| file.entry.clone()).collect();
+            listing_digest(&entries)
+        }
+    }
+}
+
+/// Describes the files for the origin of the version.
+pub(crate) fn described(files: &[SourceFile]) -> Vec<Value> {
+    let one = |file: &SourceFile| {
+        let FileEntry {
+            path, size, sha256, ..
+        } = &file.entry;
+        json!({"path": path, "size": size, "sha256": sha256})
+    };
+    files.iter().map(one).collect()
+}
+
+/// Looks at every file and decides what becomes of it. Returns the notes too.
+pub(crate) fn look(
+    folder: &dyn Folder,
+    source: &Source,
+    files: &[SourceFile],
+) -> Result<(Vec<Collected>, Vec<String>), Problem> {
+    let declared = source.declared();
+    let (mut collected, mut surveys) = (Vec::new(), Vec::new());
+    for file in files {
+        let name = file.entry.path.as_str();
+        let refused = |error| refused(name, &error);
+        let (mut original, _) = folder.original(&file.host)?;
+        let found = recognise(name, &mut original, declared.format).map_err(refused)?;
+        let table = match found {
+            Recognised::NoTable => None,
+            Recognised::Table { table, packing } => {
+                Some(survey(&mut original, table, packing, &declared).map_err(refused)?)
+            }
+        };
+        let path = match &table {
+            Some(table) if !table.stays() => {
+                parquet_name(name)
+                    .parse()
+                    .map_err(|error: custody_types::NameError| {
+                        Problem::new("CUS-PIPE-005", ExitCode::Usage, error.to_string())
+                    })?
+            }
+            _ => file.entry.path.clone(),
+        };
+        collected.push((file.clone(), path));
+        surveys.push(table);
+    }
+    let mut tables: Vec<Survey> = Vec::new();
+    let mut places = Vec::new();
+    for (place, survey) in surveys.into_iter().enumerate() {
+        if let Some(survey) = survey {
+            places.push(place);
+            tables.push(survey);
+        }
+    }
+    unify(&mut tables, &declared).map_err(|error| refused(&source.file, &error))?;
+    let mut tables: std::collections::BTreeMap<_, _> = places.into_iter().zip(tables).collect();
+    let collected: Vec<_> = collected
+        .into_iter()
+        .enumerate()
+        .map(|(place, (from, path))| Collected {
+            from,
+            path,
+            table: tables.remove(&place),
+        })
+        .collect();
+    unique(&collected)?;
+    let notes = notes(source, &collected);
+    Ok((collected, notes))
+}
+
+/// Refuses two files that would have one name.
+fn unique(collected: &[Collected]) -> Result<(), Problem> {
+    let mut seen = std::collections::BTreeMap::new();
+    for file in collected {
+        if let Some(other) = seen.insert(&file.path, &file.from.entry.path) {
+            return Err(Problem::new(
+                "CUS-PIPE-008",
+                ExitCode::Usage,
+                format!(
+                    "`{other}` and `{}` would both become `{}`",
+                    file.from.entry.path, file.path
+                ),
+            )
+            .hint("rename one of them, or collect them in two sources"));
+        }
+    }
+    Ok(())
+}
+
+/// Says what was found: rows, what was not declared, and the line that declares the types.
+fn notes(source: &Source, collected: &[Collected]) -> Vec<String> {
+    /// Files that are told one by one.
+    const TOLD: usize = 10;
+    let size: u64 = collected
+        .iter()
+        .map(|file| file.from.entry.size.bytes())
+        .sum();
+    let size = ByteSize::from_bytes(size);
+    let mut notes = vec![match collected.len() {
+        1 => format!("{size} collected"),
+        count => format!("{count} files, {size} collected"),
+    }];
+    let several = collected.len() > 1;
+    let mut pinned: Vec<String> = Vec::new();
+    for (number, file) in collected.iter().enumerate() {
+        let Some(table) = &file.table else { continue };
+        let name = &file.from.entry.path;
+        let before = if several {
+            format!("{name}: ")
+        } else {
+            String::new()
+        };
+        if number < TOLD {
+            if let Some(rows) = table.rows {
+                notes.push(format!("{before}{rows} rows"));
+            }
+            notes.extend(table.told.iter().map(|told| format!("{before}{told}")));
+        }
+        let line = table.pinned();
+        if !pinned.contains(&line) {
+            pinned.push(line);
+        }
+    }
+    if collected.len() > TOLD {
+        notes.push(format!("… and {} files more", collected.len() - TOLD));
+    }
+    match pinned.as_slice() {
+        [] => notes
+            .extend((source.format.is_none()).then(|| {
+                "no table: kept as it is; if it is one, say so with `format:`".to_owned()
+            })),
+        [line] => notes.push(line.clone()),
+        lines => {
+            notes.push(format!("its files have {} different schemas", lines.len()));
+            notes.extend(lines.iter().take(TOLD).cloned());
+        }
+    }
+    notes
+}
+
+/// Puts a file into the version that is being made.
+pub(crate) fn keep(
+    folder: &dyn Folder,
+    collected: &Collected,
+    making: &mut Making,
+) -> Result<(), Problem> {
+    let Collected { from, path, table } = collected;
+    let (mut original, executable) = folder.original(&from.host)?;
+    let changed = || {
+        Problem::new(
+            "CUS-PIPE-010",
+            ExitCode::Later,
+            format!("`{}` changed while it was collected", from.entry.path),
+        )
+        .hint("run again when nothing writes to it; nothing was kept")
+    };
+    let stays = table.as_ref().is_none_or(Survey::stays);
+    if let Some(table) = table.as_ref().filter(|_| !stays) {
+        converted(from, path, table, original, making)?;
+        let (mut again, _) = folder.original(&from.host)?;
+        let sha256 =
+            Digest::of_all(&mut again).map_err(|error| unreadable(&from.entry.path, &error))?;
+        return if sha256 == from.entry.sha256 {
+            Ok(())
+        } else {
+            Err(changed())
+        };
+    }
+    let entry = making.file(path.clone(), executable, &mut original)?;
+    if entry.sha256 == from.entry.sha256 {
+        Ok(())
+    } else {
+        Err(changed())
+    }
+}
+
+/// Makes a table in a thread of its own and stores it as it comes: it is never whole in memory, nor on a disk in
+/// clear.
+fn converted(
+    from: &SourceFile,
+    path: &FilePath,
+    table: &Survey,
+    mut original: Box<dyn Original>,
+    making: &mut Making,
+) -> Result<(), Problem> {
+    std::thread::scope(|scope| {
+        let (sender, receiver) = sync_channel(PIECES);
+        let worker = scope.spawn(move || {
+            let mut out = BufWriter::with_capacity(PIECE, Pieces(sender));
+            let written = write_parquet(&mut original, table, &mut out);
+            written.and_then(|_| out.flush().map_err(TabularError::Write))
+        });
+        let stored = making.file(
+            path.clone(),
+            false,
+            &mut Coming {
+                receiver,
+                piece: Vec::new(),
+                at: 0,
+            },
+        );
+        let written = worker
+            .join()
+            .map_err(|_| fault("a table could not be made"))?;
+        // When storing failed, writing failed because of that.
+        stored?;
+        written.map_err(|error| refused(from.entry.path.as_str(), &error))
+    })
+}
+
+struct Pieces(SyncSender<Vec<u8>>);
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
+        self.0.send(bytes.to_vec()).map_err(gone)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Coming {
+    receiver: Receiver<Vec<u8>>,
+    piece: Vec<u8>,
+    at: usize,
+}
+
+impl Read for Coming {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.at >= self.piece.len() {
+            match self.receiver.recv() {
+                Ok(piece) => {
+                    self.piece = piece;
+                    self.at = 0;
+                }
+                Err(_) => return Ok(0),
+            }
+        }
+        let mut rest = self.piece.get(self.at..).unwrap_or_default();
+        let count = rest.read(buffer)?;
+        self.at += count;
+        Ok(count)
+    }
+}
+
+struct Counted<R> {
+    inner: R,
+    count: u64,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.count += u64::try_from(count).unwrap_or(u64::MAX);
+        Ok(count)
+    }
+}
+
+fn unreadable(path: &FilePath, error: &io::Error) -> Problem {
+    Problem::new(
+        "CUS-PIPE-003",
+        ExitCode::Usage,
+        format!("`{path}` cannot be read"),
+    )
+    .because(error)
+}
+
+/// Tells why a file is not read as a table. Values of it are not told.
+fn refused(name: &str, error: &TabularError) -> Problem {
+    match error {
+        TabularError::Refused(refusal) => {
+            let Refusal { hint, .. } = refusal.as_ref();
+            let problem = Problem::new(
+                "CUS-PIPE-009",
+                ExitCode::Usage,
+                format!("`{name}` is not read as a table"),
+            )
+            .because(refusal)
+            .subject(name);
+            match hint {
+                Some(hint) => problem.hint(hint),
+                None => problem,
+            }
+        }
+        TabularError::Read(error) | TabularError::Write(error) => Problem::new(
+            "CUS-PIPE-003",
+            ExitCode::Usage,
+            format!("`{name}` cannot be read"),
+        )
+        .because(error),
+    }
+}
