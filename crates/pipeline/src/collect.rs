@@ -1,4 +1,5 @@
-//! Collecting: files of the user become the files of a version, tables among them as Parquet.
+//! Collecting: files of the user become the files of a version, tables among them as Parquet. A source of the
+//! pipeline does it, and so does `put`.
 
 use std::io::{self, BufWriter, Read, Write};
 use std::path::PathBuf;
@@ -6,14 +7,16 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use custody_guard::Making;
 use custody_tabular::{
-    Original, Recognised, Refusal, Survey, TabularError, parquet_name, recognise, survey, unify,
-    write_parquet,
+    Declared, Original, Recognised, Refusal, Survey, TabularError, parquet_name, recognise, survey,
+    unify, write_parquet,
 };
-use custody_types::{ByteSize, Digest, ExitCode, FileEntry, FilePath, Problem, listing_digest};
+use custody_types::{
+    ByteSize, Digest, ExitCode, FileEntry, FilePath, Problem, Timestamp, listing_digest,
+};
 use serde_json::{Value, json};
 
-use crate::file::Source;
-use crate::ports::Folder;
+use crate::file::{Origin, Source};
+use crate::ports::{Folder, FoundFile};
 use crate::produce::fault;
 
 /// How much of a table waits between the thread that makes it and the one that stores it: pieces of `PIECE`.
@@ -22,20 +25,45 @@ const PIECE: usize = 1 << 18;
 
 /// A file that is collected.
 #[derive(Debug, Clone)]
-pub(crate) struct SourceFile {
+pub struct SourceFile {
     /// Where it stands.
-    pub(crate) host: PathBuf,
+    pub host: PathBuf,
     /// What it is, under the path that it would have in the version.
-    pub(crate) entry: FileEntry,
+    pub entry: FileEntry,
 }
 
 /// A file as it goes into the version.
 #[derive(Debug)]
-pub(crate) struct Collected {
-    from: SourceFile,
-    path: FilePath,
-    /// What is known of the table in it, where it is made anew as Parquet.
-    table: Option<Survey>,
+pub struct Collected {
+    /// The file.
+    pub from: SourceFile,
+    /// The path that it gets.
+    pub path: FilePath,
+    /// What is known of the table in it.
+    pub table: Option<Survey>,
+}
+
+impl Collected {
+    /// Returns the table that is made anew as Parquet; `None` for a file that stays as it is.
+    pub fn made(&self) -> Option<&Survey> {
+        self.table.as_ref().filter(|table| !table.stays())
+    }
+
+    /// Writes the table as Parquet.
+    ///
+    /// # Errors
+    /// A [`Problem`] when a row does not fit, or nobody takes the bytes.
+    pub fn write(
+        &self,
+        table: &Survey,
+        folder: &dyn Folder,
+        out: &mut (dyn Write + Send),
+    ) -> Result<(), Problem> {
+        let (mut original, _) = folder.original(&self.from.host)?;
+        write_parquet(&mut original, table, out)
+            .map(drop)
+            .map_err(|error| refused(self.from.entry.path.as_str(), &error))
+    }
 }
 
 /// Finds the files of a source and takes their digests.
@@ -49,6 +77,14 @@ pub(crate) fn find(folder: &dyn Folder, source: &Source) -> Result<Vec<SourceFil
         )
         .hint("a source is a file, a folder with files, or a pattern like `data/*.csv`"));
     }
+    hashed(folder, found)
+}
+
+/// Takes the digests of files.
+///
+/// # Errors
+/// A [`Problem`] when one cannot be read.
+pub fn hashed(folder: &dyn Folder, found: Vec<FoundFile>) -> Result<Vec<SourceFile>, Problem> {
     let files = found.into_iter().map(|found| {
         let (mut file, executable) = folder.original(&found.host)?;
         let mut counted = Counted {
@@ -71,7 +107,7 @@ pub(crate) fn find(folder: &dyn Folder, source: &Source) -> Result<Vec<SourceFil
 }
 
 /// Returns the digest of what is collected: of the one file, or of the listing of all.
-pub(crate) fn digest(files: &[SourceFile]) -> Digest {
+pub fn digest(files: &[SourceFile]) -> Digest {
     match files {
         [one] => one.entry.sha256,
         many => {
@@ -81,24 +117,57 @@ pub(crate) fn digest(files: &[SourceFile]) -> Digest {
     }
 }
 
-/// Describes the files for the origin of the version.
-pub(crate) fn described(files: &[SourceFile]) -> Vec<Value> {
+/// The most files that the origin of a version lists one by one.
+const LISTED: usize = 1000;
+
+/// Describes the files for the origin of the version; where there are too many, not at all.
+pub fn described(files: &[SourceFile]) -> Vec<Value> {
     let one = |file: &SourceFile| {
         let FileEntry {
             path, size, sha256, ..
         } = &file.entry;
         json!({"path": path, "size": size, "sha256": sha256})
     };
+    if files.len() > LISTED {
+        return Vec::new();
+    }
     files.iter().map(one).collect()
 }
 
+/// Returns what the record of a version says of where its files came from.
+pub fn origin(
+    origin: &Origin,
+    what: &str,
+    files: (Digest, Vec<Value>),
+    by: (Timestamp, String),
+) -> Value {
+    let (sha256, files) = files;
+    let (collected_at, collected_by) = by;
+    json!({
+        "publisher": origin.publisher,
+        "url": origin.url,
+        "licence": origin.licence,
+        "legal_basis": origin.legal_basis,
+        "classification": origin.classification,
+        "description": origin.description,
+        "collected_at": collected_at,
+        "collected_by": collected_by,
+        "file": what,
+        "sha256": sha256,
+        "files": files,
+    })
+}
+
 /// Looks at every file and decides what becomes of it. Returns the notes too.
-pub(crate) fn look(
+///
+/// # Errors
+/// A [`Problem`] when a file is not what its name or declaration says, or a row does not fit.
+pub fn look(
     folder: &dyn Folder,
-    source: &Source,
+    what: &str,
+    declared: &Declared,
     files: &[SourceFile],
 ) -> Result<(Vec<Collected>, Vec<String>), Problem> {
-    let declared = source.declared();
     let (mut collected, mut surveys) = (Vec::new(), Vec::new());
     for file in files {
         let name = file.entry.path.as_str();
@@ -108,7 +177,7 @@ pub(crate) fn look(
         let table = match found {
             Recognised::NoTable => None,
             Recognised::Table { table, packing } => {
-                Some(survey(&mut original, table, packing, &declared).map_err(refused)?)
+                Some(survey(&mut original, table, packing, declared).map_err(refused)?)
             }
         };
         let path = match &table {
@@ -132,7 +201,7 @@ pub(crate) fn look(
             tables.push(survey);
         }
     }
-    unify(&mut tables, &declared).map_err(|error| refused(&source.file, &error))?;
+    unify(&mut tables, declared).map_err(|error| refused(what, &error))?;
     let mut tables: std::collections::BTreeMap<_, _> = places.into_iter().zip(tables).collect();
     let collected: Vec<_> = collected
         .into_iter()
@@ -144,7 +213,7 @@ pub(crate) fn look(
         })
         .collect();
     unique(&collected)?;
-    let notes = notes(source, &collected);
+    let notes = notes(declared, &collected);
     Ok((collected, notes))
 }
 
@@ -168,7 +237,7 @@ fn unique(collected: &[Collected]) -> Result<(), Problem> {
 }
 
 /// Says what was found: rows, what was not declared, and the line that declares the types.
-fn notes(source: &Source, collected: &[Collected]) -> Vec<String> {
+fn notes(declared: &Declared, collected: &[Collected]) -> Vec<String> {
     /// Files that are told one by one.
     const TOLD: usize = 10;
     let size: u64 = collected
@@ -205,10 +274,12 @@ fn notes(source: &Source, collected: &[Collected]) -> Vec<String> {
         notes.push(format!("… and {} files more", collected.len() - TOLD));
     }
     match pinned.as_slice() {
-        [] => notes
-            .extend((source.format.is_none()).then(|| {
-                "no table: kept as it is; if it is one, say so with `format:`".to_owned()
-            })),
+        [] => notes.extend(
+            declared
+                .format
+                .is_none()
+                .then(|| "no table: kept as it is; if it is one, say so with `format:`".to_owned()),
+        ),
         [line] => notes.push(line.clone()),
         lines => {
             notes.push(format!("its files have {} different schemas", lines.len()));
@@ -224,7 +295,7 @@ pub(crate) fn keep(
     collected: &Collected,
     making: &mut Making,
 ) -> Result<(), Problem> {
-    let Collected { from, path, table } = collected;
+    let Collected { from, path, .. } = collected;
     let (mut original, executable) = folder.original(&from.host)?;
     let changed = || {
         Problem::new(
@@ -234,8 +305,7 @@ pub(crate) fn keep(
         )
         .hint("run again when nothing writes to it; nothing was kept")
     };
-    let stays = table.as_ref().is_none_or(Survey::stays);
-    if let Some(table) = table.as_ref().filter(|_| !stays) {
+    if let Some(table) = collected.made() {
         converted(from, path, table, original, making)?;
         let (mut again, _) = folder.original(&from.host)?;
         let sha256 =

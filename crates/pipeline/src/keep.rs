@@ -11,7 +11,6 @@ use custody_types::{
     ArtifactName, Classification, Digest, ExitCode, Kind, Problem, Reference, Timestamp,
 };
 use custody_wire::ScanView;
-use serde_json::json;
 
 use crate::collect::{self, Collected};
 use crate::file::Step;
@@ -150,19 +149,15 @@ impl Runner {
         if let (Step::Source(source), Some(files)) = (step, &inputs.source) {
             new.classification = source.origin.classification;
             new.purposes.clone_from(&source.purposes);
-            new.origin = Some(json!({
-                "publisher": source.origin.publisher,
-                "url": source.origin.url,
-                "licence": source.origin.licence,
-                "legal_basis": source.origin.legal_basis,
-                "classification": source.origin.classification,
-                "description": source.origin.description,
-                "collected_at": self.door.now(),
-                "collected_by": self.door.pseudonym(context.session.actor()),
-                "file": source.file,
-                "sha256": collect::digest(files),
-                "files": collect::described(files),
-            }));
+            new.origin = Some(collect::origin(
+                &source.origin,
+                &source.file,
+                (collect::digest(files), collect::described(files)),
+                (
+                    self.door.now(),
+                    self.door.pseudonym(context.session.actor()),
+                ),
+            ));
         }
         new.step = Some(name.to_owned());
         new.sign = matches!(step, Step::Register(_));

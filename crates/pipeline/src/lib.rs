@@ -8,7 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod bom;
-mod collect;
+pub mod collect;
 mod evidence;
 pub mod file;
 mod graph;

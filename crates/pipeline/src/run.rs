@@ -582,7 +582,12 @@ impl Runner {
                     ResourceDescriptor::version("", collect::digest(files)).with(ROLE, "source");
                 descriptor.uri = Some(source.origin.url.clone());
                 dependencies.push(descriptor);
-                let (found, notes) = collect::look(self.folder.as_ref(), source, files)?;
+                let (found, notes) = collect::look(
+                    self.folder.as_ref(),
+                    &source.file,
+                    &source.declared(),
+                    files,
+                )?;
                 collected = found;
                 Product {
                     notes,

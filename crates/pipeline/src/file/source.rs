@@ -1,7 +1,7 @@
 //! The step `source`.
 
 use custody_tabular::{Columns, Csv, Declared, Format};
-use custody_types::{Classification, Purpose};
+use custody_types::{Classification, ExitCode, Problem, Purpose};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -64,5 +64,23 @@ impl Source {
             csv: self.csv.clone(),
             columns: self.columns.clone(),
         }
+    }
+}
+
+impl Origin {
+    /// Reads an origin that stands in a file of its own.
+    ///
+    /// # Errors
+    /// A [`Problem`] with the line.
+    pub fn parse(text: &str) -> Result<Self, Problem> {
+        serde_saphyr::from_str(text).map_err(|error| {
+            Problem::new(
+                "CUS-PIPE-011",
+                ExitCode::Usage,
+                "the origin does not hold up",
+            )
+            .because(error)
+            .hint("it has `publisher`, `url`, `licence`, `legal_basis` and `classification`, as in `custody.yaml`")
+        })
     }
 }
