@@ -6,7 +6,7 @@
 //! and column, never replaced, padded or dropped. The same file gives the same bytes on any machine with any
 //! number of cores. Errors hold no data but in the field that is marked as data.
 //!
-//! Memory: two blocks of text for each core (a block is [`BLOCK`], or one row where that is longer, up to
+//! Memory: four blocks of text for each core (a block is [`BLOCK`], or one row where that is longer, up to
 //! [`MAX_ROW`]), their columns, and the encoded pages of one row group ([`GROUP_ROWS`] rows or
 //! [`GROUP_TEXT`] of text, whichever comes first).
 //!
