@@ -112,7 +112,7 @@ pub(crate) struct Init {
 /// Add files or folders as a new version
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  custody put employment/raw data/people.parquet\n  custody put loans/model model/ --kind model\n  custody put loans/raw a.csv b.csv --classification personal\n  custody put loans/raw 2026/ --origin origin.yaml --purposes credit-scoring\n  custody put vendor/model model/ --kind model --verify --public-key vendor.pub\n\nA model is scanned before it is taken; exit code 6: it waits in quarantine for `custody approve`.\nTables of a dataset (CSV, TSV, JSON lines, Arrow) become Parquet; how text is read can be declared in a source of\n`custody.yaml`."
+    after_help = "Examples:\n  custody put employment/raw data/people.parquet\n  custody put loans/model model/ --kind model\n  custody put loans/raw a.csv b.csv --classification personal\n  custody put loans/raw 2026/ --origin origin.yaml --purposes credit-scoring\n  custody put vendor/model model/ --kind model --verify --public-key vendor.pub\n\nA model is scanned before it is taken; exit code 6: it waits in quarantine for `custody approve`.\nTables of a dataset (CSV, TSV, JSON lines, Arrow) become Parquet."
 )]
 pub(crate) struct Put {
     /// The artifact that gets the version: project/artifact
@@ -138,6 +138,12 @@ pub(crate) struct Put {
     /// by content and name]
     #[arg(long, value_parser = format)]
     pub(crate) format: Option<Format>,
+    /// How text with delimiters is read, as in a source of `custody.yaml`: '{header: true}'
+    #[arg(long, value_name = "YAML")]
+    pub(crate) csv: Option<String>,
+    /// The types of columns, as in a source of `custody.yaml`: '{id: integer}'
+    #[arg(long, value_name = "YAML")]
+    pub(crate) columns: Option<String>,
     /// Take the model only if its signature holds
     #[arg(long)]
     pub(crate) verify: bool,

@@ -999,6 +999,22 @@ fn tables_become_parquet_wherever_they_are_and_false_names_are_refused() {
     assert_exit(&shown, 0, "them");
     assert_exit(&shown, 0, "testing");
     assert_exit(&shown, 0, "a.parquet");
+    world.write("bare.csv", "1,007\n");
+    assert_exit(
+        &world.run(&["put", "demo/q", "bare.csv"]),
+        2,
+        "declare `csv: {header: true}`",
+    );
+    let put = world.run(&[
+        "put",
+        "demo/q",
+        "bare.csv",
+        "--csv",
+        "{header: false}",
+        "--columns",
+        "{column_1: double}",
+    ]);
+    assert_exit(&put, 0, "columns: {column_1: double, column_2: text}");
     world.write("false.csv", "PAR1");
     assert_exit(
         &world.run(&["put", "demo/p", "false.csv"]),

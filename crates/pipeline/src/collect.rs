@@ -7,8 +7,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use custody_guard::Making;
 use custody_tabular::{
-    Declared, Original, Recognised, Refusal, Survey, TabularError, parquet_name, recognise, survey,
-    unify, write_parquet,
+    Declared, Format, Original, Recognised, Refusal, Survey, TabularError, parquet_name, recognise,
+    survey, unify, write_parquet,
 };
 use custody_types::{
     ByteSize, Digest, ExitCode, FileEntry, FilePath, Problem, Timestamp, listing_digest,
@@ -132,6 +132,41 @@ pub fn described(files: &[SourceFile]) -> Vec<Value> {
         return Vec::new();
     }
     files.iter().map(one).collect()
+}
+
+/// Puts together what is declared about files outside of a pipeline file; `csv` and `columns` are YAML, as there.
+///
+/// # Errors
+/// A [`Problem`] when one of them does not hold up.
+pub fn declared(
+    format: Option<Format>,
+    csv: Option<&str>,
+    columns: Option<&str>,
+) -> Result<Declared, Problem> {
+    let wrong = |what: &str, error: serde_saphyr::Error| {
+        Problem::new(
+            "CUS-PIPE-012",
+            ExitCode::Usage,
+            format!("`{what}` does not hold up"),
+        )
+        .because(error)
+        .hint(
+            "write it as in `custody.yaml`: `--csv '{header: true}'`, `--columns '{id: integer}'`",
+        )
+    };
+    let csv = csv
+        .map(serde_saphyr::from_str)
+        .transpose()
+        .map_err(|error| wrong("csv", error))?;
+    let columns = columns
+        .map(serde_saphyr::from_str)
+        .transpose()
+        .map_err(|error| wrong("columns", error))?;
+    Ok(Declared {
+        format,
+        csv: csv.unwrap_or_default(),
+        columns: columns.unwrap_or_default(),
+    })
 }
 
 /// Returns what the record of a version says of where its files came from.

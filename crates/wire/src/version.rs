@@ -86,8 +86,14 @@ pub struct Origin {
     pub collected_at: Timestamp,
     /// Who collected it: a pseudonym.
     pub collected_by: String,
-    /// The SHA-256 of the collected bytes.
+    /// The SHA-256 of the collected bytes; of several files, the digest of their listing.
     pub sha256: Digest,
+    /// What was named: a file, a folder or a pattern.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The files as they were, where they are not too many to be listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileView>,
     /// What it is, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,

@@ -8,7 +8,7 @@ use custody_backends::user_files;
 use custody_pipeline::FoundFile;
 use custody_pipeline::collect::{self, Collected};
 use custody_pipeline::file::Origin;
-use custody_tabular::{Declared, Format};
+use custody_tabular::Format;
 use custody_types::{Classification, ExitCode, Kind, Problem};
 use custody_wire::{OriginOfPut, PutQuery, SIGNATURE_KEY};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -149,10 +149,7 @@ fn collected(
         path: file.path.clone(),
     });
     let found = collect::hashed(&folder, found.collect())?;
-    let declared = Declared {
-        format,
-        ..Declared::default()
-    };
+    let declared = collect::declared(format, args.csv.as_deref(), args.columns.as_deref())?;
     let what = args.paths.iter().map(|path| path.display().to_string());
     let what = what.collect::<Vec<_>>().join(" ");
     let (collected, mut notes) = collect::look(&folder, &what, &declared, &found)?;
