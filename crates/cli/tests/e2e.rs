@@ -997,8 +997,9 @@ fn tables_become_parquet_wherever_they_are_and_false_names_are_refused() {
     assert_exit(&put, 0, "columns: {id: integer, name: text}");
     let shown = world.run(&["show", "demo/p@1"]);
     assert_exit(&shown, 0, "them");
-    assert_exit(&shown, 0, "testing");
     assert_exit(&shown, 0, "a.parquet");
+    let shown = world.run(&["--json", "show", "demo/p@1"]);
+    assert_exit(&shown, 0, "\"testing\"");
     world.write("bare.csv", "1,007\n");
     assert_exit(
         &world.run(&["put", "demo/q", "bare.csv"]),

@@ -93,7 +93,7 @@ pub struct Origin {
     pub file: Option<String>,
     /// The files as they were, where they are not too many to be listed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub files: Vec<FileView>,
+    pub files: Vec<FileEntry>,
     /// What it is, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
