@@ -8,7 +8,7 @@ use custody_tabular::{
 };
 
 /// The targets, and their corpora, with the name that the input has.
-pub const TARGETS: &[(&str, &str)] = &[
+pub(crate) const TARGETS: &[(&str, &str)] = &[
     ("table_csv", "a.csv"),
     ("table_json", "a.jsonl"),
     ("table_arrow", "a.arrow"),
@@ -84,7 +84,7 @@ fn make(
 ///
 /// # Errors
 /// The property that does not hold.
-pub fn check(target: &str, input: &[u8]) -> Result<bool, String> {
+pub(crate) fn check(target: &str, input: &[u8]) -> Result<bool, String> {
     let (_, name) = TARGETS
         .iter()
         .find(|(known, _)| *known == target)

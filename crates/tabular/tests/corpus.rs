@@ -1,4 +1,5 @@
 //! Replays the kept corpus of the fuzz targets.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 #[path = "../../../fuzz/src/tables.rs"]
 mod tables;
