@@ -100,11 +100,11 @@ pub(crate) fn run(context: &Context, args: Put) -> Result<ExitCode, Problem> {
 /// The most bytes of an origin that is sent, in JSON; a longer one does not list its files.
 const ORIGIN_BYTES: usize = 1 << 14;
 
+/// How the version is described, the files where tables are among them, and the notes.
+type Taken = (PutQuery, Option<Vec<Collected>>, Vec<String>);
+
 /// Settles what becomes of each file, and how the version is described. Returns the notes too.
-fn collected(
-    args: &Put,
-    files: &[user_files::UserFile],
-) -> Result<(PutQuery, Option<Vec<Collected>>, Vec<String>), Problem> {
+fn collected(args: &Put, files: &[user_files::UserFile]) -> Result<Taken, Problem> {
     let origin = args.origin.as_deref().map(|path| {
         let text = user_files::read_text(path, 1 << 20);
         Origin::parse(&text.map_err(|error| user_files_problem(&error))?)
