@@ -114,6 +114,75 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<UserFile>, UserFilesError> {
     Ok(found)
 }
 
+/// Finds the files of a source: of a file its name, of a folder its content, of a pattern (`data/*.csv`,
+/// `data/**/*.csv`) what fits, with paths below the last folder without a sign of the pattern. `what` is taken from
+/// `root`. A file or folder that bears the signs of a pattern in its name is found too.
+///
+/// # Errors
+/// [`UserFilesError`] for what is missing, special or unnameable.
+pub fn find_source(root: &Path, what: &str) -> Result<Vec<UserFile>, UserFilesError> {
+    const SIGNS: [char; 3] = ['*', '?', '['];
+    let whole = root.join(what);
+    if !what.contains(SIGNS) || whole.symlink_metadata().is_ok() {
+        return find(&[whole]);
+    }
+    let mut base = PathBuf::new();
+    for part in Path::new(what) {
+        if part.to_string_lossy().contains(SIGNS) {
+            break;
+        }
+        base.push(part);
+    }
+    let pattern = what.get(base.as_os_str().len()..).unwrap_or(what);
+    let base = root.join(base);
+    let text = base.to_str().ok_or_else(|| UserFilesError::Name {
+        path: base.clone(),
+        because: "it is not UTF-8".to_owned(),
+    })?;
+    let full = format!(
+        "{}/{}",
+        glob::Pattern::escape(text.trim_end_matches('/')),
+        pattern.trim_start_matches('/')
+    );
+    let options = glob::MatchOptions {
+        case_sensitive: true,
+        require_literal_separator: true,
+        require_literal_leading_dot: true,
+    };
+    let bad = |because: String| UserFilesError::Name {
+        path: PathBuf::from(what),
+        because,
+    };
+    let matches = glob::glob_with(&full, options).map_err(|error| bad(error.msg.to_owned()))?;
+    let mut found = Vec::new();
+    for host in matches {
+        let host = host.map_err(|error| {
+            let path = error.path().to_owned();
+            UserFilesError::Io {
+                path,
+                error: error.into(),
+            }
+        })?;
+        let kind = fs::symlink_metadata(&host)
+            .map_err(io_at(&host))?
+            .file_type();
+        if kind.is_dir() {
+            continue;
+        }
+        if !kind.is_file() {
+            return Err(UserFilesError::Special(host));
+        }
+        let below = host.strip_prefix(&base).unwrap_or(&host);
+        let path = version_path(&host, "", below.as_os_str())?;
+        found.push(UserFile { host, path });
+    }
+    if found.is_empty() {
+        return Err(UserFilesError::Missing(whole));
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(found)
+}
+
 fn find_below(
     folder: &Path,
     prefix: &str,
@@ -194,25 +263,64 @@ pub fn write_tar(
         archive.append_pax_extensions(about.iter().copied())?;
     }
     for file in files {
-        let (content, executable) = open(&file.host).map_err(io::Error::other)?;
-        let size = content.metadata()?.len();
-        let mut header = tar::Header::new_gnu();
-        header.set_size(size);
-        header.set_mode(if executable { 0o755 } else { 0o644 });
-        header.set_entry_type(tar::EntryType::Regular);
-        // The library writes the header; it would copy the content in pieces of 8 KiB.
-        archive.append_data(&mut header, file.path.as_str(), io::empty())?;
-        let out = archive.get_mut();
-        if send(&content, size, *out)? < size {
-            return Err(io::Error::other(format!(
-                "`{}` became shorter while it was read",
-                file.path
-            )));
-        }
-        let padding = usize::try_from(size.next_multiple_of(TAR_BLOCK as u64) - size).unwrap_or(0);
-        out.write_all([0; TAR_BLOCK].get(..padding).unwrap_or_default())?;
+        append_file(&mut archive, &file.path, &file.host)?;
     }
     archive.finish()
+}
+
+/// Appends a file of the disk to a tar stream.
+///
+/// # Errors
+/// When it cannot be read, changes its length meanwhile, or nobody takes the stream.
+pub fn append_file(
+    archive: &mut tar::Builder<&mut dyn Pieces>,
+    path: &FilePath,
+    host: &Path,
+) -> io::Result<()> {
+    let (content, executable) = open(host).map_err(io::Error::other)?;
+    let size = content.metadata()?.len();
+    append(archive, path, size, executable, &mut |out| {
+        if send(&content, size, out)? < size {
+            return Err(io::Error::other(format!(
+                "`{path}` became shorter while it was read"
+            )));
+        }
+        Ok(())
+    })
+}
+
+/// Appends bytes to a tar stream as a file.
+///
+/// # Errors
+/// When nobody takes the stream.
+pub fn append_bytes(
+    archive: &mut tar::Builder<&mut dyn Pieces>,
+    path: &FilePath,
+    bytes: &[u8],
+) -> io::Result<()> {
+    append(archive, path, bytes.len() as u64, false, &mut |out| {
+        out.write_all(bytes)
+    })
+}
+
+/// Appends a file whose `size` bytes `content` writes.
+fn append(
+    archive: &mut tar::Builder<&mut dyn Pieces>,
+    path: &FilePath,
+    size: u64,
+    executable: bool,
+    content: &mut dyn FnMut(&mut dyn Pieces) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut header = tar::Header::new_gnu();
+    header.set_size(size);
+    header.set_mode(if executable { 0o755 } else { 0o644 });
+    header.set_entry_type(tar::EntryType::Regular);
+    // The library writes the header; it would copy the content in pieces of 8 KiB.
+    archive.append_data(&mut header, path.as_str(), io::empty())?;
+    let out = archive.get_mut();
+    content(*out)?;
+    let padding = usize::try_from(size.next_multiple_of(TAR_BLOCK as u64) - size).unwrap_or(0);
+    out.write_all([0; TAR_BLOCK].get(..padding).unwrap_or_default())
 }
 
 /// Sends the first `size` bytes of a file, and returns how many there were.
@@ -482,6 +590,42 @@ mod tests {
         std::os::unix::fs::symlink("/etc/passwd", folder.path().join("in/link")).unwrap();
         assert!(matches!(
             find(&[folder.path().join("in")]),
+            Err(UserFilesError::Special(_))
+        ));
+    }
+
+    #[test]
+    fn a_source_is_a_file_a_folder_or_a_pattern_from_anywhere() {
+        let folder = tree();
+        let root = folder.path().join("project");
+        fs::create_dir(&root).unwrap();
+        let place = |path: &str| fs::write(folder.path().join(path), "x").unwrap();
+        place("in/b[1].txt");
+        place("in/.hidden.txt");
+        let inside = folder.path().join("in");
+        let inside = inside.to_str().unwrap();
+        let check = |what: &str, expected: &[&str]| {
+            let found = find_source(&root, what).unwrap();
+            let paths: Vec<_> = found.iter().map(|file| file.path.as_str()).collect();
+            assert_eq!(paths, expected, "{what}");
+        };
+        check("../in/a.txt", &["a.txt"]);
+        check("../in", &[".hidden.txt", "a.txt", "b[1].txt", "sub/run"]);
+        check("../in/*.txt", &["a.txt", "b[1].txt"]);
+        check("../in/b[1].txt", &["b[1].txt"]);
+        check("../**/run", &["in/sub/run"]);
+        check("../in/**/*", &["a.txt", "b[1].txt", "sub/run"]);
+        check(&format!("{inside}/a.txt"), &["a.txt"]);
+        check(&format!("{inside}/?.txt"), &["a.txt"]);
+        for what in ["../in/*.csv", "none", "../none/*"] {
+            assert!(
+                matches!(find_source(&root, what), Err(UserFilesError::Missing(_))),
+                "{what}"
+            );
+        }
+        std::os::unix::fs::symlink("/etc/passwd", folder.path().join("in/link.txt")).unwrap();
+        assert!(matches!(
+            find_source(&root, "../in/*.txt"),
             Err(UserFilesError::Special(_))
         ));
     }

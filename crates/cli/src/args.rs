@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
+use custody_tabular::Format;
 use custody_types::{
     Alias, ArtifactName, Classification, EvidenceKind, Kind, ProjectName, Purpose, Reference,
     Timestamp, VersionNumber,
@@ -111,7 +112,7 @@ pub(crate) struct Init {
 /// Add files or folders as a new version
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  custody put employment/raw data/people.parquet\n  custody put loans/model model/ --kind model\n  custody put loans/raw a.csv b.csv --classification personal\n  custody put vendor/model model/ --kind model --verify --public-key vendor.pub\n\nA model is scanned before it is taken; exit code 6: it waits in quarantine for `custody approve`."
+    after_help = "Examples:\n  custody put employment/raw data/people.parquet\n  custody put loans/model model/ --kind model\n  custody put loans/raw a.csv b.csv --classification personal\n  custody put loans/raw 2026/ --origin origin.yaml --purposes credit-scoring\n  custody put vendor/model model/ --kind model --verify --public-key vendor.pub\n\nA model is scanned before it is taken; exit code 6: it waits in quarantine for `custody approve`.\nTables of a dataset (CSV, TSV, JSON lines, Arrow) become Parquet."
 )]
 pub(crate) struct Put {
     /// The artifact that gets the version: project/artifact
@@ -123,9 +124,26 @@ pub(crate) struct Put {
     /// What it is: dataset, features, code, model, report or baseline
     #[arg(long, default_value = "dataset")]
     pub(crate) kind: Kind,
-    /// How sensitive it is: public, internal, confidential, personal or special
-    #[arg(long, default_value = "confidential")]
-    pub(crate) classification: Classification,
+    /// How sensitive it is: public, internal, confidential, personal or special [default: confidential, or what
+    /// the origin says]
+    #[arg(long)]
+    pub(crate) classification: Option<Classification>,
+    /// The purposes that it may serve; without them any
+    #[arg(long, value_delimiter = ',', value_name = "PURPOSE")]
+    pub(crate) purposes: Vec<Purpose>,
+    /// Where it came from: a file with `publisher`, `url`, `licence`, `legal_basis` and `classification`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) origin: Option<PathBuf>,
+    /// The format of a dataset's files: parquet, csv, tsv, jsonl, arrow, or files to keep them as they are [default:
+    /// by content and name]
+    #[arg(long, value_parser = format)]
+    pub(crate) format: Option<Format>,
+    /// How text with delimiters is read, as in a source of `custody.yaml`: '{header: true}'
+    #[arg(long, value_name = "YAML")]
+    pub(crate) csv: Option<String>,
+    /// The types of columns, as in a source of `custody.yaml`: '{id: integer}'
+    #[arg(long, value_name = "YAML")]
+    pub(crate) columns: Option<String>,
     /// Take the model only if its signature holds
     #[arg(long)]
     pub(crate) verify: bool,
@@ -784,6 +802,12 @@ fn version_number(text: &str) -> Result<VersionNumber, String> {
         .parse()
         .map_err(|_| "write a number, such as 1".to_owned())?;
     VersionNumber::new(number).ok_or_else(|| "versions count from 1".to_owned())
+}
+
+/// Reads the word of a format.
+fn format(word: &str) -> Result<Format, String> {
+    serde_json::from_value(serde_json::Value::from(word))
+        .map_err(|_| "there are parquet, csv, tsv, jsonl, arrow and files".to_owned())
 }
 
 #[cfg(test)]

@@ -12,8 +12,9 @@ use custody_backends::user_files;
 use custody_backends::workspace::{Keyring, ProjectKeys, Workspace};
 use custody_crypto::{DomainKeys, KeyService};
 use custody_guard::Anchor;
-use custody_pipeline::{Environments, Folder, Installed, LockedEnvironment};
+use custody_pipeline::{Environments, Folder, FoundFile, Installed, LockedEnvironment};
 use custody_store::DomainId;
+use custody_tabular::Original;
 use custody_types::{Digest, Entropy, ExitCode, FilePath, Problem, ProjectName, VersionFiles};
 
 use crate::context::workspace_problem;
@@ -51,6 +52,31 @@ impl Folder for LocalFolder {
             }
         })?;
         Ok(Box::new(file))
+    }
+
+    fn find(&self, what: &str) -> Result<Vec<FoundFile>, Problem> {
+        let found = user_files::find_source(&self.0, what).map_err(|error| {
+            let problem = user_files_problem(&error);
+            if problem.exit == ExitCode::NotFound {
+                problem.hint(format!(
+                    "sources are named from `{}`, the folder with the workspace, or by their whole path",
+                    self.0.display()
+                ))
+            } else {
+                problem
+            }
+        })?;
+        let found = found.into_iter().map(|file| FoundFile {
+            host: file.host,
+            path: file.path,
+        });
+        Ok(found.collect())
+    }
+
+    fn original(&self, host: &Path) -> Result<(Box<dyn Original>, bool), Problem> {
+        let (file, executable) =
+            user_files::open(host).map_err(|error| user_files_problem(&error))?;
+        Ok((Box::new(file), executable))
     }
 }
 

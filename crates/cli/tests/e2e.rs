@@ -1042,3 +1042,117 @@ fn every_operation_goes_through_the_door() {
     }
     assert!(!world.path("x").exists() && !world.path("y").exists());
 }
+
+fn table_pipeline(file: &str, more: &str) -> String {
+    format!(
+        "project: demo\npurpose: testing\nsteps:\n  collect:\n    source:\n      file: {file}\n      output: t\n{more}      \
+         origin: {{publisher: us, url: \"https://example.com/t\", licence: CC0-1.0, legal_basis: contract, classification: internal}}\n"
+    )
+}
+
+#[test]
+fn tables_become_parquet_wherever_they_are_and_false_names_are_refused() {
+    let world = World::bare();
+    assert_ok(&world.run(&["init"]));
+    let outside = tempfile::tempdir().unwrap();
+    let place = |name: &str, text: &str| fs::write(outside.path().join(name), text).unwrap();
+    let folder = outside.path().display();
+    place("a.csv", &format!("id,name\n1,{CANARY}\n2,x\n"));
+    place("b.csv", "id,name\n2.5,\"y,\nz\"\n");
+    place("notes.txt", "no table\n");
+
+    // A pattern: one type for each column over all files, and the line that pins it.
+    world.write(
+        "custody.yaml",
+        &table_pipeline(&format!("\"{folder}/*.csv\""), ""),
+    );
+    let done = world.run(&["run"]);
+    assert_exit(&done, 0, "columns: {id: double, name: text}");
+    assert_exit(&done, 0, "a.csv: 2 rows");
+    assert_exit(&world.run(&["show", "demo/t@1"]), 0, "a.parquet");
+    assert_exit(&world.run(&["run"]), 0, "reused");
+    assert_ok(&world.run(&["get", "demo/t@1", "--to", "../out"]));
+    for name in ["a.parquet", "b.parquet"] {
+        let bytes = fs::read(world.folder.path().join("out").join(name)).unwrap();
+        assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
+    }
+    fs::remove_dir_all(world.folder.path().join("out")).unwrap();
+
+    // Pinned types: the row that does not fit is told, its value is not.
+    world.write(
+        "custody.yaml",
+        &table_pipeline(
+            &format!("\"{folder}\""),
+            "      columns: {id: integer, name: text}\n",
+        ),
+    );
+    let refused = world.run(&["run"]);
+    assert_exit(
+        &refused,
+        2,
+        "line 2, column `id`: a value that is no `integer`",
+    );
+    assert!(!text(&refused).contains("2.5"), "{}", text(&refused));
+    world.write(
+        "custody.yaml",
+        &table_pipeline(&format!("\"{folder}\""), ""),
+    );
+    assert_ok(&world.run(&["run"]));
+    assert_exit(&world.run(&["show", "demo/t@2"]), 0, "notes.txt");
+
+    // An empty part is no table; declared as files, it is kept.
+    fs::create_dir(world.path("d")).unwrap();
+    world.write("d/a.parquet", "");
+    world.write("custody.yaml", &table_pipeline("d", ""));
+    assert_exit(&world.run(&["run"]), 2, "it is empty");
+    world.write(
+        "custody.yaml",
+        &table_pipeline("d", "      format: files\n"),
+    );
+    assert_ok(&world.run(&["run"]));
+
+    // The same without a pipeline.
+    let csv = format!("{folder}/a.csv");
+    world.write(
+        "origin.yaml",
+        "{publisher: them, url: \"https://example.com/p\", licence: CC0-1.0, legal_basis: contract, classification: internal}\n",
+    );
+    let put = world.run(&[
+        "put",
+        "demo/p",
+        &csv,
+        "--origin",
+        "origin.yaml",
+        "--purposes",
+        "testing",
+    ]);
+    assert_exit(&put, 0, "columns: {id: integer, name: text}");
+    let shown = world.run(&["show", "demo/p@1"]);
+    assert_exit(&shown, 0, "them");
+    assert_exit(&shown, 0, "a.parquet");
+    let shown = world.run(&["--json", "show", "demo/p@1"]);
+    assert_exit(&shown, 0, "\"testing\"");
+    world.write("bare.csv", "1,007\n");
+    assert_exit(
+        &world.run(&["put", "demo/q", "bare.csv"]),
+        2,
+        "declare `csv: {header: true}`",
+    );
+    let put = world.run(&[
+        "put",
+        "demo/q",
+        "bare.csv",
+        "--csv",
+        "{header: false}",
+        "--columns",
+        "{column_1: double}",
+    ]);
+    assert_exit(&put, 0, "columns: {column_1: double, column_2: text}");
+    world.write("false.csv", "PAR1");
+    assert_exit(
+        &world.run(&["put", "demo/p", "false.csv"]),
+        2,
+        "its content is Parquet",
+    );
+    world.assert_nothing_in_clear();
+}

@@ -67,7 +67,7 @@ pub struct Environment {
 #[serde(rename_all = "snake_case")]
 pub enum Step {
     /// Collects data, with its origin.
-    Source(Source),
+    Source(Box<Source>),
     /// Checks a dataset against a contract. What uses the dataset waits for it.
     Check(Contract),
     /// Makes datasets by SQL.

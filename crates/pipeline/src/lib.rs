@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod bom;
+pub mod collect;
 mod evidence;
 pub mod file;
 mod graph;
@@ -20,4 +21,4 @@ mod reproduce;
 pub mod run;
 mod step;
 
-pub use ports::{Environments, Folder, Installed, LockedEnvironment};
+pub use ports::{Environments, Folder, FoundFile, Installed, LockedEnvironment};

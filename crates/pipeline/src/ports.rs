@@ -5,7 +5,8 @@ use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use custody_types::{Digest, FileEntry, Problem, VersionFiles};
+use custody_tabular::Original;
+use custody_types::{Digest, FileEntry, FilePath, Problem, VersionFiles};
 
 /// The folder of a project, where the pipeline file lies.
 pub trait Folder: Send + Sync + fmt::Debug {
@@ -17,6 +18,28 @@ pub trait Folder: Send + Sync + fmt::Debug {
     /// # Errors
     /// A [`Problem`] when there is none, or it is no plain file below the folder.
     fn open(&self, path: &str) -> Result<Box<dyn Read>, Problem>;
+
+    /// Finds what a source names, anywhere on the machine: a file, the files of a folder, or those that fit a
+    /// pattern; in the order of their paths.
+    ///
+    /// # Errors
+    /// A [`Problem`] when there is nothing, or something that is no plain file.
+    fn find(&self, what: &str) -> Result<Vec<FoundFile>, Problem>;
+
+    /// Opens a file that was found, and tells whether it may be executed.
+    ///
+    /// # Errors
+    /// A [`Problem`] when it is no plain file any more.
+    fn original(&self, host: &Path) -> Result<(Box<dyn Original>, bool), Problem>;
+}
+
+/// A file that a source names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundFile {
+    /// Where it stands.
+    pub host: PathBuf,
+    /// The path that it has below what was named.
+    pub path: FilePath,
 }
 
 /// An environment as it is declared: what names it, before it was ever installed.

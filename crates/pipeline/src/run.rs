@@ -16,12 +16,13 @@ use custody_guard::{
 };
 use custody_sandbox::Interrupt;
 use custody_types::{
-    ArtifactName, ByteSize, Classification, Digest, ExitCode, FilePath, Kind, Problem, Purpose,
-    Reference, Timestamp, VersionFiles, VersionName,
+    ArtifactName, ByteSize, Classification, Digest, ExitCode, Kind, Problem, Purpose, Reference,
+    Timestamp, VersionFiles, VersionName,
 };
 use custody_wire::{PlannedStep, RunEvent, RunReply, RunRequest, StepOutcome, StepState};
 use serde_json::{Value, json};
 
+use crate::collect::{self, SourceFile};
 use crate::file::{self, PipelineFile, Step};
 use crate::graph::{self, Graph, guards};
 use crate::keep::Kept;
@@ -42,7 +43,7 @@ const ENGINE_MEMORY: ByteSize = ByteSize::from_mebibytes(1 << 10);
 #[derive(Debug)]
 pub struct Runner {
     pub(crate) door: Door,
-    folder: Arc<dyn Folder>,
+    pub(crate) folder: Arc<dyn Folder>,
     pub(crate) environments: Arc<dyn Environments>,
     launcher: PathBuf,
     interrupt: Interrupt,
@@ -68,7 +69,8 @@ pub(crate) struct Inputs {
     pub(crate) reports: BTreeMap<String, Known>,
     pub(crate) code: Vec<MadeFile>,
     pub(crate) environment: Option<(Digest, LockedEnvironment)>,
-    pub(crate) source: Option<Vec<u8>>,
+    /// The files that a source collects.
+    pub(crate) source: Option<Vec<SourceFile>>,
 }
 
 impl Inputs {
@@ -480,7 +482,7 @@ impl Runner {
             _ => Vec::new(),
         };
         let source = match step {
-            Step::Source(source) => Some(self.read_file(&source.file)?),
+            Step::Source(source) => Some(collect::find(self.folder.as_ref(), source)?),
             _ => None,
         };
         let environment = match &context.file.environment {
@@ -508,7 +510,7 @@ impl Runner {
             "reports": digests(&reports),
             "code": crate::memory::digest(&code),
             "environment": environment.as_ref().map(|(key, _)| *key),
-            "source": source.as_ref().map(|bytes| Digest::of(bytes)),
+            "source": source.as_deref().map(collect::digest),
         });
         let key =
             serde_json_canonicalizer::to_vec(&text).map_err(|error| fault(&error.to_string()))?;
@@ -588,13 +590,24 @@ impl Runner {
             dependencies
                 .push(ResourceDescriptor::version(&known.name, known.digest).with(ROLE, "code"));
         }
+        let mut collected = Vec::new();
         let mut product = match (step, &inputs.source) {
-            (Step::Source(source), Some(bytes)) => {
+            (Step::Source(source), Some(files)) => {
                 let mut descriptor =
-                    ResourceDescriptor::version("", Digest::of(bytes)).with(ROLE, "source");
+                    ResourceDescriptor::version("", collect::digest(files)).with(ROLE, "source");
                 descriptor.uri = Some(source.origin.url.clone());
                 dependencies.push(descriptor);
-                collected(&source.file, bytes)?
+                let (found, notes) = collect::look(
+                    self.folder.as_ref(),
+                    &source.file,
+                    &source.declared(),
+                    files,
+                )?;
+                collected = found;
+                Product {
+                    notes,
+                    ..Product::default()
+                }
             }
             _ => self.produce(
                 context,
@@ -639,6 +652,7 @@ impl Runner {
             session,
             inputs,
             &mut product.outputs,
+            &collected,
             &provenance,
         )?;
         let mut done = Done {
@@ -857,24 +871,4 @@ fn scope(
         inputs: inputs.versions.values().map(|known| known.digest).collect(),
         outputs: outputs.collect(),
     }
-}
-
-fn collected(file: &str, bytes: &[u8]) -> Result<Product, Problem> {
-    let name = file.rsplit('/').next().unwrap_or(file);
-    let path: FilePath = name.parse().map_err(|error: custody_types::NameError| {
-        Problem::new("CUS-PIPE-005", ExitCode::Usage, error.to_string())
-    })?;
-    let made = MadeFile {
-        path,
-        executable: false,
-        bytes: bytes.to_vec(),
-    };
-    Ok(Product {
-        notes: vec![format!(
-            "{} collected",
-            ByteSize::from_bytes(bytes.len() as u64)
-        )],
-        outputs: BTreeMap::from([("data".to_owned(), vec![made])]),
-        ..Product::default()
-    })
 }

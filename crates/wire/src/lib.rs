@@ -27,8 +27,8 @@ pub use policy::{PolicyReply, PolicySource};
 pub use run::{PlannedStep, RunEvent, RunReply, RunRequest, StepOutcome, StepState};
 pub use version::{
     AliasReply, AliasRequest, ApproveReply, ApproveRequest, ArtifactQuery, EntryRef, ListQuery,
-    ListReply, Origin, PutQuery, PutReply, RescanReply, RescanRequest, Rescanned, RulesReply,
-    SIGNATURE_KEY, ScanView, ShowReply, SignatureView, VersionView,
+    ListReply, Origin, OriginOfPut, PutQuery, PutReply, RescanReply, RescanRequest, Rescanned,
+    RulesReply, SIGNATURE_KEY, ScanView, ShowReply, SignatureView, VersionView,
 };
 
 /// An answer with the name and version of its schema in front.

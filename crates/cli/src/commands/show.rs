@@ -92,4 +92,12 @@ fn origin_lines(origin: &Origin, text: &mut Text) {
         origin.collected_by
     ));
     text.line(format!("  sha256          {}", origin.sha256));
+    if let Some(file) = &origin.file {
+        text.line(format!("  collected from  {file}"));
+    }
+    if origin.files.len() > 1 {
+        for file in origin.files.iter().take(FILES_SHOWN) {
+            text.line(format!("    {}  {}", file.sha256.to_hex(), file.path));
+        }
+    }
 }
