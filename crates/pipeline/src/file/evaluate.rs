@@ -1,26 +1,365 @@
 //! The step `evaluate`.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use custody_stats::{FEWEST_SAMPLES, Guard, INTERSECTION, MOST_SAMPLES, ModelKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::{Place, Wrong};
 
 /// Measures a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Evaluate {
-    /// The model: an artifact with `model.onnx` and `features.json`.
+    /// What the model predicts: `binary` (which of two classes), `multiclass` or `regression` (a number).
+    #[serde(default)]
+    pub kind: ModelKind,
+    /// The model: an artifact with `model.onnx`, or with `predictions` any model.
     pub model: String,
     /// The dataset.
     pub data: String,
-    /// The column with the truth, 0 or 1.
+    /// What a `run` step with the model and the dataset among its inputs said about the rows: a dataset with the
+    /// column `key`, and the scores. Without it the model is applied here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predictions: Option<String>,
+    /// The column that names a row: what joins predictions to rows, and tells rows of the training data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The column with the truth.
     pub label: String,
+    /// The label of the positive class; needed unless labels are 0 and 1 or booleans.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub positive: Option<Scalar>,
+    /// The classes, in the order of the model's scores, where the model does not say them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Vec<Scalar>>,
+    /// The model's output with the scores, where it has several that could be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// Whether the scores are probabilities, or raw: margins, log-odds, ranks.
+    #[serde(default)]
+    pub scores: Scores,
+    /// The column of `predictions` with the score or the predicted number; `score` or `prediction` unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<String>,
+    /// The column of `predictions` with the score of each class, by class; `score_CLASS` unless said.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub class_scores: BTreeMap<String, String>,
     /// The sensitive attributes: columns.
     #[serde(default)]
     pub groups: Vec<String>,
-    /// From which score on a row is predicted positive.
-    #[serde(default = "half")]
-    pub threshold: f64,
+    /// From which score on a row is predicted positive: a number, or a rule by which it is chosen.
+    /// Unless said 0.5, and 0 for raw scores.
+    #[serde(default)]
+    pub threshold: Option<Threshold>,
+    /// The fewest rows of a group that is compared.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub guard: Guard,
+    /// Draws the rows again for intervals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootstrap: Option<Resampling>,
+    /// Whether the data may have rows that the model was trained on.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub overlap: Overlap,
 }
 
-const fn half() -> f64 {
-    0.5
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// A value of a label as it is written: the text `"1"` is not the number 1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Scalar {
+    /// Yes or no.
+    Boolean(bool),
+    /// A whole number.
+    Integer(i64),
+    /// A number.
+    Number(f64),
+    /// A text.
+    Text(String),
+}
+
+impl Scalar {
+    /// Writes the value as figures name a class.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Boolean(value) => value.to_string(),
+            Self::Integer(value) => value.to_string(),
+            Self::Number(value) => value.to_string(),
+            Self::Text(value) => value.clone(),
+        }
+    }
+}
+
+/// What the scores of a classifier are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Scores {
+    /// From 0 to 1; of several classes 1 together.
+    #[default]
+    Probability,
+    /// Any number, more for what is likelier.
+    Raw,
+}
+
+/// Whether rows of the training data are allowed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Overlap {
+    /// Common rows refuse the evaluation.
+    #[default]
+    Refused,
+    /// They are counted and told.
+    Allowed,
+}
+
+/// How often and from which seed rows are drawn again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Resampling {
+    /// The number of samples.
+    #[serde(default = "thousand")]
+    pub samples: u32,
+    /// The seed.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+const fn thousand() -> u32 {
+    1_000
+}
+
+/// From which score on a row is predicted positive.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Threshold {
+    /// A score.
+    Fixed(f64),
+    /// A rule.
+    Chosen(Box<Chosen>),
+}
+
+/// A threshold that is chosen on other data than is measured. Of thresholds that are as good the greatest is taken.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Chosen {
+    /// The dataset on which it is chosen.
+    pub on: String,
+    /// With `predictions`: what the model said about that dataset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predictions: Option<String>,
+    /// By what.
+    pub by: Rule,
+}
+
+/// By what a threshold is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule {
+    /// The greatest F1.
+    MaxF1,
+    /// The greatest recall less false positive rate (Youden's J).
+    MaxYouden,
+    /// The greatest threshold whose recall is at least this.
+    Recall(f64),
+    /// The greatest recall at which the precision is at least this.
+    Precision(f64),
+    /// The least cost.
+    Cost(Cost),
+}
+
+/// What each error costs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Cost {
+    /// What a false positive costs.
+    pub false_positive: f64,
+    /// What a false negative costs.
+    pub false_negative: f64,
+}
+
+impl Evaluate {
+    /// Returns the classes as figures name them, where the file says them.
+    pub(crate) fn class_names(&self) -> Option<Vec<String>> {
+        let classes = self.classes.as_ref()?;
+        Some(classes.iter().map(Scalar::name).collect())
+    }
+
+    /// Returns the rule of the threshold, if there is one.
+    pub(crate) fn chosen(&self) -> Option<&Chosen> {
+        match &self.threshold {
+            Some(Threshold::Chosen(chosen)) => Some(chosen),
+            _ => None,
+        }
+    }
+
+    /// Checks what the types leave open.
+    pub(super) fn check(&self, place: &Place) -> Result<(), Wrong> {
+        let wrong = |key: &str, because: String| Err(Wrong::new(place.key(key), because));
+        let mut seen = BTreeSet::new();
+        for (number, group) in self.groups.iter().enumerate() {
+            if group.is_empty() || group.contains(INTERSECTION) || !seen.insert(group) {
+                let at = place.key("groups").item(number);
+                let because = format!(
+                    "the attribute `{group}` is empty, named twice or contains `{INTERSECTION}`"
+                );
+                return Err(Wrong::new(at, because));
+            }
+            if *group == self.label {
+                let at = place.key("groups").item(number);
+                return Err(Wrong::new(
+                    at,
+                    format!("`{group}` is the label: its groups are what is predicted"),
+                ));
+            }
+        }
+        self.check_kind(place)?;
+        if let Some(classes) = &self.classes {
+            let names: BTreeSet<_> = classes.iter().map(Scalar::name).collect();
+            if classes.len() < 2 || names.len() < classes.len() {
+                return wrong(
+                    "classes",
+                    "`classes` names two or more classes, each once".to_owned(),
+                );
+            }
+        }
+        if let Some(bootstrap) = self.bootstrap
+            && !(FEWEST_SAMPLES..=MOST_SAMPLES).contains(&bootstrap.samples)
+        {
+            return wrong(
+                "bootstrap",
+                format!("`samples` is from {FEWEST_SAMPLES} to {MOST_SAMPLES}"),
+            );
+        }
+        if self.predictions.is_some() && self.key.is_none() {
+            return wrong(
+                "predictions",
+                "`predictions` are joined to rows by `key`: name the column that both have"
+                    .to_owned(),
+            );
+        }
+        if self.predictions.is_some() && self.output.is_some() {
+            return wrong(
+                "output",
+                "`output` is about a model that is applied here, not about `predictions`"
+                    .to_owned(),
+            );
+        }
+        if self.predictions.is_none() && (self.score.is_some() || !self.class_scores.is_empty()) {
+            let key = if self.score.is_some() {
+                "score"
+            } else {
+                "class_scores"
+            };
+            return wrong(
+                key,
+                format!("`{key}` names columns of `predictions`, and there are none"),
+            );
+        }
+        self.check_threshold(place)
+    }
+
+    /// Checks that each key has a meaning for what the model predicts.
+    fn check_kind(&self, place: &Place) -> Result<(), Wrong> {
+        let only = |key: &str, given: bool, kinds: &[ModelKind], what: &str| {
+            if given && !kinds.contains(&self.kind) {
+                return Err(Wrong::new(
+                    place.key(key),
+                    format!("`{key}` has a meaning for {what} alone"),
+                ));
+            }
+            Ok(())
+        };
+        let two = [ModelKind::Binary];
+        let classes = [ModelKind::Binary, ModelKind::MultiClass];
+        only("positive", self.positive.is_some(), &two, "`kind: binary`")?;
+        only(
+            "threshold",
+            self.threshold.is_some(),
+            &two,
+            "`kind: binary`",
+        )?;
+        only("classes", self.classes.is_some(), &classes, "classifiers")?;
+        only(
+            "scores",
+            self.scores != Scores::default(),
+            &classes,
+            "classifiers",
+        )?;
+        only(
+            "class_scores",
+            !self.class_scores.is_empty(),
+            &[ModelKind::MultiClass],
+            "`kind: multiclass`",
+        )?;
+        let one = [ModelKind::Binary, ModelKind::Regression];
+        only(
+            "score",
+            self.score.is_some(),
+            &one,
+            "`kind: binary` and `regression`",
+        )
+    }
+
+    fn check_threshold(&self, place: &Place) -> Result<(), Wrong> {
+        let place = place.key("threshold");
+        let share = |value: f64| value > 0.0 && value <= 1.0;
+        match &self.threshold {
+            None => {}
+            Some(Threshold::Fixed(value)) => {
+                let fits = match self.scores {
+                    Scores::Probability => (0.0..=1.0).contains(value),
+                    Scores::Raw => value.is_finite(),
+                };
+                if !fits {
+                    let because = format!(
+                        "a threshold of {value} divides nothing: probabilities lie between 0 and 1; for other scores say `scores: raw`"
+                    );
+                    return Err(Wrong::new(place, because));
+                }
+            }
+            Some(Threshold::Chosen(chosen)) => {
+                let by = place.key("by");
+                if chosen.on == self.data {
+                    return Err(Wrong::new(
+                        place.key("on"),
+                        format!(
+                            "the threshold is chosen on `{}`, which is measured: choose it on other rows",
+                            self.data
+                        ),
+                    ));
+                }
+                if self.predictions.is_some() != chosen.predictions.is_some() {
+                    return Err(Wrong::new(
+                        place,
+                        "`predictions` are needed of both, the data and the data on which the threshold is chosen",
+                    ));
+                }
+                match chosen.by {
+                    Rule::Recall(value) | Rule::Precision(value) if !share(value) => {
+                        return Err(Wrong::new(
+                            by,
+                            format!("a share of {value} is not above 0 and at most 1"),
+                        ));
+                    }
+                    Rule::Cost(cost)
+                        if !(cost.false_positive >= 0.0
+                            && cost.false_negative >= 0.0
+                            && (cost.false_positive + cost.false_negative).is_finite()
+                            && cost.false_positive + cost.false_negative > 0.0) =>
+                    {
+                        return Err(Wrong::new(
+                            by,
+                            "costs are finite, none is below 0, and one is above 0",
+                        ));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
 }
