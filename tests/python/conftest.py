@@ -44,20 +44,30 @@ def example(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def evaluate():
+def measure():
+    """The measures of the program on a request as it is."""
+
+    def call(request):
+        program = TARGET / "examples/evaluate"
+        done = subprocess.run([program], input=json.dumps(request), capture_output=True, text=True, check=True, timeout=60)
+        return json.loads(done.stdout)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def evaluate(measure):
     """The measures of the program on lists of labels, scores and groups."""
 
     def call(labels, scores, threshold=0.5, attributes=None, guard=None):
         request = {
-            "labels": [bool(label) for label in labels],
+            "labels": [float(label) for label in labels],
             "scores": [float(score) for score in scores],
             "threshold": threshold,
             "attributes": [{"name": name, "values": [str(v) for v in values]} for name, values in (attributes or {}).items()],
         }
         if guard:
             request["guard"] = guard
-        program = TARGET / "examples/evaluate"
-        done = subprocess.run([program], input=json.dumps(request), capture_output=True, text=True, check=True, timeout=60)
-        return json.loads(done.stdout)
+        return measure(request)
 
     return call

@@ -13,6 +13,7 @@ use custody_wire::{
 };
 use serde_json::Value;
 
+use crate::file::{VALIDATION, VALIDATION_PREDICTIONS};
 use crate::run::Runner;
 
 /// The most versions that a trace goes through.
@@ -420,6 +421,7 @@ fn examine(
         signatures(evidence, &links).named("model-signature"),
         scans(evidence, &links, now).named("model-scan"),
         contracts(evidence, &links).named("contract"),
+        overlaps(&links).named("training-overlap"),
         gates(evidence, roots, &links).named("gate"),
     ]
 }
@@ -625,6 +627,91 @@ fn contract(
         .ok_or_else(|| format!("`{report}` is about other data than was used"))
 }
 
+/// Tells of each evaluation whether it measured a model on rows that it was trained on.
+fn overlaps(links: &BTreeMap<VersionName, Link>) -> Findings {
+    let mut findings = Findings {
+        absent: Some("no evaluation".to_owned()),
+        ..Findings::default()
+    };
+    for link in links.values() {
+        let Some(provenance) = link.provenance.as_ref().filter(|_| evaluates(link)) else {
+            continue;
+        };
+        let name = link.version.name();
+        let byproducts = &provenance.run_details.byproducts;
+        let Some(told) = byproducts
+            .iter()
+            .find(|one| one.get("name").and_then(Value::as_str) == Some("overlap"))
+        else {
+            findings.note(Ok(format!(
+                "`{name}`: made before rows were compared with the training data"
+            )));
+            continue;
+        };
+        let compared = told.get("compared").and_then(Value::as_array);
+        let allowed = told.get("declared").and_then(Value::as_str) == Some("allowed");
+        let compared = compared.into_iter().flatten().collect::<Vec<_>>();
+        if compared.is_empty() {
+            findings.note(Ok(format!(
+                "`{name}`: no step says what data the model was trained on"
+            )));
+        }
+        for one in compared {
+            findings.note(overlap(&name, provenance, one, allowed));
+        }
+    }
+    findings
+}
+
+fn overlap(
+    name: &VersionName,
+    provenance: &Provenance,
+    compared: &Value,
+    allowed: bool,
+) -> Result<String, String> {
+    let text = |key: &str| compared.get(key).and_then(Value::as_str);
+    let wanted = text("role").unwrap_or_default();
+    let of = provenance
+        .inputs()
+        .iter()
+        .find(|input| role(input) == wanted)
+        .and_then(dependency)
+        .map_or_else(|| wanted.to_owned(), |(of, _)| format!("`{of}`"));
+    let Some(by) = text("by") else {
+        return Ok(format!(
+            "`{name}`: could not be compared with {of}: they share no columns"
+        ));
+    };
+    let common = compared.get("common").and_then(Value::as_u64);
+    let rows = compared.get("rows").and_then(Value::as_u64);
+    let (told, none) = match common.zip(rows) {
+        Some((common, rows)) => (
+            format!("{common} of {rows} rows are in {of}, by {by}"),
+            common == 0,
+        ),
+        None => (format!("it measured on {of} itself"), false),
+    };
+    if none {
+        Ok(format!("`{name}`: {told}"))
+    } else if allowed {
+        Ok(format!(
+            "`{name}`: declared: {told}; its figures say nothing about rows that are new to the model"
+        ))
+    } else {
+        Err(format!("`{name}`: {told}"))
+    }
+}
+
+fn evaluates(link: &Link) -> bool {
+    link.provenance.as_ref().is_some_and(|provenance| {
+        let declared = provenance
+            .build_definition
+            .external_parameters
+            .get("declared");
+        declared.is_some_and(|step| step.get("evaluate").is_some())
+    })
+}
+
 /// A registered model must have passed its gate, and the gate must have looked at this model.
 fn gates(_: &Evidence<'_>, roots: &[Version], links: &BTreeMap<VersionName, Link>) -> Findings {
     let mut findings = Findings {
@@ -666,17 +753,32 @@ fn gate(root: &Version, links: &BTreeMap<VersionName, Link>) -> Result<String, S
     let measured = links
         .get(&figures)
         .ok_or_else(|| format!("the evaluation `{figures}` is not there"))?;
-    let evaluated = measured.provenance.as_ref().is_some_and(|provenance| {
-        let declared = provenance
-            .build_definition
-            .external_parameters
-            .get("declared");
-        declared.is_some_and(|step| step.get("evaluate").is_some())
-    });
-    if !evaluated || input(measured, "model") != Some(model) {
+    if !evaluates(measured) || input(measured, "model") != Some(model.clone()) {
         return Err(format!(
             "the figures of `{figures}` were not measured on the model of `{name}`"
         ));
+    }
+    for (said, about) in [
+        ("predictions", "data"),
+        (VALIDATION_PREDICTIONS, VALIDATION),
+    ] {
+        let Some((predictions, _)) = input(measured, said) else {
+            continue;
+        };
+        let maker = links
+            .get(&predictions)
+            .and_then(|link| link.provenance.as_ref());
+        let given: BTreeSet<_> = maker
+            .iter()
+            .flat_map(|provenance| provenance.inputs())
+            .filter_map(dependency)
+            .collect();
+        let data = input(measured, about);
+        if !given.contains(&model) || !data.is_some_and(|data| given.contains(&data)) {
+            return Err(format!(
+                "the predictions `{predictions}` were not made from the model of `{name}` and the data that were measured"
+            ));
+        }
     }
     let byproducts = decided
         .provenance

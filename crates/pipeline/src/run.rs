@@ -21,11 +21,13 @@ use custody_types::{
 use custody_wire::{PlannedStep, RunEvent, RunReply, RunRequest, StepOutcome, StepState};
 use serde_json::{Value, json};
 
+use crate::evidence::{closure, dependency, role};
 use crate::file::{self, PipelineFile, Step};
 use crate::graph::{self, Graph, guards};
 use crate::keep::Kept;
 use crate::memory::{InMemory, MadeFile};
 use crate::ports::{Environments, Folder, Installed, LockedEnvironment};
+use crate::produce::evaluate::overlap::TRAINING;
 use crate::produce::{Given, Product, Workshop, fault};
 
 /// Part of every step's key: a runner that does something else has another.
@@ -64,6 +66,8 @@ pub(crate) struct Inputs {
     pub(crate) key: Digest,
     pub(crate) versions: BTreeMap<String, Known>,
     pub(crate) reports: BTreeMap<String, Known>,
+    /// The datasets that an evaluated model was trained on, by role.
+    pub(crate) training: BTreeMap<String, Known>,
     pub(crate) code: Vec<MadeFile>,
     pub(crate) environment: Option<(Digest, LockedEnvironment)>,
     pub(crate) source: Option<Vec<u8>>,
@@ -459,6 +463,10 @@ impl Runner {
         for check in guards(context.file, name) {
             reports.insert(check.clone(), known(&check)?);
         }
+        let training = match step {
+            Step::Evaluate(_) => trained_on(&context.evidence, &versions)?,
+            _ => BTreeMap::new(),
+        };
         let code = match step {
             Step::Run(run) => run
                 .code
@@ -494,6 +502,7 @@ impl Runner {
             "declared": step,
             "inputs": digests(&versions),
             "reports": digests(&reports),
+            "training": digests(&training),
             "code": crate::memory::digest(&code),
             "environment": environment.as_ref().map(|(key, _)| *key),
             "source": source.as_ref().map(|bytes| Digest::of(bytes)),
@@ -504,6 +513,7 @@ impl Runner {
             key: Digest::of(&key),
             versions,
             reports,
+            training,
             code,
             environment,
             source,
@@ -545,6 +555,10 @@ impl Runner {
         self.declassify(context, name, step, inputs)?;
         let mut dependencies = Vec::new();
         for (role, known) in &inputs.versions {
+            dependencies
+                .push(ResourceDescriptor::version(&known.name, known.digest).with(ROLE, role));
+        }
+        for (role, known) in &inputs.training {
             dependencies
                 .push(ResourceDescriptor::version(&known.name, known.digest).with(ROLE, role));
         }
@@ -691,7 +705,7 @@ impl Runner {
             given.code = Some(Arc::new(InMemory::new(inputs.code.clone())));
         }
         let (mut reads, mut validates) = (Vec::new(), Vec::new());
-        for (role, known) in &inputs.versions {
+        for (role, known) in inputs.versions.iter().chain(&inputs.training) {
             let version = Box::new(context.evidence.resolve(&known.name.clone().into())?);
             let files: Arc<dyn VersionFiles> = if step.is_check() {
                 let grant = self
@@ -815,9 +829,59 @@ fn scope(
         .into_iter()
         .map(|makes| format!("{}/{}", context.file.project, makes.artifact));
     custody_guard::StepScope {
-        inputs: inputs.versions.values().map(|known| known.digest).collect(),
+        inputs: inputs
+            .versions
+            .values()
+            .chain(inputs.training.values())
+            .map(|known| known.digest)
+            .collect(),
         outputs: outputs.collect(),
     }
+}
+
+/// Lists the datasets that a model was trained on, by role: the inputs of the steps that made it and the models that
+/// it was made from. Everything else that it goes back to counts where it is the very data that are measured.
+fn trained_on(
+    evidence: &Evidence<'_>,
+    versions: &BTreeMap<String, Known>,
+) -> Result<BTreeMap<String, Known>, Problem> {
+    let (Some(model), Some(data)) = (versions.get("model"), versions.get("data")) else {
+        return Ok(BTreeMap::new());
+    };
+    let root = evidence.resolve(&model.name.clone().into())?;
+    let links = closure(evidence, root, &mut |_| {})?;
+    let find = |name: &VersionName| links.iter().find(|link| link.version.name() == *name);
+    let mut found: BTreeMap<VersionName, Known> = links
+        .iter()
+        .filter(|link| link.version.record.digest == data.digest)
+        .map(|link| (link.version.name(), Known::of(&link.version)))
+        .collect();
+    let mut open = vec![model.name.clone()];
+    let mut seen = BTreeSet::new();
+    while let Some(name) = open.pop() {
+        if !seen.insert(name.clone()) {
+            continue;
+        }
+        let inputs = find(&name).and_then(|link| link.provenance.as_ref());
+        for descriptor in inputs.iter().flat_map(|provenance| provenance.inputs()) {
+            let own = ["environment", "code"].contains(&role(descriptor));
+            let Some((input, _)) = dependency(descriptor).filter(|_| !own) else {
+                continue;
+            };
+            match find(&input).map(|link| (link, link.version.record.kind)) {
+                Some((_, Kind::Model)) => open.push(input),
+                Some((link, Kind::Dataset)) => {
+                    found.insert(input, Known::of(&link.version));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(found
+        .into_values()
+        .enumerate()
+        .map(|(number, known)| (format!("{TRAINING}{number}"), known))
+        .collect())
 }
 
 fn collected(file: &str, bytes: &[u8]) -> Result<Product, Problem> {

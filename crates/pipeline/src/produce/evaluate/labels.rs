@@ -51,6 +51,21 @@ fn list(classes: &[Scalar]) -> String {
     names.join(", ")
 }
 
+/// Returns the classes of a model that does not name them, where labels are counted from 0: the score of class `k` is
+/// then the one at place `k`.
+fn counted(rows: &Rows) -> Option<Vec<Scalar>> {
+    let width = i64::try_from(rows.width).ok()?;
+    let classes: Vec<_> = (0..width).map(Scalar::Integer).collect();
+    let known: BTreeSet<_> = classes.iter().map(of_scalar).collect();
+    let all = 0..rows.label.len();
+    let numbers = matches!(rows.label, Values::Integers(_) | Values::Booleans(_));
+    let within = || {
+        all.clone()
+            .all(|row| known.contains(&of_row(&rows.label, row)))
+    };
+    (numbers && within()).then_some(classes)
+}
+
 impl Measuring<'_> {
     fn label(&self, because: impl Into<String>, hint: impl Into<String>) -> Problem {
         Problem::new(
@@ -130,7 +145,7 @@ impl Measuring<'_> {
         if rows.width <= 1 {
             return Ok(0);
         }
-        let Some(classes) = &rows.classes else {
+        let Some(classes) = rows.classes.clone().or_else(|| counted(rows)) else {
             return Err(self.unmeasured(
                 format!(
                     "the model gives {} scores a row and does not say which is of which class",
@@ -141,7 +156,11 @@ impl Measuring<'_> {
         };
         if classes.len() > 2 && self.step.positive.is_none() {
             return Err(self.unmeasured(
-                format!("the model has {} classes: {}", classes.len(), list(classes)),
+                format!(
+                    "the model has {} classes: {}",
+                    classes.len(),
+                    list(&classes)
+                ),
                 "say `kind: multiclass`, or measure one class against the rest with `positive:`",
             ));
         }
@@ -154,7 +173,7 @@ impl Measuring<'_> {
                     format!(
                         "the model has no class {}; it has {}",
                         written(&positive),
-                        list(classes)
+                        list(&classes)
                     ),
                     "name one of them with `positive:`, and labels as the model has them",
                 )
@@ -163,7 +182,8 @@ impl Measuring<'_> {
 
     /// Returns the classes' names, and the place of each row's class among them.
     pub(super) fn places(&self, rows: &Rows) -> Result<(Vec<String>, Vec<usize>), Problem> {
-        let Some(classes) = rows.classes.as_ref().filter(|classes| classes.len() > 1) else {
+        let classes = rows.classes.clone().or_else(|| counted(rows));
+        let Some(classes) = classes.filter(|classes| classes.len() > 1) else {
             return Err(self.unmeasured(
                 format!(
                     "the model gives {} scores a row and does not say which is of which class",
@@ -201,7 +221,7 @@ impl Measuring<'_> {
         let unknown = places.iter().filter(|place| place.is_none()).count();
         if unknown > 0 {
             return Err(self.label(
-                format!("{unknown} of {} rows have a label that is no class of the model; its classes are {}, and the column is {}", places.len(), list(classes), rows.label.word()),
+                format!("{unknown} of {} rows have a label that is no class of the model; its classes are {}, and the column is {}", places.len(), list(&classes), rows.label.word()),
                 "make the labels those that the model was trained with, in SQL",
             ));
         }

@@ -44,6 +44,17 @@ impl Measuring<'_> {
         for role in others {
             self.one(role, &mut found)?;
         }
+        if !self
+            .given
+            .inputs
+            .keys()
+            .any(|role| role.starts_with(TRAINING))
+        {
+            found.notes.push(
+                "no step says what data the model was trained on: nothing could be compared"
+                    .to_owned(),
+            );
+        }
         Ok(found)
     }
 
@@ -62,7 +73,7 @@ impl Measuring<'_> {
             Some(one) => (one.by, Some(one.common), Some(one.rows)),
             None => {
                 found.notes.push(format!(
-                    "{what} could not be compared: it shares no columns with the data"
+                    "{what} could not be compared: it is no table, or shares no columns with the data"
                 ));
                 found
                     .compared
