@@ -1,10 +1,13 @@
 //! The step `evaluate`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use custody_stats::{FEWEST_SAMPLES, Guard, INTERSECTION, MOST_SAMPLES, ModelKind};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Place, Wrong};
 
@@ -133,13 +136,49 @@ const fn thousand() -> u32 {
 }
 
 /// From which score on a row is predicted positive.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Threshold {
     /// A score.
     Fixed(f64),
     /// A rule.
     Chosen(Box<Chosen>),
+}
+
+impl<'de> Deserialize<'de> for Threshold {
+    /// Reads a number or a rule; written out, so that what is wrong inside a rule is told with its place.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl<'de> Visitor<'de> for Either {
+            type Value = Threshold;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a number, or a rule such as `{on: validation, by: max_f1}`")
+            }
+
+            fn visit_f64<E>(self, value: f64) -> Result<Threshold, E> {
+                Ok(Threshold::Fixed(value))
+            }
+
+            #[expect(clippy::cast_precision_loss, reason = "a threshold is a number near 0")]
+            fn visit_i64<E>(self, value: i64) -> Result<Threshold, E> {
+                Ok(Threshold::Fixed(value as f64))
+            }
+
+            #[expect(clippy::cast_precision_loss, reason = "a threshold is a number near 0")]
+            fn visit_u64<E>(self, value: u64) -> Result<Threshold, E> {
+                Ok(Threshold::Fixed(value as f64))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Threshold, A::Error> {
+                let chosen = Chosen::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Threshold::Chosen(Box::new(chosen)))
+            }
+        }
+
+        deserializer.deserialize_any(Either)
+    }
 }
 
 /// A threshold that is chosen on other data than is measured. Of thresholds that are as good the greatest is taken.
@@ -361,5 +400,81 @@ impl Evaluate {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn read(text: &str) -> Result<Evaluate, String> {
+        let text = format!("model: m\ndata: d\nlabel: y\n{text}");
+        serde_saphyr::from_str(&text).map_err(|error| error.to_string())
+    }
+
+    #[track_caller]
+    fn told(text: &str) -> String {
+        read(text)
+            .unwrap()
+            .check(&Place::step("e"))
+            .unwrap_err()
+            .because
+    }
+
+    #[test]
+    fn a_threshold_is_a_number_or_a_rule() {
+        let fixed = |value| Some(Threshold::Fixed(value));
+        assert_eq!(read("threshold: 0.7").unwrap().threshold, fixed(0.7));
+        assert_eq!(read("threshold: 1").unwrap().threshold, fixed(1.0));
+        assert_eq!(read("").unwrap().threshold, None);
+        for (by, rule) in [
+            ("max_f1", Rule::MaxF1),
+            ("{recall: 0.9}", Rule::Recall(0.9)),
+            (
+                "{cost: {false_positive: 1, false_negative: 5}}",
+                Rule::Cost(Cost {
+                    false_positive: 1.0,
+                    false_negative: 5.0,
+                }),
+            ),
+        ] {
+            let read = read(&format!("threshold: {{on: v, by: {by}}}")).unwrap();
+            assert_eq!(read.chosen().map(|chosen| chosen.by), Some(rule));
+            assert_eq!(read.check(&Place::step("e")), Ok(()));
+            let json = serde_json::to_string(&read).unwrap();
+            assert_eq!(serde_json::from_str::<Evaluate>(&json).unwrap(), read);
+        }
+        assert!(
+            read("threshold: {on: v, by: max_f2}")
+                .unwrap_err()
+                .contains("max_f2")
+        );
+    }
+
+    #[test]
+    fn a_key_without_a_meaning_is_refused() {
+        assert!(told("threshold: 2").contains("divides nothing"));
+        assert!(told("threshold: {on: d, by: max_f1}").contains("choose it on other rows"));
+        assert!(told("threshold: {on: v, by: {recall: 1.5}}").contains("not above 0"));
+        assert!(
+            told("threshold: {on: v, by: {cost: {false_positive: 0, false_negative: 0}}}")
+                .contains("above 0")
+        );
+        assert!(told("kind: regression\nthreshold: 0.5").contains("`threshold`"));
+        assert!(told("kind: multiclass\npositive: 1").contains("`positive`"));
+        assert!(told("kind: regression\nscores: raw").contains("classifiers"));
+        assert!(told("groups: [a, a]").contains("named twice"));
+        assert!(told("groups: [y]").contains("is the label"));
+        assert!(told("classes: [1]").contains("two or more"));
+        assert!(told("bootstrap: {samples: 3}").contains("from 40"));
+        assert!(told("predictions: p").contains("by `key`"));
+        assert!(told("score: s").contains("there are none"));
+        assert!(
+            read("scores: raw\nthreshold: 2")
+                .unwrap()
+                .check(&Place::step("e"))
+                .is_ok()
+        );
     }
 }
