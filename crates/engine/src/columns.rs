@@ -12,8 +12,11 @@ use datafusion::arrow::datatypes::{
 use datafusion::parquet::arrow::ProjectionMask;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+use futures::TryStreamExt;
+
 use crate::error::EngineError;
 use crate::query::{Engine, quoted};
+use crate::schema::word;
 use crate::table::Table;
 
 /// The values of a column, each by row; `None` where it is null. What is not a number stays in its column: ask
@@ -281,15 +284,16 @@ impl Engine {
         let sql = format!("SELECT {} FROM {}", list.join(", "), quoted(&table.name));
         let (fields, batches) = self.block(async {
             let context = self.context(std::slice::from_ref(table)).await?;
-            let frame = self.plan(&context, &sql).await?;
-            let schema = frame.schema().as_arrow().clone();
-            let fields: Vec<_> = schema
+            let plan = self.plan(&context, &sql).await?;
+            let rows = self.execute(&context, &plan).await?;
+            let fields: Vec<_> = rows
+                .schema()
                 .fields()
                 .iter()
                 .map(|field| field.data_type().clone())
                 .collect();
-            let batches = frame
-                .collect()
+            let batches: Vec<_> = rows
+                .try_collect()
                 .await
                 .map_err(|error| self.running(&error))?;
             Ok::<_, EngineError>((fields, batches))
@@ -422,7 +426,8 @@ fn typed(column: &str, array: &ArrayRef) -> Result<Values, EngineError> {
         DataType::Null => Values::Texts(vec![None; array.len()]),
         other => {
             return Err(EngineError::Plan(format!(
-                "the column `{column}` is of the type {other}, which has no values to measure or compare"
+                "the column `{column}` is of the type {}, which has no values to measure or compare",
+                word(other)
             )));
         }
     })

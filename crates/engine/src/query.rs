@@ -222,50 +222,6 @@ impl Engine {
             .await
             .map_err(|error| self.running(&error))
     }
-
-    /// Reads a column as numbers, in the order of the rows.
-    ///
-    /// # Errors
-    /// [`EngineError`] when there is no such column or it holds no numbers.
-    pub fn numbers(&self, table: &Table, column: &str) -> Result<Vec<Option<f64>>, EngineError> {
-        let sql = format!(
-            "SELECT CAST({} AS DOUBLE) FROM {}",
-            quoted(column),
-            quoted(&table.name)
-        );
-        let batches = self.block(async {
-            self.collect(&self.context(std::slice::from_ref(table)).await?, &sql)
-                .await
-        })?;
-        let mut values = Vec::new();
-        for batch in &batches {
-            let array = batch
-                .column(0)
-                .as_any()
-                .downcast_ref::<Float64Array>()
-                .ok_or(EngineError::Failed("the column holds no numbers"))?;
-            values.extend(array.iter());
-        }
-        Ok(values)
-    }
-
-    /// Reads a column as texts, in the order of the rows. Numbers without a fraction are written as
-    /// integers.
-    ///
-    /// # Errors
-    /// [`EngineError`] when there is no such column.
-    pub fn texts(&self, table: &Table, column: &str) -> Result<Vec<Option<String>>, EngineError> {
-        let sql = format!("SELECT {} FROM {}", quoted(column), quoted(&table.name));
-        let batches = self.block(async {
-            self.collect(&self.context(std::slice::from_ref(table)).await?, &sql)
-                .await
-        })?;
-        let mut values = Vec::new();
-        for batch in &batches {
-            texts_of(batch.column(0), &mut values)?;
-        }
-        Ok(values)
-    }
 }
 
 pub(crate) fn texts_of(

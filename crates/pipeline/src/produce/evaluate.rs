@@ -1,5 +1,6 @@
 //! Measures a model.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use custody_engine::Values;
@@ -303,28 +304,32 @@ fn told(evaluation: &Evaluation) -> Vec<String> {
         ModelKind::Regression => &["mae", "rmse", "r2", "mean_residual"],
     };
     let mut lines = Vec::new();
-    let mut small: Vec<String> = Vec::new();
+    let mut small: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, measured) in evaluation.figures() {
-        let gap = measured.between.is_some()
-            && name.ends_with("_difference")
-            && !name.contains(".class.");
+        let gap = measured.between.is_some() && !name.contains(".class.");
         if !gap && !shown.contains(&name.as_str()) {
+            continue;
+        }
+        for values in measured
+            .between
+            .iter()
+            .flat_map(|between| &between.insufficient)
+        {
+            small.entry(group(values)).or_default().push(name.clone());
+        }
+        if gap && !name.ends_with("_difference") {
             continue;
         }
         match measured.value {
             Some(value) => lines.push(format!("{name} {value:.4}")),
             None => lines.push(format!("{name} cannot be told")),
         }
-        let Some(between) = measured.between else {
-            continue;
-        };
-        for values in &between.insufficient {
-            small.push(format!(
-                "{name} leaves out the group {}: too few rows",
-                group(values)
-            ));
-        }
     }
-    lines.extend(small);
+    lines.extend(small.into_iter().map(|(group, figures)| {
+        format!(
+            "the group {group} has too few rows and is left out of {}",
+            figures.join(", ")
+        )
+    }));
     lines
 }

@@ -11,6 +11,7 @@ use crate::file::{Gate, SmallGroups};
 pub(super) fn decide(name: &str, gate: &Gate, given: &Given) -> Result<Product, Problem> {
     let evaluation: Evaluation = read_json(given.input("evaluation")?.as_ref(), "evaluation.json")?;
     let (mut product, mut figures, mut broken) = (Product::default(), Vec::new(), Vec::new());
+    let mut small = false;
     for (metric, bounds) in &gate.require {
         let Some(measured) = evaluation.metric(metric) else {
             return Err(Problem::new(
@@ -68,6 +69,7 @@ pub(super) fn decide(name: &str, gate: &Gate, given: &Given) -> Result<Product, 
                 left_out.join("; ")
             );
             if refuses {
+                small = true;
                 broken.push(told);
             } else {
                 product.notes.push(told + " (`small_groups: ignore`)");
@@ -92,7 +94,12 @@ pub(super) fn decide(name: &str, gate: &Gate, given: &Given) -> Result<Product, 
         for line in broken {
             problem = problem.because(line);
         }
-        product.refused = Some(problem.hint("measure small groups on more rows, or have them left out knowingly with `small_groups: ignore`; make the model meet the bounds, or have them changed by who may; the decision is kept as evidence"));
+        let hint = if small {
+            "measure the groups that are left out on more rows, or have them left out knowingly with `small_groups: ignore`; the decision is kept as evidence"
+        } else {
+            "make the model meet the bounds, or have them changed by who may; the decision is kept as evidence"
+        };
+        product.refused = Some(problem.hint(hint));
     }
     Ok(product)
 }

@@ -15,11 +15,11 @@ pub(crate) const TRAINING: &str = "training:";
 const COMPARED: [&str; 7] = [
     "integer",
     "double",
-    "decimal",
     "text",
     "boolean",
     "date",
     "timestamp",
+    "timestamp with time zone",
 ];
 
 /// What was compared, for the statement and for the user.
@@ -129,7 +129,7 @@ impl Measuring<'_> {
             .engine
             .columns(&data)
             .map_err(|error| self.failed(&error))?;
-        let comparable = |word: &str| COMPARED.contains(&word) || word.starts_with("Decimal");
+        let comparable = |word: &str| COMPARED.contains(&word) || word.starts_with("decimal");
         let mut both: Vec<&str> = ours
             .iter()
             .filter(|column| comparable(&column.data_type))
