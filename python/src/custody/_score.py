@@ -77,7 +77,8 @@ def column(table, name: str, kind: str):
         return array.astype(target)
     with np.errstate(all="ignore"):
         exact = array.astype(target)
-        if not np.array_equal(exact.astype(array.dtype), array):
+        below = target.startswith("u") and len(array) and array.min() < 0
+        if below or not np.array_equal(exact.astype(array.dtype), array):
             raise Refused(f"the model takes {target} for `{name}`, and some of its numbers do not fit", f"round or cast `{name}` in SQL")
     return exact
 
