@@ -257,8 +257,12 @@ def test_a_threshold_is_the_best_of_all(measure, seed):
     labels = np.concatenate([[0, 1], random.integers(0, 2, 80)])
     scores = np.round(np.clip(labels * 0.3 + random.random(82) * 0.7, 0, 1), int(random.integers(1, 4)))
     choose = lambda rule: measure({"labels": labels.tolist(), "scores": scores.tolist(), "rule": rule})  # noqa: E731
-    false_positive, recall, thresholds = metrics.roc_curve(labels, scores, drop_intermediate=False)
-    assert choose("max_youden") == thresholds[1:][np.argmax((recall - false_positive)[1:])]
+    candidates = sorted(set(scores.tolist()), reverse=True)
+    youden = lambda t: int(((scores >= t) & (labels == 1)).sum()) * int((labels == 0).sum()) - int(((scores >= t) & (labels == 0)).sum()) * int(labels.sum())  # noqa: E731
+    assert choose("max_youden") == max(candidates, key=youden)
+    false_positive, recall, _ = metrics.roc_curve(labels, scores, drop_intermediate=False)
+    best = max(map(youden, candidates)) / (int(labels.sum()) * int((labels == 0).sum()))
+    assert best == pytest.approx(max(recall - false_positive), **EXACT)
     by_f1 = {t: metrics.f1_score(labels, scores >= t) for t in sorted(set(scores), reverse=True)}
     assert choose("max_f1") == max(by_f1, key=by_f1.get)
     assert choose({"recall": 0.8}) == max(t for t in by_f1 if metrics.recall_score(labels, scores >= t) >= 0.8)

@@ -59,9 +59,8 @@ impl Values {
     pub const fn len(&self) -> usize {
         match self {
             Self::Booleans(values) => values.len(),
-            Self::Integers(values) => values.len(),
+            Self::Integers(values) | Self::Decimals { values, .. } => values.len(),
             Self::Doubles { values, .. } => values.len(),
-            Self::Decimals { values, .. } => values.len(),
             Self::Texts(values) => values.len(),
             Self::Dates(values) => values.len(),
             Self::Timestamps { values, .. } => values.len(),
@@ -90,9 +89,8 @@ impl Values {
     pub fn is_missing(&self, row: usize) -> bool {
         match self {
             Self::Booleans(values) => at(values, row).is_none(),
-            Self::Integers(values) => at(values, row).is_none(),
+            Self::Integers(values) | Self::Decimals { values, .. } => at(values, row).is_none(),
             Self::Doubles { values, .. } => at(values, row).is_none_or(f64::is_nan),
-            Self::Decimals { values, .. } => at(values, row).is_none(),
             Self::Texts(values) => values.get(row).is_none_or(Option::is_none),
             Self::Dates(values) => at(values, row).is_none(),
             Self::Timestamps { values, .. } => at(values, row).is_none(),

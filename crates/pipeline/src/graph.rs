@@ -273,7 +273,7 @@ steps:
         let text = problem("roc_auc:", "roc_acu:");
         assert!(
             text.contains("did you mean `roc_auc`?")
-                && text.contains("   15 |")
+                && text.contains("   13 |")
                 && text.contains('^'),
             "{text}"
         );

@@ -1,12 +1,17 @@
 //! The groups of a data set, and how they are compared.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::evaluation::{Attribute, EvaluateError, INTERSECTION, MAX_GROUPS};
-use crate::fairness::{GroupValues, partition};
+use crate::fairness::{Gap, GroupValues, partition};
 
 /// The groups of each attribute and of each two: the name of the grouping, and the rows by group.
 pub(crate) type Groupings = Vec<(String, Vec<(GroupValues, Vec<usize>)>)>;
+
+/// Something of each grouping, by its name.
+pub(crate) type ByGrouping<T> = BTreeMap<String, T>;
+/// Distances by their names.
+pub(crate) type Gaps = BTreeMap<String, Gap>;
 
 /// Groups the rows by each attribute (`SEX`), and by each two (`SEX*RAC1P`).
 pub(crate) fn groupings(

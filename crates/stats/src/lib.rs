@@ -29,7 +29,7 @@ pub use evaluation::{
     Settings, evaluate,
 };
 pub use fairness::{Compared, Fairness, Gap, Group, GroupValues, Guard, Support};
-pub use metric::{Better, Between, FigureError, Measured, ModelKind, check_figure, figures};
+pub use metric::{Better, Between, ENDS, FigureError, Measured, ModelKind, check_figure, figures};
 pub use multiclass::{Average, ClassGroup, ClassPerformance, ClassTable, MOST_TOP_K};
 pub use performance::{CALIBRATION_BINS, CalibrationBin, Confusion, Performance};
 pub use rate::{Interval, Rate};

@@ -131,6 +131,8 @@ pub(crate) const REGRESSION_GAPS: [&str; 4] = [
     "mean_residual_difference",
 ];
 
+/// What the names of an interval's ends end with.
+pub const ENDS: [&str; 2] = [LOW, HIGH];
 const LOW: &str = ".low";
 const HIGH: &str = ".high";
 

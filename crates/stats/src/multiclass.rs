@@ -8,7 +8,7 @@ use crate::evaluation::Classified;
 use crate::fairness::{
     Compared, Distance, Entrant, Gap, GroupValues, Guard, Support, farthest, worse,
 };
-use crate::groups::Groupings;
+use crate::groups::{ByGrouping, Gaps, Groupings};
 use crate::performance::{Agreement, areas};
 use crate::rate::Rate;
 use crate::sum::{Sum, real, share};
@@ -249,10 +249,9 @@ fn among(input: &Classified<'_>, k: usize) -> u64 {
     let rows = input.scores.chunks_exact(input.classes.len());
     let hit = |(row, label): &(&[f64], &usize)| {
         let own = row.get(**label).copied().unwrap_or(f64::NAN);
-        let before = row
-            .iter()
-            .enumerate()
-            .filter(|(class, score)| **score > own || **score == own && *class > **label);
+        let before = row.iter().enumerate().filter(|(class, score)| {
+            **score > own || own.total_cmp(score).is_eq() && *class > **label
+        });
         before.count() < k
     };
     rows.zip(input.labels).filter(hit).count() as u64
@@ -264,10 +263,7 @@ pub(crate) fn compare(
     predicted: &[usize],
     groupings: &Groupings,
     guard: Guard,
-) -> (
-    BTreeMap<String, Vec<ClassGroup>>,
-    BTreeMap<String, BTreeMap<String, Gap>>,
-) {
+) -> (ByGrouping<Vec<ClassGroup>>, ByGrouping<Gaps>) {
     let mut groups = BTreeMap::new();
     let mut fairness = BTreeMap::new();
     for (name, parts) in groupings {

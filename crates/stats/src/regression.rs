@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::evaluation::Predicted;
 use crate::fairness::{Compared, Distance, Entrant, Gap, GroupValues, Guard, Support, farthest};
-use crate::groups::Groupings;
+use crate::groups::{ByGrouping, Gaps, Groupings};
 use crate::quantile::quantile;
 use crate::sum::{Sum, real};
 
@@ -117,10 +117,7 @@ pub(crate) fn compare(
     input: &Predicted<'_>,
     groupings: &Groupings,
     guard: Guard,
-) -> (
-    BTreeMap<String, Vec<RegressionGroup>>,
-    BTreeMap<String, BTreeMap<String, Gap>>,
-) {
+) -> (ByGrouping<Vec<RegressionGroup>>, ByGrouping<Gaps>) {
     let (mut groups, mut fairness) = (BTreeMap::new(), BTreeMap::new());
     for (name, parts) in groupings {
         let found: Vec<_> = parts

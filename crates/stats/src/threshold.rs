@@ -90,9 +90,11 @@ fn worth(rule: ThresholdRule, confusion: Confusion) -> Option<f64> {
     let recall = share(hits, confusion.positives())?;
     match rule {
         ThresholdRule::MaxF1 => share(2 * hits, confusion.selected() + confusion.positives()),
-        ThresholdRule::MaxYouden => {
-            Some(recall - share(confusion.false_positives, confusion.negatives())?)
-        }
+        // TPR − FPR times both denominators: whole numbers, so that what is equal is equal.
+        ThresholdRule::MaxYouden => Some(
+            real(hits) * real(confusion.negatives())
+                - real(confusion.false_positives) * real(confusion.positives()),
+        ),
         // The first that meets it is the greatest.
         ThresholdRule::Recall(least) => (recall >= least).then_some(0.0),
         ThresholdRule::Precision(least) => {

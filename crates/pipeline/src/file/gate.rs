@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use custody_stats::check_figure;
+use custody_stats::{ENDS, check_figure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -138,11 +138,8 @@ fn span(least: f64, most: f64) -> String {
 
 /// Returns between what a figure lies, whatever the data.
 fn range(figure: &str) -> (f64, f64) {
-    let end = figure.ends_with(".low") || figure.ends_with(".high");
-    let name = figure
-        .strip_suffix(".low")
-        .or_else(|| figure.strip_suffix(".high"))
-        .unwrap_or(figure);
+    let base = ENDS.iter().find_map(|end| figure.strip_suffix(end));
+    let name = base.unwrap_or(figure);
     let last = name.rsplit('.').next().unwrap_or(name);
     match last {
         "mcc" | "cohen_kappa" => (-1.0, 1.0),
@@ -160,7 +157,7 @@ fn range(figure: &str) -> (f64, f64) {
         | "rmse_difference"
         | "mean_residual_difference" => (0.0, f64::INFINITY),
         // The interval of a difference reaches below 0.
-        gap if end && gap.ends_with("_difference") => (-1.0, 1.0),
+        gap if base.is_some() && gap.ends_with("_difference") => (-1.0, 1.0),
         _ => (0.0, 1.0),
     }
 }

@@ -140,7 +140,8 @@ impl Measuring<'_> {
         if single && self.step.scores == Scores::Probability {
             for score in scores {
                 let near = score.clamp(0.0, 1.0);
-                if *score != near && (*score - near).abs() <= ROUNDING {
+                let beside = (*score - near).abs();
+                if beside > 0.0 && beside <= ROUNDING {
                     *score = near;
                     rounded += 1;
                 }
