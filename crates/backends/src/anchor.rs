@@ -33,6 +33,10 @@ pub fn keep(path: &Path, checkpoint: &str) -> io::Result<()> {
         disk::create_folder(folder)?;
     }
     let temporary = path.with_extension(format!("{}.new", std::process::id()));
-    fs::write(&temporary, checkpoint)?;
-    fs::rename(&temporary, path)
+    let kept = fs::write(&temporary, checkpoint).and_then(|()| fs::rename(&temporary, path));
+    if kept.is_err() {
+        // On a full disk what was begun would only be in the way.
+        let _ = fs::remove_file(&temporary);
+    }
+    kept
 }

@@ -12,7 +12,7 @@ use custody_store::{
     VersionFilter, VersionRow, VersionState,
 };
 use custody_types::{
-    Alias, ArtifactName, Digest, Entropy, ProjectName, VersionName, VersionNumber,
+    Alias, ArtifactName, Digest, Entropy, ProjectName, VersionName, VersionNumber, is_no_room,
 };
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, params};
 
@@ -30,11 +30,13 @@ CREATE TABLE IF NOT EXISTS versions (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS versions_by_digest ON versions (digest);
 CREATE TABLE IF NOT EXISTS aliases (project TEXT NOT NULL, name TEXT NOT NULL, alias TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (project, name, alias)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS condemned (pack BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS steps (project TEXT NOT NULL, key BLOB NOT NULL, statement BLOB NOT NULL, PRIMARY KEY (project, key)) WITHOUT ROWID;
 ";
 
 /// The form of the tables. A catalog of another form is made anew.
 const FORM: i64 = 1;
+const SHARED_FILE_SIZE: i32 = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 /// The plaintext of a chunk's place: offset 8, stored length 4, compressed 1, plain length 4; big-endian.
 const PLACE: usize = 17;
 
@@ -51,14 +53,24 @@ impl PlaceSeal {
         Self { key, entropy }
     }
 
-    fn seal(&self, row: &[u8], chunk: &PackChunk) -> Result<Vec<u8>, CatalogError> {
+    /// Draws a vector for each of `count` places; a call for each costs more than its bytes.
+    fn vectors(&self, count: usize) -> Vec<u8> {
+        let mut vectors = vec![0; count * IV_BYTES];
+        self.entropy.fill(&mut vectors);
+        vectors
+    }
+
+    fn seal(
+        &self,
+        vector: [u8; IV_BYTES],
+        row: &[u8],
+        chunk: &PackChunk,
+    ) -> Result<Vec<u8>, CatalogError> {
         let mut place = Vec::with_capacity(PLACE);
         place.extend(chunk.offset.to_be_bytes());
         place.extend(chunk.stored.to_be_bytes());
         place.push(u8::from(chunk.compressed));
         place.extend(chunk.length.to_be_bytes());
-        let mut vector = [0; IV_BYTES];
-        self.entropy.fill(&mut vector);
         let tag = self
             .key
             .seal(vector, row, &mut place)
@@ -115,6 +127,13 @@ pub struct SqliteCatalog {
 fn failed(error: rusqlite::Error) -> CatalogError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => CatalogError::NoSpace,
+        // The file that the readers share could not grow.
+        _ if error
+            .sqlite_error()
+            .is_some_and(|error| error.extended_code == SHARED_FILE_SIZE) =>
+        {
+            CatalogError::NoSpace
+        }
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => CatalogError::Damaged {
             because: error.to_string(),
         },
@@ -137,8 +156,14 @@ impl SqliteCatalog {
     /// [`CatalogError::Damaged`] when the file is no sound database.
     pub fn open(path: &Path, seal: Arc<PlaceSeal>) -> Result<Self, CatalogError> {
         // SQLite gives the files beside it the same mode.
-        disk::create_private(path).map_err(|error| CatalogError::Failed {
-            because: error.to_string(),
+        disk::create_private(path).map_err(|error| {
+            if is_no_room(&error) {
+                CatalogError::NoSpace
+            } else {
+                CatalogError::Failed {
+                    because: error.to_string(),
+                }
+            }
         })?;
         let connection = Connection::open(path).map_err(failed)?;
         connection
@@ -289,7 +314,7 @@ fn enter_chunks(
 ) -> Result<(), CatalogError> {
     let domain = staging.domain.as_bytes();
     let mut insert = transaction
-        .prepare_cached("INSERT OR IGNORE INTO chunks (domain, id, pack, kind, place) VALUES (?1, ?2, ?3, ?4, ?5)")
+        .prepare_cached("INSERT OR REPLACE INTO chunks (domain, id, pack, kind, place) VALUES (?1, ?2, ?3, ?4, ?5)")
         .map_err(failed)?;
     for (pack, chunks) in &staging.packs {
         transaction
@@ -298,14 +323,15 @@ fn enter_chunks(
                 params![pack.as_bytes(), domain],
             )
             .map_err(failed)?;
-        for chunk in chunks {
+        let vectors = seal.vectors(chunks.len());
+        for (chunk, vector) in chunks.iter().zip(vectors.as_chunks::<IV_BYTES>().0) {
             let bound = [
                 &domain[..],
                 chunk.id.as_bytes(),
                 pack.as_bytes(),
                 &[chunk.kind.byte()],
             ];
-            let place = seal.seal(&bound.concat(), chunk)?;
+            let place = seal.seal(*vector, &bound.concat(), chunk)?;
             let values = params![
                 domain,
                 chunk.id.as_bytes(),
@@ -552,10 +578,30 @@ impl Catalog for SqliteCatalog {
         .map(|_| ())
     }
 
+    fn condemn(&self, pack: &PackId) -> Result<(), CatalogError> {
+        let sql = "INSERT OR IGNORE INTO condemned (pack) VALUES (?1)";
+        self.change(sql, params![pack.as_bytes()]).map(drop)
+    }
+
+    fn absolve(&self, pack: &PackId) -> Result<(), CatalogError> {
+        let sql = "DELETE FROM condemned WHERE pack = ?1";
+        self.change(sql, params![pack.as_bytes()]).map(drop)
+    }
+
+    fn is_condemned(&self, pack: &PackId) -> Result<bool, CatalogError> {
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached("SELECT 1 FROM condemned WHERE pack = ?1")
+            .map_err(failed)?;
+        statement.exists(params![pack.as_bytes()]).map_err(failed)
+    }
+
     fn packs(&self) -> Result<Vec<PackId>, CatalogError> {
         let connection = self.lock();
         let mut statement = connection
-            .prepare_cached("SELECT id FROM packs ORDER BY id")
+            .prepare_cached(
+                "SELECT id FROM packs WHERE id IN (SELECT pack FROM chunks) ORDER BY id",
+            )
             .map_err(failed)?;
         let rows = statement
             .query_map([], |row| Ok(PackId::from_bytes(row.get(0)?)))

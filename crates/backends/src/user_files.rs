@@ -12,7 +12,14 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use custody_types::FilePath;
+use custody_types::{FilePath, is_no_room};
+
+/// How much of a file is read in one piece.
+const READ: usize = 1 << 20;
+/// How much of a file is written in one piece: what stays near the processor between two copies.
+const WRITE: usize = 128 << 10;
+/// What members of a tar stream are filled up to.
+const TAR_BLOCK: usize = 512;
 
 /// Why the user's files could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +44,9 @@ pub enum UserFilesError {
     /// Something is there already.
     #[error("`{0}` exists already")]
     Exists(PathBuf),
+    /// The disk is full.
+    #[error("there is no room left for `{0}`")]
+    NoRoom(PathBuf),
     /// The stream of files is not what it should be.
     #[error("the stream of files is damaged: {0}")]
     Stream(String),
@@ -55,6 +65,7 @@ fn io_at(path: &Path) -> impl FnOnce(io::Error) -> UserFilesError + '_ {
     move |error| match error.kind() {
         io::ErrorKind::NotFound => UserFilesError::Missing(path.to_owned()),
         io::ErrorKind::AlreadyExists => UserFilesError::Exists(path.to_owned()),
+        _ if is_no_room(&error) => UserFilesError::NoRoom(path.to_owned()),
         _ => UserFilesError::Io {
             path: path.to_owned(),
             error,
@@ -160,6 +171,15 @@ pub fn open(path: &Path) -> Result<(File, bool), UserFilesError> {
     Ok((file, metadata.permissions().mode() & 0o111 != 0))
 }
 
+/// Takes a stream in pieces.
+pub trait Pieces: Write {
+    /// Takes over a large piece without copying it.
+    ///
+    /// # Errors
+    /// When nobody takes the stream.
+    fn give(&mut self, piece: Vec<u8>) -> io::Result<()>;
+}
+
 /// Writes `files` as a tar stream; `about`: extended attributes of the first of them.
 ///
 /// # Errors
@@ -167,7 +187,7 @@ pub fn open(path: &Path) -> Result<(File, bool), UserFilesError> {
 pub fn write_tar(
     files: &[UserFile],
     about: &[(&str, &[u8])],
-    out: &mut dyn Write,
+    out: &mut dyn Pieces,
 ) -> io::Result<()> {
     let mut archive = tar::Builder::new(out);
     if !about.is_empty() {
@@ -176,51 +196,67 @@ pub fn write_tar(
     for file in files {
         let (content, executable) = open(&file.host).map_err(io::Error::other)?;
         let size = content.metadata()?.len();
-        append(&mut archive, &file.path, size, executable, content)?;
+        let mut header = tar::Header::new_gnu();
+        header.set_size(size);
+        header.set_mode(if executable { 0o755 } else { 0o644 });
+        header.set_entry_type(tar::EntryType::Regular);
+        // The library writes the header; it would copy the content in pieces of 8 KiB.
+        archive.append_data(&mut header, file.path.as_str(), io::empty())?;
+        let out = archive.get_mut();
+        if send(&content, size, *out)? < size {
+            return Err(io::Error::other(format!(
+                "`{}` became shorter while it was read",
+                file.path
+            )));
+        }
+        let padding = usize::try_from(size.next_multiple_of(TAR_BLOCK as u64) - size).unwrap_or(0);
+        out.write_all([0; TAR_BLOCK].get(..padding).unwrap_or_default())?;
     }
     archive.finish()
 }
 
-/// Appends one file to a tar stream.
-///
-/// # Errors
-/// When `content` has fewer than `size` bytes, cannot be read, or nobody takes the stream.
-pub fn append(
-    archive: &mut tar::Builder<impl Write>,
-    path: &FilePath,
-    size: u64,
-    executable: bool,
-    content: impl Read,
-) -> io::Result<()> {
-    let mut header = tar::Header::new_gnu();
-    header.set_size(size);
-    header.set_mode(if executable { 0o755 } else { 0o644 });
-    header.set_entry_type(tar::EntryType::Regular);
-    let mut counted = CountedReader {
-        inner: content.take(size),
-        left: size,
-    };
-    archive.append_data(&mut header, path.as_str(), &mut counted)?;
-    if counted.left > 0 {
-        return Err(io::Error::other(format!(
-            "`{path}` became shorter while it was read"
-        )));
+/// Sends the first `size` bytes of a file, and returns how many there were.
+fn send(content: &File, size: u64, out: &mut dyn Pieces) -> io::Result<u64> {
+    let mut left = size;
+    while left > 0 {
+        let whole = usize::try_from(left).map_or(READ, |left| left.min(READ));
+        let mut piece = Vec::with_capacity(whole);
+        while piece.len() < whole {
+            match rustix::io::read(content, rustix::buffer::spare_capacity(&mut piece)) {
+                Ok(0) => break,
+                Err(rustix::io::Errno::INTR) | Ok(_) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        // A file that grows meanwhile is taken as it was found.
+        piece.truncate(whole);
+        let count = piece.len();
+        if count == READ {
+            out.give(piece)?;
+        } else {
+            out.write_all(&piece)?;
+        }
+        left -= count as u64;
+        if count < whole {
+            break;
+        }
     }
-    Ok(())
+    Ok(size - left)
 }
 
-struct CountedReader<R> {
-    inner: R,
-    left: u64,
-}
-
-impl<R: Read> Read for CountedReader<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.left = self
-            .left
-            .saturating_sub(u64::try_from(count).unwrap_or(u64::MAX));
-        Ok(count)
+/// Copies all of `from` and returns how many bytes there were.
+fn copy(from: &mut dyn Read, to: &mut dyn Write, piece: &mut [u8]) -> io::Result<u64> {
+    let mut copied = 0;
+    loop {
+        let count = match from.read(piece) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        let Some(bytes) = piece.get(..count).filter(|bytes| !bytes.is_empty()) else {
+            return Ok(copied);
+        };
+        to.write_all(bytes)?;
+        copied += bytes.len() as u64;
     }
 }
 
@@ -273,6 +309,7 @@ pub fn write_folder(stream: impl Read, target: &Path) -> Result<(u64, u64), User
         .tempdir_in(parent)
         .map_err(io_at(parent))?;
     let (mut count, mut bytes) = (0, 0);
+    let mut piece = vec![0; WRITE];
     read_tar(stream, |path, executable, content| {
         let host = partial.path().join(path.as_str());
         if let Some(folder) = host.parent() {
@@ -284,11 +321,17 @@ pub fn write_folder(stream: impl Read, target: &Path) -> Result<(u64, u64), User
             .create_new(true)
             .mode(mode)
             .open(&host)?;
-        bytes += io::copy(content, &mut file)?;
+        bytes += copy(content, &mut file, &mut piece)?;
         count += 1;
         file.sync_all()
     })
-    .map_err(|error| UserFilesError::Stream(error.to_string()))?;
+    .map_err(|error| {
+        if is_no_room(&error) {
+            UserFilesError::NoRoom(target.to_owned())
+        } else {
+            UserFilesError::Stream(error.to_string())
+        }
+    })?;
     let made = partial.keep();
     fs::set_permissions(&made, fs::Permissions::from_mode(0o755)).map_err(io_at(&made))?;
     // CRASH: before the rename a folder `.custody-partial-…` is left, never a part of the target.
@@ -349,6 +392,13 @@ pub fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>, UserFilesError> {
 mod tests {
     use super::*;
 
+    impl Pieces for Vec<u8> {
+        fn give(&mut self, piece: Vec<u8>) -> io::Result<()> {
+            self.extend(piece);
+            Ok(())
+        }
+    }
+
     fn tree() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("in/sub")).unwrap();
@@ -380,6 +430,41 @@ mod tests {
             write_folder(stream.as_slice(), &target),
             Err(UserFilesError::Exists(_))
         ));
+    }
+
+    #[test]
+    fn files_of_any_length_come_back_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("in")).unwrap();
+        let lengths = [
+            0,
+            1,
+            511,
+            512,
+            513,
+            READ - 1,
+            READ,
+            READ + 1,
+            3 * READ,
+            3 * READ + 700,
+        ];
+        for length in lengths {
+            let bytes: Vec<u8> = (0..length)
+                .map(|number| u8::try_from((number * 7 + length) % 251).unwrap())
+                .collect();
+            fs::write(folder.path().join("in").join(length.to_string()), bytes).unwrap();
+        }
+        let mut stream = Vec::new();
+        let files = find(&[folder.path().join("in")]).unwrap();
+        write_tar(&files, &[], &mut stream).unwrap();
+        let target = folder.path().join("out");
+        let (count, bytes) = write_folder(stream.as_slice(), &target).unwrap();
+        assert_eq!(count, lengths.len() as u64);
+        assert_eq!(bytes, lengths.iter().sum::<usize>() as u64);
+        for file in files {
+            let back = fs::read(target.join(file.path.as_str())).unwrap();
+            assert!(back == fs::read(&file.host).unwrap(), "{}", file.path);
+        }
     }
 
     #[test]

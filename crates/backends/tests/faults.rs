@@ -101,6 +101,10 @@ impl Blobs for FaultyBlobs {
         self.1.write(Self::error, || self.0.publish(packs))
     }
 
+    fn discard(&self, packs: &[PackId]) -> Result<(), BlobError> {
+        self.1.write(Self::error, || self.0.discard(packs))
+    }
+
     fn read(&self, pack: &PackId, range: Range<u64>) -> Result<Vec<u8>, BlobError> {
         self.0.read(pack, range)
     }
@@ -147,6 +151,8 @@ catalog! {
         fn set_alias(artifact: &ArtifactName, alias: &Alias, to: VersionNumber);
         fn set_quarantine(version: &VersionName, to: bool);
         fn set_step(project: &ProjectName, key: &Digest, statement: &Digest);
+        fn condemn(pack: &PackId);
+        fn absolve(pack: &PackId);
         fn clear();
     }
     reads {
@@ -160,6 +166,7 @@ catalog! {
         fn by_digest(digest: &Digest) -> Vec<VersionRow>;
         fn aliases(artifact: &ArtifactName) -> Vec<(Alias, VersionNumber)>;
         fn step(project: &ProjectName, key: &Digest) -> Option<Digest>;
+        fn is_condemned(pack: &PackId) -> bool;
         fn packs() -> Vec<PackId>;
         fn chunks_of(kind: ChunkKind) -> Vec<(DomainId, ChunkPlace)>;
     }

@@ -117,6 +117,9 @@ impl LocalEnvironments {
 
 fn environment_problem(error: &EnvironmentError) -> Problem {
     let (code, exit, hint) = match error {
+        EnvironmentError::NoRoom { path } => {
+            return Problem::no_room(format!("the environment in `{}`", path.display()));
+        }
         EnvironmentError::NoInterpreter { .. } => (
             "CUS-ENV-001",
             ExitCode::NotFound,
@@ -135,7 +138,7 @@ fn environment_problem(error: &EnvironmentError) -> Problem {
         EnvironmentError::Changed { .. } => (
             "CUS-ENV-004",
             ExitCode::Integrity,
-            "remove the environment's folder; it is made anew from the lock file",
+            "the environment's folder holds packages alone and nothing of yours: look at it, then remove it, and the next run installs it again from the lock file and the package registry",
         ),
         EnvironmentError::Io { .. } => (
             "CUS-ENV-005",

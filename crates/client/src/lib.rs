@@ -7,7 +7,7 @@
 
 mod transport;
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
 use bytes::Bytes;
 use custody_types::{ExitCode, Problem, Purpose};
@@ -92,7 +92,7 @@ impl Client {
     pub fn put(
         &self,
         query: &PutQuery,
-        write: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
+        write: impl FnOnce(&mut PieceWriter) -> io::Result<()> + Send + 'static,
     ) -> Result<PutReply, Problem> {
         let (sender, receiver) = channel();
         let feeder = std::thread::spawn(move || {

@@ -281,7 +281,7 @@ impl Engine {
         let list: Vec<_> = columns.iter().map(|column| quoted(column)).collect();
         let sql = format!("SELECT {} FROM {}", list.join(", "), quoted(&table.name));
         let (fields, batches) = self.block(async {
-            let context = self.context(std::slice::from_ref(table)).await?;
+            let context = self.context(std::slice::from_ref(table))?;
             let plan = self.plan(&context, &sql).await?;
             let rows = self.execute(&context, &plan).await?;
             let fields: Vec<_> = rows

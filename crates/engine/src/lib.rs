@@ -22,8 +22,9 @@ mod sum;
 mod table;
 
 pub use columns::{Values, file_columns, file_values};
+pub use contract::ContractError;
 pub use error::EngineError;
 pub use query::{Engine, Written};
-pub use schema::Column;
+pub use schema::{Column, Layout};
 pub use spill::Spill;
 pub use table::Table;

@@ -169,11 +169,11 @@ impl Making {
         executable: bool,
         content: &mut dyn Read,
     ) -> Result<FileEntry, Problem> {
-        let mut buffer = vec![0; 256 << 10];
         let named = path.to_string();
         self.writer.begin_file(path, executable);
         loop {
-            let count = content.read(&mut buffer).map_err(|error| {
+            let space = self.writer.space().map_err(store_problem)?;
+            let count = content.read(space).map_err(|error| {
                 Problem::new(
                     "CUS-STORE-020",
                     ExitCode::Later,
@@ -182,10 +182,10 @@ impl Making {
                 .because(error)
                 .hint("repeat the command; nothing was kept")
             })?;
-            let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else {
+            if count == 0 {
                 break;
-            };
-            self.writer.write(bytes).map_err(store_problem)?;
+            }
+            self.writer.filled(count).map_err(store_problem)?;
         }
         self.writer.end_file().map_err(store_problem)
     }
@@ -307,8 +307,7 @@ impl Making {
         self.record(&envelope)
     }
 
-    /// Verifies the signature that the one version must bear, whose bytes are stored but not named by
-    /// anything yet.
+    /// Verifies the signature that the one version must bear, whose bytes are durable but not in the store yet.
     fn check_vendor(&mut self) -> Result<Option<Vendor>, Problem> {
         let Some(expected) = self.expected.take() else {
             return Ok(None);
@@ -321,11 +320,9 @@ impl Making {
                 "a signature is of one version",
             ));
         };
-        let (name, project) = (piece.new.artifact.to_string(), piece.new.artifact.project());
-        let checked = self
-            .door
-            .0
-            .check_vendor(&name, project, &piece.tree, expected);
+        let name = piece.new.artifact.to_string();
+        let files = self.writer.tree_files(&piece.tree).map_err(store_problem)?;
+        let checked = self.door.0.check_vendor(&name, files.as_ref(), expected);
         match checked {
             Ok(vendor) => Ok(Some(vendor)),
             Err(problem) => {
@@ -335,7 +332,7 @@ impl Making {
         }
     }
 
-    /// Scans the models among the versions, whose bytes are stored but not named by anything yet.
+    /// Scans the models among the versions, whose bytes are durable but not in the store yet.
     fn scan_models(&mut self) -> Result<Vec<Option<Admitted>>, Problem> {
         let is_model = |piece: &Piece| piece.new.kind == Kind::Model;
         if !self.pieces.iter().any(is_model) {
@@ -350,10 +347,7 @@ impl Making {
                 continue;
             };
             let project = piece.new.artifact.project();
-            let store = &door.0.parts.store;
-            let files = store
-                .tree_files(project, &piece.tree)
-                .map_err(store_problem)?;
+            let files = self.writer.tree_files(&piece.tree).map_err(store_problem)?;
             let scanned = match door.0.scan(files) {
                 Ok(scanned) => scanned,
                 Err(problem) => {
@@ -370,8 +364,9 @@ impl Making {
         Ok(scans)
     }
 
-    /// Enters that a model is refused, with the signed statement about its scan, and returns what to tell.
-    fn refuse(&mut self, number: usize, scanned: &Scanned) -> Result<Problem, Problem> {
+    /// Enters that a model is refused, with the signed statement about its scan, and returns what to tell. The
+    /// statement alone is kept: the writer takes the model's bytes away.
+    fn refuse(&self, number: usize, scanned: &Scanned) -> Result<Problem, Problem> {
         let Some(piece) = self.pieces.get(number) else {
             return Err(Problem::new(
                 "CUS-DOOR-014",
@@ -381,9 +376,9 @@ impl Making {
         };
         let (name, content) = (piece.new.artifact.to_string(), piece.tree.digest);
         let told = refusal(&name, scanned);
-        let envelope = self.door.0.attest_scan(&name, content, scanned)?;
-        let statement = self.record(&envelope)?;
-        self.writer.settle().map_err(store_problem)?;
+        let inner = &self.door.0;
+        let envelope = inner.attest_scan(&name, content, scanned)?;
+        let statement = inner.keep_record(piece.new.artifact.project(), &envelope)?;
         let verdict = scanned.summary.verdict.to_string();
         self.give_up(&told.code, Some((number, statement, verdict)))?;
         Ok(told)

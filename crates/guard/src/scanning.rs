@@ -394,10 +394,14 @@ impl Inner {
     }
 
     /// Keeps a document beside a version of the project.
-    fn keep_record(&self, project: &ProjectName, bytes: &[u8]) -> Result<Digest, Problem> {
+    pub(crate) fn keep_record(
+        &self,
+        project: &ProjectName,
+        bytes: &[u8],
+    ) -> Result<Digest, Problem> {
         let mut writer = self.parts.store.writer(project).map_err(store_problem)?;
         let digest = writer.put_record(bytes).map_err(store_problem)?;
-        writer.settle().map_err(store_problem)?;
+        writer.keep().map_err(store_problem)?;
         Ok(digest)
     }
 }

@@ -51,6 +51,9 @@ pub struct PipelineFile {
     pub environment: Option<Environment>,
     /// The steps by name.
     pub steps: BTreeMap<String, Step>,
+    /// The text of the file.
+    #[serde(skip)]
+    pub(crate) text: String,
 }
 
 /// An interpreter and the packages of a lock file.
@@ -89,8 +92,9 @@ impl PipelineFile {
     /// # Errors
     /// A [`Problem`] with the line and a mark at the column.
     pub fn parse(text: &str) -> Result<Self, Problem> {
-        let file: Self =
+        let mut file: Self =
             serde_saphyr::from_str(text).map_err(|error| invalid(error.to_string()))?;
+        text.clone_into(&mut file.text);
         file.check()
             .and_then(|()| crate::graph::build(&file).map(drop))
             .map_err(|wrong| wrong.problem(text))?;
@@ -142,10 +146,11 @@ impl Step {
     /// Checks what the types leave open; `place`: where the step's own part of the file stands.
     fn check(&self, place: &Place) -> Result<(), Wrong> {
         match self {
+            Self::Check(contract) => contract.check(place),
             Self::Run(run) => run.check(place),
             Self::Evaluate(evaluate) => evaluate.check(place),
             Self::Gate(gate) => gate.check(place),
-            Self::Source(_) | Self::Check(_) | Self::Sql(_) | Self::Register(_) => Ok(()),
+            Self::Source(_) | Self::Sql(_) | Self::Register(_) => Ok(()),
         }
     }
 

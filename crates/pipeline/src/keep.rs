@@ -258,7 +258,10 @@ impl Runner {
                 ExitCode::Integrity,
                 "the environment changed while it was kept",
             )
-            .hint("run again; if it stays, remove its folder"));
+            .hint(format!(
+                "run again; if it stays, look at `{}`: it holds packages alone and nothing of yours, and once it is removed the next run installs it again from the lock file and the package registry",
+                installed.folder.display()
+            )));
         }
         Ok((known, installed))
     }

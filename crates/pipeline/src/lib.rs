@@ -14,6 +14,7 @@ mod graph;
 mod keep;
 mod memory;
 mod ports;
+mod preflight;
 mod produce;
 mod reproduce;
 pub mod run;

@@ -31,6 +31,8 @@ pub(crate) struct Given {
     pub(crate) environment: Option<Installed>,
     /// Whether the person may see what the step prints.
     pub(crate) show_log: bool,
+    /// The text of the pipeline file, in which mistakes are shown.
+    pub(crate) file: Option<String>,
 }
 
 /// What came out.
@@ -154,6 +156,9 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
 }
 
 fn engine(name: &str, error: &EngineError) -> Problem {
+    if *error == EngineError::NoRoom {
+        return Problem::no_room(format!("what `{name}` puts aside while it is computed"));
+    }
     let exit = match error {
         EngineError::Plan(_) | EngineError::NotAllowed(_) => ExitCode::Usage,
         _ => ExitCode::No,

@@ -192,7 +192,10 @@ impl Runner {
                 ExitCode::Integrity,
                 "the installed environment is not the stored one",
             )
-            .hint("remove its folder; it is then taken from the store"))
+            .hint(format!(
+                "look at `{}`: it holds packages alone and nothing of yours, and once it is removed the environment is taken from the store again",
+                installed.folder.display()
+            )))
         }
     }
 }

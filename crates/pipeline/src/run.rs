@@ -31,7 +31,7 @@ use crate::produce::evaluate::overlap::TRAINING;
 use crate::produce::{Given, Product, Workshop, fault};
 
 /// Part of every step's key: a runner that does something else has another.
-const RUNNER: u32 = 1;
+const RUNNER: u32 = 2;
 /// Where a statement names the key of its step.
 const STEP_KEY: &str = "stepKey";
 /// The code of a model that waits for an approval.
@@ -126,7 +126,7 @@ impl Runner {
         }))
     }
 
-    fn read_file(&self, path: &str) -> Result<Vec<u8>, Problem> {
+    pub(crate) fn read_file(&self, path: &str) -> Result<Vec<u8>, Problem> {
         let mut bytes = Vec::new();
         self.folder
             .open(path)?
@@ -179,6 +179,7 @@ impl Runner {
                 file.steps.keys().cloned().collect::<Vec<_>>().join(", ")
             ))
         })?;
+        self.preflight(&file, &graph)?;
         let id = self.door.new_id();
         let session = session.clone().or_purpose(file.purpose.clone()).in_run(&id);
         let grant = self.door.ask::<StartRun>(
@@ -699,6 +700,7 @@ impl Runner {
         let mut given = Given {
             environment,
             show_log: logs.is_some(),
+            file: Some(context.file.text.clone()),
             ..Given::default()
         };
         if !inputs.code.is_empty() {

@@ -11,7 +11,9 @@ mod bootstrap;
 pub mod contract;
 mod evaluation;
 mod fairness;
+mod faults;
 mod groups;
+mod literal;
 mod metric;
 mod multiclass;
 mod performance;
@@ -29,6 +31,7 @@ pub use evaluation::{
     Settings, evaluate,
 };
 pub use fairness::{Compared, Fairness, Gap, Group, GroupValues, Guard, Support};
+pub use faults::Fault;
 pub use metric::{Better, Between, ENDS, FigureError, Measured, ModelKind, check_figure, figures};
 pub use multiclass::{Average, ClassGroup, ClassPerformance, ClassTable, MOST_TOP_K};
 pub use performance::{CALIBRATION_BINS, CalibrationBin, Confusion, Performance};

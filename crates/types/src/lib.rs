@@ -29,6 +29,6 @@ pub use name::{
 };
 pub use nearest::nearest;
 pub use ports::{Clock, Entropy, Scratch};
-pub use problem::{ExitCode, Problem, Retry, visible};
+pub use problem::{ExitCode, Problem, Retry, is_no_room, visible};
 pub use size::ByteSize;
 pub use time::Timestamp;

@@ -3,8 +3,9 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use custody_backends::user_files;
+use custody_backends::user_files::{self, Pieces};
 use custody_types::{ExitCode, Problem};
+use custody_wire::stream::PieceWriter;
 use custody_wire::{PutQuery, SIGNATURE_KEY};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -122,12 +123,21 @@ fn progress_bar(context: &Context) -> ProgressBar {
     bar
 }
 
-struct Counted<W> {
-    out: W,
+struct Counted<'a> {
+    out: &'a mut PieceWriter,
     bar: ProgressBar,
 }
 
-impl<W: Write> Write for Counted<W> {
+impl Pieces for Counted<'_> {
+    fn give(&mut self, piece: Vec<u8>) -> io::Result<()> {
+        let count = piece.len();
+        self.out.give(piece)?;
+        self.bar.inc(u64::try_from(count).unwrap_or(0));
+        Ok(())
+    }
+}
+
+impl Write for Counted<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.out.write(bytes)?;
         self.bar.inc(u64::try_from(count).unwrap_or(0));

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use custody_stats::{FEWEST_SAMPLES, Guard, INTERSECTION, MOST_SAMPLES, ModelKind};
+use custody_types::nearest;
 use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
@@ -301,6 +302,31 @@ impl Evaluate {
         self.check_threshold(place)
     }
 
+    /// Checks that the dataset has the columns that are named; with `predictions` the label and the groups may be in
+    /// those.
+    pub(crate) fn check_columns(&self, columns: &[String], place: &Place) -> Result<(), Wrong> {
+        let groups = self.groups.iter().enumerate();
+        let groups = groups.map(|(number, group)| (place.key("groups").item(number), group));
+        let mut named: Vec<(Place, &String)> = Vec::new();
+        if self.predictions.is_none() {
+            named.push((place.key("label"), &self.label));
+            named.extend(groups);
+        }
+        named.extend(self.key.iter().map(|key| (place.key("key"), key)));
+        match named.into_iter().find(|(_, name)| !columns.contains(name)) {
+            None => Ok(()),
+            Some((place, name)) => {
+                let near = nearest(name, columns.iter().map(String::as_str));
+                let near = near.map_or_else(
+                    || format!("it has `{}`", columns.join("`, `")),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                let because = format!("`{}` has no column `{name}`; {near}", self.data);
+                Err(Wrong::new(place, because))
+            }
+        }
+    }
+
     /// Checks that each key has a meaning for what the model predicts.
     fn check_kind(&self, place: &Place) -> Result<(), Wrong> {
         let only = |key: &str, given: bool, kinds: &[ModelKind], what: &str| {
@@ -449,6 +475,28 @@ mod tests {
             read("threshold: {on: v, by: max_f2}")
                 .unwrap_err()
                 .contains("max_f2")
+        );
+    }
+
+    #[test]
+    fn a_column_that_is_not_there_is_told_with_the_nearest() {
+        let columns = ["id", "y", "sex"].map(ToOwned::to_owned);
+        let told = |text: &str| {
+            let read = read(text).unwrap();
+            read.check_columns(&columns, &Place::step("e"))
+                .map_err(|wrong| wrong.because)
+        };
+        assert_eq!(told("key: id\ngroups: [sex]"), Ok(()));
+        assert_eq!(told("key: id\npredictions: p\ngroups: [race]"), Ok(()));
+        let because = told("groups: [sxe]").unwrap_err();
+        assert!(
+            because.contains("`d` has no column `sxe`; did you mean `sex`?"),
+            "{because}"
+        );
+        assert!(
+            told("key: number")
+                .unwrap_err()
+                .contains("it has `id`, `y`, `sex`")
         );
     }
 

@@ -121,15 +121,16 @@ impl Measuring<'_> {
         let data = self.table("data")?;
         let other = self.table(role)?;
         // What is no table, such as an archive of a model, has no rows.
-        let Ok(theirs) = self.workshop.engine.columns(&other) else {
+        let Ok(theirs) = self.workshop.engine.layout(&other) else {
             return Ok(None);
         };
         let ours = self
             .workshop
             .engine
-            .columns(&data)
+            .layout(&data)
             .map_err(|error| self.failed(&error))?;
         let comparable = |word: &str| COMPARED.contains(&word) || word.starts_with("decimal");
+        let (ours, theirs) = (ours.columns(), theirs.columns());
         let mut both: Vec<&str> = ours
             .iter()
             .filter(|column| comparable(&column.data_type))

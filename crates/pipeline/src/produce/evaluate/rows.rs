@@ -86,9 +86,13 @@ impl Measuring<'_> {
     }
 
     pub(super) fn names(&self, table: &Table) -> Result<Vec<String>, Problem> {
-        let columns = self.workshop.engine.columns(table);
+        let columns = self.workshop.engine.layout(table);
         let columns = columns.map_err(|error| self.failed(&error))?;
-        Ok(columns.into_iter().map(|column| column.name).collect())
+        Ok(columns
+            .columns()
+            .into_iter()
+            .map(|column| column.name)
+            .collect())
     }
 
     /// Builds the problem of a column that is not there.
@@ -220,6 +224,7 @@ impl Measuring<'_> {
             code: None,
             environment: self.given.environment.clone(),
             show_log: self.given.show_log,
+            file: None,
         };
         let mut made = self.workshop.confined(
             self.name,
