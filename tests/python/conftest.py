@@ -13,11 +13,17 @@ TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "de
 
 
 class Workspace:
-    """A copy of the example, run from nothing."""
+    """A copy of the example, or a project of other files; run from nothing."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, files=None):
         self.folder = folder / "employment"
-        shutil.copytree(ROOT / "examples/employment", self.folder, ignore=shutil.ignore_patterns(".custody"))
+        if files is None:
+            shutil.copytree(ROOT / "examples/employment", self.folder, ignore=shutil.ignore_patterns(".custody"))
+        else:
+            self.folder = folder / "project"
+            self.folder.mkdir()
+            for name, text in files.items():
+                (self.folder / name).write_text(text, encoding="utf-8")
         self.environment = {**os.environ, "CUSTODY_KEY_FILE": str(folder / "key"), "CI": "1"}
 
     def run(self, *arguments, expect=0):

@@ -1,8 +1,10 @@
 """Evaluate and gate steps on small data: what is measured, and what is refused rather than guessed."""
 
+import json
 import os
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -143,16 +145,13 @@ def pipeline(data):
 def cases(tmp_path_factory):
     """A workspace with all cases, of which those that can be measured are."""
     print("seed", SEED)
-    folder = tmp_path_factory.mktemp("evaluation")
-    workspace = Workspace.__new__(Workspace)
-    workspace.folder, workspace.environment = folder / "bug", {**os.environ, "CUSTODY_KEY_FILE": str(folder / "key"), "CI": "1"}
-    workspace.data = datasets()
-    (workspace.folder / "d").mkdir(parents=True)
+    data = datasets()
+    workspace = Workspace(tmp_path_factory.mktemp("evaluation"), {"custody.yaml": pipeline(data), "predict.py": PREDICT})
+    workspace.data = data
+    (workspace.folder / "d").mkdir()
     for name, table in workspace.data.items():
-        # Several row groups, and a minimum and a maximum that say nothing true of what is not a number.
+        # Several row groups, and what they claim of their values is nothing to believe.
         pq.write_table(table, workspace.folder / f"d/{name}.parquet", row_group_size=64)
-    (workspace.folder / "custody.yaml").write_text(pipeline(workspace.data))
-    (workspace.folder / "predict.py").write_text(PREDICT)
     shutil.copy(LOCK, workspace.folder / "requirements.lock")
     shutil.copy(ROOT / "tests/python/models.py", workspace.folder)
     workspace.run("init")
@@ -162,8 +161,6 @@ def cases(tmp_path_factory):
 
 def figures(cases, step):
     """The report of an evaluate step."""
-    import json
-
     folder = cases.folder.parent / f"out-{step}"
     cases.run("get", f"bug/{step}@1", "--to", str(folder))
     return json.loads((folder / "evaluation.json").read_text())
@@ -279,6 +276,6 @@ def test_the_program_that_scores_leaves_no_traceback(tmp_path):
     """Whatever goes wrong in it becomes a document."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "python/src"), "CUSTODY_INPUT_MODEL": str(tmp_path), "CUSTODY_INPUT_DATA": str(tmp_path)}
     environment["CUSTODY_OUTPUT_SCORES"] = str(tmp_path)
-    done = subprocess.run([os.sys.executable, "-m", "custody._score"], env=environment, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run([sys.executable, "-m", "custody._score"], env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     assert "because" in (tmp_path / "problem.json").read_text()

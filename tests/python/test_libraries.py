@@ -1,6 +1,5 @@
 """The pages about libraries: what they say to write runs, and ends with a registered and verified model."""
 
-import os
 import re
 import shutil
 
@@ -32,11 +31,7 @@ def loans():
 def test_a_model_of_a_library_is_measured_and_registered(page, tmp_path):
     found = parts(page)
     assert {"custody.yaml", "train.py", "predict.py"} <= set(found)
-    workspace = Workspace.__new__(Workspace)
-    workspace.folder, workspace.environment = tmp_path / "loans", {**os.environ, "CUSTODY_KEY_FILE": str(tmp_path / "key"), "CI": "1"}
-    workspace.folder.mkdir()
-    for name in ("custody.yaml", "train.py", "predict.py"):
-        (workspace.folder / name).write_text(found[name], encoding="utf-8")
+    workspace = Workspace(tmp_path, {name: found[name] for name in ("custody.yaml", "train.py", "predict.py")})
     shutil.copy(LOCK, workspace.folder / "requirements.lock")
     pq.write_table(loans(), workspace.folder / "loans.parquet")
     workspace.run("init")

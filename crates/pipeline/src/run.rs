@@ -497,17 +497,19 @@ impl Runner {
                 .map(|(role, known)| (role.clone(), known.digest))
                 .collect::<BTreeMap<_, _>>()
         };
-        let text = json!({
+        let mut text = json!({
             "runner": RUNNER,
             "step": name,
             "declared": step,
             "inputs": digests(&versions),
             "reports": digests(&reports),
-            "training": digests(&training),
             "code": crate::memory::digest(&code),
             "environment": environment.as_ref().map(|(key, _)| *key),
             "source": source.as_ref().map(|bytes| Digest::of(bytes)),
         });
+        if let (Step::Evaluate(_), Some(text)) = (step, text.as_object_mut()) {
+            text.insert("training".to_owned(), json!(digests(&training)));
+        }
         let key =
             serde_json_canonicalizer::to_vec(&text).map_err(|error| fault(&error.to_string()))?;
         Ok(Inputs {
