@@ -260,7 +260,7 @@ def test_a_wrong_file_is_found_before_anything_runs(cases):
             ("roc_auc: {min: 0.6}", "", ["requires nothing", "^"]),
             ("roc_auc: {min: 0.6}", "fairness.t.equalized_odds_ratio: {min: 0.5}", ["`t`, which is not in `groups`"]),
             ("label: y, scores: raw", "label: yy, scores: raw", ["`outside` has no column `yy`; did you mean `y`?", "^^"]),
-            ("data: small, label: y, groups: [s]", "data: small, label: y, groups: [sex]", ["`small` has no column `sex`", "^^^"]),
+            ("data: nan_group, label: y, groups: [s]", "data: nan_group, label: y, groups: [sex]", ["`nan_group` has no column `sex`", "^^^"]),
             ("threshold: 0.7", "threshold: 2", ["divides nothing"]),
             ("predictions: said", "predictions: half", ["`half` proves nothing about `pair`"]),
         ):
