@@ -5,7 +5,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use custody_types::ByteSize;
-use datafusion::arrow::array::{Array, Float64Array, RecordBatch, StringArray};
+use datafusion::arrow::array::{Array, Float64Array, StringArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
@@ -25,7 +25,7 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 
 use crate::error::{EngineError, planning, running};
 use crate::parts::Parts;
@@ -281,62 +281,6 @@ impl Engine {
             refuse_doubled(&schema)?;
             Ok(Layout(schema))
         })
-    }
-
-    pub(crate) async fn collect(
-        &self,
-        context: &SessionContext,
-        sql: &str,
-    ) -> Result<Vec<RecordBatch>, EngineError> {
-        let plan = self.plan(context, sql).await?;
-        let rows = self.execute(context, &plan).await?;
-        rows.try_collect()
-            .await
-            .map_err(|error| self.running(&error))
-    }
-
-    /// Reads a column as numbers, in the order of the rows.
-    ///
-    /// # Errors
-    /// [`EngineError`] when there is no such column or it holds no numbers.
-    pub fn numbers(&self, table: &Table, column: &str) -> Result<Vec<Option<f64>>, EngineError> {
-        let sql = format!(
-            "SELECT CAST({} AS DOUBLE) FROM {}",
-            quoted(column),
-            quoted(&table.name)
-        );
-        let batches = self.block(async {
-            self.collect(&self.context(std::slice::from_ref(table))?, &sql)
-                .await
-        })?;
-        let mut values = Vec::new();
-        for batch in &batches {
-            let array = batch
-                .column(0)
-                .as_any()
-                .downcast_ref::<Float64Array>()
-                .ok_or(EngineError::Failed("the column holds no numbers"))?;
-            values.extend(array.iter());
-        }
-        Ok(values)
-    }
-
-    /// Reads a column as texts, in the order of the rows. Numbers without a fraction are written as
-    /// integers.
-    ///
-    /// # Errors
-    /// [`EngineError`] when there is no such column.
-    pub fn texts(&self, table: &Table, column: &str) -> Result<Vec<Option<String>>, EngineError> {
-        let sql = format!("SELECT {} FROM {}", quoted(column), quoted(&table.name));
-        let batches = self.block(async {
-            self.collect(&self.context(std::slice::from_ref(table))?, &sql)
-                .await
-        })?;
-        let mut values = Vec::new();
-        for batch in &batches {
-            texts_of(batch.column(0), &mut values)?;
-        }
-        Ok(values)
     }
 }
 

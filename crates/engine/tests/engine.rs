@@ -227,18 +227,18 @@ fn a_full_disk_is_told_from_a_wrong_query() {
 }
 
 #[test]
-fn columns_come_out_as_numbers_and_texts() {
+fn columns_come_out_as_what_they_are() {
     let engine = engine();
+    let found = engine.values(&people(), &["name", "age"]).unwrap();
+    let ages: Vec<_> = (0..4).map(|row| found[1].number(row)).collect();
+    assert_eq!(ages, [Some(30.0), Some(40.0), Some(50.5), Some(17.0)]);
+    let texts: Vec<_> = (0..4).map(|row| found[1].text(row)).collect();
     assert_eq!(
-        engine.numbers(&people(), "age").unwrap(),
-        [Some(30.0), Some(40.0), Some(50.5), Some(17.0)]
-    );
-    assert_eq!(
-        engine.texts(&people(), "age").unwrap(),
+        texts,
         ["30", "40", "50.5", "17"].map(|text| Some(text.to_owned()))
     );
-    assert_eq!(engine.texts(&people(), "name").unwrap()[2], None);
-    assert!(engine.numbers(&people(), "none").is_err());
+    assert!(found[0].is_missing(2));
+    assert!(engine.values(&people(), &["none"]).is_err());
 }
 
 fn range(column: &str, min: f64, max: f64) -> Check {

@@ -27,6 +27,12 @@ pub fn dependency(descriptor: &ResourceDescriptor) -> Option<(VersionName, Diges
     Some((name.parse().ok()?, descriptor.sha256()?))
 }
 
+/// The roles of predictions in an evaluation, and of the data that they are about.
+const PREDICTIONS: [(&str, &str); 2] = [
+    ("predictions", "data"),
+    ("validation_predictions", "validation"),
+];
+
 /// Returns as what a dependency went in: the input's name, `code`, `contract:NAME`.
 pub fn role(descriptor: &ResourceDescriptor) -> &str {
     descriptor
@@ -187,18 +193,50 @@ impl Evidence<'_> {
             .ok_or_else(|| format!("the decision `{decision}` looked at no evaluation"))?;
         let measured = self.named(&figures, &digest, "evaluation")?;
         let measured = self.provenance(&measured).map_err(told)?;
-        let on_this = measured.is_some_and(|made| {
-            is_step(&made, "evaluate") && input(&made, "model").as_ref() == Some(model)
+        let on_this = measured.filter(|made| {
+            is_step(made, "evaluate") && input(made, "model").as_ref() == Some(model)
         });
-        if !on_this {
-            return Err(format!(
-                "the figures of `{figures}` were not measured on the model of `{name}`"
-            ));
+        let measured = on_this.ok_or_else(|| {
+            format!("the figures of `{figures}` were not measured on the model of `{name}`")
+        })?;
+        for (said, about) in PREDICTIONS {
+            self.predicted(model, &measured, said, about)?;
         }
         if passed(&decided) {
             Ok(format!("`{name}` passed `{decision}`"))
         } else {
             Err(format!("`{name}` did not pass `{decision}`"))
+        }
+    }
+
+    /// Checks that predictions, where an evaluation rests on some, were made from the model and the data that were
+    /// measured.
+    fn predicted(
+        &self,
+        model: &(VersionName, Digest),
+        measured: &Provenance,
+        said: &str,
+        about: &str,
+    ) -> Result<(), String> {
+        let Some((name, digest)) = input(measured, said) else {
+            return Ok(());
+        };
+        let predictions = self.named(&name, &digest, "table of predictions")?;
+        let made = self.provenance(&predictions);
+        let made = made.map_err(|problem| problem.to_string())?;
+        let given: Vec<_> = made
+            .iter()
+            .flat_map(|provenance| provenance.inputs())
+            .filter_map(dependency)
+            .collect();
+        let data = input(measured, about);
+        if given.contains(model) && data.is_some_and(|data| given.contains(&data)) {
+            Ok(())
+        } else {
+            Err(format!(
+                "the predictions `{name}` were not made from the model `{}` and the data that were measured",
+                model.0
+            ))
         }
     }
 

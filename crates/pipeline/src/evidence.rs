@@ -388,6 +388,7 @@ fn examine(
         signed.named("model-signature"),
         scanned.named("model-scan"),
         contracts(evidence, &links).named("contract"),
+        overlaps(&links).named("training-overlap"),
         gates(evidence, roots).named("gate"),
     ];
     (checks, links)
@@ -594,6 +595,91 @@ fn contract(
     checked
         .map(|(name, digest)| format!("`{name}` ({digest})"))
         .ok_or_else(|| format!("`{report}` is about other data than was used"))
+}
+
+/// Tells of each evaluation whether it measured a model on rows that it was trained on.
+fn overlaps(links: &BTreeMap<VersionName, Link>) -> Findings {
+    let mut findings = Findings {
+        absent: Some("no evaluation".to_owned()),
+        ..Findings::default()
+    };
+    for link in links.values() {
+        let Some(provenance) = link.provenance.as_ref().filter(|_| evaluates(link)) else {
+            continue;
+        };
+        let name = link.version.name();
+        let byproducts = &provenance.run_details.byproducts;
+        let Some(told) = byproducts
+            .iter()
+            .find(|one| one.get("name").and_then(Value::as_str) == Some("overlap"))
+        else {
+            findings.note(Ok(format!(
+                "`{name}`: made before rows were compared with the training data"
+            )));
+            continue;
+        };
+        let compared = told.get("compared").and_then(Value::as_array);
+        let allowed = told.get("declared").and_then(Value::as_str) == Some("allowed");
+        let compared = compared.into_iter().flatten().collect::<Vec<_>>();
+        if compared.is_empty() {
+            findings.note(Ok(format!(
+                "`{name}`: no step says what data the model was trained on"
+            )));
+        }
+        for one in compared {
+            findings.note(overlap(&name, provenance, one, allowed));
+        }
+    }
+    findings
+}
+
+fn overlap(
+    name: &VersionName,
+    provenance: &Provenance,
+    compared: &Value,
+    allowed: bool,
+) -> Result<String, String> {
+    let text = |key: &str| compared.get(key).and_then(Value::as_str);
+    let wanted = text("role").unwrap_or_default();
+    let of = provenance
+        .inputs()
+        .iter()
+        .find(|input| role(input) == wanted)
+        .and_then(dependency)
+        .map_or_else(|| wanted.to_owned(), |(of, _)| format!("`{of}`"));
+    let Some(by) = text("by") else {
+        return Ok(format!(
+            "`{name}`: could not be compared with {of}: they share no columns"
+        ));
+    };
+    let common = compared.get("common").and_then(Value::as_u64);
+    let rows = compared.get("rows").and_then(Value::as_u64);
+    let (told, none) = match common.zip(rows) {
+        Some((common, rows)) => (
+            format!("{common} of {rows} rows are in {of}, by {by}"),
+            common == 0,
+        ),
+        None => (format!("it measured on {of} itself"), false),
+    };
+    if none {
+        Ok(format!("`{name}`: {told}"))
+    } else if allowed {
+        Ok(format!(
+            "`{name}`: declared: {told}; its figures say nothing about rows that are new to the model"
+        ))
+    } else {
+        Err(format!("`{name}`: {told}"))
+    }
+}
+
+fn evaluates(link: &Link) -> bool {
+    link.provenance.as_ref().is_some_and(|provenance| {
+        let declared = provenance
+            .build_definition
+            .external_parameters
+            .get("declared");
+        declared.is_some_and(|step| step.get("evaluate").is_some())
+    })
 }
 
 /// A registered model must have passed its gate, and the gate must have looked at this model.

@@ -16,8 +16,8 @@ mod source;
 mod sql;
 
 pub use check::Contract;
-pub use evaluate::Evaluate;
-pub use gate::{Bounds, Gate};
+pub use evaluate::{Chosen, Cost, Evaluate, Overlap, Resampling, Rule, Scalar, Scores, Threshold};
+pub use gate::{Bounds, Gate, SmallGroups};
 pub(crate) use place::{Place, Wrong};
 pub use register::Register;
 pub use run::{Limits, Output, Run};
@@ -28,6 +28,10 @@ use place::invalid;
 
 /// The name of the file at the root of a project.
 pub const NAME: &str = "custody.yaml";
+/// The role of the data on which an `evaluate` step chooses its threshold.
+pub(crate) const VALIDATION: &str = "validation";
+/// The role of what was said about that data.
+pub(crate) const VALIDATION_PREDICTIONS: &str = "validation_predictions";
 /// The project that holds the policies.
 const RESERVED: &str = "custody";
 
@@ -153,11 +157,9 @@ impl Step {
         match self {
             Self::Check(contract) => contract.check(place),
             Self::Run(run) => run.check(place),
-            Self::Source(_)
-            | Self::Sql(_)
-            | Self::Evaluate(_)
-            | Self::Gate(_)
-            | Self::Register(_) => Ok(()),
+            Self::Evaluate(evaluate) => evaluate.check(place),
+            Self::Gate(gate) => gate.check(place),
+            Self::Source(_) | Self::Sql(_) | Self::Register(_) => Ok(()),
         }
     }
 
@@ -167,6 +169,11 @@ impl Step {
         match self {
             Self::Sql(_) | Self::Run(_) => place.key("inputs").key(role),
             Self::Check(_) => place.key("input"),
+            Self::Evaluate(_) => match role {
+                VALIDATION => place.key("threshold").key("on"),
+                VALIDATION_PREDICTIONS => place.key("threshold").key("predictions"),
+                role => place.key(role),
+            },
             _ => place.key(role),
         }
     }

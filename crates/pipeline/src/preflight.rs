@@ -38,6 +38,15 @@ impl Runner {
                     })
                 }
                 Some(step @ Step::Sql(sql)) => query(engine, sql, &mut known, &place(step)),
+                Some(step @ Step::Evaluate(evaluate)) => {
+                    let names = |artifact: &String| {
+                        let columns = known.get(artifact)?.columns().into_iter();
+                        Some(columns.map(|column| column.name).collect::<Vec<_>>())
+                    };
+                    names(&evaluate.data).map_or(Ok(()), |columns| {
+                        evaluate.check_columns(&columns, &place(step))
+                    })
+                }
                 _ => Ok(()),
             };
             wrong.map_err(|wrong| wrong.problem(&file.text))?;

@@ -16,7 +16,7 @@ use crate::ports::Installed;
 
 mod check;
 mod confined;
-mod evaluate;
+pub(crate) mod evaluate;
 mod failure;
 mod gate;
 mod lines;

@@ -12,7 +12,7 @@ use custody_attest::statement::ResourceDescriptor;
 use custody_engine::{Engine, Spill};
 use custody_guard::{
     Done, Door, Evidence, Grant, Read as ReadData, ReadLog, RunStep, Session, StartRun, Target,
-    Validate,
+    Validate, dependency, role,
 };
 use custody_sandbox::Interrupt;
 use custody_types::{
@@ -23,11 +23,13 @@ use custody_wire::{PlannedStep, RunEvent, RunReply, RunRequest, StepOutcome, Ste
 use serde_json::{Value, json};
 
 use crate::collect::{self, SourceFile};
+use crate::evidence::closure;
 use crate::file::{self, PipelineFile, Step};
 use crate::graph::{self, Graph, guards};
 use crate::keep::Kept;
 use crate::memory::{InMemory, MadeFile};
 use crate::ports::{Environments, Folder, Installed, LockedEnvironment};
+use crate::produce::evaluate::overlap::TRAINING;
 use crate::produce::{Given, Product, Workshop, fault};
 
 /// Part of every step's key: a runner that does something else has another.
@@ -67,6 +69,8 @@ pub(crate) struct Inputs {
     pub(crate) key: Digest,
     pub(crate) versions: BTreeMap<String, Known>,
     pub(crate) reports: BTreeMap<String, Known>,
+    /// The datasets that an evaluated model was trained on, by role.
+    pub(crate) training: BTreeMap<String, Known>,
     pub(crate) code: Vec<MadeFile>,
     pub(crate) environment: Option<(Digest, LockedEnvironment)>,
     /// The files that a source collects.
@@ -473,6 +477,10 @@ impl Runner {
         for check in guards(context.file, name) {
             reports.insert(check.clone(), known(&check)?);
         }
+        let training = match step {
+            Step::Evaluate(_) => trained_on(&context.evidence, &versions)?,
+            _ => BTreeMap::new(),
+        };
         let code = match step {
             Step::Run(run) => run
                 .code
@@ -502,7 +510,7 @@ impl Runner {
                 .map(|(role, known)| (role.clone(), known.digest))
                 .collect::<BTreeMap<_, _>>()
         };
-        let text = json!({
+        let mut text = json!({
             "runner": RUNNER,
             "step": name,
             "declared": step,
@@ -512,12 +520,16 @@ impl Runner {
             "environment": environment.as_ref().map(|(key, _)| *key),
             "source": source.as_deref().map(collect::digest),
         });
+        if let (Step::Evaluate(_), Some(text)) = (step, text.as_object_mut()) {
+            text.insert("training".to_owned(), json!(digests(&training)));
+        }
         let key =
             serde_json_canonicalizer::to_vec(&text).map_err(|error| fault(&error.to_string()))?;
         Ok(Inputs {
             key: Digest::of(&key),
             versions,
             reports,
+            training,
             code,
             environment,
             source,
@@ -559,6 +571,10 @@ impl Runner {
         self.declassify(context, name, step, inputs)?;
         let mut dependencies = Vec::new();
         for (role, known) in &inputs.versions {
+            dependencies
+                .push(ResourceDescriptor::version(&known.name, known.digest).with(ROLE, role));
+        }
+        for (role, known) in &inputs.training {
             dependencies
                 .push(ResourceDescriptor::version(&known.name, known.digest).with(ROLE, role));
         }
@@ -727,7 +743,7 @@ impl Runner {
             given.code = Some(Arc::new(InMemory::new(inputs.code.clone())));
         }
         let (mut reads, mut validates) = (Vec::new(), Vec::new());
-        for (role, known) in &inputs.versions {
+        for (role, known) in inputs.versions.iter().chain(&inputs.training) {
             let version = Box::new(context.evidence.resolve(&known.name.clone().into())?);
             let files: Arc<dyn VersionFiles> = if step.is_check() {
                 let grant = self
@@ -868,7 +884,57 @@ fn scope(
         .into_iter()
         .map(|makes| format!("{}/{}", context.file.project, makes.artifact));
     custody_guard::StepScope {
-        inputs: inputs.versions.values().map(|known| known.digest).collect(),
+        inputs: inputs
+            .versions
+            .values()
+            .chain(inputs.training.values())
+            .map(|known| known.digest)
+            .collect(),
         outputs: outputs.collect(),
     }
+}
+
+/// Lists the datasets that a model was trained on, by role: the inputs of the steps that made it and the models that
+/// it was made from. Everything else that it goes back to counts where it is the very data that are measured.
+fn trained_on(
+    evidence: &Evidence<'_>,
+    versions: &BTreeMap<String, Known>,
+) -> Result<BTreeMap<String, Known>, Problem> {
+    let (Some(model), Some(data)) = (versions.get("model"), versions.get("data")) else {
+        return Ok(BTreeMap::new());
+    };
+    let root = evidence.resolve(&model.name.clone().into())?;
+    let links = closure(evidence, root, &mut |_| {})?;
+    let find = |name: &VersionName| links.iter().find(|link| link.version.name() == *name);
+    let mut found: BTreeMap<VersionName, Known> = links
+        .iter()
+        .filter(|link| link.version.record.digest == data.digest)
+        .map(|link| (link.version.name(), Known::of(&link.version)))
+        .collect();
+    let mut open = vec![model.name.clone()];
+    let mut seen = BTreeSet::new();
+    while let Some(name) = open.pop() {
+        if !seen.insert(name.clone()) {
+            continue;
+        }
+        let inputs = find(&name).and_then(|link| link.provenance.as_ref());
+        for descriptor in inputs.iter().flat_map(|provenance| provenance.inputs()) {
+            let own = ["environment", "code"].contains(&role(descriptor));
+            let Some((input, _)) = dependency(descriptor).filter(|_| !own) else {
+                continue;
+            };
+            match find(&input).map(|link| (link, link.version.record.kind)) {
+                Some((_, Kind::Model)) => open.push(input),
+                Some((link, Kind::Dataset)) => {
+                    found.insert(input, Known::of(&link.version));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(found
+        .into_values()
+        .enumerate()
+        .map(|(number, known)| (format!("{TRAINING}{number}"), known))
+        .collect())
 }
