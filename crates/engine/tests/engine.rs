@@ -6,6 +6,9 @@
     reason = "a test may panic"
 )]
 
+#[path = "engine/cases.rs"]
+mod cases;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
