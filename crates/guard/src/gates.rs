@@ -222,15 +222,17 @@ impl Evidence<'_> {
             return Ok(());
         };
         let predictions = self.named(&name, &digest, "table of predictions")?;
+        self.check_entry(&predictions)?;
         let made = self.provenance(&predictions);
         let made = made.map_err(|problem| problem.to_string())?;
         let given: Vec<_> = made
             .iter()
-            .flat_map(|provenance| provenance.inputs())
+            .flat_map(Provenance::inputs)
             .filter_map(dependency)
             .collect();
         let data = input(measured, about);
-        if given.contains(model) && data.is_some_and(|data| given.contains(&data)) {
+        let by_program = made.as_ref().is_some_and(|made| is_step(made, "run"));
+        if by_program && given.contains(model) && data.is_some_and(|data| given.contains(&data)) {
             Ok(())
         } else {
             Err(format!(
