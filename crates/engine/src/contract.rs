@@ -104,17 +104,25 @@ impl Engine {
         let groups = groups(rules);
         let (rows, found) = self.tally(&parts, &groups)?;
         let mut found: BTreeMap<usize, Tally> = found.into_iter().collect();
-        let mut by_number: Vec<_> = groups.into_iter().flat_map(|group| group.rules).collect();
-        by_number.sort_by_key(|(number, _)| *number);
+        let mut by_number: Vec<_> = groups
+            .iter()
+            .flat_map(|group| {
+                group
+                    .rules
+                    .iter()
+                    .map(move |(number, rule)| (*number, rule, group))
+            })
+            .collect();
+        by_number.sort_by_key(|(number, ..)| *number);
         let mut report = ContractReport {
             ok: true,
             rows,
             files: parts.parts.iter().map(file_rows).collect(),
             checks: Vec::new(),
         };
-        for (check, (number, rule)) in checks.iter().zip(by_number) {
+        for (check, (number, rule, group)) in checks.iter().zip(by_number) {
             let tally = found.remove(&number);
-            let (mut outcome, first) = self.judge(&parts, check, &rule, tally, rows)?;
+            let (mut outcome, first) = self.judge(&parts, check, (rule, group), tally, rows)?;
             if !outcome.passed {
                 outcome.rows = named(&parts, key, &first)?;
             }
@@ -239,7 +247,7 @@ impl Engine {
         &self,
         parts: &Parts,
         check: &Check,
-        rule: &Rule,
+        (rule, group): (&Rule, &Group),
         tally: Option<Tally>,
         rows: u64,
     ) -> Result<(CheckOutcome, Vec<(Unit, u64)>), EngineError> {
@@ -283,7 +291,7 @@ impl Engine {
             }
             (Rule::Unique(identity), Some(Tally::Counted(repeated))) => {
                 of_rows(&mut outcome, repeated.rows, rows);
-                first = self.repeats(parts, identity, &repeated)?;
+                first = self.repeats(parts, identity, group, &repeated)?;
             }
             (_, Some(Tally::Rows(failing))) => {
                 of_rows(&mut outcome, failing.rows, rows);
@@ -310,17 +318,19 @@ impl Engine {
         &self,
         parts: &Parts,
         identity: &Identity,
+        group: &Group,
         repeated: &Repeated,
     ) -> Result<Vec<(Unit, u64)>, EngineError> {
         let (mut first, mut seen) = (Vec::new(), BTreeSet::new());
         if repeated.rows == 0 {
             return Ok(first);
         }
-        let columns = identity.columns().to_vec();
-        let local = identity.placed(&|column| {
-            let at = columns.iter().position(|known| *known == column);
-            at.unwrap_or(usize::MAX)
-        });
+        // The places of a rule are those among the columns of its group.
+        let local = identity.columns().iter();
+        let columns: Vec<usize> = local
+            .filter_map(|place| group.columns.get(*place).copied())
+            .collect();
+        let local = Identity::new((0..columns.len()).collect());
         let secret = self.secret();
         for unit in &parts.units {
             let mut row = 0;
