@@ -86,6 +86,8 @@ pub(crate) struct Inner {
     pub(crate) rules: RwLock<Option<Arc<Rulebook>>>,
     /// One version is made at a time, so that numbers follow one another.
     pub(crate) making: Mutex<()>,
+    /// One project is made at a time: another set of keys would leave what the first sealed unreadable.
+    projects: Mutex<()>,
     /// Outcomes that make nothing valid: they go with the next entry, or at the end.
     outcomes: Mutex<Vec<EntryDraft>>,
 }
@@ -119,6 +121,7 @@ impl Door {
             policies: RwLock::new(builtin),
             rules: RwLock::default(),
             making: Mutex::default(),
+            projects: Mutex::default(),
             outcomes: Mutex::default(),
         };
         let door = Self(Arc::new(inner));
@@ -410,6 +413,7 @@ impl Door {
 
     /// Makes sure that the project exists.
     pub(crate) fn ensure_project(&self, project: &ProjectName) -> Result<(), Problem> {
+        let _one = lock(&self.0.projects);
         if !self.0.parts.store.projects().contains(project) {
             let (id, keys) = self.0.parts.keyring.create(project)?;
             self.0.parts.store.add_project(project.clone(), id, keys);

@@ -8,15 +8,22 @@
 #![forbid(unsafe_code)]
 
 mod bom;
+mod compare;
 mod evidence;
+mod figures;
 pub mod file;
 mod graph;
 mod keep;
+mod locked;
 mod memory;
+mod pieces;
 mod ports;
 mod produce;
 mod reproduce;
 pub mod run;
+mod status;
 mod step;
 
-pub use ports::{Environments, Folder, Installed, LockedEnvironment};
+pub use ports::{
+    Code, CodeFile, Commit, Described, Environments, Folder, Installed, LockedEnvironment,
+};

@@ -19,6 +19,9 @@ pub struct Evaluate {
     /// From which score on a row is predicted positive.
     #[serde(default = "half")]
     pub threshold: f64,
+    /// The environment among `environments` [default: `environment`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
 }
 
 const fn half() -> f64 {
