@@ -424,7 +424,7 @@ fn a_parameter_given_to_a_run_is_typed_recorded_and_told() {
     let overrides = &shown["evidence"]["overrides"];
     assert_eq!(
         overrides["C"],
-        serde_json::json!({"declared": 1.0, "given": 0.1}),
+        serde_json::json!({"declared": 1, "given": 0.1}),
         "{shown}"
     );
     assert_ok(&world.run(&["reproduce", "demo/model@2"]));
@@ -466,7 +466,11 @@ fn a_parameter_given_to_a_run_is_typed_recorded_and_told() {
     );
     assert_says(&world.run(&["metrics"]), 0, &["train.loss"]);
     assert_says(&world.run(&["metrics", "nothing"]), 5, &["CUS-PIPE-012"]);
+    // The signed text of a statement has 1 for 1.0: that is no change.
     world.write("train.sh", "true > /out/model/none\n");
+    let status = world.json(&["status", "train"]);
+    let reasons = &status["steps"][1]["reasons"];
+    assert_eq!(reasons, &serde_json::json!(["the code file `train.sh` changed"]));
     world.write("words.txt", "one\ntwo\nthree\n");
     assert_ok(&world.run(&["run"]));
     let compared = world.json(&["compare", "demo/model@2", "demo/model@3"]);
@@ -479,7 +483,7 @@ fn a_parameter_given_to_a_run_is_typed_recorded_and_told() {
         row.unwrap_or_else(|| panic!("{name}: {compared}")).clone()
     };
     assert_eq!(row("parameters", "train.C")["a"], 0.1);
-    assert_eq!(row("parameters", "train.C")["b"], 1.0);
+    assert_eq!(row("parameters", "train.C")["b"], 1);
     assert_eq!(row("figures", "train.loss")["b"], Value::Null);
     assert_eq!(row("code", "train train.sh")["equal"], false);
     assert!(

@@ -98,7 +98,7 @@ impl Runner {
             }
             return Ok(told);
         };
-        told.extend(declared(&json!(step), &last.declared()));
+        told.extend(declared(&canonical(&json!(step)), &last.declared()));
         let pieces = match pieces {
             Some(pieces) => pieces,
             None => self.pieces(context, name, step)?,
@@ -128,6 +128,12 @@ impl Runner {
         }
         Ok(told)
     }
+}
+
+/// Returns a value as a statement has it, whose signed text writes 1.0 as 1.
+fn canonical(value: &Value) -> Value {
+    let text = serde_json_canonicalizer::to_vec(value).unwrap_or_default();
+    serde_json::from_slice(&text).unwrap_or_default()
 }
 
 /// Compares the declarations of a step.
