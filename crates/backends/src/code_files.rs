@@ -2,7 +2,7 @@
 //!
 //! What is left out is said in the syntax of `.gitignore`: first [`USUAL`], then the project's own `.custodyignore`,
 //! whose lines may take something back in. A file that the pipeline names itself is always taken.
-#![expect(
+#![allow(
     clippy::disallowed_methods,
     reason = "this module is the adapter to the project's folder"
 )]

@@ -111,7 +111,7 @@ fn dirty(folder: &Path) -> Option<bool> {
         .stderr(Stdio::null())
         .output()
         .ok()?;
-    answer.status.success().then(|| !answer.stdout.is_empty())
+    answer.status.success().then_some(!answer.stdout.is_empty())
 }
 
 #[cfg(test)]

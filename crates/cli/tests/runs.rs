@@ -403,6 +403,16 @@ fn a_parameter_given_to_a_run_is_typed_recorded_and_told() {
         "echo \"$CUSTODY_PARAMETERS\" > /out/model/parameters\ncase \"$CUSTODY_PARAMETERS\" in *'\"C\":0.1'*) v=0.25;; *) v=0.5;; esac\necho \"{\\\"name\\\": \\\"loss\\\", \\\"value\\\": $v}\" > \"$CUSTODY_METRICS\"\n",
     );
     assert_ok(&world.run(&["run"]));
+    // The signed text of a statement has 1 for 1.0: that is no change.
+    let program = fs::read_to_string(world.path("train.sh")).unwrap();
+    world.write("train.sh", "true > /out/model/none\n");
+    let status = world.json(&["status", "train"]);
+    let reasons = &status["steps"][1]["reasons"];
+    assert_eq!(
+        reasons,
+        &serde_json::json!(["the code file `train.sh` changed"])
+    );
+    world.write("train.sh", &program);
     let set = [
         "run",
         "--set",
@@ -466,11 +476,7 @@ fn a_parameter_given_to_a_run_is_typed_recorded_and_told() {
     );
     assert_says(&world.run(&["metrics"]), 0, &["train.loss"]);
     assert_says(&world.run(&["metrics", "nothing"]), 5, &["CUS-PIPE-012"]);
-    // The signed text of a statement has 1 for 1.0: that is no change.
     world.write("train.sh", "true > /out/model/none\n");
-    let status = world.json(&["status", "train"]);
-    let reasons = &status["steps"][1]["reasons"];
-    assert_eq!(reasons, &serde_json::json!(["the code file `train.sh` changed"]));
     world.write("words.txt", "one\ntwo\nthree\n");
     assert_ok(&world.run(&["run"]));
     let compared = world.json(&["compare", "demo/model@2", "demo/model@3"]);

@@ -3,8 +3,9 @@
 //! What a program logged stands in its statement, which whoever may trace may see. What was measured is the content of
 //! a report and needs a grant to read it; without one it is named as withheld.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use custody_attest::slsa::Provenance;
 use custody_guard::{Evidence, Read as ReadData, Session, Target, Trace, Version};
 use custody_stats::Evaluation;
 use custody_types::{ExitCode, Kind, Problem, ProjectName, Reference, Selector};
@@ -109,14 +110,14 @@ impl Runner {
             session,
             evidence: grant.evidence(),
         };
-        let mut newest = BTreeMap::new();
+        let mut artifacts = BTreeSet::new();
         for version in measured.evidence.versions(Some(&project))? {
             if matches!(version.record.kind, Kind::Model | Kind::Report) {
-                newest.insert(version.record.artifact.clone(), ());
+                artifacts.insert(version.record.artifact.clone());
             }
         }
         let mut figures = Vec::new();
-        for artifact in newest.into_keys() {
+        for artifact in artifacts {
             let latest = Reference {
                 artifact,
                 selector: Selector::Latest,
@@ -185,7 +186,7 @@ impl Measured<'_> {
                 continue;
             }
             let link = link(&self.evidence, version)?;
-            let inputs = link.provenance.iter().flat_map(|one| one.inputs());
+            let inputs = link.provenance.iter().flat_map(Provenance::inputs);
             let measured = inputs
                 .filter(|input| role(input) == "model")
                 .filter_map(dependency)

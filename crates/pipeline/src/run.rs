@@ -36,7 +36,7 @@ mod schedule;
 
 pub(crate) use inputs::Inputs;
 pub(crate) use prepare::{Prepared, Wanted};
-pub(crate) use reasons::{ROWS, with_size};
+pub(crate) use reasons::{ROWS, last, with_size};
 
 use carry_out::{Teller, deciding};
 

@@ -6,7 +6,7 @@ use custody_guard::{Session, Target, Trace};
 use custody_types::Problem;
 use custody_wire::{StatusReply, StatusRequest, StepStatus};
 
-use crate::run::{Context, Runner};
+use crate::run::{Context, Runner, last};
 
 impl Runner {
     /// Tells what would run, and why.
@@ -43,7 +43,7 @@ impl Runner {
             let Some(step) = declared.file.steps.get(&planned.step) else {
                 continue;
             };
-            let last = self.last(&context, &planned.step, step)?;
+            let last = last(&context, &planned.step, step)?;
             let record = last.as_ref().map(|last| &last.version.record);
             told.push(StepStatus {
                 manual: step.is_manual(),

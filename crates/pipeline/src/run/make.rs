@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::carry_out::{Teller, waiting};
 use super::inputs::Inputs;
+use super::reasons::last;
 use super::{COMMIT, Context, Known, RUNNER, Runner, STEP_KEY, collected};
 use crate::file::Step;
 use crate::keep::Kept;
@@ -112,7 +113,7 @@ impl Runner {
             return Ok(None);
         };
         let announce = || {
-            let before = self.last(context, name, step).ok().flatten();
+            let before = last(context, name, step).ok().flatten();
             let before = before.and_then(|last| last.pieces()?.environment);
             let changes = before.map(|before| wanted.pieces.changes(&before));
             let why = match changes {
@@ -204,15 +205,15 @@ impl Runner {
             Ok(product) => product,
             Err(problem) => {
                 // The entries say of every access how it ended: an interruption too.
-                logs.into_iter()
-                    .flatten()
-                    .for_each(|grant| grant.fail(&problem.code));
-                reads
-                    .into_iter()
-                    .for_each(|grant| grant.fail(&problem.code));
-                validates
-                    .into_iter()
-                    .for_each(|grant| grant.fail(&problem.code));
+                for grant in logs.into_iter().flatten() {
+                    grant.fail(&problem.code);
+                }
+                for grant in reads {
+                    grant.fail(&problem.code);
+                }
+                for grant in validates {
+                    grant.fail(&problem.code);
+                }
                 return Err(problem);
             }
         };

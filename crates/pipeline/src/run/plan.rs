@@ -47,7 +47,10 @@ impl Runner {
                     let names = reuse.versions.values().map(|known| known.name.clone());
                     (Vec::new(), names.collect::<Vec<_>>())
                 }
-                None => (self.reasons(&context, name, step, &before, pieces)?, Vec::new()),
+                None => (
+                    self.reasons(&context, name, step, &before, pieces)?,
+                    Vec::new(),
+                ),
             };
             let names: Vec<_> = reuses.iter().map(ToString::to_string).collect();
             let planned = PlannedStep {

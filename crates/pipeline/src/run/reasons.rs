@@ -50,34 +50,33 @@ impl Last {
     }
 }
 
-impl Runner {
-    /// Finds the last time that a step made something.
-    pub(crate) fn last(
-        &self,
-        context: &Context<'_>,
-        name: &str,
-        step: &Step,
-    ) -> Result<Option<Last>, Problem> {
-        let Some(makes) = step.outputs(name).into_iter().next() else {
-            return Ok(None);
-        };
-        let latest = Reference {
-            artifact: artifact(context.file, &makes.artifact)?,
-            selector: Selector::Latest,
-        };
-        let Some(version) = context.evidence.find(&latest)? else {
-            return Ok(None);
-        };
-        if version.record.step.as_deref() != Some(name) {
-            return Ok(None);
-        }
-        let link = link(&context.evidence, version)?;
-        Ok(link.provenance.map(|provenance| Last {
-            version: link.version,
-            provenance,
-        }))
+/// Finds the last time that a step made something.
+pub(crate) fn last(
+    context: &Context<'_>,
+    name: &str,
+    step: &Step,
+) -> Result<Option<Last>, Problem> {
+    let Some(makes) = step.outputs(name).into_iter().next() else {
+        return Ok(None);
+    };
+    let latest = Reference {
+        artifact: artifact(context.file, &makes.artifact)?,
+        selector: Selector::Latest,
+    };
+    let Some(version) = context.evidence.find(&latest)? else {
+        return Ok(None);
+    };
+    if version.record.step.as_deref() != Some(name) {
+        return Ok(None);
     }
+    let link = link(&context.evidence, version)?;
+    Ok(link.provenance.map(|provenance| Last {
+        version: link.version,
+        provenance,
+    }))
+}
 
+impl Runner {
     /// Tells why a step would run. `before`: the steps that run before it, whose outputs are not known yet; `pieces`:
     /// its own, where they were computed.
     pub(crate) fn reasons(
@@ -92,7 +91,7 @@ impl Runner {
             .iter()
             .map(|before| format!("`{before}` runs before it"))
             .collect();
-        let Some(last) = self.last(context, name, step)? else {
+        let Some(last) = last(context, name, step)? else {
             if told.is_empty() {
                 told.push("it was never done".to_owned());
             }
@@ -113,9 +112,10 @@ impl Runner {
         }
         if told.is_empty() {
             let version = last.version.name();
-            told.push(match last.version.quarantined {
-                true => format!("{version}, which it made, is in quarantine"),
-                false => "its answer was no the last time, or what it made is gone".to_owned(),
+            told.push(if last.version.quarantined {
+                format!("{version}, which it made, is in quarantine")
+            } else {
+                "its answer was no the last time, or what it made is gone".to_owned()
             });
         }
         if let Some(more) = told
