@@ -593,9 +593,15 @@ fn unusable_files(spec: &EnvironmentSpec, package: &str) -> io::Result<Vec<Strin
         .arg(&wanted)
         .stdin(Stdio::null())
         .output()?;
-    let told = String::from_utf8_lossy(&answer.stdout).into_owned();
-    let skipped = told
-        .lines()
+    let told = String::from_utf8_lossy(&answer.stdout);
+    let mut files = skipped_files(&told, version);
+    files.truncate(MOST);
+    Ok(files)
+}
+
+/// Reads from what the installer tells which files of a version it passes over: sources, and what was built for others.
+fn skipped_files(told: &str, version: &str) -> Vec<String> {
+    told.lines()
         .filter_map(|line| line.split_once("Skipping link: ")?.1.rsplit_once(": "))
         .filter(|(why, _)| why.contains("No sources permitted") || why.contains("tags"))
         .filter_map(|(_, link)| {
@@ -603,8 +609,8 @@ fn unusable_files(spec: &EnvironmentSpec, package: &str) -> io::Result<Vec<Strin
             address.rsplit('/').next()
         })
         .filter(|file| file.contains(version))
-        .map(ToOwned::to_owned);
-    Ok(skipped.take(MOST).collect())
+        .map(ToOwned::to_owned)
+        .collect()
 }
 
 /// Removes the programs that the installer made for the host's interpreter, and their mention: their
@@ -703,6 +709,20 @@ mod tests {
             .unwrap();
         assert_eq!(made.digest, listing_digest(&files));
         (root, environments, made)
+    }
+
+    /// As pip 23.2 tells it.
+    #[test]
+    fn what_cannot_be_installed_as_it_is_is_named() {
+        let told = "0 location(s) to search for versions of foo:
+          Skipping link: No sources permitted for foo: https://files.example.org/a/foo-1.0.tar.gz#sha256=00 (from https://pypi.example.org/simple/foo/) (requires-python:>=3.8)
+          Skipping link: No sources permitted for foo: file:///links/foo-0.9.tar.gz
+          Skipping link: none of the wheel's tags (cp27-none-win32) are compatible (run pip debug --verbose to show compatible tags): file:///links/foo-1.0-cp27-none-win32.whl
+          Skipping link: unsupported archive format: .exe: file:///links/foo-1.0.exe";
+        assert_eq!(
+            skipped_files(told, "1.0"),
+            ["foo-1.0.tar.gz", "foo-1.0-cp27-none-win32.whl"]
+        );
     }
 
     #[test]

@@ -124,7 +124,7 @@ impl Runner {
             teller.tell(RunEvent::StepLog {
                 step: name.to_owned(),
                 text: format!(
-                    "the environment of Python {} and {} packages is made{why}",
+                    "the environment of Python {} (packages: {}) is made{why}",
                     pieces.python,
                     pieces.packages.len()
                 ),
