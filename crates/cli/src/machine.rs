@@ -93,19 +93,19 @@ impl LocalFolder {
                 };
             }
             CodeError::Outside { .. } => (
-                "CUS-PIPE-008",
+                "CUS-PIPE-021",
                 "copy what it leads to into the project, or leave the link out by `.custodyignore`",
             ),
             CodeError::Circle(_) => (
-                "CUS-PIPE-009",
+                "CUS-PIPE-022",
                 "remove the link, or leave it out by `.custodyignore`",
             ),
             CodeError::Ignore(_) => (
-                "CUS-PIPE-010",
+                "CUS-PIPE-023",
                 "correct the line; the syntax is that of `.gitignore`",
             ),
             CodeError::TooLarge(_) => (
-                "CUS-PIPE-011",
+                "CUS-PIPE-024",
                 "leave out by `.custodyignore` what is no code; data goes in as a `source`, by `custody put` and `inputs`",
             ),
         };

@@ -36,7 +36,7 @@ pub(crate) fn is_run(text: &str) -> bool {
 /// Says that there is no such run.
 pub(crate) fn no_run(run: &str) -> Problem {
     let what = format!("no run `{run}` made a version");
-    Problem::new("CUS-PIPE-012", ExitCode::NotFound, what).hint(
+    Problem::new("CUS-PIPE-025", ExitCode::NotFound, what).hint(
         "`custody run` and `custody trace` name runs; write `project/artifact@1` for a version",
     )
 }
