@@ -180,7 +180,7 @@ fn code_is_taken_by_folders_without_what_is_no_code() {
     assert_ok(&world.run(&["reproduce", "demo/count@2"]));
     symlink("/etc/passwd", world.path("src/passwd")).unwrap();
     let outside = world.run(&["run"]);
-    assert_says(&outside, 2, &["outside of the project", "CUS-PIPE-008"]);
+    assert_says(&outside, 2, &["outside of the project", "CUS-PIPE-021"]);
 }
 
 #[test]
@@ -452,7 +452,7 @@ fn a_parameter_given_to_a_run_is_typed_recorded_and_told() {
         assert_says(
             &world.run(&["run", "--set", given]),
             2,
-            &[says, "CUS-PIPE-007"],
+            &[says, "CUS-PIPE-020"],
         );
     }
     let elsewhere = world.run(&["run", "collect", "--set", "train.C=1"]);
@@ -475,7 +475,7 @@ fn a_parameter_given_to_a_run_is_typed_recorded_and_told() {
         &["demo/model@2 (report)", "train.loss  0.25"],
     );
     assert_says(&world.run(&["metrics"]), 0, &["train.loss"]);
-    assert_says(&world.run(&["metrics", "nothing"]), 5, &["CUS-PIPE-012"]);
+    assert_says(&world.run(&["metrics", "nothing"]), 5, &["CUS-PIPE-025"]);
     world.write("train.sh", "true > /out/model/none\n");
     world.write("words.txt", "one\ntwo\nthree\n");
     assert_ok(&world.run(&["run"]));

@@ -12,9 +12,10 @@ use custody_types::{ExitCode, Kind, Problem, ProjectName, Reference, Selector};
 use custody_wire::{Figures, MetricsReply, MetricsRequest};
 use serde_json::Value;
 
-use crate::evidence::{Link, closure, dependency, link, reference, role};
+use crate::evidence::{Link, closure, link, reference};
 use crate::produce::read_json;
 use crate::run::Runner;
+use custody_guard::{dependency, role};
 
 /// The file of a report that has what was measured.
 const EVALUATION: &str = "evaluation.json";
@@ -36,7 +37,7 @@ pub(crate) fn is_run(text: &str) -> bool {
 /// Says that there is no such run.
 pub(crate) fn no_run(run: &str) -> Problem {
     let what = format!("no run `{run}` made a version");
-    Problem::new("CUS-PIPE-012", ExitCode::NotFound, what).hint(
+    Problem::new("CUS-PIPE-025", ExitCode::NotFound, what).hint(
         "`custody run` and `custody trace` name runs; write `project/artifact@1` for a version",
     )
 }

@@ -68,7 +68,7 @@ impl Declared {
         for text in given {
             let wrong = |because: String, hint: String| {
                 let what = format!("`--set {text}` cannot be followed");
-                Problem::new("CUS-PIPE-007", ExitCode::Usage, what)
+                Problem::new("CUS-PIPE-020", ExitCode::Usage, what)
                     .because(because)
                     .hint(hint)
             };
