@@ -2,6 +2,7 @@
 #![no_main]
 
 mod properties;
+mod tables;
 
 use std::sync::LazyLock;
 
@@ -9,15 +10,30 @@ use libfuzzer_sys::{Corpus, fuzz_target};
 
 use properties::{Checked, Target};
 
-static TARGET: LazyLock<&Target> = LazyLock::new(|| {
+/// What is fuzzed.
+enum Kind {
+    Scanner(&'static Target),
+    Table(String),
+}
+
+static TARGET: LazyLock<Kind> = LazyLock::new(|| {
     let name = std::env::var("FUZZ_TARGET").unwrap_or_else(|_| "scan".to_owned());
-    properties::target(&name).unwrap_or_else(|| panic!("`{name}` is no target"))
+    if tables::TARGETS.iter().any(|(known, _)| *known == name) {
+        return Kind::Table(name);
+    }
+    Kind::Scanner(properties::target(&name).unwrap_or_else(|| panic!("`{name}` is no target")))
 });
 
 fuzz_target!(|input: &[u8]| -> Corpus {
-    match properties::check(*TARGET, input) {
-        Ok(Checked::Reached) => Corpus::Keep,
-        Ok(Checked::Elsewhere) => Corpus::Reject,
+    let reached = match &*TARGET {
+        Kind::Scanner(target) => {
+            properties::check(target, input).map(|checked| checked == Checked::Reached)
+        }
+        Kind::Table(target) => tables::check(target, input),
+    };
+    match reached {
+        Ok(true) => Corpus::Keep,
+        Ok(false) => Corpus::Reject,
         Err(broken) => panic!("{broken}"),
     }
 });

@@ -13,11 +13,17 @@ TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "de
 
 
 class Workspace:
-    """A copy of the example, run from nothing."""
+    """A copy of the example, or a project of other files; run from nothing."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, files=None):
         self.folder = folder / "employment"
-        shutil.copytree(ROOT / "examples/employment", self.folder, ignore=shutil.ignore_patterns(".custody"))
+        if files is None:
+            shutil.copytree(ROOT / "examples/employment", self.folder, ignore=shutil.ignore_patterns(".custody"))
+        else:
+            self.folder = folder / "project"
+            self.folder.mkdir()
+            for name, text in files.items():
+                (self.folder / name).write_text(text, encoding="utf-8")
         self.environment = {**os.environ, "CUSTODY_KEY_FILE": str(folder / "key"), "CI": "1"}
 
     def run(self, *arguments, expect=0):
@@ -44,20 +50,30 @@ def example(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def evaluate():
+def measure():
+    """The measures of the program on a request as it is."""
+
+    def call(request):
+        program = TARGET / "examples/evaluate"
+        done = subprocess.run([program], input=json.dumps(request), capture_output=True, text=True, check=True, timeout=60)
+        return json.loads(done.stdout)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def evaluate(measure):
     """The measures of the program on lists of labels, scores and groups."""
 
     def call(labels, scores, threshold=0.5, attributes=None, guard=None):
         request = {
-            "labels": [bool(label) for label in labels],
+            "labels": [float(label) for label in labels],
             "scores": [float(score) for score in scores],
             "threshold": threshold,
             "attributes": [{"name": name, "values": [str(v) for v in values]} for name, values in (attributes or {}).items()],
         }
         if guard:
             request["guard"] = guard
-        program = TARGET / "examples/evaluate"
-        done = subprocess.run([program], input=json.dumps(request), capture_output=True, text=True, check=True, timeout=60)
-        return json.loads(done.stdout)
+        return measure(request)
 
     return call

@@ -47,6 +47,23 @@ def test_the_model_verifies_and_is_reproduced(example):
     assert {step["step"] for step in again["steps"]} == {"contract", "prepare", "train", "evaluation", "release", "register"}
 
 
+def test_a_gated_alias_moves_onto_what_passed_its_gate_and_nothing_else(example):
+    example.run("run", "strict-register", expect=1)
+    example.run("alias", "employment/model", "production", "1")
+    # The same bytes before they were registered: the strict gate said no to them, whatever another said.
+    told = example.run("alias", "employment/candidate", "production", "1", expect=3)
+    assert "did not pass `employment/strict-release@1`" in told
+    assert "no gate was passed" in example.run("alias", "employment/evaluation", "production", "1", expect=3)
+    example.run("alias", "employment/raw", "production", "1")
+
+
+def test_the_model_has_every_kind_of_evidence(example):
+    reply = example.json("verify", MODEL, "--require", "gate,contract,scan,signature")
+    assert reply["ok"] and reply["absent"] == [], reply["absent"]
+    told = example.run("verify", "employment/candidate@1", "--require", "signature", expect=1)
+    assert "missing: signature" in told and "none    gate" in told
+
+
 @pytest.fixture(scope="session")
 def taken(example):
     """The model and the ledger, taken out."""

@@ -19,6 +19,15 @@ LOCK = ROOT / "examples/employment/requirements.lock"
 WAIT_S = 120
 
 
+class Ended(subprocess.Popen):
+    """A process that is killed at the end of its block, so that a failed assertion is told at once."""
+
+    def __exit__(self, *failure):
+        """Kill it and wait."""
+        self.kill()
+        return super().__exit__(*failure)
+
+
 class Project:
     """A project of one step that runs a program."""
 
@@ -49,7 +58,7 @@ class Project:
 
     def start(self, **options):
         """Start `custody run` and go on."""
-        return subprocess.Popen([TARGET / "custody", "run"], cwd=self.folder, env=self.variables, **options)
+        return Ended([TARGET / "custody", "run"], cwd=self.folder, env=self.variables, **options)
 
 
 MADE = "\nopen('/out/made/made.txt', 'w').write('made')\n"

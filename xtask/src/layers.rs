@@ -13,6 +13,7 @@ const RANKS: &[(&str, u8)] = &[
     ("custody-attest", 1),
     ("custody-scan", 1),
     ("custody-stats", 1),
+    ("custody-tabular", 1),
     ("custody-wire", 1),
     ("custody-signing", 2),
     ("custody-store", 2),

@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 
 use axum::body::Body;
 use custody_guard::{
-    Approve, ChangePolicy, ChangeRules, Export, ExportLedger, List, Making, NewVersion, ReadLedger,
-    ReadPolicy, RebuildIndex, ScanModel, SetAlias, Target, Write,
+    Approve, ChangePolicy, ChangeRules, Collect, Export, ExportLedger, List, Made, Making,
+    NewVersion, ReadLedger, ReadPolicy, RebuildIndex, ScanModel, SetAlias, Target, Write, Writes,
 };
+use custody_pipeline::collect;
+use custody_pipeline::file::Origin;
 use custody_types::{Kind, Problem, Reference};
 use custody_wire::{
-    AliasReply, AliasRequest, ApproveReply, ApproveRequest, ArtifactQuery, CompareRequest,
-    Document, EntryQuery, LedgerVerifyReply, ListQuery, ListReply, MetricsRequest, PolicyReply,
-    PolicySource, PutQuery, PutReply, RescanReply, RescanRequest, RulesReply, RunEvent, RunRequest,
-    StatusRequest, TraceQuery, VerifyRequest,
+    AcceptRollbackReply, AcceptRollbackRequest, AliasReply, AliasRequest, ApproveReply,
+    ApproveRequest, ArtifactQuery, CompareRequest, Document, EntryQuery, LedgerVerifyReply,
+    ListQuery, ListReply, MetricsRequest, OriginOfPut, PolicyReply, PolicySource, PutQuery,
+    PutReply, RescanReply, RescanRequest, RulesReply, RunEvent, RunRequest, StatusRequest,
+    TraceQuery, VerifyRequest,
 };
 use http::Response;
 
@@ -49,17 +52,34 @@ pub(crate) fn put(app: &App, call: Call) -> Answer {
         artifact,
         kind,
         classification,
+        purposes,
+        origin,
     } = call.query()?;
-    let target = Target::New {
-        artifact: artifact.clone(),
-        kind,
-        classification,
+    let mut new = NewVersion::new(artifact, kind, classification);
+    for purpose in purposes.split(',').filter(|purpose| !purpose.is_empty()) {
+        new.purposes
+            .push(purpose.parse().map_err(|error: custody_types::NameError| {
+                Problem::new(
+                    "CUS-API-016",
+                    custody_types::ExitCode::Usage,
+                    error.to_string(),
+                )
+            })?);
+    }
+    let made = match origin {
+        None => made::<Write>(app, call, new)?,
+        Some(origin) => {
+            let (declared, put) = origin_of(&origin)?;
+            new.classification = declared.classification;
+            new.origin = Some(collect::origin(
+                &declared,
+                &put.what,
+                (put.sha256, put.files),
+                (app.door.now(), app.door.pseudonym(call.session.actor())),
+            ));
+            made::<Collect>(app, call, new)?
+        }
     };
-    let grant = app.door.ask::<Write>(&call.session, target)?;
-    let mut making = Making::start(&grant)?;
-    making.tar(call.into_stream())?;
-    making.finish(grant, NewVersion::new(artifact, kind, classification))?;
-    let made = making.commit(None)?.pop();
     let made = made.ok_or_else(|| {
         Problem::new(
             "CUS-API-015",
@@ -74,6 +94,36 @@ pub(crate) fn put(app: &App, call: Call) -> Answer {
         scan: made.scan,
         signature: made.signature,
     })
+}
+
+/// Makes a version of the files that come.
+fn made<A: Writes>(app: &App, call: Call, new: NewVersion) -> Result<Option<Made>, Problem> {
+    let target = Target::New {
+        artifact: new.artifact.clone(),
+        kind: new.kind,
+        classification: new.classification,
+    };
+    let grant = app.door.ask::<A>(&call.session, target)?;
+    let mut making = Making::start(&grant)?;
+    making.tar(call.into_stream())?;
+    making.finish(grant, new)?;
+    Ok(making.commit(None)?.pop())
+}
+
+/// Reads where files that are put came from.
+fn origin_of(text: &str) -> Result<(Origin, OriginOfPut), Problem> {
+    let wrong = |error: serde_json::Error| {
+        Problem::new(
+            "CUS-API-017",
+            custody_types::ExitCode::Usage,
+            "the origin is not complete",
+        )
+        .because(error)
+        .hint("it has `publisher`, `url`, `licence`, `legal_basis` and `classification`, as in `custody.yaml`")
+    };
+    let put: OriginOfPut = serde_json::from_str(text).map_err(wrong)?;
+    let declared = serde_json::from_value(put.declared.clone()).map_err(wrong)?;
+    Ok((declared, put))
 }
 
 pub(crate) fn export(app: &App, call: Call) -> Answer {
@@ -203,6 +253,15 @@ pub(crate) fn verify_ledger(app: &App, call: Call) -> Answer {
     reply(LedgerVerifyReply { ok, checks })
 }
 
+pub(crate) fn accept_rollback(app: &App, call: Call) -> Answer {
+    let session = call.session.clone();
+    let request: AcceptRollbackRequest = call.document()?;
+    let entry = app
+        .door
+        .accept_rollback(&session, &request.workspace, &request.reason)?;
+    reply(AcceptRollbackReply { entry })
+}
+
 pub(crate) fn export_ledger(app: &App, call: Call) -> Answer {
     let grant = app
         .door
@@ -212,17 +271,16 @@ pub(crate) fn export_ledger(app: &App, call: Call) -> Answer {
 
 pub(crate) fn policy(app: &App, call: Call) -> Answer {
     let grant = app.door.ask::<ReadPolicy>(&call.session, Target::Policy)?;
-    let (digest, sources) = grant.policies();
+    let policies = grant.policies();
     grant.finish()?;
-    reply(PolicyReply { digest, sources })
+    reply(policies)
 }
 
 pub(crate) fn change_policy(app: &App, call: Call) -> Answer {
     let session = call.session.clone();
     let sources: Vec<PolicySource> = call.document()?;
     let grant = app.door.ask::<ChangePolicy>(&session, Target::Policy)?;
-    let (digest, sources) = grant.apply(sources)?;
-    reply(PolicyReply { digest, sources })
+    reply(grant.apply(sources)?)
 }
 
 pub(crate) fn rescan(app: &App, call: Call) -> Answer {

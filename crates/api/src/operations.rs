@@ -115,6 +115,12 @@ pub static OPERATIONS: &[Operation] = &[
         handlers::verify_ledger,
     ),
     operation(
+        Method::POST,
+        "/v1/ledger/rollback",
+        &[Action::AcceptRollback],
+        handlers::accept_rollback,
+    ),
+    operation(
         Method::GET,
         "/v1/ledger/export",
         &[Action::ExportLedger],

@@ -6,8 +6,10 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use custody_store::{BlobError, Blobs, PackId};
+use custody_types::is_no_room;
 
 use crate::disk;
 
@@ -15,14 +17,19 @@ use crate::disk;
 #[derive(Debug)]
 pub struct LocalBlobs {
     root: PathBuf,
+    /// Whether this file system was seen to refuse writes past its cache.
+    refuses_direct: AtomicBool,
 }
+
+/// The shortest pack that is written past the cache.
+const DIRECT_BYTES: usize = 1 << 20;
 
 fn failed(path: &Path, error: &io::Error) -> BlobError {
     let name = path.display().to_string();
     match error.kind() {
         io::ErrorKind::NotFound => BlobError::Missing { name },
         io::ErrorKind::UnexpectedEof => BlobError::Short { name },
-        _ if disk::is_full(error) => BlobError::NoSpace { name },
+        _ if is_no_room(error) => BlobError::NoSpace { name },
         _ => BlobError::Failed {
             name,
             because: error.to_string(),
@@ -40,6 +47,7 @@ impl LocalBlobs {
         disk::create_folder(&tmp).map_err(|error| failed(&tmp, &error))?;
         Ok(Self {
             root: root.to_owned(),
+            refuses_direct: AtomicBool::new(false),
         })
     }
 
@@ -54,10 +62,40 @@ impl LocalBlobs {
     }
 }
 
+impl LocalBlobs {
+    /// Opens a pack where it is: published or not.
+    fn find(&self, pack: &PackId) -> Result<File, BlobError> {
+        let path = self.path(pack);
+        match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                File::open(self.temporary(pack)).map_err(|_| failed(&path, &error))
+            }
+            opened => opened.map_err(|error| failed(&path, &error)),
+        }
+    }
+
+    /// Writes past the cache where the file system takes that, and the ordinary way where it does not: a pack is
+    /// read rarely soon after it was written, and the copy into the cache costs more than all the rest.
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let refused = self.refuses_direct.load(Ordering::Relaxed);
+        if bytes.len() < DIRECT_BYTES || refused {
+            return disk::write_synced(path, bytes);
+        }
+        match disk::write_direct(path, bytes) {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                self.refuses_direct.store(true, Ordering::Relaxed);
+                disk::write_synced(path, bytes)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
 impl Blobs for LocalBlobs {
     fn put(&self, pack: &PackId, bytes: &[u8]) -> Result<(), BlobError> {
         let path = self.temporary(pack);
-        disk::write_synced(&path, bytes).map_err(|error| {
+        self.write(&path, bytes).map_err(|error| {
             // What was begun is of no use to anyone; the sweep would find it as well.
             let _ = fs::remove_file(&path);
             failed(&path, &error)
@@ -85,9 +123,22 @@ impl Blobs for LocalBlobs {
         })
     }
 
+    fn discard(&self, packs: &[PackId]) -> Result<(), BlobError> {
+        for pack in packs {
+            let path = self.temporary(pack);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(failed(&path, &error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     fn read(&self, pack: &PackId, range: Range<u64>) -> Result<Vec<u8>, BlobError> {
         let path = self.path(pack);
-        let file = File::open(&path).map_err(|error| failed(&path, &error))?;
+        let file = self.find(pack)?;
         let length = file
             .metadata()
             .map_err(|error| failed(&path, &error))?
@@ -106,7 +157,8 @@ impl Blobs for LocalBlobs {
 
     fn size(&self, pack: &PackId) -> Result<u64, BlobError> {
         let path = self.path(pack);
-        fs::metadata(&path)
+        self.find(pack)?
+            .metadata()
             .map(|metadata| metadata.len())
             .map_err(|error| failed(&path, &error))
     }
@@ -139,5 +191,42 @@ impl Blobs for LocalBlobs {
 
     fn name(&self, pack: &PackId) -> String {
         self.path(pack).display().to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use custody_store::ALIGNMENT;
+
+    use super::*;
+
+    #[test]
+    fn a_pack_is_the_same_however_it_is_written_and_is_read_before_it_is_published() {
+        for refuses in [false, true] {
+            for (shift, length) in [(0, 1 << 20), (0, (1 << 20) + 17), (1, 1 << 20), (0, 17)] {
+                let folder = tempfile::tempdir().unwrap();
+                let blobs = LocalBlobs::open(folder.path()).unwrap();
+                blobs.refuses_direct.store(refuses, Ordering::Relaxed);
+                let mut room = vec![7_u8; length + 2 * ALIGNMENT];
+                let at = room.as_ptr().align_offset(ALIGNMENT) + shift;
+                room.truncate(at + length);
+                let bytes = &room[at..];
+                let pack = PackId::from_bytes([1; 16]);
+                blobs.put(&pack, bytes).unwrap();
+                let all = 0..length as u64;
+                assert!(blobs.list().unwrap().is_empty());
+                assert!(blobs.read(&pack, all.clone()).unwrap() == bytes);
+                blobs.publish(&[pack]).unwrap();
+                blobs.discard(&[pack]).unwrap();
+                assert_eq!(blobs.list().unwrap(), [pack]);
+                assert_eq!(blobs.size(&pack).unwrap(), length as u64);
+                assert!(blobs.read(&pack, all.clone()).unwrap() == bytes);
+                let other = PackId::from_bytes([2; 16]);
+                blobs.put(&other, bytes).unwrap();
+                blobs.discard(&[other, other]).unwrap();
+                let gone = blobs.read(&other, all);
+                assert!(matches!(gone, Err(BlobError::Missing { .. })), "{gone:?}");
+            }
+        }
     }
 }

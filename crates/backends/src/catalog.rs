@@ -12,7 +12,7 @@ use custody_store::{
     VersionFilter, VersionRow, VersionState,
 };
 use custody_types::{
-    Alias, ArtifactName, Digest, Entropy, ProjectName, VersionName, VersionNumber,
+    Alias, ArtifactName, Digest, Entropy, ProjectName, VersionName, VersionNumber, is_no_room,
 };
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, params};
 
@@ -26,15 +26,18 @@ CREATE TABLE IF NOT EXISTS chunks (
 CREATE TABLE IF NOT EXISTS records (digest BLOB PRIMARY KEY, domain BLOB NOT NULL, chunk BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS versions (
     project TEXT NOT NULL, name TEXT NOT NULL, number INTEGER NOT NULL, digest BLOB NOT NULL, record BLOB NOT NULL,
-    quarantined INTEGER NOT NULL, committed INTEGER NOT NULL, entry INTEGER NOT NULL, PRIMARY KEY (project, name, number)
+    quarantined INTEGER NOT NULL, committed INTEGER NOT NULL, entry INTEGER NOT NULL, named INTEGER NOT NULL, PRIMARY KEY (project, name, number)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS versions_by_digest ON versions (digest);
 CREATE TABLE IF NOT EXISTS aliases (project TEXT NOT NULL, name TEXT NOT NULL, alias TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (project, name, alias)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS condemned (pack BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS steps (project TEXT NOT NULL, key BLOB NOT NULL, statement BLOB NOT NULL, PRIMARY KEY (project, key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
 ";
 
 /// The form of the tables. A catalog of another form is made anew.
-const FORM: i64 = 1;
+const FORM: i64 = 2;
+const SHARED_FILE_SIZE: i32 = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 /// The plaintext of a chunk's place: offset 8, stored length 4, compressed 1, plain length 4; big-endian.
 const PLACE: usize = 17;
 
@@ -51,14 +54,24 @@ impl PlaceSeal {
         Self { key, entropy }
     }
 
-    fn seal(&self, row: &[u8], chunk: &PackChunk) -> Result<Vec<u8>, CatalogError> {
+    /// Draws a vector for each of `count` places; a call for each costs more than its bytes.
+    fn vectors(&self, count: usize) -> Vec<u8> {
+        let mut vectors = vec![0; count * IV_BYTES];
+        self.entropy.fill(&mut vectors);
+        vectors
+    }
+
+    fn seal(
+        &self,
+        vector: [u8; IV_BYTES],
+        row: &[u8],
+        chunk: &PackChunk,
+    ) -> Result<Vec<u8>, CatalogError> {
         let mut place = Vec::with_capacity(PLACE);
         place.extend(chunk.offset.to_be_bytes());
         place.extend(chunk.stored.to_be_bytes());
         place.push(u8::from(chunk.compressed));
         place.extend(chunk.length.to_be_bytes());
-        let mut vector = [0; IV_BYTES];
-        self.entropy.fill(&mut vector);
         let tag = self
             .key
             .seal(vector, row, &mut place)
@@ -103,7 +116,7 @@ impl PlaceSeal {
 }
 
 const VERSION_COLUMNS: &str =
-    "project, name, number, digest, record, quarantined, committed, entry";
+    "project, name, number, digest, record, quarantined, committed, entry, named";
 
 /// The catalog in one SQLite file, written ahead and synced at each commit.
 #[derive(Debug)]
@@ -115,6 +128,13 @@ pub struct SqliteCatalog {
 fn failed(error: rusqlite::Error) -> CatalogError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => CatalogError::NoSpace,
+        // The file that the readers share could not grow.
+        _ if error
+            .sqlite_error()
+            .is_some_and(|error| error.extended_code == SHARED_FILE_SIZE) =>
+        {
+            CatalogError::NoSpace
+        }
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => CatalogError::Damaged {
             because: error.to_string(),
         },
@@ -137,8 +157,14 @@ impl SqliteCatalog {
     /// [`CatalogError::Damaged`] when the file is no sound database.
     pub fn open(path: &Path, seal: Arc<PlaceSeal>) -> Result<Self, CatalogError> {
         // SQLite gives the files beside it the same mode.
-        disk::create_private(path).map_err(|error| CatalogError::Failed {
-            because: error.to_string(),
+        disk::create_private(path).map_err(|error| {
+            if is_no_room(&error) {
+                CatalogError::NoSpace
+            } else {
+                CatalogError::Failed {
+                    because: error.to_string(),
+                }
+            }
         })?;
         let connection = Connection::open(path).map_err(failed)?;
         connection
@@ -239,8 +265,14 @@ fn version(row: &Row<'_>) -> Result<VersionRow, CatalogError> {
         } else {
             VersionState::Staged
         },
-        entry: u64::try_from(row.get::<_, i64>(7).map_err(wrong)?).map_err(|_| damaged("entry"))?,
+        entry: entry(row, 7)?,
+        named: entry(row, 8)?,
     })
+}
+
+fn entry(row: &Row<'_>, column: usize) -> Result<u64, CatalogError> {
+    let number: i64 = row.get(column).map_err(|_| damaged("entry"))?;
+    u64::try_from(number).map_err(|_| damaged("entry"))
 }
 
 fn text(row: &Row<'_>, column: usize) -> Result<String, CatalogError> {
@@ -257,7 +289,7 @@ fn enter_version(transaction: &Transaction<'_>, row: &VersionRow) -> Result<(), 
     let artifact = &row.name.artifact;
     let inserted = transaction.execute(
         &format!(
-            "INSERT INTO versions ({VERSION_COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+            "INSERT INTO versions ({VERSION_COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
         ),
         params![
             artifact.project().as_str(),
@@ -267,7 +299,8 @@ fn enter_version(transaction: &Transaction<'_>, row: &VersionRow) -> Result<(), 
             row.record.as_bytes(),
             row.quarantined,
             row.state == VersionState::Committed,
-            number(row.entry)?
+            number(row.entry)?,
+            number(row.named)?
         ],
     );
     match inserted {
@@ -289,7 +322,7 @@ fn enter_chunks(
 ) -> Result<(), CatalogError> {
     let domain = staging.domain.as_bytes();
     let mut insert = transaction
-        .prepare_cached("INSERT OR IGNORE INTO chunks (domain, id, pack, kind, place) VALUES (?1, ?2, ?3, ?4, ?5)")
+        .prepare_cached("INSERT OR REPLACE INTO chunks (domain, id, pack, kind, place) VALUES (?1, ?2, ?3, ?4, ?5)")
         .map_err(failed)?;
     for (pack, chunks) in &staging.packs {
         transaction
@@ -298,14 +331,15 @@ fn enter_chunks(
                 params![pack.as_bytes(), domain],
             )
             .map_err(failed)?;
-        for chunk in chunks {
+        let vectors = seal.vectors(chunks.len());
+        for (chunk, vector) in chunks.iter().zip(vectors.as_chunks::<IV_BYTES>().0) {
             let bound = [
                 &domain[..],
                 chunk.id.as_bytes(),
                 pack.as_bytes(),
                 &[chunk.kind.byte()],
             ];
-            let place = seal.seal(&bound.concat(), chunk)?;
+            let place = seal.seal(*vector, &bound.concat(), chunk)?;
             let values = params![
                 domain,
                 chunk.id.as_bytes(),
@@ -348,7 +382,7 @@ impl Catalog for SqliteCatalog {
             for (name, entry) in versions {
                 let values = params![name.artifact.project().as_str(), name.artifact.name(), name.number.number(), number(*entry)?];
                 let changed = transaction
-                    .execute("UPDATE versions SET committed = 1, entry = ?4 WHERE project = ?1 AND name = ?2 AND number = ?3", values)
+                    .execute("UPDATE versions SET committed = 1, entry = ?4, named = max(named, ?4) WHERE project = ?1 AND name = ?2 AND number = ?3", values)
                     .map_err(failed)?;
                 if changed == 0 {
                     return Err(CatalogError::Conflict { name: name.to_string(), because: "it is not staged".to_owned() });
@@ -443,7 +477,7 @@ impl Catalog for SqliteCatalog {
     }
 
     fn latest(&self, artifact: &ArtifactName) -> Result<Option<VersionRow>, CatalogError> {
-        let tail = "WHERE committed = 1 AND quarantined = 0 AND project = ?1 AND name = ?2 ORDER BY number DESC LIMIT 1";
+        let tail = "WHERE committed = 1 AND quarantined = 0 AND project = ?1 AND name = ?2 ORDER BY named DESC, number DESC LIMIT 1";
         Ok(self
             .rows(tail, params![artifact.project().as_str(), artifact.name()])?
             .pop())
@@ -526,6 +560,33 @@ impl Catalog for SqliteCatalog {
         .map(|_| ())
     }
 
+    fn set_named(&self, version: &VersionName, entry: u64) -> Result<(), CatalogError> {
+        let values = params![
+            version.artifact.project().as_str(),
+            version.artifact.name(),
+            version.number.number(),
+            number(entry)?
+        ];
+        self.change("UPDATE versions SET named = max(named, ?4) WHERE project = ?1 AND name = ?2 AND number = ?3", values).map(|_| ())
+    }
+
+    fn note(&self, name: &str) -> Result<Option<String>, CatalogError> {
+        self.lock()
+            .query_row("SELECT text FROM notes WHERE name = ?1", [name], |row| {
+                row.get(0)
+            })
+            .optional()
+            .map_err(failed)
+    }
+
+    fn set_note(&self, name: &str, text: &str) -> Result<(), CatalogError> {
+        self.change(
+            "INSERT OR REPLACE INTO notes (name, text) VALUES (?1, ?2)",
+            [name, text],
+        )
+        .map(|_| ())
+    }
+
     fn step(&self, project: &ProjectName, key: &Digest) -> Result<Option<Digest>, CatalogError> {
         let values = params![project.as_str(), key.as_bytes()];
         self.lock()
@@ -552,10 +613,30 @@ impl Catalog for SqliteCatalog {
         .map(|_| ())
     }
 
+    fn condemn(&self, pack: &PackId) -> Result<(), CatalogError> {
+        let sql = "INSERT OR IGNORE INTO condemned (pack) VALUES (?1)";
+        self.change(sql, params![pack.as_bytes()]).map(drop)
+    }
+
+    fn absolve(&self, pack: &PackId) -> Result<(), CatalogError> {
+        let sql = "DELETE FROM condemned WHERE pack = ?1";
+        self.change(sql, params![pack.as_bytes()]).map(drop)
+    }
+
+    fn is_condemned(&self, pack: &PackId) -> Result<bool, CatalogError> {
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached("SELECT 1 FROM condemned WHERE pack = ?1")
+            .map_err(failed)?;
+        statement.exists(params![pack.as_bytes()]).map_err(failed)
+    }
+
     fn packs(&self) -> Result<Vec<PackId>, CatalogError> {
         let connection = self.lock();
         let mut statement = connection
-            .prepare_cached("SELECT id FROM packs ORDER BY id")
+            .prepare_cached(
+                "SELECT id FROM packs WHERE id IN (SELECT pack FROM chunks) ORDER BY id",
+            )
             .map_err(failed)?;
         let rows = statement
             .query_map([], |row| Ok(PackId::from_bytes(row.get(0)?)))
@@ -577,7 +658,7 @@ impl Catalog for SqliteCatalog {
 
     fn clear(&self) -> Result<(), CatalogError> {
         self.lock()
-            .execute_batch("BEGIN; DELETE FROM packs; DELETE FROM chunks; DELETE FROM records; DELETE FROM versions; DELETE FROM aliases; DELETE FROM steps; COMMIT;")
+            .execute_batch("BEGIN; DELETE FROM packs; DELETE FROM chunks; DELETE FROM records; DELETE FROM versions; DELETE FROM aliases; DELETE FROM steps; DELETE FROM notes; COMMIT;")
             .map_err(failed)
     }
 }

@@ -20,7 +20,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use custody_types::{ByteSize, Digest, FileEntry, FilePath, listing_digest};
+use custody_types::{ByteSize, Digest, FileEntry, FilePath, is_no_room, listing_digest};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -73,6 +73,12 @@ pub enum EnvironmentError {
         /// The files that there are, at most a few.
         files: Vec<String>,
     },
+    /// The disk is full.
+    #[error("there is no room left for `{path}`")]
+    NoRoom {
+        /// The file or folder.
+        path: PathBuf,
+    },
     /// A file of the folder is not what was installed.
     #[error("`{path}` in the environment was changed, added or removed since it was installed")]
     Changed {
@@ -91,10 +97,21 @@ pub enum EnvironmentError {
 }
 
 fn io_at(path: &Path) -> impl FnOnce(io::Error) -> EnvironmentError + '_ {
-    |error| EnvironmentError::Io {
-        path: path.to_owned(),
-        error,
+    |error| {
+        let path = path.to_owned();
+        if is_no_room(&error) {
+            EnvironmentError::NoRoom { path }
+        } else {
+            EnvironmentError::Io { path, error }
+        }
     }
+}
+
+/// Returns whether a Python program says that the disk is full: ENOSPC, EDQUOT, EFBIG.
+fn tells_no_room(output: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(output);
+    let told = ["[Errno 28]", "[Errno 122]", "[Errno 27]"];
+    told.iter().any(|error| text.contains(error))
 }
 
 /// An interpreter found on this machine.
@@ -482,7 +499,11 @@ fn copy_library(from: &Path, to: &Path) -> Result<(), EnvironmentError> {
 }
 
 fn copy_file(from: &Path, to: &Path) -> Result<(), EnvironmentError> {
-    fs::copy(from, to).map_err(io_at(from)).map(|_| ())
+    let copied = fs::copy(from, to).map(drop);
+    copied.map_err(|error| {
+        let place = if is_no_room(&error) { to } else { from };
+        io_at(place)(error)
+    })
 }
 
 fn install_packages(spec: &EnvironmentSpec, folder: &Path) -> Result<(), EnvironmentError> {
@@ -519,6 +540,9 @@ fn install_packages(spec: &EnvironmentSpec, folder: &Path) -> Result<(), Environ
         .map_err(io_at(&spec.interpreter.executable))?;
     if !answer.status.success() {
         let text = String::from_utf8_lossy(&answer.stderr);
+        if tells_no_room(&answer.stderr) {
+            return Err(EnvironmentError::NoRoom { path: site });
+        }
         if text.contains("No module named pip") {
             return Err(EnvironmentError::NoPip {
                 python: spec.interpreter.executable.clone(),
@@ -634,14 +658,14 @@ fn drop_launchers(site: &Path) -> Result<(), EnvironmentError> {
 }
 
 /// Compiles every module to byte code that does not depend on times and paths of this machine. What
-/// does not compile (templates, other versions' syntax) is left as it is.
+/// does not compile (templates, other versions' syntax) is left as it is; what found no room is not: the
+/// environment would be another one.
 fn compile(spec: &EnvironmentSpec, folder: &Path) -> Result<(), EnvironmentError> {
-    Command::new(&spec.interpreter.executable)
+    let answer = Command::new(&spec.interpreter.executable)
         .args([
             "-I",
             "-m",
             "compileall",
-            "-q",
             "-q",
             "-j",
             "0",
@@ -655,6 +679,11 @@ fn compile(spec: &EnvironmentSpec, folder: &Path) -> Result<(), EnvironmentError
         .stdin(Stdio::null())
         .output()
         .map_err(io_at(&spec.interpreter.executable))?;
+    if tells_no_room(&answer.stdout) || tells_no_room(&answer.stderr) {
+        return Err(EnvironmentError::NoRoom {
+            path: folder.to_owned(),
+        });
+    }
     Ok(())
 }
 

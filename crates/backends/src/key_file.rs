@@ -79,7 +79,11 @@ pub fn create(
     file.write_all(text.as_bytes())
         .and_then(|()| file.sync_all())
         .and_then(|()| disk::sync_folder(folder))
-        .map_err(failed)
+        .map_err(|error| {
+            // Half a key file protects nothing, and would be in the way of a whole one.
+            discard(path);
+            failed(error)
+        })
 }
 
 /// Reads a key file.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use custody_ledger::{Head, LedgerError, PortError, Tiles, Wal};
+use custody_types::is_no_room;
 use rustix::fs::{FlockOperation, flock};
 
 use crate::disk;
@@ -31,7 +32,7 @@ struct Files(PathBuf);
 
 fn failed(path: &Path, error: &io::Error) -> PortError {
     let file = path.display().to_string();
-    if disk::is_full(error) {
+    if is_no_room(error) {
         PortError::NoSpace { file }
     } else {
         PortError::Failed {

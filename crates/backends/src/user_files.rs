@@ -12,7 +12,14 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use custody_types::FilePath;
+use custody_types::{FilePath, is_no_room};
+
+/// How much of a file is read in one piece.
+const READ: usize = 1 << 20;
+/// How much of a file is written in one piece: what stays near the processor between two copies.
+const WRITE: usize = 128 << 10;
+/// What members of a tar stream are filled up to.
+const TAR_BLOCK: usize = 512;
 
 /// Why the user's files could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +44,9 @@ pub enum UserFilesError {
     /// Something is there already.
     #[error("`{0}` exists already")]
     Exists(PathBuf),
+    /// The disk is full.
+    #[error("there is no room left for `{0}`")]
+    NoRoom(PathBuf),
     /// The stream of files is not what it should be.
     #[error("the stream of files is damaged: {0}")]
     Stream(String),
@@ -55,6 +65,7 @@ pub(crate) fn io_at(path: &Path) -> impl FnOnce(io::Error) -> UserFilesError + '
     move |error| match error.kind() {
         io::ErrorKind::NotFound => UserFilesError::Missing(path.to_owned()),
         io::ErrorKind::AlreadyExists => UserFilesError::Exists(path.to_owned()),
+        _ if is_no_room(&error) => UserFilesError::NoRoom(path.to_owned()),
         _ => UserFilesError::Io {
             path: path.to_owned(),
             error,
@@ -100,6 +111,75 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<UserFile>, UserFilesError> {
             return Err(UserFilesError::Twice(first.path.clone()));
         }
     }
+    Ok(found)
+}
+
+/// Finds the files of a source: of a file its name, of a folder its content, of a pattern (`data/*.csv`,
+/// `data/**/*.csv`) what fits, with paths below the last folder without a sign of the pattern. `what` is taken from
+/// `root`. A file or folder that bears the signs of a pattern in its name is found too.
+///
+/// # Errors
+/// [`UserFilesError`] for what is missing, special or unnameable.
+pub fn find_source(root: &Path, what: &str) -> Result<Vec<UserFile>, UserFilesError> {
+    const SIGNS: [char; 3] = ['*', '?', '['];
+    let whole = root.join(what);
+    if !what.contains(SIGNS) || whole.symlink_metadata().is_ok() {
+        return find(&[whole]);
+    }
+    let mut base = PathBuf::new();
+    for part in Path::new(what) {
+        if part.to_string_lossy().contains(SIGNS) {
+            break;
+        }
+        base.push(part);
+    }
+    let pattern = what.get(base.as_os_str().len()..).unwrap_or(what);
+    let base = root.join(base);
+    let text = base.to_str().ok_or_else(|| UserFilesError::Name {
+        path: base.clone(),
+        because: "it is not UTF-8".to_owned(),
+    })?;
+    let full = format!(
+        "{}/{}",
+        glob::Pattern::escape(text.trim_end_matches('/')),
+        pattern.trim_start_matches('/')
+    );
+    let options = glob::MatchOptions {
+        case_sensitive: true,
+        require_literal_separator: true,
+        require_literal_leading_dot: true,
+    };
+    let bad = |because: String| UserFilesError::Name {
+        path: PathBuf::from(what),
+        because,
+    };
+    let matches = glob::glob_with(&full, options).map_err(|error| bad(error.msg.to_owned()))?;
+    let mut found = Vec::new();
+    for host in matches {
+        let host = host.map_err(|error| {
+            let path = error.path().to_owned();
+            UserFilesError::Io {
+                path,
+                error: error.into(),
+            }
+        })?;
+        let kind = fs::symlink_metadata(&host)
+            .map_err(io_at(&host))?
+            .file_type();
+        if kind.is_dir() {
+            continue;
+        }
+        if !kind.is_file() {
+            return Err(UserFilesError::Special(host));
+        }
+        let below = host.strip_prefix(&base).unwrap_or(&host);
+        let path = version_path(&host, "", below.as_os_str())?;
+        found.push(UserFile { host, path });
+    }
+    if found.is_empty() {
+        return Err(UserFilesError::Missing(whole));
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(found)
 }
 
@@ -160,6 +240,15 @@ pub fn open(path: &Path) -> Result<(File, bool), UserFilesError> {
     Ok((file, metadata.permissions().mode() & 0o111 != 0))
 }
 
+/// Takes a stream in pieces.
+pub trait Pieces: Write {
+    /// Takes over a large piece without copying it.
+    ///
+    /// # Errors
+    /// When nobody takes the stream.
+    fn give(&mut self, piece: Vec<u8>) -> io::Result<()>;
+}
+
 /// Writes `files` as a tar stream; `about`: extended attributes of the first of them.
 ///
 /// # Errors
@@ -167,60 +256,115 @@ pub fn open(path: &Path) -> Result<(File, bool), UserFilesError> {
 pub fn write_tar(
     files: &[UserFile],
     about: &[(&str, &[u8])],
-    out: &mut dyn Write,
+    out: &mut dyn Pieces,
 ) -> io::Result<()> {
     let mut archive = tar::Builder::new(out);
     if !about.is_empty() {
         archive.append_pax_extensions(about.iter().copied())?;
     }
     for file in files {
-        let (content, executable) = open(&file.host).map_err(io::Error::other)?;
-        let size = content.metadata()?.len();
-        append(&mut archive, &file.path, size, executable, content)?;
+        append_file(&mut archive, &file.path, &file.host)?;
     }
     archive.finish()
 }
 
-/// Appends one file to a tar stream.
+/// Appends a file of the disk to a tar stream.
 ///
 /// # Errors
-/// When `content` has fewer than `size` bytes, cannot be read, or nobody takes the stream.
-pub fn append(
-    archive: &mut tar::Builder<impl Write>,
+/// When it cannot be read, changes its length meanwhile, or nobody takes the stream.
+pub fn append_file(
+    archive: &mut tar::Builder<&mut dyn Pieces>,
+    path: &FilePath,
+    host: &Path,
+) -> io::Result<()> {
+    let (content, executable) = open(host).map_err(io::Error::other)?;
+    let size = content.metadata()?.len();
+    append(archive, path, size, executable, &mut |out| {
+        if send(&content, size, out)? < size {
+            return Err(io::Error::other(format!(
+                "`{path}` became shorter while it was read"
+            )));
+        }
+        Ok(())
+    })
+}
+
+/// Appends bytes to a tar stream as a file.
+///
+/// # Errors
+/// When nobody takes the stream.
+pub fn append_bytes(
+    archive: &mut tar::Builder<&mut dyn Pieces>,
+    path: &FilePath,
+    bytes: &[u8],
+) -> io::Result<()> {
+    append(archive, path, bytes.len() as u64, false, &mut |out| {
+        out.write_all(bytes)
+    })
+}
+
+/// Appends a file whose `size` bytes `content` writes.
+fn append(
+    archive: &mut tar::Builder<&mut dyn Pieces>,
     path: &FilePath,
     size: u64,
     executable: bool,
-    content: impl Read,
+    content: &mut dyn FnMut(&mut dyn Pieces) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut header = tar::Header::new_gnu();
     header.set_size(size);
     header.set_mode(if executable { 0o755 } else { 0o644 });
     header.set_entry_type(tar::EntryType::Regular);
-    let mut counted = CountedReader {
-        inner: content.take(size),
-        left: size,
-    };
-    archive.append_data(&mut header, path.as_str(), &mut counted)?;
-    if counted.left > 0 {
-        return Err(io::Error::other(format!(
-            "`{path}` became shorter while it was read"
-        )));
+    // The library writes the header; it would copy the content in pieces of 8 KiB.
+    archive.append_data(&mut header, path.as_str(), io::empty())?;
+    let out = archive.get_mut();
+    content(*out)?;
+    let padding = usize::try_from(size.next_multiple_of(TAR_BLOCK as u64) - size).unwrap_or(0);
+    out.write_all([0; TAR_BLOCK].get(..padding).unwrap_or_default())
+}
+
+/// Sends the first `size` bytes of a file, and returns how many there were.
+fn send(content: &File, size: u64, out: &mut dyn Pieces) -> io::Result<u64> {
+    let mut left = size;
+    while left > 0 {
+        let whole = usize::try_from(left).map_or(READ, |left| left.min(READ));
+        let mut piece = Vec::with_capacity(whole);
+        while piece.len() < whole {
+            match rustix::io::read(content, rustix::buffer::spare_capacity(&mut piece)) {
+                Ok(0) => break,
+                Err(rustix::io::Errno::INTR) | Ok(_) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        // A file that grows meanwhile is taken as it was found.
+        piece.truncate(whole);
+        let count = piece.len();
+        if count == READ {
+            out.give(piece)?;
+        } else {
+            out.write_all(&piece)?;
+        }
+        left -= count as u64;
+        if count < whole {
+            break;
+        }
     }
-    Ok(())
+    Ok(size - left)
 }
 
-struct CountedReader<R> {
-    inner: R,
-    left: u64,
-}
-
-impl<R: Read> Read for CountedReader<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.left = self
-            .left
-            .saturating_sub(u64::try_from(count).unwrap_or(u64::MAX));
-        Ok(count)
+/// Copies all of `from` and returns how many bytes there were.
+fn copy(from: &mut dyn Read, to: &mut dyn Write, piece: &mut [u8]) -> io::Result<u64> {
+    let mut copied = 0;
+    loop {
+        let count = match from.read(piece) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        let Some(bytes) = piece.get(..count).filter(|bytes| !bytes.is_empty()) else {
+            return Ok(copied);
+        };
+        to.write_all(bytes)?;
+        copied += bytes.len() as u64;
     }
 }
 
@@ -273,6 +417,7 @@ pub fn write_folder(stream: impl Read, target: &Path) -> Result<(u64, u64), User
         .tempdir_in(parent)
         .map_err(io_at(parent))?;
     let (mut count, mut bytes) = (0, 0);
+    let mut piece = vec![0; WRITE];
     read_tar(stream, |path, executable, content| {
         let host = partial.path().join(path.as_str());
         if let Some(folder) = host.parent() {
@@ -284,11 +429,17 @@ pub fn write_folder(stream: impl Read, target: &Path) -> Result<(u64, u64), User
             .create_new(true)
             .mode(mode)
             .open(&host)?;
-        bytes += io::copy(content, &mut file)?;
+        bytes += copy(content, &mut file, &mut piece)?;
         count += 1;
         file.sync_all()
     })
-    .map_err(|error| UserFilesError::Stream(error.to_string()))?;
+    .map_err(|error| {
+        if is_no_room(&error) {
+            UserFilesError::NoRoom(target.to_owned())
+        } else {
+            UserFilesError::Stream(error.to_string())
+        }
+    })?;
     let made = partial.keep();
     fs::set_permissions(&made, fs::Permissions::from_mode(0o755)).map_err(io_at(&made))?;
     // CRASH: before the rename a folder `.custody-partial-…` is left, never a part of the target.
@@ -349,6 +500,13 @@ pub fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>, UserFilesError> {
 mod tests {
     use super::*;
 
+    impl Pieces for Vec<u8> {
+        fn give(&mut self, piece: Vec<u8>) -> io::Result<()> {
+            self.extend(piece);
+            Ok(())
+        }
+    }
+
     fn tree() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("in/sub")).unwrap();
@@ -383,6 +541,41 @@ mod tests {
     }
 
     #[test]
+    fn files_of_any_length_come_back_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("in")).unwrap();
+        let lengths = [
+            0,
+            1,
+            511,
+            512,
+            513,
+            READ - 1,
+            READ,
+            READ + 1,
+            3 * READ,
+            3 * READ + 700,
+        ];
+        for length in lengths {
+            let bytes: Vec<u8> = (0..length)
+                .map(|number| u8::try_from((number * 7 + length) % 251).unwrap())
+                .collect();
+            fs::write(folder.path().join("in").join(length.to_string()), bytes).unwrap();
+        }
+        let mut stream = Vec::new();
+        let files = find(&[folder.path().join("in")]).unwrap();
+        write_tar(&files, &[], &mut stream).unwrap();
+        let target = folder.path().join("out");
+        let (count, bytes) = write_folder(stream.as_slice(), &target).unwrap();
+        assert_eq!(count, lengths.len() as u64);
+        assert_eq!(bytes, lengths.iter().sum::<usize>() as u64);
+        for file in files {
+            let back = fs::read(target.join(file.path.as_str())).unwrap();
+            assert!(back == fs::read(&file.host).unwrap(), "{}", file.path);
+        }
+    }
+
+    #[test]
     fn links_pipes_and_double_names_are_refused() {
         let folder = tree();
         let a = folder.path().join("in/a.txt");
@@ -397,6 +590,42 @@ mod tests {
         std::os::unix::fs::symlink("/etc/passwd", folder.path().join("in/link")).unwrap();
         assert!(matches!(
             find(&[folder.path().join("in")]),
+            Err(UserFilesError::Special(_))
+        ));
+    }
+
+    #[test]
+    fn a_source_is_a_file_a_folder_or_a_pattern_from_anywhere() {
+        let folder = tree();
+        let root = folder.path().join("project");
+        fs::create_dir(&root).unwrap();
+        let place = |path: &str| fs::write(folder.path().join(path), "x").unwrap();
+        place("in/b[1].txt");
+        place("in/.hidden.txt");
+        let inside = folder.path().join("in");
+        let inside = inside.to_str().unwrap();
+        let check = |what: &str, expected: &[&str]| {
+            let found = find_source(&root, what).unwrap();
+            let paths: Vec<_> = found.iter().map(|file| file.path.as_str()).collect();
+            assert_eq!(paths, expected, "{what}");
+        };
+        check("../in/a.txt", &["a.txt"]);
+        check("../in", &[".hidden.txt", "a.txt", "b[1].txt", "sub/run"]);
+        check("../in/*.txt", &["a.txt", "b[1].txt"]);
+        check("../in/b[1].txt", &["b[1].txt"]);
+        check("../**/run", &["in/sub/run"]);
+        check("../in/**/*", &["a.txt", "b[1].txt", "sub/run"]);
+        check(&format!("{inside}/a.txt"), &["a.txt"]);
+        check(&format!("{inside}/?.txt"), &["a.txt"]);
+        for what in ["../in/*.csv", "none", "../none/*"] {
+            assert!(
+                matches!(find_source(&root, what), Err(UserFilesError::Missing(_))),
+                "{what}"
+            );
+        }
+        std::os::unix::fs::symlink("/etc/passwd", folder.path().join("in/link.txt")).unwrap();
+        assert!(matches!(
+            find_source(&root, "../in/*.txt"),
             Err(UserFilesError::Special(_))
         ));
     }

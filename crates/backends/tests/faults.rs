@@ -101,6 +101,10 @@ impl Blobs for FaultyBlobs {
         self.1.write(Self::error, || self.0.publish(packs))
     }
 
+    fn discard(&self, packs: &[PackId]) -> Result<(), BlobError> {
+        self.1.write(Self::error, || self.0.discard(packs))
+    }
+
     fn read(&self, pack: &PackId, range: Range<u64>) -> Result<Vec<u8>, BlobError> {
         self.0.read(pack, range)
     }
@@ -146,7 +150,11 @@ catalog! {
         fn discard(version: &VersionName);
         fn set_alias(artifact: &ArtifactName, alias: &Alias, to: VersionNumber);
         fn set_quarantine(version: &VersionName, to: bool);
+        fn set_named(version: &VersionName, entry: u64);
+        fn set_note(name: &str, text: &str);
         fn set_step(project: &ProjectName, key: &Digest, statement: &Digest);
+        fn condemn(pack: &PackId);
+        fn absolve(pack: &PackId);
         fn clear();
     }
     reads {
@@ -159,7 +167,9 @@ catalog! {
         fn highest(artifact: &ArtifactName) -> u32;
         fn by_digest(digest: &Digest) -> Vec<VersionRow>;
         fn aliases(artifact: &ArtifactName) -> Vec<(Alias, VersionNumber)>;
+        fn note(name: &str) -> Option<String>;
         fn step(project: &ProjectName, key: &Digest) -> Option<Digest>;
+        fn is_condemned(pack: &PackId) -> bool;
         fn packs() -> Vec<PackId>;
         fn chunks_of(kind: ChunkKind) -> Vec<(DomainId, ChunkPlace)>;
     }

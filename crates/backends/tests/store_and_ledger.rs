@@ -168,7 +168,7 @@ fn the_catalog_is_rebuilt_from_the_packs() {
             .is_empty()
     );
     let versions = store
-        .rebuild(&BTreeMap::from([(kept.record_digest, 3)]), &|_| false)
+        .rebuild(&BTreeMap::from([(kept.record_digest, 3)]), &|_, _| false)
         .unwrap();
     assert_eq!(versions.len(), 1);
     let again = store.resolve(&"p/data".parse().unwrap()).unwrap();

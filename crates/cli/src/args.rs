@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
+use custody_tabular::Format;
 use custody_types::{
-    Alias, ArtifactName, Classification, Kind, ProjectName, Purpose, Reference, Timestamp,
-    VersionNumber,
+    Alias, ArtifactName, Classification, EvidenceKind, Kind, ProjectName, Purpose, Reference,
+    Timestamp, VersionNumber,
 };
 
 use crate::completions;
@@ -46,7 +47,7 @@ pub(crate) struct Global {
     /// Act as a narrower principal of the workspace's policy
     #[arg(long = "as", value_name = "NAME", global = true)]
     pub(crate) act_as: Option<String>,
-    /// The purpose of the access: one that the data admits and, unless you own the workspace, that you hold
+    /// The purpose of the access: a declared one that the data admits and, unless you own the workspace, that you hold
     #[arg(long, value_name = "PURPOSE", global = true)]
     pub(crate) purpose: Option<Purpose>,
     /// The folder of the workspace [default: this folder or the nearest above with one]
@@ -114,7 +115,7 @@ pub(crate) struct Init {
 /// Add files or folders as a new version
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  custody put employment/raw data/people.parquet\n  custody put loans/model model/ --kind model\n  custody put loans/raw a.csv b.csv --classification personal\n  custody put vendor/model model/ --kind model --verify --public-key vendor.pub\n\nA model is scanned before it is taken; exit code 6: it waits in quarantine for `custody approve`."
+    after_help = "Examples:\n  custody put employment/raw data/people.parquet\n  custody put loans/model model/ --kind model\n  custody put loans/raw a.csv b.csv --classification personal\n  custody put loans/raw 2026/ --origin origin.yaml --purposes credit-scoring\n  custody put vendor/model model/ --kind model --verify --public-key vendor.pub\n\nA model is scanned before it is taken; exit code 6: it waits in quarantine for `custody approve`.\nTables of a dataset (CSV, TSV, JSON lines, Arrow) become Parquet."
 )]
 pub(crate) struct Put {
     /// The artifact that gets the version: project/artifact
@@ -126,9 +127,26 @@ pub(crate) struct Put {
     /// What it is: dataset, features, code, model, report or baseline
     #[arg(long, default_value = "dataset")]
     pub(crate) kind: Kind,
-    /// How sensitive it is: public, internal, confidential, personal or special
-    #[arg(long, default_value = "confidential")]
-    pub(crate) classification: Classification,
+    /// How sensitive it is: public, internal, confidential, personal or special [default: confidential, or what
+    /// the origin says]
+    #[arg(long)]
+    pub(crate) classification: Option<Classification>,
+    /// The purposes that it may serve; without them any
+    #[arg(long, value_delimiter = ',', value_name = "PURPOSE")]
+    pub(crate) purposes: Vec<Purpose>,
+    /// Where it came from: a file with `publisher`, `url`, `licence`, `legal_basis` and `classification`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) origin: Option<PathBuf>,
+    /// The format of a dataset's files: parquet, csv, tsv, jsonl, arrow, or files to keep them as they are [default:
+    /// by content and name]
+    #[arg(long, value_parser = format)]
+    pub(crate) format: Option<Format>,
+    /// How text with delimiters is read, as in a source of `custody.yaml`: '{header: true}'
+    #[arg(long, value_name = "YAML")]
+    pub(crate) csv: Option<String>,
+    /// The types of columns, as in a source of `custody.yaml`: '{id: integer}'
+    #[arg(long, value_name = "YAML")]
+    pub(crate) columns: Option<String>,
     /// Take the model only if its signature holds
     #[arg(long)]
     pub(crate) verify: bool,
@@ -158,7 +176,7 @@ pub(crate) struct Get {
 /// List versions
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  custody ls\n  custody ls employment/raw\n  custody ls --kind model\n  custody ls --quarantine     # batches that broke their contract"
+    after_help = "Examples:\n  custody ls\n  custody ls employment/raw\n  custody ls --kind model\n  custody ls --quarantine     # what broke its contract or waits for an approval, and why"
 )]
 pub(crate) struct Ls {
     /// Only those of this project or artifact
@@ -184,9 +202,12 @@ pub(crate) struct Show {
 }
 
 /// Point an alias at a version
+///
+/// A gated alias, `production` where the policy says nothing else, moves only onto a model that passed its
+/// gate and onto data that passed its contract, by these very bytes.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  custody alias employment/model production 1\n  custody alias employment/model production 2 --expect 1    # only if it points to 1 now"
+    after_help = "Examples:\n  custody alias employment/model staging 1\n  custody alias employment/model production 1    # gated: only what passed its gate\n  custody alias employment/model production 2 --expect 1    # only if it points to 1 now"
 )]
 pub(crate) struct AliasArgs {
     /// The artifact: project/artifact
@@ -285,10 +306,14 @@ pub(crate) struct Trace {
 
 /// Verify a version: bytes, signatures, provenance, contract, gates, ledger
 ///
-/// Needs no network. Ends with 0 only if every check holds, with 4 and the name of the broken thing
-/// otherwise.
+/// Needs no network. Says which kinds of evidence do not exist. Ends with 0 only if every check holds and
+/// nothing that is required is missing; with 4 and the name of the broken thing if one does not hold; with 1
+/// and the name of the missing evidence if all hold. The policy may require evidence of every version of a
+/// kind: `require` in `settings.json`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  custody verify employment/model@1\n  custody verify --all")]
+#[command(
+    after_help = "Examples:\n  custody verify employment/model@1\n  custody verify employment/model@1 --require gate,contract,scan,signature\n  custody verify --all"
+)]
 pub(crate) struct Verify {
     /// The version: project/artifact, @number, @alias or @sha256:…
     #[arg(required_unless_present = "all", add = ArgValueCompleter::new(completions::references))]
@@ -296,6 +321,9 @@ pub(crate) struct Verify {
     /// Everything in the workspace
     #[arg(long, conflicts_with = "reference")]
     pub(crate) all: bool,
+    /// The evidence that must be there: gate, contract, scan, signature; with `--all`, of every model
+    #[arg(long, value_name = "KINDS", value_delimiter = ',')]
+    pub(crate) require: Vec<EvidenceKind>,
 }
 
 /// Run the steps that made a version again and compare, bit for bit
@@ -315,6 +343,25 @@ pub(crate) enum Ledger {
     #[command(after_help = "Example:\n  custody ledger verify")]
     Verify,
     Export(LedgerExport),
+    AcceptRollback(AcceptRollback),
+}
+
+/// Go on with a ledger that is not the one that was here before
+///
+/// Every other command is refused when the workspace is an older copy, or another, than the one that you
+/// saw last. Put the newest copy back where there is one: what came after it is lost otherwise, and nobody
+/// can tell any more what it said. Who accepted what, and why, is entered in the ledger.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  custody ledger accept-rollback 0198c7f2-… --reason \"the disk died; the copy of Monday is the newest\""
+)]
+pub(crate) struct AcceptRollback {
+    /// The id of the workspace, to say that you mean this one: the refusal tells it
+    #[arg(value_name = "WORKSPACE")]
+    pub(crate) id: String,
+    /// What happened to the newer state
+    #[arg(long)]
+    pub(crate) reason: String,
 }
 
 /// Show entries of the ledger, oldest first
@@ -494,10 +541,11 @@ pub(crate) struct Rescan {
     pub(crate) all: bool,
 }
 
-/// Let a model in that a scan left to a person
+/// Let a version out of quarantine
 ///
-/// Takes the version out of quarantine. The reason is kept in a signed statement, and the same findings in
-/// the same bytes need no second approval. What is malicious or unscannable nobody can approve.
+/// A model that a scan left to a person, or data that broke its contract, by its bytes. The reason is kept in a
+/// signed statement, and the same findings in the same bytes, or the same contract broken by them, need no
+/// second approval. Nobody approves what they made; what is malicious or unscannable nobody can approve.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  custody ls --quarantine\n  custody show vendor/model@1\n  custody approve vendor/model@1 --reason \"vendor.layers read line by line, ticket 4711\""
@@ -805,6 +853,12 @@ fn version_number(text: &str) -> Result<VersionNumber, String> {
         .parse()
         .map_err(|_| "write a number, such as 1".to_owned())?;
     VersionNumber::new(number).ok_or_else(|| "versions count from 1".to_owned())
+}
+
+/// Reads the word of a format.
+fn format(word: &str) -> Result<Format, String> {
+    serde_json::from_value(serde_json::Value::from(word))
+        .map_err(|_| "there are parquet, csv, tsv, jsonl, arrow and files".to_owned())
 }
 
 #[cfg(test)]

@@ -22,9 +22,9 @@ use custody_guard::Door;
 use custody_ledger::{Ledger, LedgerError};
 use custody_pipeline::run::Runner;
 use custody_sandbox::Interrupt;
-use custody_store::Store;
+use custody_store::{Store, StoreError};
 use custody_tlog::note::NoteSigner;
-use custody_types::{Actor, ByteSize, Clock, Entropy, ExitCode, Problem};
+use custody_types::{Actor, ByteSize, Clock, Entropy, ExitCode, Problem, is_no_room};
 
 use crate::args::Global;
 use crate::machine::{LocalAnchor, LocalEnvironments, LocalFolder, LocalKeyring};
@@ -213,13 +213,23 @@ impl Parts {
         signing: Arc<SigningKey>,
         index_key: &Secret<32>,
     ) -> Result<Store, Problem> {
-        let unusable = |error: &dyn std::fmt::Display| {
-            Problem::new("CUS-STORE-030", ExitCode::Later, "the store cannot be opened").because(error).hint("see `custody doctor`; a damaged index is made anew by removing `.custody/catalog.sqlite*` and `custody index rebuild`")
+        let unusable = |error: StoreError| {
+            if let StoreError::NoSpace { what } = &error {
+                return Problem::no_room(format!("`{what}`"));
+            }
+            Problem::new(
+                "CUS-STORE-030",
+                ExitCode::Later,
+                "the store cannot be opened",
+            )
+            .because_of(&error)
+            .hint("see `custody doctor`, and that you may read and write all below `.custody`")
         };
-        let blobs = LocalBlobs::open(&root.join("packs")).map_err(|error| unusable(&error))?;
+        let blobs =
+            LocalBlobs::open(&root.join("packs")).map_err(|error| unusable(error.into()))?;
         let seal = PlaceSeal::new(self.aead.key(index_key.expose()), self.entropy.clone());
         let catalog = SqliteCatalog::open_or_renew(&root.join("catalog.sqlite"), Arc::new(seal))
-            .map_err(|error| unusable(&error))?;
+            .map_err(|error| unusable(error.into()))?;
         let parts = custody_store::Parts {
             blobs: Arc::new(blobs),
             catalog: Arc::new(catalog),
@@ -309,6 +319,7 @@ impl Parts {
 
 fn ledger_problem(error: &LedgerError) -> Problem {
     let (code, exit, hint) = match error {
+        LedgerError::NoSpace => return Problem::no_room("the ledger"),
         LedgerError::Busy { .. } => (
             "CUS-LEDGER-002",
             ExitCode::Later,
@@ -341,6 +352,9 @@ fn keyring_problem(error: &KeyError) -> Problem {
 pub(crate) fn key_problem(error: &KeyAccessError) -> Problem {
     use custody_crypto::key_file::KeyFileError;
     let (code, exit, hint) = match error {
+        KeyAccessError::Io { path, source } if is_no_room(source) => {
+            return Problem::no_room(format!("the key file `{path}`"));
+        }
         KeyAccessError::Missing(_) => (
             "CUS-KEY-001",
             ExitCode::Usage,
@@ -383,6 +397,9 @@ pub(crate) fn key_problem(error: &KeyAccessError) -> Problem {
 
 pub(crate) fn workspace_problem(error: &WorkspaceError) -> Problem {
     let (code, exit, hint) = match error {
+        WorkspaceError::Io { file, source } if is_no_room(source) => {
+            return Problem::no_room(format!("`{file}`"));
+        }
         WorkspaceError::Missing(_) => (
             "CUS-WORK-001",
             ExitCode::NotFound,

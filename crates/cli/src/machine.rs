@@ -14,9 +14,11 @@ use custody_backends::{git, user_files};
 use custody_crypto::{DomainKeys, KeyService};
 use custody_guard::Anchor;
 use custody_pipeline::{
-    Code, CodeFile, Commit, Described, Environments, Folder, Installed, LockedEnvironment,
+    Code, CodeFile, Commit, Described, Environments, Folder, FoundFile, Installed,
+    LockedEnvironment,
 };
 use custody_store::DomainId;
+use custody_tabular::Original;
 use custody_types::{Digest, Entropy, ExitCode, FilePath, Problem, ProjectName, VersionFiles};
 
 use crate::context::workspace_problem;
@@ -75,6 +77,31 @@ impl Folder for LocalFolder {
             branch: commit.branch,
             dirty: commit.dirty,
         })
+    }
+
+    fn find(&self, what: &str) -> Result<Vec<FoundFile>, Problem> {
+        let found = user_files::find_source(&self.0, what).map_err(|error| {
+            let problem = user_files_problem(&error);
+            if problem.exit == ExitCode::NotFound {
+                problem.hint(format!(
+                    "sources are named from `{}`, the folder with the workspace, or by their whole path",
+                    self.0.display()
+                ))
+            } else {
+                problem
+            }
+        })?;
+        let found = found.into_iter().map(|file| FoundFile {
+            host: file.host,
+            path: file.path,
+        });
+        Ok(found.collect())
+    }
+
+    fn original(&self, host: &Path) -> Result<(Box<dyn Original>, bool), Problem> {
+        let (file, executable) =
+            user_files::open(host).map_err(|error| user_files_problem(&error))?;
+        Ok((Box::new(file), executable))
     }
 }
 
@@ -136,9 +163,21 @@ impl Anchor for LocalAnchor {
         })
     }
 
-    fn keep(&self, checkpoint: &str) {
+    fn keep(&self, checkpoint: &str, goes_on: &dyn Fn(&str) -> bool) {
         // A folder that cannot be written leaves the older checkpoint, which still holds.
-        let _ = anchor::keep(&self.0, checkpoint);
+        let _ = anchor::keep(&self.0, checkpoint, goes_on);
+    }
+
+    fn replace(&self, checkpoint: &str) -> Result<(), Problem> {
+        anchor::keep(&self.0, checkpoint, &|_| true).map_err(|error| {
+            Problem::new(
+                "CUS-LEDGER-010",
+                ExitCode::Later,
+                format!("`{}` cannot be written", self.place()),
+            )
+            .because(error)
+            .hint("see that the file is yours and the disk has room, then repeat the command")
+        })
     }
 
     fn place(&self) -> String {
@@ -176,6 +215,9 @@ impl LocalEnvironments {
 
 fn environment_problem(error: &EnvironmentError) -> Problem {
     let (code, exit, hint) = match error {
+        EnvironmentError::NoRoom { path } => {
+            return Problem::no_room(format!("the environment in `{}`", path.display()));
+        }
         EnvironmentError::NoInterpreter { .. } => (
             "CUS-ENV-001",
             ExitCode::NotFound,
@@ -199,7 +241,7 @@ fn environment_problem(error: &EnvironmentError) -> Problem {
         EnvironmentError::Changed { .. } => (
             "CUS-ENV-004",
             ExitCode::Integrity,
-            "remove the environment's folder; it is made anew from the lock file",
+            "the environment's folder holds packages alone and nothing of yours: look at it, then remove it, and the next run installs it again from the lock file and the package registry",
         ),
         EnvironmentError::Io { .. } => (
             "CUS-ENV-005",

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use custody_types::{ExitCode, Problem, visible};
+use custody_types::{ExitCode, Problem, is_no_room, visible};
 use custody_wire::{Document, Schema};
 use serde::Serialize;
 
@@ -147,6 +147,9 @@ impl Text {
 /// A reader that closed the pipe has seen enough; that is no error.
 fn ignore_closed_pipe(written: io::Result<()>) -> Result<(), Problem> {
     match written {
+        Err(error) if is_no_room(&error) => {
+            Err(Problem::no_room("the answer; what was asked is done"))
+        }
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Problem::new(
             "CUS-CLI-011",
             ExitCode::Fault,

@@ -6,6 +6,9 @@ use custody_types::{ExitCode, Problem};
 /// Tells why the user's own files could not be read or written.
 pub(crate) fn user_files_problem(error: &UserFilesError) -> Problem {
     let (code, exit, hint) = match error {
+        UserFilesError::NoRoom(path) => {
+            return Problem::no_room(format!("`{}`", path.display()));
+        }
         UserFilesError::Missing(_) => (
             "CUS-CLI-020",
             ExitCode::NotFound,

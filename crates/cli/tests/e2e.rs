@@ -296,37 +296,12 @@ fn a_crash_leaves_no_core_file() {
     assert!(!files.iter().any(core), "{files:?}");
 }
 
-/// On a disk of 24 MiB: what has no room is refused and named, nothing acknowledged is lost, and with room
-/// again everything goes on without repair.
-#[test]
-fn a_full_disk_is_told_and_loses_nothing() {
-    let world = World::new();
+/// Runs a script in which `$1` is a folder that can be mounted upon and `$2` the project's.
+fn scripted(world: &World, script: &str) -> Output {
     let small = world.folder.path().join("small");
     fs::create_dir_all(&small).unwrap();
-    let script = r#"
-        set -e
-        mount -t tmpfs -o size=24m tmpfs "$1"
-        cd "$1"
-        head -c 100000 /dev/urandom > small.bin
-        head -c 40000000 /dev/urandom > "$2/large.bin"
-        "$0" init
-        "$0" put full/a small.bin
-        echo "== too large"
-        "$0" put full/b "$2/large.bin" && exit 99
-        echo "exit $?"
-        echo "== no room at all"
-        head -c 30000000 /dev/zero > filler 2>/dev/null || true
-        for number in 1 2 3; do "$0" put full/c "$2/words.txt" || echo "exit $?"; done
-        echo "== room again"
-        rm filler
-        "$0" put full/d small.bin
-        "$0" get full/a@1 --to out
-        cmp small.bin out/small.bin
-        "$0" ls
-        "$0" verify --all
-    "#;
     let command = world.command(&[]);
-    let output = Command::new("unshare")
+    Command::new("unshare")
         .args([
             "--user",
             "--map-root-user",
@@ -345,15 +320,168 @@ fn a_full_disk_is_told_and_loses_nothing() {
                 .filter_map(|(name, value)| Some((name, value?))),
         )
         .output()
-        .unwrap();
+        .unwrap()
+}
+
+/// On a disk of 24 MiB: what has no room is refused and named, nothing acknowledged is lost, and with room
+/// again everything goes on without repair.
+#[test]
+fn a_full_disk_is_told_and_loses_nothing() {
+    let world = World::new();
+    let script = r#"
+        set -e
+        mount -t tmpfs -o size=24m tmpfs "$1"
+        cd "$1"
+        head -c 100000 /dev/urandom > small.bin
+        head -c 40000000 /dev/urandom > "$2/large.bin"
+        "$0" init
+        "$0" put full/a small.bin
+        echo "== too large"
+        "$0" put full/b "$2/large.bin" && exit 99
+        echo "exit $?"
+        test -z "$(ls .custody/packs/tmp)" || exit 98
+        echo "== no room at all"
+        head -c 30000000 /dev/zero > filler 2>/dev/null || true
+        for number in 1 2 3; do "$0" put full/c "$2/words.txt" || echo "exit $?"; done
+        echo "== room again"
+        rm filler
+        "$0" put full/d small.bin
+        "$0" get full/a@1 --to out
+        cmp small.bin out/small.bin
+        "$0" ls
+        "$0" verify --all
+    "#;
+    let output = scripted(&world, script);
     assert_exit(&output, 0, "everything holds");
     let told = text(&output);
     assert!(told.contains("exit 75"), "{told}");
-    assert!(told.contains("no room"), "{told}");
+    assert!(told.contains("CUS-STORE-004"), "{told}");
     assert!(
         told.contains("full/a@1") && told.contains("full/d@1") && !told.contains("full/b@1"),
         "{told}"
     );
+}
+
+/// Everything that writes outside of the store, onto a disk without a free byte: the same code, words and exit
+/// each time, no half file, and the same command works when there is room.
+#[test]
+fn a_full_disk_is_called_a_full_disk_everywhere() {
+    let world = World::new();
+    world.write("data.bin", &"0123456789abcdef".repeat(200_000));
+    let script = r#"
+        set -e
+        "$0" put demo/data data.bin
+        mount -t tmpfs -o size=2m tmpfs "$1"
+        mkdir "$1/new" "$HOME/elsewhere"
+        export full="$1"
+        fill() { head -c 3000000 /dev/zero > "$full/filler" 2>/dev/null || true; }
+        told() {
+            name="$1"; shift
+            if "$@" 2> "$TMPDIR/told" > /dev/null; then echo "$name: passed"; exit 99; else code=$?; fi
+            grep -q 'no room left on the disk.*CUS-STORE-004' "$TMPDIR/told" || { echo "$name: $code"; cat "$TMPDIR/told"; exit 98; }
+            grep -q 'nothing that was acknowledged is lost' "$TMPDIR/told" || exit 97
+            test "$code" = 75 || { echo "$name: exit $code"; exit 96; }
+            echo "$name: told"
+        }
+        fill
+        told get "$0" get demo/data --to "$1/out"
+        told export "$0" ledger export "$1/ledger"
+        told answer sh -c '"$0" ls > "$full/answer"' "$0"
+        told init sh -c 'cd "$full/new" && "$0" init --key-file "$HOME/new.key"' "$0"
+        told key sh -c 'cd "$HOME/elsewhere" && "$0" init --key-file "$full/new.key"' "$0"
+        wanted=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+        : > empty.lock
+        printf '%s\n' 'project: demo' 'purpose: testing' "environment: {python: \"$wanted\", lock: empty.lock}" 'steps:' \
+            '  count:' '    run:' '      command: [python, -c, "1"]' '      outputs: {count: {artifact: count, kind: report}}' > custody.yaml
+        told environment sh -c 'XDG_CACHE_HOME="$full" "$0" run >&2' "$0"
+        find "$1"
+        rm "$1/filler"
+        "$0" ledger export "$1/ledger"
+        sh -c 'cd "$full/new" && "$0" init --key-file "$HOME/new.key"' "$0"
+        sh -c 'cd "$HOME/elsewhere" && "$0" init --key-file "$full/new.key"' "$0"
+        "$0" verify --all
+    "#;
+    let output = scripted(&world, script);
+    assert_exit(&output, 0, "everything holds");
+    let told = text(&output);
+    for name in ["get", "export", "answer", "init", "key", "environment"] {
+        assert!(told.contains(&format!("{name}: told")), "{told}");
+    }
+    assert!(!told.contains("partial-"), "{told}");
+}
+
+/// Text of 3.2 MB in which nothing comes twice.
+fn digits() -> String {
+    use std::fmt::Write as _;
+    (0..400_000_u32).fold(String::new(), |mut text, number| {
+        write!(text, "{:08x}", number.wrapping_mul(2_654_435_761)).unwrap();
+        text
+    })
+}
+
+/// A model that is refused leaves its signed scan and not one of its bytes; what it shares with a live version
+/// stays.
+#[test]
+fn a_refused_model_leaves_no_bytes() {
+    let world = World::new();
+    let digits = digits();
+    let (live, rest) = digits.split_at(1_200_000);
+    world.write("live.txt", live);
+    assert_ok(&world.run(&["put", "demo/live", "live.txt"]));
+    let stored = || -> u64 {
+        let packs = files_below(world.path(".custody/packs"));
+        packs
+            .iter()
+            .map(|path| path.metadata().unwrap().len())
+            .sum()
+    };
+    let before = stored();
+    // Protocol 0: two texts that are dropped again, then a call that no model needs.
+    let model = format!("S'{live}'\n0S'{rest}'\n0cposix\nsystem\n(S'true'\ntR.");
+    world.write("model.pkl", &model);
+    for _ in 0..2 {
+        let refused = world.run(&["put", "demo/model", "model.pkl", "--kind", "model"]);
+        assert_exit(&refused, 1, "CUS-SCAN-010");
+    }
+    let grown = stored() - before;
+    assert!(grown < 50_000, "{grown} bytes for two signed scans");
+    assert_eq!(
+        files_below(world.path(".custody/packs/tmp")),
+        [] as [PathBuf; 0]
+    );
+    assert_ok(&world.run(&["get", "demo/live", "--to", "out"]));
+    assert_eq!(
+        fs::read_to_string(world.path("out/live.txt")).unwrap(),
+        live
+    );
+    assert_exit(&world.run(&["verify", "--all"]), 0, "everything holds");
+}
+
+/// The packs of a version are gone, and the same files are put again: they are stored again and read again.
+#[test]
+fn what_a_lost_pack_held_is_stored_again() {
+    let world = World::new();
+    let digits = digits();
+    world.write("big.txt", &digits);
+    assert_ok(&world.run(&["put", "demo/big", "big.txt"]));
+    for path in files_below(world.path(".custody/packs")) {
+        if path.metadata().unwrap().len() > 100_000 {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    assert_exit(
+        &world.run(&["get", "demo/big@1", "--to", "lost"]),
+        4,
+        "missing",
+    );
+    assert_ok(&world.run(&["put", "demo/big", "big.txt"]));
+    assert_ok(&world.run(&["get", "demo/big@2", "--to", "out"]));
+    assert_eq!(
+        fs::read_to_string(world.path("out/big.txt")).unwrap(),
+        digits
+    );
+    let again = world.run(&["put", "demo/big", "big.txt"]);
+    assert_exit(&again, 0, "0 B newly stored");
 }
 
 /// Flips a byte in the middle of each file of the workspace. What is damaged is found and named by
@@ -871,6 +999,10 @@ fn every_operation_goes_through_the_door() {
         ("ledger.read", &["ledger", "log"]),
         ("ledger.read", &["ledger", "verify"]),
         ("ledger.export", &["ledger", "export", "y"]),
+        (
+            "ledger.accept",
+            &["ledger", "accept-rollback", "x", "--reason", "none"],
+        ),
         ("policy.read", &["policy", "show"]),
         ("admin.policy", &["policy", "apply", "policies"]),
         ("object.list", &["rescan"]),
@@ -912,4 +1044,118 @@ fn every_operation_goes_through_the_door() {
         assert_eq!(log["entries"][0]["actor"], "zoe", "{command:?}: {log}");
     }
     assert!(!world.path("x").exists() && !world.path("y").exists());
+}
+
+fn table_pipeline(file: &str, more: &str) -> String {
+    format!(
+        "project: demo\npurpose: testing\nsteps:\n  collect:\n    source:\n      file: {file}\n      output: t\n{more}      \
+         origin: {{publisher: us, url: \"https://example.com/t\", licence: CC0-1.0, legal_basis: contract, classification: internal}}\n"
+    )
+}
+
+#[test]
+fn tables_become_parquet_wherever_they_are_and_false_names_are_refused() {
+    let world = World::bare();
+    assert_ok(&world.run(&["init"]));
+    let outside = tempfile::tempdir().unwrap();
+    let place = |name: &str, text: &str| fs::write(outside.path().join(name), text).unwrap();
+    let folder = outside.path().display();
+    place("a.csv", &format!("id,name\n1,{CANARY}\n2,x\n"));
+    place("b.csv", "id,name\n2.5,\"y,\nz\"\n");
+    place("notes.txt", "no table\n");
+
+    // A pattern: one type for each column over all files, and the line that pins it.
+    world.write(
+        "custody.yaml",
+        &table_pipeline(&format!("\"{folder}/*.csv\""), ""),
+    );
+    let done = world.run(&["run"]);
+    assert_exit(&done, 0, "columns: {id: double, name: text}");
+    assert_exit(&done, 0, "a.csv: 2 rows");
+    assert_exit(&world.run(&["show", "demo/t@1"]), 0, "a.parquet");
+    assert_exit(&world.run(&["run"]), 0, "reused");
+    assert_ok(&world.run(&["get", "demo/t@1", "--to", "../out"]));
+    for name in ["a.parquet", "b.parquet"] {
+        let bytes = fs::read(world.folder.path().join("out").join(name)).unwrap();
+        assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
+    }
+    fs::remove_dir_all(world.folder.path().join("out")).unwrap();
+
+    // Pinned types: the row that does not fit is told, its value is not.
+    world.write(
+        "custody.yaml",
+        &table_pipeline(
+            &format!("\"{folder}\""),
+            "      columns: {id: integer, name: text}\n",
+        ),
+    );
+    let refused = world.run(&["run"]);
+    assert_exit(
+        &refused,
+        2,
+        "line 2, column `id`: a value that is no `integer`",
+    );
+    assert!(!text(&refused).contains("2.5"), "{}", text(&refused));
+    world.write(
+        "custody.yaml",
+        &table_pipeline(&format!("\"{folder}\""), ""),
+    );
+    assert_ok(&world.run(&["run"]));
+    assert_exit(&world.run(&["show", "demo/t@2"]), 0, "notes.txt");
+
+    // An empty part is no table; declared as files, it is kept.
+    fs::create_dir(world.path("d")).unwrap();
+    world.write("d/a.parquet", "");
+    world.write("custody.yaml", &table_pipeline("d", ""));
+    assert_exit(&world.run(&["run"]), 2, "it is empty");
+    world.write(
+        "custody.yaml",
+        &table_pipeline("d", "      format: files\n"),
+    );
+    assert_ok(&world.run(&["run"]));
+
+    // The same without a pipeline.
+    let csv = format!("{folder}/a.csv");
+    world.write(
+        "origin.yaml",
+        "{publisher: them, url: \"https://example.com/p\", licence: CC0-1.0, legal_basis: contract, classification: internal}\n",
+    );
+    let put = world.run(&[
+        "put",
+        "demo/p",
+        &csv,
+        "--origin",
+        "origin.yaml",
+        "--purposes",
+        "testing",
+    ]);
+    assert_exit(&put, 0, "columns: {id: integer, name: text}");
+    let shown = world.run(&["show", "demo/p@1"]);
+    assert_exit(&shown, 0, "them");
+    assert_exit(&shown, 0, "a.parquet");
+    let shown = world.run(&["--json", "show", "demo/p@1"]);
+    assert_exit(&shown, 0, "\"testing\"");
+    world.write("bare.csv", "1,007\n");
+    assert_exit(
+        &world.run(&["put", "demo/q", "bare.csv"]),
+        2,
+        "declare `csv: {header: true}`",
+    );
+    let put = world.run(&[
+        "put",
+        "demo/q",
+        "bare.csv",
+        "--csv",
+        "{header: false}",
+        "--columns",
+        "{column_1: double}",
+    ]);
+    assert_exit(&put, 0, "columns: {column_1: double, column_2: text}");
+    world.write("false.csv", "PAR1");
+    assert_exit(
+        &world.run(&["put", "demo/p", "false.csv"]),
+        2,
+        "its content is Parquet",
+    );
+    world.assert_nothing_in_clear();
 }

@@ -7,18 +7,18 @@
 
 mod transport;
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
 use bytes::Bytes;
 use custody_types::{ExitCode, Problem, Purpose};
 use custody_wire::stream::{PieceReader, PieceWriter, channel};
 use custody_wire::{
-    AliasReply, AliasRequest, ApproveReply, ApproveRequest, ArtifactQuery, CompareReply,
-    CompareRequest, Document, EntryQuery, HEADER_AS, HEADER_PURPOSE, LedgerReply,
-    LedgerVerifyReply, ListQuery, ListReply, MetricsReply, MetricsRequest, PolicyReply,
-    PolicySource, PutQuery, PutReply, ReproduceReply, RescanReply, RescanRequest, RulesReply,
-    RunEvent, RunReply, RunRequest, Schema, ShowReply, StatusReply, StatusRequest, TraceQuery,
-    TraceReply, VerifyReply, VerifyRequest,
+    AcceptRollbackReply, AcceptRollbackRequest, AliasReply, AliasRequest, ApproveReply,
+    ApproveRequest, ArtifactQuery, CompareReply, CompareRequest, Document, EntryQuery, HEADER_AS,
+    HEADER_PURPOSE, LedgerReply, LedgerVerifyReply, ListQuery, ListReply, MetricsReply,
+    MetricsRequest, PolicyReply, PolicySource, PutQuery, PutReply, ReproduceReply, RescanReply,
+    RescanRequest, RulesReply, RunEvent, RunReply, RunRequest, Schema, ShowReply, StatusReply,
+    StatusRequest, TraceQuery, TraceReply, VerifyReply, VerifyRequest,
 };
 use http::{Method, Request, Response};
 use serde::Serialize;
@@ -93,7 +93,7 @@ impl Client {
     pub fn put(
         &self,
         query: &PutQuery,
-        write: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
+        write: impl FnOnce(&mut PieceWriter) -> io::Result<()> + Send + 'static,
     ) -> Result<PutReply, Problem> {
         let (sender, receiver) = channel();
         let feeder = std::thread::spawn(move || {
@@ -196,6 +196,7 @@ impl Client {
             "/v1/reproduce",
             &VerifyRequest {
                 reference: Some(reference.to_owned()),
+                require: Vec::new(),
             },
         )
     }
@@ -264,6 +265,17 @@ impl Client {
     /// The API's [`Problem`]; that something is broken is an answer, not a problem.
     pub fn verify_ledger(&self) -> Result<LedgerVerifyReply, Problem> {
         self.post("/v1/ledger/verify", &())
+    }
+
+    /// Accepts that the ledger is not the one that was here before.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn accept_rollback(
+        &self,
+        request: &AcceptRollbackRequest,
+    ) -> Result<AcceptRollbackReply, Problem> {
+        self.post("/v1/ledger/rollback", request)
     }
 
     /// Takes a copy of the ledger out, as a tar stream of its static files.

@@ -198,12 +198,12 @@ fn segment_aad(position: u64, last: bool) -> [u8; 9] {
     aad
 }
 
-/// Seals the segments of one ciphertext, in any order and from several threads.
-pub struct Encryptor(Message);
+/// Seals the segments of one ciphertext.
+struct Encryptor(Message);
 
 impl Encryptor {
     /// Starts a ciphertext under `key`, bound to `aad`, and returns its header.
-    pub fn start(
+    fn start(
         parameters: Parameters,
         aead: Arc<dyn Aead>,
         key: &Secret<KEY_BYTES>,
@@ -223,41 +223,35 @@ impl Encryptor {
         )
     }
 
-    /// Appends to `out` the encrypted segment of `plaintext` at `position`, counted from 0.
-    ///
-    /// # Errors
-    /// [`FloeError::PlaintextLength`] unless the plaintext fills the segment, or `last` and it is not
-    /// longer; [`FloeError::Position`] past [`MAX_SEGMENTS`].
-    pub fn seal(
+    /// Seals the segment at `position`, counted from 0, under the fresh vector `iv`, and returns its tag.
+    /// `segment` is the room for its length and vector, then the plaintext, which is encrypted in place.
+    fn seal_in_place(
         &self,
         position: u64,
         last: bool,
-        plaintext: &[u8],
-        entropy: &dyn Entropy,
-        out: &mut Vec<u8>,
-    ) -> Result<(), FloeError> {
+        segment: &mut [u8],
+        iv: [u8; IV_BYTES],
+    ) -> Result<[u8; TAG_BYTES], FloeError> {
         let full = self.0.parameters.plaintext_bytes();
-        if plaintext.len() > full || (!last && plaintext.len() != full) {
-            return Err(FloeError::PlaintextLength(plaintext.len()));
+        let total = segment.len() + TAG_BYTES;
+        let wrong = FloeError::PlaintextLength(segment.len());
+        let (length, rest) = segment
+            .split_first_chunk_mut::<LENGTH_BYTES>()
+            .ok_or(wrong)?;
+        let (vector, body) = rest.split_first_chunk_mut::<IV_BYTES>().ok_or(wrong)?;
+        if body.len() > full || (!last && body.len() != full) {
+            return Err(FloeError::PlaintextLength(body.len()));
         }
         if position >= MAX_SEGMENTS {
             return Err(FloeError::Position(position));
         }
-        let total = u32::try_from(plaintext.len() + SEGMENT_OVERHEAD).unwrap_or(u32::MAX);
-        let length = if last { total } else { u32::MAX };
-        let mut iv = [0; IV_BYTES];
-        entropy.fill(&mut iv);
-        out.extend_from_slice(&length.to_be_bytes());
-        out.extend_from_slice(&iv);
-        let start = out.len();
-        out.extend_from_slice(plaintext);
-        let body = out.get_mut(start..).unwrap_or_default();
-        let tag = self
-            .0
+        let total = u32::try_from(total).unwrap_or(u32::MAX);
+        *length = if last { total } else { u32::MAX }.to_be_bytes();
+        *vector = iv;
+        self.0
             .segment_key(position)
-            .seal(iv, &segment_aad(position, last), body);
-        out.extend_from_slice(&tag.map_err(|_| FloeError::PlaintextLength(plaintext.len()))?);
-        Ok(())
+            .seal(iv, &segment_aad(position, last), body)
+            .map_err(|_| wrong)
     }
 }
 
@@ -336,6 +330,158 @@ impl fmt::Debug for Decryptor {
     }
 }
 
+/// Seals a plaintext as it comes, in the place where the ciphertext will lie: each byte is copied once, and
+/// encrypted as soon as its segment is full, while it is still near the processor.
+#[derive(Debug)]
+pub struct Sealer {
+    encryptor: Encryptor,
+    out: Vec<u8>,
+    /// Where the open segment begins in `out`; its length and vector are written when it is sealed.
+    open: usize,
+    position: u64,
+    plain: u64,
+    draws: Draws,
+}
+
+/// Vectors of segments, drawn many at once: a call for each costs more than its bytes.
+#[derive(Default)]
+struct Draws {
+    bytes: Vec<u8>,
+    used: usize,
+    more: usize,
+}
+
+impl fmt::Debug for Draws {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Draws")
+    }
+}
+
+impl Draws {
+    /// How many vectors are drawn first, for a ciphertext that stays short, and how many then.
+    const FEW: usize = 4;
+    const MANY: usize = 2600;
+
+    fn next(&mut self, entropy: &dyn Entropy) -> [u8; IV_BYTES] {
+        loop {
+            let rest = self.bytes.get(self.used..).unwrap_or_default();
+            if let Some(iv) = rest.first_chunk::<IV_BYTES>() {
+                self.used += IV_BYTES;
+                return *iv;
+            }
+            let vectors = if self.more == 0 {
+                Self::FEW
+            } else {
+                Self::MANY
+            };
+            self.more += 1;
+            self.used = 0;
+            self.bytes.resize(vectors * IV_BYTES, 0);
+            entropy.fill(&mut self.bytes);
+        }
+    }
+}
+
+impl Sealer {
+    /// Starts a ciphertext under `key`, bound to `aad`, behind what `out` already holds.
+    pub fn start(
+        parameters: Parameters,
+        aead: Arc<dyn Aead>,
+        key: &Secret<KEY_BYTES>,
+        aad: &[u8],
+        entropy: &dyn Entropy,
+        mut out: Vec<u8>,
+    ) -> Self {
+        let (header, encryptor) = Encryptor::start(parameters, aead, key, aad, entropy);
+        out.extend_from_slice(&header);
+        let mut sealer = Self {
+            encryptor,
+            open: out.len(),
+            out,
+            position: 0,
+            plain: 0,
+            draws: Draws::default(),
+        };
+        sealer.begin_segment();
+        sealer
+    }
+
+    /// Returns how many bytes of plaintext were taken.
+    pub const fn plain_bytes(&self) -> u64 {
+        self.plain
+    }
+
+    fn begin_segment(&mut self) {
+        self.open = self.out.len();
+        self.out.extend_from_slice(&[0; LENGTH_BYTES + IV_BYTES]);
+    }
+
+    /// Returns how many bytes the open segment still takes.
+    fn room(&self) -> usize {
+        let taken = self.out.len() - self.open - (LENGTH_BYTES + IV_BYTES);
+        self.encryptor.0.parameters.plaintext_bytes() - taken
+    }
+
+    /// Takes further bytes of the plaintext.
+    ///
+    /// # Errors
+    /// [`FloeError::Position`] when it has too many segments; what was sealed by then is of no use.
+    pub fn push(&mut self, mut plaintext: &[u8], entropy: &dyn Entropy) -> Result<(), FloeError> {
+        self.plain += plaintext.len() as u64;
+        while !plaintext.is_empty() {
+            self.make_room(entropy)?;
+            let (now, rest) = plaintext.split_at(plaintext.len().min(self.room()));
+            self.out.extend_from_slice(now);
+            plaintext = rest;
+        }
+        Ok(())
+    }
+
+    /// Takes `count` zeros as further bytes of the plaintext.
+    ///
+    /// # Errors
+    /// As [`Sealer::push`].
+    pub fn push_zeros(&mut self, mut count: usize, entropy: &dyn Entropy) -> Result<(), FloeError> {
+        self.plain += count as u64;
+        while count > 0 {
+            self.make_room(entropy)?;
+            let now = count.min(self.room());
+            self.out.resize(self.out.len() + now, 0);
+            count -= now;
+        }
+        Ok(())
+    }
+
+    /// Seals the open segment if it is full: more comes, so it is not the last.
+    fn make_room(&mut self, entropy: &dyn Entropy) -> Result<(), FloeError> {
+        if self.room() == 0 {
+            self.seal_open(false, entropy)?;
+            self.begin_segment();
+        }
+        Ok(())
+    }
+
+    fn seal_open(&mut self, last: bool, entropy: &dyn Entropy) -> Result<(), FloeError> {
+        let iv = self.draws.next(entropy);
+        let segment = self.out.get_mut(self.open..).unwrap_or_default();
+        let tag = self
+            .encryptor
+            .seal_in_place(self.position, last, segment, iv)?;
+        self.out.extend_from_slice(&tag);
+        self.position += 1;
+        Ok(())
+    }
+
+    /// Seals the last segment and returns what was given to [`Sealer::start`], the ciphertext behind it.
+    ///
+    /// # Errors
+    /// As [`Sealer::push`].
+    pub fn finish(mut self, entropy: &dyn Entropy) -> Result<Vec<u8>, FloeError> {
+        self.seal_open(true, entropy)?;
+        Ok(self.out)
+    }
+}
+
 /// Seals a whole plaintext: header and segments.
 ///
 /// # Errors
@@ -348,36 +494,11 @@ pub fn seal_all(
     plaintext: &[u8],
     entropy: &dyn Entropy,
 ) -> Result<Vec<u8>, FloeError> {
-    let mut out = Vec::new();
-    seal_into(parameters, aead, key, aad, plaintext, entropy, &mut out)?;
-    Ok(out)
-}
-
-/// Appends the sealed plaintext, header and segments, to `out`.
-///
-/// # Errors
-/// [`FloeError::Position`] when it has too many segments; what was appended by then is of no use.
-pub fn seal_into(
-    parameters: Parameters,
-    aead: Arc<dyn Aead>,
-    key: &Secret<KEY_BYTES>,
-    aad: &[u8],
-    plaintext: &[u8],
-    entropy: &dyn Entropy,
-    out: &mut Vec<u8>,
-) -> Result<(), FloeError> {
     let whole = parameters.ciphertext_bytes(plaintext.len() as u64);
-    out.reserve(usize::try_from(whole).unwrap_or(0));
-    let (header, encryptor) = Encryptor::start(parameters, aead, key, aad, entropy);
-    out.extend(header);
-    let last = parameters.segments(plaintext.len() as u64) - 1;
-    let mut rest = plaintext;
-    for position in 0..=last {
-        let (part, after) = rest.split_at(rest.len().min(parameters.plaintext_bytes()));
-        encryptor.seal(position, position == last, part, entropy, out)?;
-        rest = after;
-    }
-    Ok(())
+    let out = Vec::with_capacity(usize::try_from(whole).unwrap_or(0));
+    let mut sealer = Sealer::start(parameters, aead, key, aad, entropy, out);
+    sealer.push(plaintext, entropy)?;
+    sealer.finish(entropy)
 }
 
 /// Opens a whole ciphertext: header and segments.
@@ -529,6 +650,26 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn how_the_plaintext_arrives_changes_nothing(
+            pieces in proptest::collection::vec((proptest::collection::vec(any::<u8>(), 0..150), 0_usize..100), 0..6),
+        ) {
+            let entropy = Counting::new();
+            let room = vec![9, 9, 9];
+            let mut sealer = Sealer::start(parameters(), Arc::new(Ring), &key(), b"aad", &entropy, room);
+            let mut whole = Vec::new();
+            for (piece, zeros) in &pieces {
+                sealer.push(piece, &entropy).unwrap();
+                sealer.push_zeros(*zeros, &entropy).unwrap();
+                whole.extend_from_slice(piece);
+                whole.resize(whole.len() + zeros, 0);
+                prop_assert_eq!(sealer.plain_bytes(), whole.len() as u64);
+            }
+            let out = sealer.finish(&entropy).unwrap();
+            prop_assert_eq!(&out[..3], [9, 9, 9]);
+            prop_assert_eq!(&out[3..], sealed(&whole));
+        }
+
         #[test]
         fn what_is_sealed_opens_again(plaintext in proptest::collection::vec(any::<u8>(), 0..400), segment in 33_usize..200) {
             let parameters = Parameters::new(segment).unwrap();

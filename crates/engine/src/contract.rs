@@ -1,356 +1,550 @@
-//! Checking a contract: one scan for all aggregates, another only for the keys of rows that fail.
+//! Checking a contract: typed checks over the rows of a table, on all cores, with the same figures on any number of them.
+//!
+//! A contract is compiled against the columns of the table ([`compile`]); what cannot be meant is a mistake in the
+//! contract ([`ContractError::Mistaken`]), found before a row is read, and says nothing about the data. Checks that share
+//! columns are computed together, unit by unit of the table ([`crate::parts::Unit`]); what the units give is put together
+//! in their order, so that nothing depends on which core was faster.
 
+mod compile;
+mod condition;
+mod identity;
+mod moments;
+mod values;
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+
+use custody_stats::Fault;
 use custody_stats::contract::{
-    Check, CheckOutcome, ColumnBounds, ContractReport, Literal, SchemaCheck,
+    Check, CheckOutcome, ColumnBounds, ContractReport, CountBounds, FailingRow, FileRows, SqlCheck,
 };
-use datafusion::arrow::array::{Array, ArrayRef, Float64Array, Int64Array, UInt64Array};
-use datafusion::prelude::SessionContext;
+use custody_types::ByteSize;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
-use crate::error::EngineError;
-use crate::query::{Engine, quoted, texts_of};
-use crate::schema::Column;
+use crate::error::{EngineError, no_column};
+use crate::parts::{Parts, Unit};
+use crate::query::{Engine, texts_of};
+use crate::schema::Layout;
 use crate::table::Table;
+use compile::{Rule, compile};
+use identity::{Identity, Pass, Repeated};
+use moments::Moments;
 
-/// How many keys of failing rows are told.
-const KEYS: usize = 10;
+/// What a condition calls the table, where it names it.
+const TABLE: &str = "data";
+/// How many failing rows are named.
+const NAMED: usize = 10;
 
-/// How a check is read off the scan.
-enum Measure {
-    /// A condition that is true for the rows that break it; no row may.
-    Rows(String),
-    /// An aggregate that must lie between two bounds.
-    Between(String, Option<f64>, Option<f64>),
-    /// Known without a scan: whether it holds, and what was seen.
-    Known(bool, String),
+/// Why a contract gives no report.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ContractError {
+    /// The contract asks for what cannot be meant; the data may be as it should.
+    #[error("{}", fault.because)]
+    Mistaken {
+        /// The check, by its position in the contract; none where it is the key.
+        check: Option<usize>,
+        /// What is wrong with it.
+        fault: Fault,
+    },
+    /// The table cannot be read.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
 }
 
-fn text(value: &str) -> String {
-    format!("'{}'", value.replace('\'', "''"))
+/// The checks that share columns, and the columns that they read.
+#[derive(Debug)]
+struct Group {
+    columns: Vec<usize>,
+    rules: Vec<(usize, Rule)>,
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "bounds of row counts are far below 2^53"
-)]
-fn as_bound(count: Option<u64>) -> Option<f64> {
-    count.map(|count| count as f64)
+/// How a pass looks at the rows.
+struct Look {
+    secret: [u8; 16],
+    pass: Pass,
 }
 
-fn outside(value: &str, bounds: &ColumnBounds) -> String {
-    let low = bounds.min.map(|min| format!("{value} < {min:?}"));
-    let high = bounds.max.map(|max| format!("{value} > {max:?}"));
-    let parts: Vec<_> = [low, high].into_iter().flatten().collect();
-    if parts.is_empty() {
-        "false".to_owned()
-    } else {
-        parts.join(" OR ")
-    }
+/// What a rule found in the rows looked at so far.
+#[derive(Debug)]
+enum Tally {
+    Rows(Failing),
+    Missing(u64),
+    Moments(Moments),
+    Identities(Vec<u128>),
+    Counted(Repeated),
 }
 
-fn allowed(column: &str, values: &[Literal]) -> String {
-    let values: Vec<_> = values
-        .iter()
-        .map(|value| match value {
-            Literal::Number(number) => format!("{number:?}"),
-            Literal::Text(value) => text(value),
-        })
-        .collect();
-    format!("{} NOT IN ({})", quoted(column), values.join(", "))
-}
-
-fn schema(check: &SchemaCheck, columns: &[Column]) -> Measure {
-    let mut wrong = Vec::new();
-    for (name, expected) in &check.columns {
-        match columns.iter().find(|column| column.name == *name) {
-            None => wrong.push(format!("`{name}` is missing")),
-            Some(column) if column.data_type != *expected => {
-                wrong.push(format!("`{name}` is {}, not {expected}", column.data_type));
-            }
-            Some(_) => {}
-        }
-    }
-    if check.closed {
-        wrong.extend(
-            columns
-                .iter()
-                .filter(|column| !check.columns.contains_key(&column.name))
-                .map(|column| format!("`{}` is not expected", column.name)),
-        );
-    }
-    let observed = if wrong.is_empty() {
-        format!("{} columns", columns.len())
-    } else {
-        wrong.join(", ")
-    };
-    Measure::Known(wrong.is_empty(), observed)
-}
-
-/// Returns the columns that a check names.
-fn named(check: &Check) -> Vec<&str> {
-    match check {
-        Check::NotNull(columns) | Check::Unique(columns) => {
-            columns.iter().map(String::as_str).collect()
-        }
-        Check::Range(check)
-        | Check::MeanBetween(check)
-        | Check::StddevBetween(check)
-        | Check::DistinctCount(check)
-        | Check::TextLength(check) => {
-            vec![&check.column]
-        }
-        Check::Allowed(check) => vec![&check.column],
-        Check::Matches(check) => vec![&check.column],
-        Check::NullFraction(check) => vec![&check.column],
-        Check::RowCount(_) | Check::Schema(_) | Check::Sql(_) => Vec::new(),
-    }
-}
-
-fn measure(check: &Check, columns: &[Column]) -> Measure {
-    let missing: Vec<_> = named(check)
-        .into_iter()
-        .filter(|name| !columns.iter().any(|column| column.name == *name))
-        .collect();
-    if !missing.is_empty() {
-        return Measure::Known(
-            false,
-            format!("there is no column `{}`", missing.join("`, `")),
-        );
-    }
-    let aggregate = |function: &str, bounds: &ColumnBounds| {
-        Measure::Between(
-            format!("{function}({})", quoted(&bounds.column)),
-            bounds.min,
-            bounds.max,
-        )
-    };
-    match check {
-        Check::RowCount(bounds) => Measure::Between(
-            "count(*)".to_owned(),
-            as_bound(bounds.min),
-            as_bound(bounds.max),
-        ),
-        Check::Schema(check) => schema(check, columns),
-        Check::NotNull(names) => Measure::Rows(
-            names
-                .iter()
-                .map(|name| format!("{} IS NULL", quoted(name)))
-                .collect::<Vec<_>>()
-                .join(" OR "),
-        ),
-        Check::Unique(names) => {
-            let key = match names.as_slice() {
-                [name] => quoted(name),
-                names => {
-                    let parts: Vec<_> = names
-                        .iter()
-                        .map(|name| format!("coalesce(CAST({} AS VARCHAR), '')", quoted(name)))
-                        .collect();
-                    format!("concat_ws('\u{1f}', {})", parts.join(", "))
-                }
-            };
-            Measure::Between(
-                format!("count(*) - count(DISTINCT {key})"),
-                Some(0.0),
-                Some(0.0),
-            )
-        }
-        Check::Range(bounds) => Measure::Rows(outside(&quoted(&bounds.column), bounds)),
-        Check::Allowed(check) => Measure::Rows(allowed(&check.column, &check.values)),
-        Check::Matches(check) => Measure::Rows(format!(
-            "NOT regexp_like(CAST({} AS VARCHAR), {})",
-            quoted(&check.column),
-            text(&check.pattern)
-        )),
-        Check::NullFraction(check) => {
-            let nulls = format!(
-                "sum(CASE WHEN {} IS NULL THEN 1.0 ELSE 0.0 END) / count(*)",
-                quoted(&check.column)
-            );
-            Measure::Between(nulls, None, Some(check.max))
-        }
-        Check::MeanBetween(bounds) => aggregate("avg", bounds),
-        Check::StddevBetween(bounds) => aggregate("stddev", bounds),
-        Check::DistinctCount(bounds) => Measure::Between(
-            format!("count(DISTINCT {})", quoted(&bounds.column)),
-            bounds.min,
-            bounds.max,
-        ),
-        Check::TextLength(bounds) => Measure::Rows(outside(
-            &format!(
-                "character_length(CAST({} AS VARCHAR))",
-                quoted(&bounds.column)
-            ),
-            bounds,
-        )),
-        Check::Sql(check) => Measure::Rows(format!("({}) IS NOT TRUE", check.condition)),
-    }
-}
-
-fn expression(measure: &Measure) -> Option<String> {
-    match measure {
-        Measure::Rows(condition) => Some(format!("sum(CASE WHEN {condition} THEN 1 ELSE 0 END)")),
-        Measure::Between(aggregate, ..) => Some(aggregate.clone()),
-        Measure::Known(..) => None,
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "row counts are far below 2^53")]
-fn number(array: &ArrayRef) -> Option<f64> {
-    if array.is_null(0) {
-        return None;
-    }
-    let any = array.as_any();
-    let integer = any
-        .downcast_ref::<Int64Array>()
-        .map(|values| values.value(0) as f64);
-    let unsigned = any
-        .downcast_ref::<UInt64Array>()
-        .map(|values| values.value(0) as f64);
-    integer.or(unsigned).or_else(|| {
-        any.downcast_ref::<Float64Array>()
-            .map(|values| values.value(0))
-    })
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a count that came out of the engine as one"
-)]
-fn count(value: Option<f64>) -> u64 {
-    value.unwrap_or(0.0) as u64
+/// The rows that break a rule.
+#[derive(Debug, Default)]
+struct Failing {
+    rows: u64,
+    /// Those of them whose value could not be read as what the check is about.
+    unlike: u64,
+    /// Whether the rows were counted to the end.
+    cut: bool,
+    /// The first of them.
+    first: Vec<(Unit, u64)>,
 }
 
 impl Engine {
     /// Checks a table against a contract. `key`: the column whose values name rows in the report.
     ///
-    /// A check that cannot be computed, since a column is missing or has another type, does not hold;
-    /// it is no error.
-    ///
     /// # Errors
-    /// [`EngineError`] when the table cannot be read.
+    /// [`ContractError`] when the contract is mistaken or the table cannot be read.
     pub fn check(
         &self,
         table: &Table,
         checks: &[Check],
         key: Option<&str>,
-    ) -> Result<ContractReport, EngineError> {
-        let columns = self.columns(table)?;
-        let key = key.filter(|key| columns.iter().any(|column| column.name == **key));
-        self.block(async {
-            let context = self.context(std::slice::from_ref(table)).await?;
-            let from = quoted(&table.name);
-            let mut measures: Vec<_> = checks
-                .iter()
-                .map(|check| measure(check, &columns))
-                .collect();
-            for measure in &mut measures {
-                if let Some(expression) = expression(measure)
-                    && let Err(error) = self
-                        .plan(&context, &format!("SELECT {expression} FROM {from}"))
-                        .await
-                {
-                    *measure = Measure::Known(false, error.to_string());
-                }
+    ) -> Result<ContractReport, ContractError> {
+        let parts = Parts::open(table)?;
+        let (key, rules) = self.compiled(&parts.schema, checks, key)?;
+        let groups = groups(rules);
+        let (rows, found) = self.tally(&parts, &groups)?;
+        let mut found: BTreeMap<usize, Tally> = found.into_iter().collect();
+        let mut by_number: Vec<_> = groups.into_iter().flat_map(|group| group.rules).collect();
+        by_number.sort_by_key(|(number, _)| *number);
+        let mut report = ContractReport {
+            ok: true,
+            rows,
+            files: parts.parts.iter().map(file_rows).collect(),
+            checks: Vec::new(),
+        };
+        for (check, (number, rule)) in checks.iter().zip(by_number) {
+            let tally = found.remove(&number);
+            let (mut outcome, first) = self.judge(&parts, check, &rule, tally, rows)?;
+            if !outcome.passed {
+                outcome.rows = named(&parts, key, &first)?;
             }
-            let mut wanted = vec!["count(*)".to_owned()];
-            wanted.extend(measures.iter().filter_map(expression));
-            let aliased: Vec<_> = wanted
-                .iter()
-                .enumerate()
-                .map(|(at, one)| format!("{one} AS m{at}"))
-                .collect();
-            let batches = self
-                .collect(
-                    &context,
-                    &format!("SELECT {} FROM {from}", aliased.join(", ")),
-                )
-                .await?;
-            let batch = batches
-                .first()
-                .filter(|batch| batch.num_rows() == 1)
-                .ok_or(EngineError::Failed("the scan gave no answer"))?;
-            let mut values = batch.columns().iter();
-            let rows = count(values.next().and_then(number));
-            let mut report = ContractReport {
-                ok: true,
-                rows,
-                scans: 1,
-                checks: Vec::new(),
-            };
-            for (check, measure) in checks.iter().zip(&measures) {
-                let value = if expression(measure).is_some() {
-                    values.next().and_then(number)
-                } else {
-                    None
-                };
-                let mut outcome = judge(check, measure, value, rows);
-                if let (Measure::Rows(condition), Some(key), false) = (measure, key, outcome.passed)
-                {
-                    outcome.keys = self.keys(&context, &from, key, condition).await?;
-                    report.scans += 1;
-                }
-                report.ok &= outcome.passed;
-                report.checks.push(outcome);
-            }
-            Ok(report)
-        })
+            report.ok &= outcome.passed;
+            report.checks.push(outcome);
+        }
+        Ok(report)
     }
 
-    async fn keys(
+    /// Finds what is wrong with a contract for tables of these columns, without reading a row.
+    ///
+    /// # Errors
+    /// [`ContractError::Mistaken`].
+    pub fn examine(
         &self,
-        context: &SessionContext,
-        from: &str,
-        key: &str,
-        condition: &str,
-    ) -> Result<Vec<String>, EngineError> {
-        let sql = format!(
-            "SELECT {} FROM {from} WHERE {condition} LIMIT {KEYS}",
-            quoted(key)
-        );
-        let mut keys = Vec::new();
-        for batch in self.collect(context, &sql).await? {
-            texts_of(batch.column(0), &mut keys)?;
-        }
-        Ok(keys
-            .into_iter()
-            .map(|key| key.unwrap_or_else(|| "null".to_owned()))
-            .collect())
+        layout: &Layout,
+        checks: &[Check],
+        key: Option<&str>,
+    ) -> Result<(), ContractError> {
+        self.compiled(&layout.0, checks, key).map(drop)
     }
+
+    /// Compiles a contract; also returns the place of the key.
+    fn compiled(
+        &self,
+        schema: &SchemaRef,
+        checks: &[Check],
+        key: Option<&str>,
+    ) -> Result<(Option<usize>, Vec<Rule>), ContractError> {
+        let key = key.map(|key| find_key(schema, key)).transpose()?;
+        let condition = |check: &SqlCheck| self.condition(TABLE, schema, check);
+        let mut rules = Vec::new();
+        for (number, check) in checks.iter().enumerate() {
+            let rule = compile(check, schema, &condition);
+            rules.push(rule.map_err(|fault| ContractError::Mistaken {
+                check: Some(number),
+                fault,
+            })?);
+        }
+        Ok((key, rules))
+    }
+
+    /// Applies all rules to all units; also returns the number of rows.
+    fn tally(
+        &self,
+        parts: &Parts,
+        groups: &[Group],
+    ) -> Result<(u64, Vec<(usize, Tally)>), EngineError> {
+        let apart = groups.iter().flat_map(|group| &group.rules);
+        let apart = apart.filter(|(_, rule)| rule.identity().is_some()).count() as u64;
+        let bytes = parts.rows().saturating_mul(apart * IDENTITY_BYTES.bytes());
+        let passes = bytes.div_ceil(self.memory().bytes().max(1)).max(1);
+        let mut counted: BTreeMap<usize, Tally> = BTreeMap::new();
+        let mut rows = 0;
+        for number in 0..passes {
+            let pass = Pass { number, of: passes };
+            let (read, tallies) = self.pass(parts, groups, pass)?;
+            rows = read;
+            for (number, tally) in tallies {
+                let tally = match tally {
+                    Tally::Identities(values) => {
+                        Tally::Counted(self.pool().install(|| identity::count(values)))
+                    }
+                    other => other,
+                };
+                match counted.entry(number) {
+                    Entry::Vacant(place) => drop(place.insert(tally)),
+                    Entry::Occupied(mut known) => {
+                        if let Tally::Counted(_) = &tally {
+                            known.get_mut().add(tally);
+                        }
+                    }
+                }
+            }
+        }
+        Ok((rows, counted.into_iter().collect()))
+    }
+
+    /// Goes through all units once.
+    fn pass(
+        &self,
+        parts: &Parts,
+        groups: &[Group],
+        pass: Pass,
+    ) -> Result<(u64, Vec<(usize, Tally)>), EngineError> {
+        let units = parts.units.iter();
+        let work: Vec<(Unit, &Group)> = units
+            .flat_map(|unit| groups.iter().map(|group| (*unit, group)))
+            .collect();
+        let look = Look {
+            secret: self.secret(),
+            pass,
+        };
+        let done: Vec<_> = self.pool().install(|| {
+            work.par_iter()
+                .map(|(unit, group)| of_unit(parts, *unit, group, &look))
+                .collect()
+        });
+        let mut totals: Vec<Vec<(usize, Tally)>> = groups
+            .iter()
+            .map(|group| {
+                let empty = |(number, rule): &(usize, Rule)| (*number, rule.nothing());
+                group.rules.iter().map(empty).collect()
+            })
+            .collect();
+        let mut rows = 0;
+        for (number, done) in done.into_iter().enumerate() {
+            let (counted, tallies) = done?;
+            let at = number % groups.len().max(1);
+            if at == 0 {
+                rows += counted;
+            }
+            for ((_, total), tally) in totals.get_mut(at).into_iter().flatten().zip(tallies) {
+                total.add(tally);
+            }
+        }
+        Ok((rows, totals.into_iter().flatten().collect()))
+    }
+
+    /// Judges what was found; also returns the rows to name.
+    fn judge(
+        &self,
+        parts: &Parts,
+        check: &Check,
+        rule: &Rule,
+        tally: Option<Tally>,
+        rows: u64,
+    ) -> Result<(CheckOutcome, Vec<(Unit, u64)>), EngineError> {
+        let mut outcome = CheckOutcome {
+            check: check.label(),
+            kind: check.kind().to_owned(),
+            passed: false,
+            expected: check.expected(),
+            observed: String::new(),
+            failing_rows: None,
+            share: None,
+            rows: Vec::new(),
+        };
+        let mut first = Vec::new();
+        match (rule, tally) {
+            (Rule::Known(passed, observed), _) => {
+                outcome.passed = *passed;
+                outcome.observed.clone_from(observed);
+            }
+            (Rule::RowCount(CountBounds { min, max }), _) => {
+                outcome.passed =
+                    min.is_none_or(|min| rows >= min) && max.is_none_or(|max| rows <= max);
+                outcome.observed = rows.to_string();
+            }
+            (Rule::Missing { max, .. }, Some(Tally::Missing(missing))) => {
+                let share = share(missing, rows);
+                outcome.passed = share.is_some_and(|share| share <= *max);
+                outcome.observed = share.map_or_else(nothing, |share| {
+                    format!("{share} ({missing} of {rows} rows)")
+                });
+            }
+            (Rule::Mean(_, bounds), Some(Tally::Moments(moments))) => {
+                within(&mut outcome, bounds, moments.mean(), &moments);
+            }
+            (Rule::Stddev(_, bounds), Some(Tally::Moments(moments))) => {
+                within(&mut outcome, bounds, moments.stddev(), &moments);
+            }
+            (Rule::Distinct(_, bounds), Some(Tally::Counted(counted))) => {
+                outcome.passed = between(exact(counted.different), bounds);
+                outcome.observed = counted.different.to_string();
+            }
+            (Rule::Unique(identity), Some(Tally::Counted(repeated))) => {
+                of_rows(&mut outcome, repeated.rows, rows);
+                first = self.repeats(parts, identity, &repeated)?;
+            }
+            (_, Some(Tally::Rows(failing))) => {
+                of_rows(&mut outcome, failing.rows, rows);
+                if failing.unlike > 0 {
+                    outcome.observed = format!(
+                        "{}; in {} of them {}",
+                        outcome.observed,
+                        failing.unlike,
+                        rule.unlike()
+                    );
+                }
+                if failing.cut {
+                    outcome.observed = format!("at least {}", outcome.observed);
+                }
+                first = failing.first;
+            }
+            _ => nothing().clone_into(&mut outcome.observed),
+        }
+        Ok((outcome, first))
+    }
+
+    /// Finds the first rows that agree with one before them.
+    fn repeats(
+        &self,
+        parts: &Parts,
+        identity: &Identity,
+        repeated: &Repeated,
+    ) -> Result<Vec<(Unit, u64)>, EngineError> {
+        let (mut first, mut seen) = (Vec::new(), BTreeSet::new());
+        if repeated.rows == 0 {
+            return Ok(first);
+        }
+        let columns = identity.columns().to_vec();
+        let local = identity.placed(&|column| {
+            let at = columns.iter().position(|known| *known == column);
+            at.unwrap_or(usize::MAX)
+        });
+        let secret = self.secret();
+        for unit in &parts.units {
+            let mut row = 0;
+            for batch in parts.read(*unit, &columns) {
+                let batch = batch?;
+                for value in local.of_rows(&batch, &secret)? {
+                    if let Some(value) = value
+                        && repeated.holds(value)
+                        && !seen.insert(value)
+                    {
+                        first.push((*unit, row));
+                        if first.len() == NAMED {
+                            return Ok(first);
+                        }
+                    }
+                    row += 1;
+                }
+            }
+        }
+        Ok(first)
+    }
+}
+
+fn find_key(schema: &SchemaRef, key: &str) -> Result<usize, ContractError> {
+    schema.index_of(key).map_err(|_| ContractError::Mistaken {
+        check: None,
+        fault: Fault {
+            path: Vec::new(),
+            because: no_column(
+                key,
+                schema.fields().iter().map(|field| field.name().as_str()),
+            ),
+        },
+    })
+}
+
+fn file_rows(part: &crate::parts::Part) -> FileRows {
+    FileRows {
+        file: part.path.to_string(),
+        rows: part.rows,
+    }
+}
+
+/// Puts rules together that share columns, so that each column is read once.
+fn groups(rules: Vec<Rule>) -> Vec<Group> {
+    let mut groups: Vec<(BTreeSet<usize>, Vec<(usize, Rule)>)> = Vec::new();
+    for (number, rule) in rules.into_iter().enumerate() {
+        let mut columns: BTreeSet<usize> = rule.columns().into_iter().collect();
+        let mut rules = vec![(number, rule)];
+        let (shared, apart): (Vec<_>, Vec<_>) = groups.into_iter().partition(|(known, _)| {
+            !known.is_disjoint(&columns) || (known.is_empty() && columns.is_empty())
+        });
+        for (known, others) in shared {
+            columns.extend(known);
+            rules.extend(others);
+        }
+        groups = apart;
+        groups.push((columns, rules));
+    }
+    // Rules without a column need no work of their own where there is any.
+    if let Some(free) = groups.iter().position(|(columns, _)| columns.is_empty())
+        && groups.len() > 1
+    {
+        let (_, rules) = groups.remove(free);
+        if let Some((_, others)) = groups.first_mut() {
+            others.extend(rules);
+        }
+    }
+    groups
+        .into_iter()
+        .map(|(columns, rules)| {
+            let columns: Vec<usize> = columns.into_iter().collect();
+            let place = |column: usize| columns.iter().position(|known| *known == column);
+            let rules = rules
+                .into_iter()
+                .map(|(number, rule)| (number, rule.placed(&place)))
+                .collect();
+            Group { columns, rules }
+        })
+        .collect()
+}
+
+/// Applies the rules of a group to a unit; also returns its rows.
+fn of_unit(
+    parts: &Parts,
+    unit: Unit,
+    group: &Group,
+    look: &Look,
+) -> Result<(u64, Vec<Tally>), EngineError> {
+    let mut tallies: Vec<Tally> = group.rules.iter().map(|(_, rule)| rule.nothing()).collect();
+    let mut rows = 0;
+    for batch in parts.read(unit, &group.columns) {
+        let batch = batch?;
+        for ((_, rule), tally) in group.rules.iter().zip(&mut tallies) {
+            rule.look(&batch, unit, rows, tally, look)?;
+        }
+        rows += batch.num_rows() as u64;
+    }
+    Ok((rows, tallies))
+}
+
+impl Tally {
+    fn add(&mut self, other: Self) {
+        match (self, other) {
+            (Self::Rows(total), Self::Rows(more)) => total.add(more),
+            (Self::Missing(total), Self::Missing(more)) => *total += more,
+            (Self::Moments(total), Self::Moments(more)) => total.add(&more),
+            (Self::Identities(total), Self::Identities(more)) => total.extend(more),
+            (Self::Counted(total), Self::Counted(more)) => total.add(more),
+            _ => {}
+        }
+    }
+}
+
+impl Failing {
+    fn add(&mut self, more: Self) {
+        self.rows += more.rows;
+        self.unlike += more.unlike;
+        self.cut |= more.cut;
+        let room = NAMED.saturating_sub(self.first.len());
+        self.first.extend(more.first.into_iter().take(room));
+    }
+
+    /// Notes that a row breaks the rule.
+    fn note(&mut self, unit: Unit, row: u64) {
+        self.rows += 1;
+        if self.first.len() < NAMED {
+            self.first.push((unit, row));
+        }
+    }
+}
+
+fn nothing() -> String {
+    "there are no values".to_owned()
+}
+
+fn share(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| exact(part) / exact(whole))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "row counts are far below 2^53")]
-fn judge(check: &Check, measure: &Measure, value: Option<f64>, rows: u64) -> CheckOutcome {
-    let mut outcome = CheckOutcome {
-        check: check.label(),
-        kind: check.kind().to_owned(),
-        passed: false,
-        expected: check.expected(),
-        observed: String::new(),
-        failing_rows: None,
-        share: None,
-        keys: Vec::new(),
-    };
-    match measure {
-        Measure::Known(passed, observed) => {
-            outcome.passed = *passed;
-            outcome.observed.clone_from(observed);
-        }
-        Measure::Rows(_) => {
-            let failing = count(value);
-            outcome.passed = failing == 0;
-            outcome.observed = format!("{failing} of {rows} rows break it");
-            outcome.failing_rows = Some(failing);
-            outcome.share = (rows > 0).then(|| failing as f64 / rows as f64);
-        }
-        Measure::Between(_, min, max) => match value {
-            Some(value) => {
-                outcome.passed =
-                    min.is_none_or(|min| value >= min) && max.is_none_or(|max| value <= max);
-                outcome.observed = value.to_string();
-            }
-            None => "there are no values".clone_into(&mut outcome.observed),
-        },
-    }
-    outcome
+fn exact(count: u64) -> f64 {
+    count as f64
 }
+
+fn between(value: f64, bounds: &ColumnBounds) -> bool {
+    bounds.min.is_none_or(|min| value >= min)
+        && bounds.max.is_none_or(|max| value <= max)
+        && !value.is_nan()
+}
+
+fn within(
+    outcome: &mut CheckOutcome,
+    bounds: &ColumnBounds,
+    value: Option<f64>,
+    moments: &Moments,
+) {
+    match value {
+        Some(value) => {
+            outcome.passed = between(value, bounds);
+            outcome.observed = match moments.nan() {
+                0 => value.to_string(),
+                nan => format!("{value} ({nan} values are NaN)"),
+            };
+        }
+        None => outcome.observed = nothing(),
+    }
+}
+
+fn of_rows(outcome: &mut CheckOutcome, failing: u64, rows: u64) {
+    outcome.passed = failing == 0;
+    outcome.observed = format!("{failing} of {rows} rows break it");
+    outcome.failing_rows = Some(failing);
+    outcome.share = share(failing, rows);
+}
+
+/// Names rows by their files, places and keys.
+fn named(
+    parts: &Parts,
+    key: Option<usize>,
+    rows: &[(Unit, u64)],
+) -> Result<Vec<FailingRow>, EngineError> {
+    let mut keys: Vec<Option<String>> = vec![None; rows.len()];
+    if let Some(key) = key {
+        for chunk in rows.chunk_by(|a, b| a.0 == b.0) {
+            let Some((unit, _)) = chunk.first() else {
+                continue;
+            };
+            let mut start = 0;
+            for batch in parts.read(*unit, &[key]) {
+                let batch = batch?;
+                let end = start + batch.num_rows() as u64;
+                for (at, (_, row)) in rows
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, (of, row))| of == unit && (start..end).contains(row))
+                {
+                    if let Some(place) = keys.get_mut(at) {
+                        *place = Some(key_text(&batch, *row - start)?);
+                    }
+                }
+                start = end;
+            }
+        }
+    }
+    let named = rows.iter().zip(keys).map(|((unit, row), key)| FailingRow {
+        file: parts
+            .parts
+            .get(unit.part)
+            .map(|part| part.path.to_string())
+            .unwrap_or_default(),
+        row: unit.before + row + 1,
+        key,
+    });
+    Ok(named.collect())
+}
+
+fn key_text(batch: &RecordBatch, row: u64) -> Result<String, EngineError> {
+    let row = usize::try_from(row).map_err(|_| EngineError::Failed("a row is not there"))?;
+    let mut texts = Vec::new();
+    texts_of(&batch.column(0).slice(row, 1), &mut texts)?;
+    let text = texts.into_iter().next().flatten();
+    Ok(text.unwrap_or_else(|| "null".to_owned()))
+}
+
+/// What the identity of a row takes while rows are told apart.
+const IDENTITY_BYTES: ByteSize = ByteSize::from_bytes(16);

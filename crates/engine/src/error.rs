@@ -20,6 +20,9 @@ pub enum EngineError {
     /// The query needs more memory than there is for it.
     #[error("the query needs more memory than its limit of {0}")]
     Memory(String),
+    /// What the query puts aside finds no room on the disk.
+    #[error("there is no room left on the disk for what the query puts aside")]
+    NoRoom,
     /// A table's files cannot be read.
     #[error("the table `{name}` cannot be read: {because}")]
     Table {
@@ -147,6 +150,9 @@ fn plain(text: &str) -> String {
 
 /// Tells an error from the time of running, whose own text may repeat values.
 pub(crate) fn running(error: &DataFusionError, memory: &str) -> EngineError {
+    if custody_types::is_no_room(error) {
+        return EngineError::NoRoom;
+    }
     match error.find_root() {
         DataFusionError::External(error) => match error.downcast_ref::<EngineError>() {
             Some(own) => own.clone(),

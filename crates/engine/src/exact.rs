@@ -6,6 +6,7 @@
 //! - [`casts`]: a cast in the SQL is computed and then compared; it is not moved to the other side of a comparison, where
 //!   it would round differently or not fail;
 //! - [`arithmetic`]: `+ - * / %` and the minus sign on integers and decimals check for overflow;
+//!   doubles have one zero and one NaN, as they have in tables;
 //! - [`guard`]: the right side of `AND` and `OR` is computed for rows alone that the left side leaves open, where it can
 //!   fail. `CASE` is so already; the planner makes `AND` and `OR` of some.
 //!
@@ -16,7 +17,9 @@ use std::sync::Arc;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Datum};
 use datafusion::arrow::compute::CastOptions;
 use datafusion::arrow::compute::kernels::numeric;
-use datafusion::arrow::datatypes::{DataType, Decimal128Type, Field, FieldRef};
+use datafusion::arrow::datatypes::{
+    DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, Field, FieldRef, Float32Type, Float64Type,
+};
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DFSchema, ScalarValue};
@@ -57,15 +60,37 @@ pub(crate) fn arithmetic(plan: LogicalPlan) -> Result<LogicalPlan> {
                     Arithmetic::new(op).call(vec![*left, *right]),
                 ))
             } else {
-                let expr = BinaryExpr { left, op, right };
-                Ok(Transformed::no(Expr::BinaryExpr(expr)))
+                let expr = Expr::BinaryExpr(BinaryExpr { left, op, right });
+                one_zero(expr, schema)
             }
         }
         Expr::Negative(inner) if counts(&inner.get_type(schema)?) => {
             Ok(Transformed::yes(Negative::new().call(vec![*inner])))
         }
+        expr @ (Expr::Negative(_) | Expr::ScalarFunction(_) | Expr::Literal(..)) => {
+            one_zero(expr, schema)
+        }
         other => Ok(Transformed::no(other)),
     })
+}
+
+/// Makes -0.0 into 0.0, and every NaN into one, where an expression may give them: columns have neither.
+fn one_zero(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let done = matches!(&expr, Expr::ScalarFunction(function) if function.func.name() == ONE_ZERO);
+    match expr {
+        Expr::Literal(value, metadata) => Ok(Transformed::no(Expr::Literal(
+            match value {
+                ScalarValue::Float64(Some(value)) => ScalarValue::Float64(Some(value + 0.0)),
+                ScalarValue::Float32(Some(value)) => ScalarValue::Float32(Some(value + 0.0)),
+                other => other,
+            },
+            metadata,
+        ))),
+        expr if !done && expr.get_type(schema)?.is_floating() => {
+            Ok(Transformed::yes(OneZero::new().call(vec![expr])))
+        }
+        expr => Ok(Transformed::no(expr)),
+    }
 }
 
 /// Keeps what can fail from rows that a condition before it excludes. The last thing done to a plan.
@@ -260,6 +285,16 @@ impl ScalarUDFImpl for Cast {
             safe: self.lenient,
             ..CastOptions::default()
         };
+        let narrowed;
+        let value = match value.data_type() {
+            // The conversion of 256 bits to an integer wraps around: it is made by way of 128.
+            DataType::Decimal256(_, scale) if self.to.is_integer() => {
+                let narrow = DataType::Decimal128(DECIMAL128_MAX_PRECISION, scale);
+                narrowed = value.cast_to(&narrow, Some(&options))?;
+                &narrowed
+            }
+            _ => value,
+        };
         match value.cast_to(&self.to, Some(&options)) {
             // One value that does not fit is null; the conversion of a single value does not know that.
             Err(_) if self.lenient && matches!(value, ColumnarValue::Scalar(_)) => {
@@ -393,5 +428,74 @@ impl ScalarUDFImpl for Negative {
                 "the minus sign takes one value for {rows} rows"
             ))),
         }
+    }
+}
+
+const ONE_ZERO: &str = "one_zero";
+
+/// A double with one zero and one NaN.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct OneZero {
+    signature: Signature,
+}
+
+impl OneZero {
+    fn new() -> ScalarUDF {
+        ScalarUDF::new_from_impl(Self {
+            signature: Signature::any(1, Volatility::Immutable),
+        })
+    }
+}
+
+impl ScalarUDFImpl for OneZero {
+    fn name(&self) -> &'static str {
+        ONE_ZERO
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, kinds: &[DataType]) -> Result<DataType> {
+        kinds
+            .first()
+            .cloned()
+            .ok_or_else(|| DataFusionError::Plan("it takes one value".to_owned()))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        match args.args.into_iter().next() {
+            Some(ColumnarValue::Array(values)) => Ok(ColumnarValue::Array(normal(&values))),
+            Some(ColumnarValue::Scalar(value)) => {
+                let values = normal(&value.to_array()?);
+                ScalarValue::try_from_array(&values, 0).map(ColumnarValue::Scalar)
+            }
+            None => Err(DataFusionError::Plan("it takes one value".to_owned())),
+        }
+    }
+}
+
+/// Makes equal doubles equal in their bits: -0.0 is 0.0, and every NaN is the same. Other columns stay as they are.
+pub(crate) fn normal(column: &ArrayRef) -> ArrayRef {
+    let double = |value: f64| {
+        if value.is_nan() {
+            f64::NAN
+        } else {
+            value + 0.0
+        }
+    };
+    let single = |value: f32| {
+        if value.is_nan() {
+            f32::NAN
+        } else {
+            value + 0.0
+        }
+    };
+    if let Some(values) = column.as_primitive_opt::<Float64Type>() {
+        Arc::new(values.unary::<_, Float64Type>(double))
+    } else if let Some(values) = column.as_primitive_opt::<Float32Type>() {
+        Arc::new(values.unary::<_, Float32Type>(single))
+    } else {
+        column.clone()
     }
 }

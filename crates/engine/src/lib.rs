@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod bucket;
+mod columns;
 mod contract;
 mod error;
 mod exact;
@@ -20,8 +21,10 @@ mod spill;
 mod sum;
 mod table;
 
+pub use columns::{Values, file_columns, file_values};
+pub use contract::ContractError;
 pub use error::EngineError;
 pub use query::{Engine, Written};
-pub use schema::Column;
+pub use schema::{Column, Layout};
 pub use spill::Spill;
 pub use table::Table;

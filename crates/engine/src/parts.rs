@@ -2,7 +2,7 @@
 //!
 //! INVARIANT: what a file claims about its values (minimum, maximum, nulls, indexes, filters) is not even parsed. Its
 //! structure is believed as far as decoding confirms it: a row group with another number of rows than it claims is an
-//! error.
+//! error. Doubles have one zero and one NaN: -0.0 is read as 0.0.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -31,6 +31,7 @@ use datafusion::parquet::file::metadata::{
 use datafusion::parquet::file::reader::{ChunkReader, Length};
 
 use crate::error::EngineError;
+use crate::exact::normal;
 use crate::schema::{plain_field, widest, word};
 use crate::table::Table;
 
@@ -141,11 +142,6 @@ impl Parts {
     /// Returns the rows that the files claim.
     pub(crate) fn rows(&self) -> u64 {
         self.parts.iter().map(|part| part.rows).sum()
-    }
-
-    /// Returns the place of a column.
-    pub(crate) fn place(&self, column: &str) -> Option<usize> {
-        self.schema.index_of(column).ok()
     }
 
     /// Reads some columns of a unit, by their places, in batches of [`BATCH_ROWS`] rows; without columns the
@@ -810,7 +806,7 @@ fn check_precision(microseconds: &ArrayRef, nanoseconds: &ArrayRef) -> Result<()
 fn converted(column: &ArrayRef, field: &Field) -> Result<ArrayRef, String> {
     let kind = field.data_type();
     if column.data_type() == kind {
-        return Ok(column.clone());
+        return Ok(normal(column));
     }
     let lossy = || {
         format!(
@@ -835,7 +831,7 @@ fn converted(column: &ArrayRef, field: &Field) -> Result<ArrayRef, String> {
             return Err(lossy());
         }
     }
-    Ok(converted)
+    Ok(normal(&converted))
 }
 
 /// Whether every integer is a double as it stands.

@@ -5,16 +5,19 @@ use std::io::Write;
 use std::sync::Arc;
 
 use custody_types::ByteSize;
-use datafusion::arrow::array::{Array, Float64Array, RecordBatch, StringArray};
+use datafusion::arrow::array::{Array, Float64Array, StringArray};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
+use datafusion::datasource::empty::EmptyTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::disk_manager::DiskManagerBuilder;
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SendableRecordBatchStream, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::basic::Compression;
 use datafusion::parquet::file::properties::WriterProperties;
@@ -22,11 +25,11 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 
 use crate::error::{EngineError, planning, running};
 use crate::parts::Parts;
-use crate::schema::{Column, columns};
+use crate::schema::{Column, Layout, columns, plain_field};
 use crate::spill::Spill;
 use crate::table::{NoStores, Rows, Table};
 use crate::{bucket, exact, sum};
@@ -59,8 +62,19 @@ pub struct Written {
 #[derive(Debug)]
 pub struct Engine {
     runtime: tokio::runtime::Runtime,
+    pool: rayon::ThreadPool,
     memory: ByteSize,
     spill: Spill,
+    /// The key under which values are told apart.
+    secret: [u8; 16],
+}
+
+fn pool(threads: usize) -> Result<rayon::ThreadPool, EngineError> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .thread_name(|number| format!("engine-{number}"))
+        .build()
+        .map_err(|_| EngineError::Failed("no threads could be started"))
 }
 
 impl Engine {
@@ -76,9 +90,32 @@ impl Engine {
             .map_err(|_| EngineError::Failed("no threads could be started"))?;
         Ok(Self {
             runtime,
+            pool: pool(0)?,
             memory,
+            secret: spill.secret(),
             spill,
         })
+    }
+
+    /// Returns the same engine with another number of threads for checks; by default there is one for each core.
+    ///
+    /// # Errors
+    /// [`EngineError::Failed`] when the machine gives no threads.
+    pub fn with_threads(mut self, threads: usize) -> Result<Self, EngineError> {
+        self.pool = pool(threads)?;
+        Ok(self)
+    }
+
+    pub(crate) const fn pool(&self) -> &rayon::ThreadPool {
+        &self.pool
+    }
+
+    pub(crate) const fn memory(&self) -> ByteSize {
+        self.memory
+    }
+
+    pub(crate) const fn secret(&self) -> [u8; 16] {
+        self.secret
     }
 
     pub(crate) fn block<T>(&self, work: impl Future<Output = T>) -> T {
@@ -90,7 +127,28 @@ impl Engine {
     }
 
     /// Builds a context that knows `tables` and nothing else.
-    pub(crate) async fn context(&self, tables: &[Table]) -> Result<SessionContext, EngineError> {
+    pub(crate) fn context(&self, tables: &[Table]) -> Result<SessionContext, EngineError> {
+        let context = self.empty()?;
+        for table in tables {
+            let rows = Rows(Arc::new(Parts::open(table)?));
+            register(&context, &table.name, Arc::new(rows))?;
+        }
+        Ok(context)
+    }
+
+    /// Builds a context that knows tables of these columns, without rows.
+    pub(crate) fn context_of(
+        &self,
+        layouts: &[(String, Layout)],
+    ) -> Result<SessionContext, EngineError> {
+        let context = self.empty()?;
+        for (name, layout) in layouts {
+            register(&context, name, Arc::new(EmptyTable::new(layout.0.clone())))?;
+        }
+        Ok(context)
+    }
+
+    fn empty(&self) -> Result<SessionContext, EngineError> {
         let memory = usize::try_from(self.memory.bytes()).unwrap_or(usize::MAX);
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(GreedyMemoryPool::new(memory)))
@@ -110,6 +168,7 @@ impl Engine {
             .with_config(config)
             .with_runtime_env(runtime)
             .with_default_features()
+            .with_optimizer_rules(logical_rules())
             .with_physical_optimizer_rules(physical_rules())
             .build();
         let context = SessionContext::new_with_state(state);
@@ -118,12 +177,6 @@ impl Engine {
         }
         context.register_udf(bucket::function());
         context.register_udaf(sum::function());
-        for table in tables {
-            let rows = Rows(Arc::new(Parts::open(table)?));
-            context
-                .register_table(TableReference::bare(table.name.as_str()), Arc::new(rows))
-                .map_err(|error| planning(&error))?;
-        }
         Ok(context)
     }
 
@@ -174,7 +227,7 @@ impl Engine {
         out: &mut (dyn Write + Send),
     ) -> Result<Written, EngineError> {
         self.block(async {
-            let context = self.context(tables).await?;
+            let context = self.context(tables)?;
             let plan = self.plan(&context, sql).await?;
             let mut rows = self.execute(&context, &plan).await?;
             let schema = rows.schema();
@@ -207,64 +260,27 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Table`] when its files cannot be read.
-    pub fn columns(&self, table: &Table) -> Result<Vec<Column>, EngineError> {
-        Ok(columns(&Parts::open(table)?.schema))
+    pub fn layout(&self, table: &Table) -> Result<Layout, EngineError> {
+        Ok(Layout(Parts::open(table)?.schema))
     }
 
-    pub(crate) async fn collect(
+    /// Returns the columns that a query makes from tables of these columns, without reading a row.
+    ///
+    /// # Errors
+    /// [`EngineError`] when the query is mistaken.
+    pub fn layout_of(
         &self,
-        context: &SessionContext,
+        layouts: &[(String, Layout)],
         sql: &str,
-    ) -> Result<Vec<RecordBatch>, EngineError> {
-        let plan = self.plan(context, sql).await?;
-        let rows = self.execute(context, &plan).await?;
-        rows.try_collect()
-            .await
-            .map_err(|error| self.running(&error))
-    }
-
-    /// Reads a column as numbers, in the order of the rows.
-    ///
-    /// # Errors
-    /// [`EngineError`] when there is no such column or it holds no numbers.
-    pub fn numbers(&self, table: &Table, column: &str) -> Result<Vec<Option<f64>>, EngineError> {
-        let sql = format!(
-            "SELECT CAST({} AS DOUBLE) FROM {}",
-            quoted(column),
-            quoted(&table.name)
-        );
-        let batches = self.block(async {
-            self.collect(&self.context(std::slice::from_ref(table)).await?, &sql)
-                .await
-        })?;
-        let mut values = Vec::new();
-        for batch in &batches {
-            let array = batch
-                .column(0)
-                .as_any()
-                .downcast_ref::<Float64Array>()
-                .ok_or(EngineError::Failed("the column holds no numbers"))?;
-            values.extend(array.iter());
-        }
-        Ok(values)
-    }
-
-    /// Reads a column as texts, in the order of the rows. Numbers without a fraction are written as
-    /// integers.
-    ///
-    /// # Errors
-    /// [`EngineError`] when there is no such column.
-    pub fn texts(&self, table: &Table, column: &str) -> Result<Vec<Option<String>>, EngineError> {
-        let sql = format!("SELECT {} FROM {}", quoted(column), quoted(&table.name));
-        let batches = self.block(async {
-            self.collect(&self.context(std::slice::from_ref(table)).await?, &sql)
-                .await
-        })?;
-        let mut values = Vec::new();
-        for batch in &batches {
-            texts_of(batch.column(0), &mut values)?;
-        }
-        Ok(values)
+    ) -> Result<Layout, EngineError> {
+        self.block(async {
+            let plan = self.plan(&self.context_of(layouts)?, sql).await?;
+            let fields = plan.schema().as_arrow().fields().iter();
+            let fields: Vec<_> = fields.map(|field| plain_field(field)).collect();
+            let schema = Arc::new(Schema::new(fields));
+            refuse_doubled(&schema)?;
+            Ok(Layout(schema))
+        })
     }
 }
 
@@ -296,6 +312,17 @@ pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
+fn register(
+    context: &SessionContext,
+    name: &str,
+    table: Arc<dyn TableProvider>,
+) -> Result<(), EngineError> {
+    context
+        .register_table(TableReference::bare(name), table)
+        .map(drop)
+        .map_err(|error| planning(&error))
+}
+
 /// Refuses a result in which two columns have one name.
 fn refuse_doubled(schema: &SchemaRef) -> Result<(), EngineError> {
     let mut names = HashSet::new();
@@ -312,18 +339,28 @@ fn refuse_doubled(schema: &SchemaRef) -> Result<(), EngineError> {
     }
 }
 
+/// The planner's rules without those that compute a part of an expression before it is known to be needed.
+fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    const WITHOUT: [&str; 3] = [
+        "common_sub_expression_eliminate",
+        "extract_leaf_expressions",
+        "push_down_leaf_projections",
+    ];
+    let rules = Optimizer::new().rules.into_iter();
+    rules
+        .filter(|rule| !WITHOUT.contains(&rule.name()))
+        .collect()
+}
+
 /// The planner's rules without those that move conditions or answer from what a table says of itself.
 fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
-    PhysicalOptimizer::new()
-        .rules
-        .into_iter()
-        .filter(|rule| {
-            ![
-                "FilterPushdown",
-                "FilterPushdown(Post)",
-                "aggregate_statistics",
-            ]
-            .contains(&rule.name())
-        })
+    const WITHOUT: [&str; 3] = [
+        "FilterPushdown",
+        "FilterPushdown(Post)",
+        "aggregate_statistics",
+    ];
+    let rules = PhysicalOptimizer::new().rules.into_iter();
+    rules
+        .filter(|rule| !WITHOUT.contains(&rule.name()))
         .collect()
 }

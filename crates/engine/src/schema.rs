@@ -14,6 +14,17 @@ pub struct Column {
     pub data_type: String,
 }
 
+/// The columns of a table, without its rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout(pub(crate) SchemaRef);
+
+impl Layout {
+    /// Returns the columns.
+    pub fn columns(&self) -> Vec<Column> {
+        columns(&self.0)
+    }
+}
+
 pub(crate) fn columns(schema: &SchemaRef) -> Vec<Column> {
     schema
         .fields()

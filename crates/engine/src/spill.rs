@@ -39,6 +39,13 @@ pub struct Spill {
 }
 
 impl Spill {
+    /// Draws a key of 128 bits.
+    pub(crate) fn secret(&self) -> [u8; 16] {
+        let mut secret = [0; 16];
+        self.entropy.fill(&mut secret);
+        secret
+    }
+
     /// Prepares the files of one query, with a key of their own.
     pub(crate) fn of_one_query(&self) -> Arc<dyn TempFileFactory> {
         let key = Secret::generate(self.entropy.as_ref());

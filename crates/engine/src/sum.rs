@@ -146,9 +146,19 @@ fn fitted(total: i256, kind: &DataType) -> Result<ScalarValue> {
         | DataType::Decimal256(_, scale) => *scale,
         _ => 0,
     };
-    ScalarValue::Decimal256(Some(total), 76, scale)
-        .cast_to(kind)
-        .map_err(|_| overflow())
+    // The conversion of a whole number of 256 bits to an integer wraps around: it is made by way of 128.
+    let narrow = total.to_i128().ok_or_else(overflow);
+    match kind {
+        DataType::Int64 => i64::try_from(narrow?)
+            .map(ScalarValue::from)
+            .map_err(|_| overflow()),
+        DataType::UInt64 => u64::try_from(narrow?)
+            .map(ScalarValue::from)
+            .map_err(|_| overflow()),
+        kind => ScalarValue::Decimal256(Some(total), 76, scale)
+            .cast_to(kind)
+            .map_err(|_| overflow()),
+    }
 }
 
 /// One sum.

@@ -84,6 +84,8 @@ acts! {
     ReadLedger;
     /// [`Action::ExportLedger`].
     ExportLedger;
+    /// [`Action::AcceptRollback`].
+    AcceptRollback;
     /// [`Action::ReadPolicy`].
     ReadPolicy;
     /// [`Action::ChangePolicy`].

@@ -2,23 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use custody_attest::{Check, Sign};
 use custody_crypto::sign::SigningKey;
 use custody_crypto::{DomainKeys, Secret, pseudonym};
 use custody_ledger::{
-    DecisionFact, Effect, EntryDraft, Ledger, Lineage, Object, Outcome, Phase, Subject,
+    DecisionFact, Effect, EntryDraft, Ledger, LedgerError, Lineage, Object, Outcome, Phase, Subject,
 };
 use custody_policy::{Decision, PolicySet, Request, ResourceFacts, Source};
 use custody_store::{DomainId, Store, StoreError, Version, VersionFilter};
 use custody_types::{
-    Action, Actor, Clock, Digest, Entropy, ExitCode, Kind, Problem, ProjectName, Reference,
-    ResourceKind, Timestamp,
+    Action, Actor, Clock, Digest, Entropy, ExitCode, Kind, Problem, ProjectName, Purpose,
+    Reference, ResourceKind, Timestamp,
 };
 
 use crate::act::{Act, List};
 use crate::grant::Grant;
+use crate::holds::{Holds, Told};
 use crate::problem;
 use crate::scanning::{Rulebook, Scanner};
 use crate::session::Session;
@@ -26,6 +28,8 @@ use crate::target::Target;
 
 /// The artifact whose newest version is the policy in force.
 pub(crate) const POLICY: &str = "custody/policy";
+/// The code of a ledger that is not the one that was here before.
+pub(crate) const ROLLED_BACK: &str = "CUS-LEDGER-008";
 /// How many of the last entries are compared with the index at the start.
 pub(crate) const LOOKED_THROUGH: u64 = 64;
 
@@ -47,8 +51,16 @@ pub trait Anchor: Send + Sync + std::fmt::Debug {
     /// A [`Problem`] when it is there and cannot be read.
     fn load(&self) -> Result<Option<String>, Problem>;
 
-    /// Keeps a checkpoint. Where it cannot be kept, the older one goes on to count.
-    fn keep(&self, checkpoint: &str);
+    /// Keeps a checkpoint, unless `goes_on` says of the one that is kept now that the ledger does not go on
+    /// from it. Callers follow one another, in other processes too. Where it cannot be kept, the older one
+    /// goes on to count.
+    fn keep(&self, checkpoint: &str, goes_on: &dyn Fn(&str) -> bool);
+
+    /// Keeps a checkpoint whatever was kept before: a person accepted that.
+    ///
+    /// # Errors
+    /// A [`Problem`] when it cannot be kept; the older one goes on to count.
+    fn replace(&self, checkpoint: &str) -> Result<(), Problem>;
 
     /// Returns where it is kept, as the user names it.
     fn place(&self) -> String;
@@ -84,7 +96,14 @@ pub(crate) struct Inner {
     pub(crate) policies: RwLock<PolicySet>,
     /// The workspace's rules of the scanner, once they were needed.
     pub(crate) rules: RwLock<Option<Arc<Rulebook>>>,
-    /// One version is made at a time, so that numbers follow one another.
+    /// Why nothing is let through: the ledger is not the one that was here before.
+    pub(crate) fault: RwLock<Option<Problem>>,
+    /// Whether the ledger goes on from what was kept, and was read: only then is its checkpoint kept.
+    sound: AtomicBool,
+    /// What the ledger says of quarantine, up to its last entry.
+    pub(crate) holds: Mutex<Holds>,
+    /// One version is made at a time, so that numbers follow one another; and nothing goes into quarantine or
+    /// comes out of it, and no alias moves, meanwhile.
     pub(crate) making: Mutex<()>,
     /// One project is made at a time: another set of keys would leave what the first sealed unreadable.
     projects: Mutex<()>,
@@ -104,58 +123,122 @@ impl std::fmt::Debug for Door {
     }
 }
 
+/// What a start does with the index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Index {
+    /// It is used. Where it knows later entries than the ledger has, the ledger was put back: nothing goes on.
+    Used,
+    /// It is made anew: it may be that of the ledger that was here before.
+    MadeAnew,
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Door {
     /// Opens the door: finishes or undoes what an earlier process left, and puts the newest policies in
-    /// force.
+    /// force. Where the ledger is not the one that was here before, nothing of that is done, nothing is
+    /// written, and every question but [`Door::accept_rollback`] is answered with that.
     ///
     /// # Errors
-    /// A [`Problem`] when the ledger is shorter than what was acknowledged, or something is damaged.
+    /// A [`Problem`] when something is damaged.
     pub fn open(parts: Parts) -> Result<Self, Problem> {
         let builtin = PolicySet::builtin(&parts.owner).map_err(|error| policy_problem(&error))?;
         let inner = Inner {
             parts,
             policies: RwLock::new(builtin),
             rules: RwLock::default(),
+            fault: RwLock::default(),
+            sound: AtomicBool::new(false),
+            holds: Mutex::default(),
             making: Mutex::default(),
             projects: Mutex::default(),
             outcomes: Mutex::default(),
         };
         let door = Self(Arc::new(inner));
-        door.check_anchor()?;
-        door.recover()?;
-        door.load_policies()?;
+        let kept = door.0.parts.anchor.load()?;
+        let started = match kept.map_or(Ok(()), |kept| door.0.parts.ledger.extends(&kept)) {
+            Ok(()) => door.start(Index::Used),
+            Err(error) => Err(door.rolled_back(&error)),
+        };
+        match started {
+            Ok(()) => door.0.sound.store(true, Ordering::Release),
+            Err(fault) if fault.code == ROLLED_BACK => {
+                *write(&door.0.fault) = Some(fault);
+            }
+            Err(problem) => return Err(problem),
+        }
         Ok(door)
     }
 
-    fn check_anchor(&self) -> Result<(), Problem> {
-        let Parts { ledger, anchor, .. } = &self.0.parts;
-        let Some(kept) = anchor.load()? else {
-            return Ok(());
-        };
-        ledger.extends(&kept).map_err(|error| {
-            Problem::new(
-                "CUS-LEDGER-008",
-                ExitCode::Integrity,
-                "the ledger is not the one that was here before",
-            )
-            .because(error)
-            .hint(format!(
-                "put the newest copy of the workspace back; if it is lost and you accept that, remove `{}`",
-                anchor.place()
-            ))
-        })
+    fn rolled_back(&self, because: &LedgerError) -> Problem {
+        let name = self.workspace_id();
+        Problem::new(
+            ROLLED_BACK,
+            ExitCode::Integrity,
+            "the ledger is not the one that was here before",
+        )
+        .because(because)
+        .hint(format!(
+            "put the newest copy of the workspace back; if it is lost and you accept that: `custody ledger accept-rollback {name} --reason …` (what was seen last is kept in `{}`)",
+            self.0.parts.anchor.place()
+        ))
     }
 
-    fn recover(&self) -> Result<(), Problem> {
+    /// Returns the id of the workspace, as the origin of its checkpoints has it.
+    pub(crate) fn workspace_id(&self) -> String {
+        let origin = self.0.parts.ledger.verifier().name();
+        origin.rsplit('/').next().unwrap_or(origin).to_owned()
+    }
+
+    /// Returns why nothing is let through, if so.
+    pub(crate) fn fault(&self) -> Option<Problem> {
+        let fault = &self.0.fault;
+        fault.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Finishes or undoes what an earlier process left, and puts the newest policies in force.
+    pub(crate) fn start(&self, index: Index) -> Result<(), Problem> {
+        self.recover(index)?;
+        self.load_policies()
+    }
+
+    /// Goes on with the ledger as it is: a person accepted that, and the ledger says so.
+    pub(crate) fn accept(&self) -> Result<(), Problem> {
+        let Parts { ledger, anchor, .. } = &self.0.parts;
+        // CRASH: before this the next start refuses again, and accepting again is one more entry.
+        anchor.replace(&ledger.checkpoint())?;
+        *write(&self.0.fault) = None;
+        self.0.sound.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    fn recover(&self, index: Index) -> Result<(), Problem> {
         let Parts { store, ledger, .. } = &self.0.parts;
         let store_problem = |error: StoreError| problem::store(&error);
         store.sweep().map_err(store_problem)?;
+        if index == Index::MadeAnew {
+            self.0.rebuild()?;
+            return self.0.load_holds();
+        }
         let staged = store.staged().map_err(store_problem)?;
         let broken_off = !staged.is_empty();
+        let all_rows = || store.rows(&VersionFilter::default());
+        let mut rows = all_rows().map_err(store_problem)?;
+        let newest = rows.iter().map(|row| row.entry).max();
+        if let Some(newest) = newest
+            && newest >= ledger.size()
+        {
+            return Err(self.rolled_back(&LedgerError::RolledBack {
+                found: ledger.size(),
+                acknowledged: newest + 1,
+            }));
+        }
         if broken_off {
             let valid = self.0.valid_records()?;
             for (name, record) in staged {
@@ -164,19 +247,7 @@ impl Door {
                     None => store.discard(&name).map_err(store_problem)?,
                 }
             }
-        }
-        let rows = store
-            .rows(&VersionFilter::default())
-            .map_err(store_problem)?;
-        let newest = rows.iter().map(|row| row.entry).max();
-        if let Some(newest) = newest
-            && newest >= ledger.size()
-        {
-            let error = custody_ledger::LedgerError::RolledBack {
-                found: ledger.size(),
-                acknowledged: newest + 1,
-            };
-            return Err(problem::ledger(&error));
+            rows = all_rows().map_err(store_problem)?;
         }
         // The index is a cache: where it lacks what the ledger names, it is made anew.
         let start = if rows.is_empty() || broken_off {
@@ -187,9 +258,11 @@ impl Door {
         let known: BTreeSet<_> = rows.iter().map(|row| row.record).collect();
         let named = self.0.records_from(start)?;
         if named.keys().all(|record| known.contains(record)) {
+            self.0.load_holds()?;
             self.0.replay_marks(start)
         } else {
-            self.0.rebuild().map(drop)
+            self.0.rebuild()?;
+            self.0.load_holds()
         }
     }
 
@@ -266,10 +339,19 @@ impl Door {
     /// A [`Problem`] when there is no such thing, the policy refuses, or the ledger does not take the
     /// entry. Refusals are entered too.
     pub fn ask<A: Act>(&self, session: &Session, target: Target) -> Result<Grant<A>, Problem> {
+        let fault = self.fault();
+        if let Some(fault) = &fault
+            && A::ACTION != Action::AcceptRollback
+        {
+            return Err(fault.clone());
+        }
+        if fault.is_none() {
+            self.check_stated(A::ACTION, session, &target)?;
+        }
         let version = match &target {
-            Target::Version(version) => Some(self.0.confirmed(version.as_ref().clone())?),
+            Target::Version(version) => Some(self.0.confirmed(version.as_ref().clone())),
             Target::Named(reference) => match self.0.parts.store.resolve(reference) {
-                Ok(version) => Some(self.0.confirmed(version)?),
+                Ok(version) => Some(self.0.confirmed(version)),
                 Err(StoreError::NotFound { .. }) => {
                     return Err(self.not_there(A::ACTION, session, &target, reference));
                 }
@@ -286,7 +368,10 @@ impl Door {
             draft.outcome = Some(Outcome::Denied);
             let told = self.told_refusal(session, A::ACTION, &target, &facts, &decision);
             draft.error = Some(told.code.clone());
-            self.0.append(draft)?;
+            // A ledger that is not the one that was here before takes nothing but that it is accepted.
+            if fault.is_none() {
+                self.0.append(draft)?;
+            }
             return Err(told);
         }
         let receipt = self.0.append(draft)?;
@@ -300,6 +385,31 @@ impl Door {
             finished: false,
             action: PhantomData,
         })
+    }
+
+    /// Refuses a purpose that is not declared before anything is looked up: whether a thing is there is not
+    /// told by it.
+    fn check_stated(
+        &self,
+        action: Action,
+        session: &Session,
+        target: &Target,
+    ) -> Result<(), Problem> {
+        let purpose = session.purpose.as_ref();
+        let Some(decision) = purpose.and_then(|one| self.0.policies().undeclared(one)) else {
+            return Ok(());
+        };
+        let facts = match target {
+            Target::Version(version) => target.facts(Some(version)),
+            _ => target.facts(None),
+        };
+        let mut draft = self.0.draft(session, action, Phase::Grant, &facts);
+        draft.decision = Some(self.0.decision_fact(&decision));
+        draft.outcome = Some(Outcome::Denied);
+        let told = problem::refused(action, &facts.resource, &who(session), &decision);
+        draft.error = Some(told.code.clone());
+        self.0.append(draft)?;
+        Err(told)
     }
 
     /// Who may not even list a thing is told the same as if it were not there.
@@ -316,11 +426,7 @@ impl Door {
         {
             return problem::not_found(reference);
         }
-        let who = session.on_behalf_of.as_ref().map_or_else(
-            || session.actor.id.clone(),
-            |person| format!("{} (for {})", session.actor.id, person.id),
-        );
-        problem::refused(action, &facts.resource, &who, decision)
+        problem::refused(action, &facts.resource, &who(session), decision)
     }
 
     fn not_there(
@@ -355,21 +461,45 @@ impl Door {
                 "only the owner of the workspace may act as someone else",
             ));
         }
-        let actor = Actor::user(name);
-        if !self
-            .0
-            .policies
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .knows(&actor)
-        {
-            return Err(Problem::new("CUS-DOOR-004", ExitCode::Usage, format!("the workspace's policy knows nobody called `{name}`"))
-                .hint("see who there is with `custody policy show`; add them to `principals.json` and `custody policy apply`"));
+        if let Some(fault) = self.fault() {
+            return Err(fault);
         }
+        let actor = Actor::user(name);
+        let policies = self.0.policies();
+        if !policies.knows(&actor) {
+            let meant = policies.nearest_name(name);
+            let meant = meant.map_or_else(String::new, |name| format!("is `{name}` meant? "));
+            return Err(Problem::new("CUS-DOOR-004", ExitCode::Usage, format!("the workspace's policy knows nobody called `{name}`"))
+                .hint(format!("{meant}see who there is with `custody policy show`; add them to `principals.json` and `custody policy apply`")));
+        }
+        drop(policies);
         Ok(Session {
             actor,
             ..session.clone()
         })
+    }
+
+    /// Checks that purposes are declared.
+    ///
+    /// # Errors
+    /// A [`Problem`] that names one that is not, and the nearest that is.
+    pub fn check_purposes(&self, purposes: &[Purpose]) -> Result<(), Problem> {
+        if let Some(fault) = self.fault() {
+            return Err(fault);
+        }
+        let policies = self.0.policies();
+        let known = policies.purposes();
+        let Some(unknown) = purposes.iter().find(|one| !known.contains_key(*one)) else {
+            return Ok(());
+        };
+        let meant = policies.nearest_purpose(unknown);
+        let meant = meant.map_or_else(String::new, |name| format!("is `{name}` meant? "));
+        Err(Problem::new(
+            "CUS-DOOR-007",
+            ExitCode::Usage,
+            format!("the purpose `{unknown}` is not declared"),
+        )
+        .hint(format!("{meant}see the declared purposes with `custody policy show`; declare others in `settings.json` and `custody policy apply`")))
     }
 
     /// Returns the public key that checks statements, version records and model signatures, in PEM form.
@@ -422,6 +552,13 @@ impl Door {
     }
 }
 
+fn who(session: &Session) -> String {
+    session.on_behalf_of.as_ref().map_or_else(
+        || session.actor.id.clone(),
+        |person| format!("{} (for {})", session.actor.id, person.id),
+    )
+}
+
 pub(crate) fn policy_problem(error: &custody_policy::PolicyError) -> Problem {
     Problem::new("CUS-POLICY-001", ExitCode::Usage, "the policies cannot be put in force")
         .because(error)
@@ -429,6 +566,10 @@ pub(crate) fn policy_problem(error: &custody_policy::PolicyError) -> Problem {
 }
 
 impl Inner {
+    pub(crate) fn policies(&self) -> RwLockReadGuard<'_, PolicySet> {
+        self.policies.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Decides; `author`: the pseudonym of who made the thing.
     pub(crate) fn decide(
         &self,
@@ -521,9 +662,7 @@ impl Inner {
     pub(crate) fn append(&self, draft: EntryDraft) -> Result<custody_ledger::Receipt, Problem> {
         let mut receipts = self.append_all(vec![draft])?;
         receipts.pop().ok_or_else(|| {
-            problem::ledger(&custody_ledger::LedgerError::Stopped(
-                "no receipt came back".to_owned(),
-            ))
+            problem::ledger(&LedgerError::Stopped("no receipt came back".to_owned()))
         })
     }
 
@@ -535,11 +674,24 @@ impl Inner {
         let mut all = std::mem::take(&mut *lock(&self.outcomes));
         let waiting = all.len();
         all.extend(drafts);
+        if all.is_empty() {
+            return Ok(Vec::new());
+        }
+        // What matters to quarantine is entered by one at a time, so the order is that of the ledger.
+        let holding: Vec<_> = all
+            .iter()
+            .map(|draft| Told::of_draft(draft).matters().then(|| draft.clone()))
+            .collect();
         let receipts = self
             .parts
             .ledger
             .append_all(all)
             .map_err(|error| problem::ledger(&error))?;
+        for (draft, receipt) in holding.iter().zip(&receipts) {
+            if let Some(draft) = draft {
+                lock(&self.holds).take(receipt.index(), &Told::of_draft(draft));
+            }
+        }
         Ok(receipts.into_iter().skip(waiting).collect())
     }
 
@@ -566,12 +718,14 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        let waiting = std::mem::take(&mut *lock(&self.outcomes));
-        if !waiting.is_empty() {
-            // A ledger that does not work any more has said so to whoever asked before.
-            let _ = self.parts.ledger.append_all(waiting);
+        // A ledger that does not work any more has said so to whoever asked before.
+        let _ = self.append_all(Vec::new());
+        if !self.sound.load(Ordering::Acquire) {
+            return;
         }
-        self.parts.anchor.keep(&self.parts.ledger.checkpoint());
+        self.keep_holds();
+        let Parts { ledger, anchor, .. } = &self.parts;
+        anchor.keep(&ledger.checkpoint(), &|kept| ledger.extends(kept).is_ok());
     }
 }
 

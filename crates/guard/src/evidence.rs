@@ -10,7 +10,7 @@ use custody_tlog::tree::check_inclusion;
 use custody_types::{Digest, ExitCode, FileEntry, Problem, ProjectName, Reference};
 use custody_wire::VersionView;
 
-use crate::door::{Door, Key};
+use crate::door::{Door, Key, lock};
 use crate::problem;
 use crate::session::Session;
 
@@ -33,7 +33,8 @@ impl Evidence<'_> {
     pub fn resolve(&self, reference: &Reference) -> Result<Version, Problem> {
         match self.door.0.parts.store.resolve(reference) {
             Err(StoreError::NotFound { .. }) => Err(problem::not_found(reference)),
-            other => other.map_err(store_problem),
+            Ok(version) => Ok(self.door.0.confirmed(version)),
+            Err(error) => Err(store_problem(error)),
         }
     }
 
@@ -43,7 +44,7 @@ impl Evidence<'_> {
     /// A [`Problem`] when its record is damaged.
     pub fn find(&self, reference: &Reference) -> Result<Option<Version>, Problem> {
         match self.door.0.parts.store.resolve(reference) {
-            Ok(version) => Ok(Some(version)),
+            Ok(version) => Ok(Some(self.door.0.confirmed(version))),
             Err(StoreError::NotFound { .. }) => Ok(None),
             Err(error) => Err(store_problem(error)),
         }
@@ -58,12 +59,12 @@ impl Evidence<'_> {
             project: project.cloned(),
             artifact: None,
         };
-        self.door
-            .0
-            .parts
-            .store
-            .versions(&filter)
-            .map_err(store_problem)
+        let inner = &self.door.0;
+        let versions = inner.parts.store.versions(&filter).map_err(store_problem)?;
+        Ok(versions
+            .into_iter()
+            .map(|version| inner.confirmed(version))
+            .collect())
     }
 
     /// Lists all versions whose records are sound, and says what is wrong with the others.
@@ -78,7 +79,7 @@ impl Evidence<'_> {
         let (mut sound, mut broken) = (Vec::new(), Vec::new());
         for row in rows {
             match store.resolve(&row.name.clone().into()) {
-                Ok(version) => sound.push(version),
+                Ok(version) => sound.push(self.door.0.confirmed(version)),
                 Err(error) => broken.push(format!("`{}`: {error}", row.name)),
             }
         }
@@ -109,9 +110,19 @@ impl Evidence<'_> {
             if valid.get(&row.record) != Some(&row.entry) {
                 broken.push(format!("no entry names `{}` as the index has it", row.name));
             }
-            if row.quarantined != marks.in_quarantine(&row.name) {
+            let held = lock(&inner.holds).in_quarantine(&row.name, &row.digest);
+            if row.quarantined != held {
                 broken.push(format!(
                     "the index and the ledger differ on the quarantine of `{}`",
+                    row.name
+                ));
+            }
+        }
+        for row in &rows {
+            let named = marks.named.get(&row.name).copied().unwrap_or(0);
+            if row.named != named.max(row.entry) {
+                broken.push(format!(
+                    "the index and the ledger differ on when `{}` was made last",
                     row.name
                 ));
             }
@@ -346,6 +357,7 @@ impl Evidence<'_> {
             created: record.created,
             author: self.name_of(&record.author),
             quarantined: version.quarantined,
+            held: self.held(version),
             aliases: aliases
                 .into_iter()
                 .filter(|(_, number)| *number == record.number)
@@ -354,6 +366,28 @@ impl Evidence<'_> {
             statement: record.statement,
             entry: version.entry,
         })
+    }
+
+    /// Tells why a version is in quarantine, if it is.
+    fn held(&self, version: &Version) -> Vec<String> {
+        let (name, record) = (version.name(), &version.record);
+        let holds = lock(&self.door.0.holds);
+        let mut why = Vec::new();
+        if holds.scan_holds(&name) {
+            why.push("its scan left it to a person".to_owned());
+        }
+        why.extend(
+            holds
+                .hold(record.artifact.project(), &record.digest)
+                .map(|hold| match hold.shares {
+                    Some(_) if hold.version == name => {
+                        "it has bytes of a dataset that broke its contract".to_owned()
+                    }
+                    None if hold.version == name => "its contract failed".to_owned(),
+                    _ => format!("it has the bytes of `{}`, which is held", hold.version),
+                }),
+        );
+        why
     }
 
     /// Returns the name behind a pseudonym where the policy's principals explain it and the reader may

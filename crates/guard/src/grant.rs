@@ -8,17 +8,15 @@ use std::sync::{Arc, PoisonError};
 use custody_ledger::{EntryDraft, Outcome, Phase, Receipt};
 use custody_policy::{PolicySet, ResourceFacts, Source};
 use custody_store::{Version, VersionFilter};
-use custody_types::{
-    Alias, Classification, Digest, ExitCode, Kind, Problem, VersionFiles, VersionNumber,
-};
-use custody_wire::{EntryRef, ListQuery, PolicySource, ShowReply, VersionView};
+use custody_types::{Alias, Classification, ExitCode, Kind, Problem, VersionFiles, VersionNumber};
+use custody_wire::{EntryRef, ListQuery, PolicyReply, PolicySource, ShowReply, VersionView};
 
 use crate::act::{
     Act, ChangePolicy, Export, List, Looks, ReadPolicy, Reads, RebuildIndex, SetAlias,
 };
 use crate::door::{Door, POLICY, policy_problem};
 use crate::evidence::Evidence;
-use crate::index::SCAN_FACT;
+use crate::index::{NAMED, SCAN_FACT};
 use crate::making::{Making, NewVersion};
 use crate::problem;
 use crate::session::Session;
@@ -96,6 +94,8 @@ impl<A: Act> Grant<A> {
     /// # Errors
     /// A [`Problem`] when the ledger does not take it.
     pub fn conclude(mut self, done: &crate::making::Done) -> Result<EntryRef, Problem> {
+        let door = self.door.clone();
+        let _making = crate::door::lock(&door.0.making);
         self.finished = true;
         let mut draft = self.outcome(if done.ok { Outcome::Ok } else { Outcome::Error });
         draft.error.clone_from(&done.error);
@@ -104,19 +104,22 @@ impl<A: Act> Grant<A> {
         draft.lineage.statement = done.statement;
         draft.lineage.inputs.clone_from(&done.inputs);
         draft.lineage.outputs.clone_from(&done.outputs);
-        let receipt = self.door.0.append(draft)?;
-        // CRASH: between the entry and the catalog the next start puts the version into quarantine.
-        if let Some(name) = done
-            .facts
-            .get(crate::index::QUARANTINE)
-            .and_then(|name| name.parse().ok())
+        let told = crate::holds::Told::of_draft(&draft);
+        let contract = told.contract();
+        let receipt = self.door.0.append(draft.clone())?;
+        // CRASH: between the entry and the catalog the next start marks the versions.
+        if let Some((project, content, _)) = contract
+            && let Ok(project) = project.parse()
         {
-            self.door
-                .0
-                .parts
-                .store
-                .set_quarantine(&name, true)
-                .map_err(|error| problem::store(&error))?;
+            self.door.0.settle(&project, &content)?;
+        }
+        let named = draft.facts.get(NAMED).filter(|_| done.ok).into_iter();
+        for name in named.flat_map(|names| names.split(' ')) {
+            if let Ok(name) = name.parse() {
+                let store = &self.door.0.parts.store;
+                let noted = store.set_named(&name, receipt.index());
+                noted.map_err(|error| problem::store(&error))?;
+            }
         }
         Ok(EntryRef {
             index: receipt.index(),
@@ -277,11 +280,12 @@ impl Grant<List> {
             .versions(&filter)
             .map_err(|error| problem::store(&error))?;
         versions
-            .iter()
+            .into_iter()
             .filter(|version| query.kind.is_none_or(|kind| version.record.kind == kind))
+            .map(|version| inner.confirmed(version))
             .filter(|version| version.quarantined == query.quarantine)
             .filter(|version| inner.may_list(&self.session, version))
-            .map(|version| self.evidence().view(version))
+            .map(|version| self.evidence().view(&version))
             .collect()
     }
 
@@ -356,6 +360,14 @@ impl Grant<SetAlias> {
         let door = self.door.clone();
         let _making = crate::door::lock(&door.0.making);
         let name = self.version()?.name();
+        if let Some(refused) = self.gated(alias)? {
+            let mut draft = self.outcome(Outcome::Denied);
+            draft.error = Some(refused.code.clone());
+            draft.facts.insert("alias".to_owned(), alias.to_string());
+            self.finished = true;
+            door.0.append(draft)?;
+            return Err(refused);
+        }
         let store_problem = |error: custody_store::StoreError| problem::store(&error);
         let aliases = door
             .0
@@ -398,19 +410,54 @@ impl Grant<SetAlias> {
     }
 }
 
+impl Grant<SetAlias> {
+    /// Returns why the alias may not move onto the version: it is gated, and the gate was not passed by this
+    /// content; or the version went into quarantine meanwhile.
+    fn gated(&self, alias: &Alias) -> Result<Option<Problem>, Problem> {
+        let inner = &self.door.0;
+        let version = inner.confirmed(self.version()?.clone());
+        let name = version.name();
+        let refused = |because: String, hint: String| {
+            Problem::new(
+                "CUS-DOOR-005",
+                ExitCode::Denied,
+                format!("the alias `{alias}` may not move onto `{name}`"),
+            )
+            .because(because)
+            .hint(hint)
+            .subject(&name)
+        };
+        if version.quarantined {
+            let hint = "see what waits with `custody ls --quarantine`".to_owned();
+            return Ok(Some(refused("it is in quarantine".to_owned(), hint)));
+        }
+        let project = version.record.artifact.project();
+        if !inner.policies().is_gated(project, alias) {
+            return Ok(None);
+        }
+        let evidence = Evidence {
+            door: &self.door,
+            session: &self.session,
+        };
+        Ok(evidence.transition(&version).err().map(|missing| {
+            refused(
+                format!("`{alias}` is gated, and {}", missing.what),
+                format!("{}; which aliases are gated is said in `settings.json` of the policies: `custody policy show`", missing.way_out),
+            )
+        }))
+    }
+}
+
 impl Grant<ReadPolicy> {
-    /// Returns the digest of the policies in force, and their texts, the built-in one first.
-    pub fn policies(&self) -> (Digest, Vec<PolicySource>) {
+    /// Returns the policies in force: their digest, their texts, the built-in one first, and what they
+    /// declare.
+    pub fn policies(&self) -> PolicyReply {
         told_policies(&self.door)
     }
 }
 
-fn told_policies(door: &Door) -> (Digest, Vec<PolicySource>) {
-    let policies = door
-        .0
-        .policies
-        .read()
-        .unwrap_or_else(PoisonError::into_inner);
+fn told_policies(door: &Door) -> PolicyReply {
+    let policies = door.0.policies();
     let builtin = PolicySource {
         name: "built-in".to_owned(),
         text: custody_policy::BUILTIN.to_owned(),
@@ -419,10 +466,20 @@ fn told_policies(door: &Door) -> (Digest, Vec<PolicySource>) {
         name: source.name.clone(),
         text: source.text.clone(),
     });
-    (
-        policies.digest(),
-        std::iter::once(builtin).chain(sources).collect(),
-    )
+    let settings = policies.settings();
+    let purposes = policies.purposes().iter();
+    let own = settings.projects.keys();
+    PolicyReply {
+        digest: policies.digest(),
+        sources: std::iter::once(builtin).chain(sources).collect(),
+        purposes: purposes
+            .map(|(name, what)| (name.to_string(), what.clone()))
+            .collect(),
+        roles: policies.roles().iter().cloned().collect(),
+        gated_aliases: std::iter::once(("*".to_owned(), settings.gated_aliases(None)))
+            .chain(own.map(|name| (name.to_string(), settings.gated_aliases(Some(name)))))
+            .collect(),
+    }
 }
 
 impl Grant<ChangePolicy> {
@@ -430,7 +487,7 @@ impl Grant<ChangePolicy> {
     ///
     /// # Errors
     /// A [`Problem`] when they do not hold up; the old ones stay in force.
-    pub fn apply(self, sources: Vec<PolicySource>) -> Result<(Digest, Vec<PolicySource>), Problem> {
+    pub fn apply(self, sources: Vec<PolicySource>) -> Result<PolicyReply, Problem> {
         let sources: Vec<_> = sources
             .into_iter()
             .map(|source| Source {
@@ -440,6 +497,7 @@ impl Grant<ChangePolicy> {
             .collect();
         let door = self.door.clone();
         let set = PolicySet::parse(&sources, &door.0.parts.owner)
+            .and_then(|set| set.check_names().map(|()| set))
             .map_err(|error| policy_problem(&error))?;
         let artifact = POLICY.parse().map_err(|error: custody_types::NameError| {
             Problem::new("CUS-DOOR-012", ExitCode::Fault, error.to_string())

@@ -12,6 +12,7 @@ use custody_types::{
 };
 
 use crate::door::{Inner, LOOKED_THROUGH};
+use crate::holds::{Holds, Told};
 use crate::problem;
 use crate::vendor::CHECK;
 
@@ -19,38 +20,50 @@ use crate::vendor::CHECK;
 #[derive(Debug, Default)]
 pub(crate) struct Marks {
     pub(crate) aliases: BTreeMap<(ArtifactName, Alias), VersionNumber>,
-    /// Whether it is in quarantine, for each version that ever was.
-    pub(crate) quarantined: BTreeMap<VersionName, bool>,
+    /// The versions whose quarantine an entry changed.
+    touched: BTreeSet<VersionName>,
+    /// The contents whose quarantine an entry changed, by project.
+    touched_contents: BTreeSet<(String, Digest)>,
+    /// The last entry of a step that came to the version again.
+    pub(crate) named: BTreeMap<VersionName, u64>,
+    /// What the last contract said of a content: in which project, whether it was passed, the statement.
+    pub(crate) contracts: BTreeMap<(String, Digest), (bool, Option<Digest>)>,
     /// The statement of the last scan, by version.
     pub(crate) scans: BTreeMap<VersionName, Digest>,
     /// The statements about each content, by project.
     pub(crate) statements: BTreeMap<(String, Digest), BTreeSet<(u64, Digest)>>,
-    /// What was approved: in which project, which content, which findings.
-    pub(crate) approved: BTreeSet<(String, Digest, Digest)>,
 }
 
 impl Marks {
-    /// Returns whether a version is in quarantine.
-    pub(crate) fn in_quarantine(&self, name: &VersionName) -> bool {
-        self.quarantined.get(name).copied().unwrap_or(false)
-    }
-
     fn take(&mut self, index: u64, entry: &Entry) {
         let named = |fact: &str| entry.facts.get(fact)?.parse::<VersionName>().ok();
         let digest = |fact: &str| entry.facts.get(fact)?.parse::<Digest>().ok();
         let object = entry.objects.first();
         let version = object.and_then(|object| object.name.parse::<VersionName>().ok());
-        self.quarantined
-            .extend(named(QUARANTINE).map(|name| (name, true)));
+        let content = object.and_then(|object| object.digest);
+        self.touched
+            .extend([QUARANTINE, RELEASE].into_iter().filter_map(named));
+        if let Some((project, content, passed)) = Told::of_entry(entry).contract() {
+            let told = (passed, entry.lineage.statement);
+            self.contracts.insert((project.clone(), content), told);
+            self.touched_contents.insert((project, content));
+        } else if (named(QUARANTINE).or(named(RELEASE)).is_some())
+            && let (Some(project), Some(content)) = (&entry.project, content)
+        {
+            self.touched_contents.insert((project.clone(), content));
+        }
         if entry.outcome != Some(Outcome::Ok) {
             return;
         }
-        self.quarantined
-            .extend(named(RELEASE).map(|name| (name, false)));
+        if entry.action() == Some(Action::RunStep) {
+            let names = entry.facts.get(NAMED).into_iter();
+            let names = names.flat_map(|names| names.split(' '));
+            let names = names.filter_map(|name| name.parse::<VersionName>().ok());
+            self.named.extend(names.map(|name| (name, index)));
+        }
         if let (Some(version), Some(scan)) = (&version, digest(SCAN_FACT)) {
             self.scans.insert(version.clone(), scan);
         }
-        let content = object.and_then(|object| object.digest);
         if let (Some(project), Some(content)) = (&entry.project, content) {
             let told = [entry.lineage.statement, digest(SCAN_FACT), digest(CHECK)];
             self.statements
@@ -58,22 +71,12 @@ impl Marks {
                 .or_default()
                 .extend(told.into_iter().flatten().map(|digest| (index, digest)));
         }
-        match entry.action() {
-            Some(Action::SetAlias) => {
-                let alias = entry.facts.get("alias").and_then(|text| text.parse().ok());
-                if let (Some(version), Some(alias)) = (version, alias) {
-                    self.aliases
-                        .insert((version.artifact, alias), version.number);
-                }
+        if entry.action() == Some(Action::SetAlias) {
+            let alias = entry.facts.get("alias").and_then(|text| text.parse().ok());
+            if let (Some(version), Some(alias)) = (version, alias) {
+                self.aliases
+                    .insert((version.artifact, alias), version.number);
             }
-            Some(Action::Approve) => {
-                if let (Some(project), Some(content), Some(findings)) =
-                    (&entry.project, content, digest(FINDINGS))
-                {
-                    self.approved.insert((project.clone(), content, findings));
-                }
-            }
-            _ => {}
         }
     }
 }
@@ -84,6 +87,8 @@ pub(crate) const QUARANTINE: &str = "quarantine";
 pub(crate) const RELEASE: &str = "release";
 /// The fact that names the statement of a scan.
 pub(crate) const SCAN_FACT: &str = "scan";
+/// The fact that names the versions that a step came to, separated by blanks.
+pub(crate) const NAMED: &str = "named";
 /// The fact that names the findings of a scan that were approved.
 pub(crate) const FINDINGS: &str = "findings";
 
@@ -126,11 +131,14 @@ impl Inner {
     /// Makes the index anew from the packs and the ledger.
     pub(crate) fn rebuild(&self) -> Result<Vec<Version>, Problem> {
         let valid = self.valid_records()?;
-        let marks = self.marks(0)?;
+        let mut holds = Holds::default();
+        self.each_entry(0, &mut |index, entry| {
+            holds.take(index, &Told::of_entry(entry));
+        })?;
         let versions = self
             .parts
             .store
-            .rebuild(&valid, &|name| marks.in_quarantine(name))
+            .rebuild(&valid, &|name, content| holds.in_quarantine(name, content))
             .map_err(|error| problem::store(&error))?;
         if versions.len() < valid.len() {
             let found: BTreeSet<_> = versions
@@ -216,10 +224,19 @@ impl Inner {
     pub(crate) fn replay_marks(&self, start: u64) -> Result<(), Problem> {
         let marks = self.marks(start)?;
         let store = &self.parts.store;
-        for (version, quarantined) in &marks.quarantined {
-            store
-                .set_quarantine(version, *quarantined)
-                .map_err(|error| problem::store(&error))?;
+        let store_problem = |error| problem::store(&error);
+        for (project, content) in &marks.touched_contents {
+            if let Ok(project) = project.parse() {
+                self.settle(&project, content)?;
+            }
+        }
+        for name in &marks.touched {
+            if let Ok(version) = store.resolve(&name.clone().into()) {
+                self.settle(name.artifact.project(), &version.record.digest)?;
+            }
+        }
+        for (version, entry) in &marks.named {
+            store.set_named(version, *entry).map_err(store_problem)?;
         }
         for ((artifact, alias), number) in &marks.aliases {
             store

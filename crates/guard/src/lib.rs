@@ -12,11 +12,14 @@
 mod act;
 mod door;
 mod evidence;
+mod gates;
 mod grant;
+mod holds;
 mod index;
 mod making;
 mod problem;
 mod reading;
+mod rollback;
 mod scanning;
 mod session;
 mod target;
@@ -27,8 +30,10 @@ pub use custody_policy::StepScope;
 pub use custody_store::Version;
 pub use door::{Anchor, Door, Keyring, Parts};
 pub use evidence::Evidence;
+pub use gates::{Missing, dependency, role};
 pub use grant::Grant;
 pub use making::{Done, Made, Making, NewVersion, StatementOf};
+pub use rollback::ROLLBACK;
 pub use scanning::{
     APPROVAL, Coverage, LastScan, SCAN, ScanLog, ScanStatement, Scanned, Scanner, ScannerId,
 };

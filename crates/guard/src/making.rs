@@ -17,6 +17,7 @@ use crate::act::{Act, Writes};
 use crate::door::{Door, Key, lock};
 use crate::evidence::Evidence;
 use crate::grant::Grant;
+use crate::holds::{HELD, WAITS};
 use crate::index::{QUARANTINE, SCAN_FACT};
 use crate::problem;
 use crate::scanning::{Scanned, refusal};
@@ -169,11 +170,11 @@ impl Making {
         executable: bool,
         content: &mut dyn Read,
     ) -> Result<FileEntry, Problem> {
-        let mut buffer = vec![0; 256 << 10];
         let named = path.to_string();
         self.writer.begin_file(path, executable);
         loop {
-            let count = content.read(&mut buffer).map_err(|error| {
+            let space = self.writer.space().map_err(store_problem)?;
+            let count = content.read(space).map_err(|error| {
                 Problem::new(
                     "CUS-STORE-020",
                     ExitCode::Later,
@@ -182,10 +183,10 @@ impl Making {
                 .because(error)
                 .hint("repeat the command; nothing was kept")
             })?;
-            let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else {
+            if count == 0 {
                 break;
-            };
-            self.writer.write(bytes).map_err(store_problem)?;
+            }
+            self.writer.filled(count).map_err(store_problem)?;
         }
         self.writer.end_file().map_err(store_problem)
     }
@@ -243,6 +244,9 @@ impl Making {
                 ExitCode::Fault,
                 "the version is not the one that was granted",
             ));
+        }
+        if new.origin.is_some() {
+            grant.door.check_purposes(&new.purposes)?;
         }
         self.add(grant, new)
     }
@@ -307,8 +311,7 @@ impl Making {
         self.record(&envelope)
     }
 
-    /// Verifies the signature that the one version must bear, whose bytes are stored but not named by
-    /// anything yet.
+    /// Verifies the signature that the one version must bear, whose bytes are durable but not in the store yet.
     fn check_vendor(&mut self) -> Result<Option<Vendor>, Problem> {
         let Some(expected) = self.expected.take() else {
             return Ok(None);
@@ -321,11 +324,9 @@ impl Making {
                 "a signature is of one version",
             ));
         };
-        let (name, project) = (piece.new.artifact.to_string(), piece.new.artifact.project());
-        let checked = self
-            .door
-            .0
-            .check_vendor(&name, project, &piece.tree, expected);
+        let name = piece.new.artifact.to_string();
+        let files = self.writer.tree_files(&piece.tree).map_err(store_problem)?;
+        let checked = self.door.0.check_vendor(&name, files.as_ref(), expected);
         match checked {
             Ok(vendor) => Ok(Some(vendor)),
             Err(problem) => {
@@ -335,7 +336,7 @@ impl Making {
         }
     }
 
-    /// Scans the models among the versions, whose bytes are stored but not named by anything yet.
+    /// Scans the models among the versions, whose bytes are durable but not in the store yet.
     fn scan_models(&mut self) -> Result<Vec<Option<Admitted>>, Problem> {
         let is_model = |piece: &Piece| piece.new.kind == Kind::Model;
         if !self.pieces.iter().any(is_model) {
@@ -350,10 +351,7 @@ impl Making {
                 continue;
             };
             let project = piece.new.artifact.project();
-            let store = &door.0.parts.store;
-            let files = store
-                .tree_files(project, &piece.tree)
-                .map_err(store_problem)?;
+            let files = self.writer.tree_files(&piece.tree).map_err(store_problem)?;
             let scanned = match door.0.scan(files) {
                 Ok(scanned) => scanned,
                 Err(problem) => {
@@ -370,8 +368,9 @@ impl Making {
         Ok(scans)
     }
 
-    /// Enters that a model is refused, with the signed statement about its scan, and returns what to tell.
-    fn refuse(&mut self, number: usize, scanned: &Scanned) -> Result<Problem, Problem> {
+    /// Enters that a model is refused, with the signed statement about its scan, and returns what to tell. The
+    /// statement alone is kept: the writer takes the model's bytes away.
+    fn refuse(&self, number: usize, scanned: &Scanned) -> Result<Problem, Problem> {
         let Some(piece) = self.pieces.get(number) else {
             return Err(Problem::new(
                 "CUS-DOOR-014",
@@ -381,9 +380,9 @@ impl Making {
         };
         let (name, content) = (piece.new.artifact.to_string(), piece.tree.digest);
         let told = refusal(&name, scanned);
-        let envelope = self.door.0.attest_scan(&name, content, scanned)?;
-        let statement = self.record(&envelope)?;
-        self.writer.settle().map_err(store_problem)?;
+        let inner = &self.door.0;
+        let envelope = inner.attest_scan(&name, content, scanned)?;
+        let statement = inner.keep_record(piece.new.artifact.project(), &envelope)?;
         let verdict = scanned.summary.verdict.to_string();
         self.give_up(&told.code, Some((number, statement, verdict)))?;
         Ok(told)
@@ -422,6 +421,11 @@ impl Making {
         let door = self.door.clone();
         let store = &door.0.parts.store;
         let _making = lock(&door.0.making);
+        let mut held = Vec::new();
+        for piece in &self.pieces {
+            let project = piece.new.artifact.project();
+            held.push(door.0.held_content(project, &piece.tree)?);
+        }
         let mut names = Vec::new();
         for piece in &self.pieces {
             let number = store
@@ -443,8 +447,10 @@ impl Making {
         let outcomes = pieces
             .iter()
             .zip(&versions)
-            .zip(&scans)
-            .map(|((piece, version), scan)| outcome(piece, version, scan.as_ref()))
+            .zip(scans.iter().zip(&held))
+            .map(|((piece, version), (scan, held))| {
+                outcome(piece, version, scan.as_ref(), held.as_ref())
+            })
             .collect();
         // CRASH: from here to the commit a start finds the entries and commits; before, it discards.
         let receipts = match door.0.append_all(outcomes) {
@@ -466,7 +472,7 @@ impl Making {
         for (((mut version, piece), receipt), scan) in
             versions.into_iter().zip(&pieces).zip(receipts).zip(&scans)
         {
-            version.quarantined = scan.as_ref().is_some_and(|scan| scan.waits);
+            version = door.0.confirmed(version);
             if version.quarantined {
                 store
                     .set_quarantine(&version.name(), true)
@@ -574,8 +580,19 @@ fn expectation(entry: &mut tar::Entry<'_, impl Read>) -> std::io::Result<Option<
 /// Builds a statement from the names and digests of the versions that it is about.
 pub type StatementOf<'a> = dyn Fn(&[(VersionName, Digest)]) -> Result<Statement, Problem> + 'a;
 
-fn outcome(piece: &Piece, version: &Version, scan: Option<&Admitted>) -> EntryDraft {
+/// Builds the entry that makes a version valid. `held`: the content in quarantine that it has bytes of.
+fn outcome(
+    piece: &Piece,
+    version: &Version,
+    scan: Option<&Admitted>,
+    held: Option<&Digest>,
+) -> EntryDraft {
     let mut draft = piece.outcome.clone();
+    if let Some(content) = held {
+        let name = version.name().to_string();
+        draft.facts.insert(QUARANTINE.to_owned(), name);
+        draft.facts.insert(HELD.to_owned(), content.to_string());
+    }
     if let Some(scan) = scan {
         let verdict = scan.scanned.summary.verdict.to_string();
         draft.facts.insert("verdict".to_owned(), verdict);
@@ -586,6 +603,7 @@ fn outcome(piece: &Piece, version: &Version, scan: Option<&Admitted>) -> EntryDr
         if scan.waits {
             let name = version.name().to_string();
             draft.facts.insert(QUARANTINE.to_owned(), name);
+            draft.facts.insert(WAITS.to_owned(), "true".to_owned());
         }
     }
     if let Some(statement) = version.record.extra.get(vendor::CHECK) {

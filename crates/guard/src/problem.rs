@@ -50,6 +50,9 @@ pub(crate) fn ledger(error: &LedgerError) -> Problem {
         Problem::new(code, ExitCode::Integrity, error.to_string()).hint(hint)
     };
     match error {
+        LedgerError::NoSpace => {
+            return Problem::no_room("the ledger's entry, so nothing was done");
+        }
         LedgerError::Busy { .. } => {
             return Problem::new("CUS-LEDGER-002", ExitCode::Later, error.to_string())
                 .hint("wait until it ends, then repeat the command");
@@ -95,11 +98,7 @@ pub(crate) fn store(error: &StoreError) -> Problem {
             ExitCode::Integrity,
             "see the extent with `custody verify --all`; restore the named file from a copy",
         ),
-        StoreError::NoSpace { .. } => (
-            "CUS-STORE-004",
-            ExitCode::Later,
-            "make room on the disk, then repeat the command; nothing acknowledged is lost",
-        ),
+        StoreError::NoSpace { what } => return Problem::no_room(format!("`{what}`")),
         StoreError::KeyMissing { .. } => (
             "CUS-STORE-005",
             ExitCode::Usage,
@@ -139,6 +138,7 @@ fn phrase(action: Action) -> &'static str {
         Action::Approve => "approve",
         Action::SignModel => "sign",
         Action::ExportLedger => "export",
+        Action::AcceptRollback => "accept an older state of",
         Action::ReadPolicy => "see",
         Action::ChangePolicy | Action::ChangeRules => "change",
         Action::RebuildIndex => "rebuild the index of",

@@ -125,6 +125,33 @@ fn matches(query: &EntryQuery, actor: Option<&(String, String)>, entry: &Entry) 
 
 pub(crate) fn checks(door: &Door) -> Vec<NamedCheck> {
     let checks = door.0.parts.ledger.verify();
+    let rollbacks = match crate::rollback::accepted(door) {
+        Ok(entries) if entries.is_empty() => NamedCheck {
+            name: "rollbacks".to_owned(),
+            result: CheckResult::Ok,
+            evidence: vec!["none was ever accepted".to_owned()],
+            broken: Vec::new(),
+        },
+        Ok(entries) => NamedCheck {
+            name: "rollbacks".to_owned(),
+            result: CheckResult::Ok,
+            evidence: vec![format!(
+                "an older state was accepted by {}",
+                entries
+                    .iter()
+                    .map(|entry| format!("entry {entry}"))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            )],
+            broken: Vec::new(),
+        },
+        Err(problem) => NamedCheck {
+            name: "rollbacks".to_owned(),
+            result: CheckResult::Broken,
+            evidence: Vec::new(),
+            broken: vec![problem.what],
+        },
+    };
     checks
         .into_iter()
         .map(|check| NamedCheck {
@@ -141,6 +168,7 @@ pub(crate) fn checks(door: &Door) -> Vec<NamedCheck> {
             },
             broken: check.broken.into_iter().collect(),
         })
+        .chain([rollbacks])
         .collect()
 }
 

@@ -14,14 +14,16 @@ use custody_scan::{Finding, Rules, Summary, Verdict};
 use custody_store::{StoreError, Version};
 use custody_types::{
     Action, Classification, Digest, ExitCode, Kind, Problem, ProjectName, Timestamp, VersionFiles,
+    VersionName,
 };
 use custody_wire::{EntryRef, PolicySource, Rescanned, ScanView, VersionView};
 use serde::{Deserialize, Serialize};
 
 use crate::act::{Approve, ChangeRules, ScanModel};
-use crate::door::{Inner, Key};
+use crate::door::{Inner, Key, lock};
 use crate::evidence::Evidence;
 use crate::grant::Grant;
+use crate::holds::CONTRACT;
 use crate::index::{FINDINGS, Marks, QUARANTINE, RELEASE, SCAN_FACT};
 use crate::making::{Making, NewVersion};
 use crate::problem;
@@ -29,7 +31,7 @@ use crate::session::Session;
 
 /// The predicate type of the statement about a scan.
 pub const SCAN: &str = "https://custody.dev/scan/v1";
-/// The predicate type of the statement that lets a model out of quarantine.
+/// The predicate type of the statement that lets a version out of quarantine.
 pub const APPROVAL: &str = "https://custody.dev/approval/v1";
 /// The artifact whose newest version holds the workspace's rules of the scanner.
 const RULES: &str = "custody/rules";
@@ -113,6 +115,20 @@ struct Approval {
     reason: String,
     scan: Digest,
     findings_digest: Digest,
+    approved_on: Timestamp,
+}
+
+/// The predicate [`APPROVAL`] of what broke its contract.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ContractApproval {
+    approver: String,
+    reason: String,
+    /// The version for which the content is held.
+    held: String,
+    /// The statement about the check that failed; none where only a file is shared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contract: Option<Digest>,
     approved_on: Timestamp,
 }
 
@@ -309,26 +325,6 @@ impl Inner {
         person.id != self.parts.owner && self.pseudonym(person) == version.record.author
     }
 
-    /// Returns the version as the ledger has it: the index may not let out a model that a scan left to a
-    /// person when it came in.
-    pub(crate) fn confirmed(&self, version: Version) -> Result<Version, Problem> {
-        if version.quarantined || version.record.kind != Kind::Model {
-            return Ok(version);
-        }
-        let Some(digest) = version.record.extra.get(SCAN_FACT) else {
-            return Ok(version);
-        };
-        let envelope = self.parts.store.record(digest).map_err(store_problem)?;
-        let waited = Statement::open(&envelope, &Key(&self.parts.signing))
-            .ok()
-            .and_then(|told| serde_json::from_value::<ScanStatement>(told.predicate).ok())
-            .is_none_or(|scan| scan.verdict != Verdict::Clean);
-        Ok(Version {
-            quarantined: waited && self.marks(0)?.in_quarantine(&version.name()),
-            ..version
-        })
-    }
-
     /// Returns whether a scan lets the content be used in the project.
     pub(crate) fn passes(
         &self,
@@ -339,8 +335,8 @@ impl Inner {
         match scanned.summary.verdict {
             Verdict::Clean => Ok(true),
             Verdict::Review => {
-                let approved = (project.to_string(), content, scanned.findings_digest()?);
-                Ok(self.marks(0)?.approved.contains(&approved))
+                let findings = scanned.findings_digest()?;
+                Ok(lock(&self.holds).is_approved(project, content, findings))
             }
             Verdict::Malicious | Verdict::Unscannable => Ok(false),
         }
@@ -394,10 +390,14 @@ impl Inner {
     }
 
     /// Keeps a document beside a version of the project.
-    fn keep_record(&self, project: &ProjectName, bytes: &[u8]) -> Result<Digest, Problem> {
+    pub(crate) fn keep_record(
+        &self,
+        project: &ProjectName,
+        bytes: &[u8],
+    ) -> Result<Digest, Problem> {
         let mut writer = self.parts.store.writer(project).map_err(store_problem)?;
         let digest = writer.put_record(bytes).map_err(store_problem)?;
-        writer.settle().map_err(store_problem)?;
+        writer.keep().map_err(store_problem)?;
         Ok(digest)
     }
 }
@@ -464,14 +464,11 @@ impl Evidence<'_> {
         }
         let statement: ScanStatement =
             serde_json::from_value(told.predicate).map_err(|error| wrong(error.to_string()))?;
-        let approved = (
-            version.record.artifact.project().to_string(),
-            content,
-            statement.findings_digest,
-        );
+        let project = version.record.artifact.project();
+        let holds = lock(&self.door.0.holds);
         Ok(Some(LastScan {
             digest: *digest,
-            approved: log.0.approved.contains(&approved),
+            approved: holds.is_approved(project, content, statement.findings_digest),
             statement,
         }))
     }
@@ -507,8 +504,10 @@ impl Grant<ScanModel> {
         };
         known.insert(content, scanned.clone());
         let project = version.record.artifact.project();
+        let _making = lock(&inner.making);
+        let held = lock(&inner.holds).scan_holds(&name);
         // Nobody lets out what they made themselves, by whichever way the findings went.
-        let own = version.quarantined && inner.is_own(&self.session, &version);
+        let own = held && inner.is_own(&self.session, &version);
         let quarantined = own || !inner.passes(project, content, &scanned)?;
         let envelope = inner.attest_scan(&name.to_string(), content, &scanned)?;
         let statement = inner.keep_record(project, &envelope)?;
@@ -519,17 +518,15 @@ impl Grant<ScanModel> {
         draft
             .facts
             .insert(SCAN_FACT.to_owned(), statement.to_string());
-        if quarantined != version.quarantined {
+        if quarantined != held {
             let fact = if quarantined { QUARANTINE } else { RELEASE };
             draft.facts.insert(fact.to_owned(), name.to_string());
         }
         self.finished = true;
         // CRASH: between the entry and the catalog the next start marks the version.
         let receipt = inner.append(draft)?;
-        let store = &inner.parts.store;
-        store
-            .set_quarantine(&name, quarantined)
-            .map_err(store_problem)?;
+        inner.settle(project, &content)?;
+        let quarantined = inner.confirmed(version.clone()).quarantined;
         let told = |findings: &[Finding]| findings.iter().map(line).collect::<BTreeSet<_>>();
         let old = before.as_ref().map(|scan| told(&scan.statement.findings));
         let (old, new) = (
@@ -556,47 +553,67 @@ impl Grant<ScanModel> {
 }
 
 impl Grant<Approve> {
-    /// Lets the version out of quarantine, whose scan left it to a person. `reason` is kept in a signed
-    /// statement; the same findings in the same content need no second approval in this project.
+    /// Lets the version out of quarantine: a model that its scan left to a person, or what has the bytes of a
+    /// dataset that broke its contract. `reason` is kept in a signed statement; the same findings in the same
+    /// content, or the same contract broken by it, need no second approval in this project.
     ///
     /// # Errors
     /// A [`Problem`] when it waits for no approval, nobody may let it in, or the reason is missing.
     pub fn approve(mut self, reason: &str) -> Result<(VersionView, EntryRef), Problem> {
         let door = self.door.clone();
         let inner = &door.0;
-        let version = self.version()?.clone();
-        let name = version.name();
-        let refuse = |because: &str, hint: &str| {
-            Problem::new(
-                "CUS-SCAN-012",
-                ExitCode::No,
-                format!("`{name}` cannot be approved"),
-            )
-            .because(because)
-            .hint(hint)
-        };
+        let _making = lock(&inner.making);
+        let version = inner.confirmed(self.version()?.clone());
+        let (name, content) = (version.name(), version.record.digest);
         if reason.trim().is_empty() || reason.len() > MOST_REASON {
-            return Err(refuse(
+            return Err(not_approved(
+                &name,
                 "an approval needs a reason of at most 2000 bytes",
                 "say with `--reason` what you looked at and why it may be used",
             ));
         }
+        let (statement, facts) = if lock(&inner.holds).scan_holds(&name) {
+            self.approve_scan(&version, reason)?
+        } else {
+            self.approve_contract(&version, reason)?
+        };
+        let mut draft = self.outcome(Outcome::Ok);
+        draft.lineage.statement = Some(statement);
+        draft.facts = facts;
+        draft.facts.insert(RELEASE.to_owned(), name.to_string());
+        self.finished = true;
+        // CRASH: between the entry and the catalog the next start releases the version.
+        let receipt = inner.append(draft)?;
+        inner.settle(version.record.artifact.project(), &content)?;
+        let entry = EntryRef {
+            index: receipt.index(),
+            id: receipt.id().to_owned(),
+        };
+        Ok((self.evidence().view(&inner.confirmed(version))?, entry))
+    }
+
+    /// Keeps the signed approval of what a scan found; returns its digest and the facts of its entry.
+    fn approve_scan(
+        &self,
+        version: &Version,
+        reason: &str,
+    ) -> Result<(Digest, BTreeMap<String, String>), Problem> {
+        let inner = &self.door.0;
+        let name = version.name();
         let evidence = self.evidence();
-        let scan = evidence.last_scan(&evidence.scan_log()?, &version)?;
-        let Some(scan) = scan.filter(|_| version.quarantined) else {
-            return Err(refuse(
-                "it waits for no approval",
-                "see what waits with `custody ls --quarantine`",
-            ));
+        let Some(scan) = evidence.last_scan(&evidence.scan_log()?, version)? else {
+            return Err(waits_for_nothing(&name));
         };
         if scan.statement.verdict == Verdict::Clean {
-            return Err(refuse(
+            return Err(not_approved(
+                &name,
                 "it is clean by its last scan, which whoever made it asked for",
                 &format!("scan it again with `custody rescan {name}`: that lets it out"),
             ));
         }
         if scan.statement.verdict != Verdict::Review {
-            return Err(refuse(
+            return Err(not_approved(
+                &name,
                 &format!("its last scan says that it is {}", scan.statement.verdict),
                 "nobody may let that in; make the model anew in a format that can be read whole",
             ));
@@ -608,38 +625,73 @@ impl Grant<Approve> {
             findings_digest: scan.statement.findings_digest,
             approved_on: inner.parts.clock.now(),
         };
-        let envelope = inner.seal(
-            &name.to_string(),
-            version.record.digest,
-            APPROVAL,
-            &approval,
-        )?;
-        let project = version.record.artifact.project();
-        let statement = inner.keep_record(project, &envelope)?;
-        let mut draft = self.outcome(Outcome::Ok);
-        draft.lineage.statement = Some(statement);
-        draft.facts = BTreeMap::from([
-            (RELEASE.to_owned(), name.to_string()),
-            (
-                FINDINGS.to_owned(),
-                scan.statement.findings_digest.to_string(),
-            ),
-        ]);
-        self.finished = true;
-        // CRASH: between the entry and the catalog the next start releases the version.
-        let receipt = inner.append(draft)?;
-        let store = &inner.parts.store;
-        store.set_quarantine(&name, false).map_err(store_problem)?;
-        let entry = EntryRef {
-            index: receipt.index(),
-            id: receipt.id().to_owned(),
-        };
-        let version = Version {
-            quarantined: false,
-            ..version
-        };
-        Ok((self.evidence().view(&version)?, entry))
+        let content = version.record.digest;
+        let envelope = inner.seal(&name.to_string(), content, APPROVAL, &approval)?;
+        let statement = inner.keep_record(version.record.artifact.project(), &envelope)?;
+        let findings = scan.statement.findings_digest.to_string();
+        Ok((statement, BTreeMap::from([(FINDINGS.to_owned(), findings)])))
     }
+
+    /// Keeps the signed approval of content that broke its contract; returns its digest and the facts of its
+    /// entry. Nobody approves bytes that they brought, under whichever name.
+    fn approve_contract(
+        &self,
+        version: &Version,
+        reason: &str,
+    ) -> Result<(Digest, BTreeMap<String, String>), Problem> {
+        let inner = &self.door.0;
+        let (name, content) = (version.name(), version.record.digest);
+        let project = version.record.artifact.project();
+        let Some(hold) = lock(&inner.holds).hold(project, &content).cloned() else {
+            return Err(waits_for_nothing(&name));
+        };
+        let same = inner.with_content(project, &content)?;
+        if let Some(own) = same.iter().find(|one| inner.is_own(&self.session, one)) {
+            return Err(Problem::new(
+                "CUS-DOOR-006",
+                ExitCode::Denied,
+                format!("`{name}` cannot be approved by you"),
+            )
+            .because(format!(
+                "you made `{}`, which has the same bytes",
+                own.name()
+            ))
+            .hint(
+                "ask someone else who may approve; see who there is with `custody policy show`",
+            ));
+        }
+        let approval = ContractApproval {
+            approver: inner.pseudonym(&self.session.actor),
+            reason: reason.to_owned(),
+            held: hold.version.to_string(),
+            contract: hold.statement,
+            approved_on: inner.parts.clock.now(),
+        };
+        let envelope = inner.seal(&name.to_string(), content, APPROVAL, &approval)?;
+        let statement = inner.keep_record(project, &envelope)?;
+        let contract = hold
+            .step_key
+            .map_or_else(|| "none".to_owned(), |key| key.to_string());
+        Ok((statement, BTreeMap::from([(CONTRACT.to_owned(), contract)])))
+    }
+}
+
+fn not_approved(name: &VersionName, because: &str, hint: &str) -> Problem {
+    Problem::new(
+        "CUS-SCAN-012",
+        ExitCode::No,
+        format!("`{name}` cannot be approved"),
+    )
+    .because(because)
+    .hint(hint)
+}
+
+fn waits_for_nothing(name: &VersionName) -> Problem {
+    not_approved(
+        name,
+        "it waits for no approval",
+        "see what waits with `custody ls --quarantine`",
+    )
 }
 
 impl Grant<ChangeRules> {

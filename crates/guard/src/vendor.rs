@@ -5,14 +5,13 @@ use custody_attest::statement::ResourceDescriptor;
 use custody_signing::expectation::Expectation;
 use custody_signing::tree::Model;
 use custody_signing::verify::Verified;
-use custody_store::{Tree, Version};
-use custody_types::{Digest, FileEntry, Problem, ProjectName, Timestamp};
+use custody_store::Version;
+use custody_types::{Digest, FileEntry, Problem, Timestamp, VersionFiles};
 use custody_wire::SignatureView;
 use serde::{Deserialize, Serialize};
 
 use crate::door::Inner;
 use crate::evidence::Evidence;
-use crate::problem;
 
 /// The predicate type of the statement about somebody else's signature.
 pub const VENDOR: &str = "https://custody.dev/vendor-signature/v1";
@@ -80,19 +79,13 @@ impl Vendor {
 }
 
 impl Inner {
-    /// Verifies the signature that the files of `tree` must bear.
+    /// Verifies the signature that `files` must bear.
     pub(crate) fn check_vendor(
         &self,
         name: &str,
-        project: &ProjectName,
-        tree: &Tree,
+        files: &dyn VersionFiles,
         expected: Expectation,
     ) -> Result<Vendor, Problem> {
-        let files = self
-            .parts
-            .store
-            .tree_files(project, tree)
-            .map_err(|error| problem::store(&error))?;
         // Only the very signature is left out of what it must cover.
         let bundle = Digest::of(expected.bundle.as_bytes());
         let is_signature =
@@ -105,7 +98,7 @@ impl Inner {
         let model = Model::Stored {
             name,
             files: files.files(),
-            content: Some(files.as_ref()),
+            content: Some(files),
         };
         let verified = expected
             .verify(model, signature.as_ref(), self.parts.clock.now())

@@ -12,12 +12,12 @@ use custody_attest::dsse::Envelope;
 use custody_attest::licence::Licence;
 use custody_attest::slsa::Provenance;
 use custody_attest::{AttestError, claims};
-use custody_guard::{Evidence, Read, Session, Target, Trace, Version};
+use custody_guard::{Evidence, Read, Session, Target, Trace, Version, dependency, role};
 use custody_stats::Evaluation;
 use custody_types::{ExitCode, Kind, Problem, VersionFiles, VersionName};
 use serde_json::Value;
 
-use crate::evidence::{Link, closure, dependency, reference, role};
+use crate::evidence::{Link, closure, reference};
 use crate::produce::read_json;
 use crate::run::Runner;
 

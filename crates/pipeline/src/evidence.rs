@@ -2,14 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use custody_attest::slsa::{Provenance, ROLE};
-use custody_attest::statement::ResourceDescriptor;
-use custody_guard::{Evidence, LastScan, Session, Target, Trace, Verify, Version};
+use custody_attest::slsa::Provenance;
+use custody_guard::{
+    Evidence, LastScan, Session, Target, Trace, Verify, Version, dependency, role,
+};
 use custody_scan::Verdict;
 use custody_scan::rules::PackId;
-use custody_types::{Digest, ExitCode, Kind, Problem, Reference, Timestamp, VersionName};
+use custody_types::{
+    Digest, EvidenceKind, ExitCode, Kind, Problem, Reference, Timestamp, VersionName,
+};
 use custody_wire::{
-    CheckResult, Edge, NamedCheck, Node, TraceQuery, TraceReply, VerifyReply, VerifyRequest,
+    AbsentEvidence, CheckResult, Edge, NamedCheck, Node, TraceQuery, TraceReply, VerifyReply,
+    VerifyRequest,
 };
 use serde_json::Value;
 
@@ -18,7 +22,6 @@ use crate::run::{COMMIT, Runner};
 
 /// The most versions that a trace goes through.
 const MOST_VERSIONS: usize = 10_000;
-const SCHEME: &str = "custody://";
 /// How old a scan may be, in days.
 const MOST_DAYS: i64 = 90;
 const DAY_MICROS: i64 = 24 * 3600 * 1_000_000;
@@ -36,46 +39,10 @@ pub(crate) struct Link {
     pub(crate) provenance: Option<Provenance>,
 }
 
-/// Returns the version that a dependency names, where it names one of ours.
-pub(crate) fn dependency(descriptor: &ResourceDescriptor) -> Option<(VersionName, Digest)> {
-    let name = descriptor.uri.as_deref()?.strip_prefix(SCHEME)?;
-    Some((name.parse().ok()?, descriptor.sha256()?))
-}
-
-pub(crate) fn role(descriptor: &ResourceDescriptor) -> &str {
-    descriptor
-        .annotations
-        .get(ROLE)
-        .map_or("input", String::as_str)
-}
-
 pub(crate) fn link(evidence: &Evidence<'_>, version: Version) -> Result<Link, Problem> {
-    let provenance = match version.record.statement {
-        None => None,
-        Some(digest) => {
-            let statement = evidence.statement(&digest)?;
-            let names = statement.subject.iter().any(|subject| {
-                subject.name == version.name().to_string()
-                    && subject.sha256() == Some(version.record.digest)
-            });
-            if !names {
-                return Err(Problem::new(
-                    "CUS-ATTEST-004",
-                    ExitCode::Integrity,
-                    format!(
-                        "the statement of `{}` is about something else",
-                        version.name()
-                    ),
-                ));
-            }
-            Some(Provenance::of(&statement).map_err(|error| {
-                Problem::new("CUS-ATTEST-005", ExitCode::Integrity, error.to_string())
-            })?)
-        }
-    };
     Ok(Link {
+        provenance: evidence.provenance(&version)?,
         version,
-        provenance,
     })
 }
 
@@ -183,25 +150,24 @@ impl Runner {
                 ("everything".to_owned(), sound, broken)
             }
         };
-        let mut checks = examine(
-            &evidence,
-            &roots,
-            request.reference.is_none(),
-            self.door.now(),
-        );
+        let now = self.door.now();
+        let (mut checks, links) = examine(&evidence, &roots, request.reference.is_none(), now);
+        let absent = absent(&evidence, &roots, &links, request, now);
         if request.reference.is_none() {
             checks.push(index(&evidence, broken));
         }
         checks.extend(evidence.check_ledger());
         let ok = checks
             .iter()
-            .all(|check| check.result != CheckResult::Broken);
+            .all(|check| check.result != CheckResult::Broken)
+            && !absent.iter().any(|absent| absent.required);
         let facts = BTreeMap::from([("holds".to_owned(), ok.to_string())]);
         grant.finish_with(facts)?;
         Ok(VerifyReply {
             subject,
             ok,
             checks,
+            absent,
         })
     }
 }
@@ -345,7 +311,7 @@ fn examine(
     roots: &[Version],
     packs: bool,
     now: Timestamp,
-) -> Vec<NamedCheck> {
+) -> (Vec<NamedCheck>, BTreeMap<VersionName, Link>) {
     let (mut bytes, mut statements, mut provenance, mut inclusion) = (
         Findings::default(),
         Findings::default(),
@@ -416,16 +382,20 @@ fn examine(
             sources.join(", ")
         }
     ));
-    vec![
+    let signed = signatures(evidence, links.values());
+    let scanned = scans(evidence, links.values(), now);
+    let checks = vec![
         bytes.named("bytes"),
         statements.named("attestations"),
         provenance.named("provenance"),
         inclusion.named("ledger-inclusion"),
-        signatures(evidence, &links).named("model-signature"),
-        scans(evidence, &links, now).named("model-scan"),
+        signed.named("model-signature"),
+        scanned.named("model-scan"),
         contracts(evidence, &links).named("contract"),
-        gates(evidence, roots, &links).named("gate"),
-    ]
+        overlaps(&links).named("training-overlap"),
+        gates(evidence, roots).named("gate"),
+    ];
+    (checks, links)
 }
 
 fn told(problem: &Problem) -> String {
@@ -435,12 +405,12 @@ fn told(problem: &Problem) -> String {
         .join(": ")
 }
 
-fn signatures(evidence: &Evidence<'_>, links: &BTreeMap<VersionName, Link>) -> Findings {
+fn signatures<'a>(evidence: &Evidence<'_>, links: impl Iterator<Item = &'a Link>) -> Findings {
     let mut findings = Findings {
         absent: Some("no registered model, and none with a vendor's signature".to_owned()),
         ..Findings::default()
     };
-    for link in links.values() {
+    for link in links {
         if let Some(vendor) = evidence.vendor(&link.version) {
             let name = link.version.name();
             findings.note(match vendor {
@@ -470,14 +440,16 @@ fn signatures(evidence: &Evidence<'_>, links: &BTreeMap<VersionName, Link>) -> F
 }
 
 /// Every model must have been scanned by the rules in force, not long ago, and be clean or approved.
-fn scans(evidence: &Evidence<'_>, links: &BTreeMap<VersionName, Link>, now: Timestamp) -> Findings {
+fn scans<'a>(
+    evidence: &Evidence<'_>,
+    links: impl Iterator<Item = &'a Link>,
+    now: Timestamp,
+) -> Findings {
     let mut findings = Findings {
         absent: Some("no model".to_owned()),
         ..Findings::default()
     };
-    let models = links
-        .values()
-        .filter(|link| link.version.record.kind == Kind::Model);
+    let models = links.filter(|link| link.version.record.kind == Kind::Model);
     let models: Vec<_> = models.collect();
     if models.is_empty() {
         return findings;
@@ -629,8 +601,93 @@ fn contract(
         .ok_or_else(|| format!("`{report}` is about other data than was used"))
 }
 
+/// Tells of each evaluation whether it measured a model on rows that it was trained on.
+fn overlaps(links: &BTreeMap<VersionName, Link>) -> Findings {
+    let mut findings = Findings {
+        absent: Some("no evaluation".to_owned()),
+        ..Findings::default()
+    };
+    for link in links.values() {
+        let Some(provenance) = link.provenance.as_ref().filter(|_| evaluates(link)) else {
+            continue;
+        };
+        let name = link.version.name();
+        let byproducts = &provenance.run_details.byproducts;
+        let Some(told) = byproducts
+            .iter()
+            .find(|one| one.get("name").and_then(Value::as_str) == Some("overlap"))
+        else {
+            findings.note(Ok(format!(
+                "`{name}`: made before rows were compared with the training data"
+            )));
+            continue;
+        };
+        let compared = told.get("compared").and_then(Value::as_array);
+        let allowed = told.get("declared").and_then(Value::as_str) == Some("allowed");
+        let compared = compared.into_iter().flatten().collect::<Vec<_>>();
+        if compared.is_empty() {
+            findings.note(Ok(format!(
+                "`{name}`: no step says what data the model was trained on"
+            )));
+        }
+        for one in compared {
+            findings.note(overlap(&name, provenance, one, allowed));
+        }
+    }
+    findings
+}
+
+fn overlap(
+    name: &VersionName,
+    provenance: &Provenance,
+    compared: &Value,
+    allowed: bool,
+) -> Result<String, String> {
+    let text = |key: &str| compared.get(key).and_then(Value::as_str);
+    let wanted = text("role").unwrap_or_default();
+    let of = provenance
+        .inputs()
+        .iter()
+        .find(|input| role(input) == wanted)
+        .and_then(dependency)
+        .map_or_else(|| wanted.to_owned(), |(of, _)| format!("`{of}`"));
+    let Some(by) = text("by") else {
+        return Ok(format!(
+            "`{name}`: could not be compared with {of}: they share no columns"
+        ));
+    };
+    let common = compared.get("common").and_then(Value::as_u64);
+    let rows = compared.get("rows").and_then(Value::as_u64);
+    let (told, none) = match common.zip(rows) {
+        Some((common, rows)) => (
+            format!("{common} of {rows} rows are in {of}, by {by}"),
+            common == 0,
+        ),
+        None => (format!("it measured on {of} itself"), false),
+    };
+    if none {
+        Ok(format!("`{name}`: {told}"))
+    } else if allowed {
+        Ok(format!(
+            "`{name}`: declared: {told}; its figures say nothing about rows that are new to the model"
+        ))
+    } else {
+        Err(format!("`{name}`: {told}"))
+    }
+}
+
+fn evaluates(link: &Link) -> bool {
+    link.provenance.as_ref().is_some_and(|provenance| {
+        let declared = provenance
+            .build_definition
+            .external_parameters
+            .get("declared");
+        declared.is_some_and(|step| step.get("evaluate").is_some())
+    })
+}
+
 /// A registered model must have passed its gate, and the gate must have looked at this model.
-fn gates(_: &Evidence<'_>, roots: &[Version], links: &BTreeMap<VersionName, Link>) -> Findings {
+fn gates(evidence: &Evidence<'_>, roots: &[Version]) -> Findings {
     let mut findings = Findings {
         absent: Some("no registered model".to_owned()),
         ..Findings::default()
@@ -638,60 +695,162 @@ fn gates(_: &Evidence<'_>, roots: &[Version], links: &BTreeMap<VersionName, Link
     for root in roots.iter().filter(|root| {
         root.record.kind == Kind::Model && root.record.extra.contains_key("signature")
     }) {
-        findings.note(gate(root, links));
+        findings.note(evidence.gate(root));
     }
     findings
 }
 
-fn gate(root: &Version, links: &BTreeMap<VersionName, Link>) -> Result<String, String> {
-    let name = root.name();
-    let input = |link: &Link, wanted: &str| {
-        let provenance = link.provenance.as_ref()?;
-        provenance
-            .inputs()
-            .iter()
-            .find(|input| role(input) == wanted)
-            .and_then(dependency)
+/// The kinds of evidence that a version of this kind could have.
+const fn possible(kind: Kind) -> &'static [EvidenceKind] {
+    match kind {
+        Kind::Model => EvidenceKind::ALL,
+        Kind::Dataset | Kind::Features => &[EvidenceKind::Contract],
+        _ => &[],
+    }
+}
+
+/// What a version has of a kind of evidence, or why it has none.
+fn standing(
+    evidence: &Evidence<'_>,
+    links: &BTreeMap<VersionName, Link>,
+    version: &Version,
+    kind: EvidenceKind,
+    now: Timestamp,
+) -> Result<(), String> {
+    let one = || links.get(&version.name()).into_iter();
+    let only = |findings: Findings, none: &str| match findings {
+        Findings { broken, .. } if !broken.is_empty() => Err(broken.join("; ")),
+        Findings { evidence, .. } if evidence.is_empty() => Err(none.to_owned()),
+        _ => Ok(()),
     };
-    let link = links
-        .get(&name)
-        .ok_or_else(|| format!("`{name}` has no statement"))?;
-    let model = input(link, "model").ok_or_else(|| format!("`{name}` was made from no model"))?;
-    let (decision, _) =
-        input(link, "gate").ok_or_else(|| format!("`{name}` was registered without a gate"))?;
-    let decided = links
-        .get(&decision)
-        .ok_or_else(|| format!("the decision `{decision}` is not there"))?;
-    if input(decided, "model") != Some(model.clone()) {
-        return Err(format!("the decision `{decision}` is about another model"));
+    match kind {
+        EvidenceKind::Gate => evidence.gate(version).map(drop),
+        EvidenceKind::Contract => covered(evidence, version),
+        EvidenceKind::Scan => {
+            let found = scans(evidence, one(), now);
+            only(found, "only models are scanned")
+        }
+        EvidenceKind::Signature => {
+            let found = signatures(evidence, one());
+            only(found, "nobody signed it")
+        }
     }
-    let (figures, _) = input(decided, "evaluation")
-        .ok_or_else(|| format!("the decision `{decision}` looked at no evaluation"))?;
-    let measured = links
-        .get(&figures)
-        .ok_or_else(|| format!("the evaluation `{figures}` is not there"))?;
-    let evaluated = measured.provenance.as_ref().is_some_and(|provenance| {
-        let declared = provenance
-            .build_definition
-            .external_parameters
-            .get("declared");
-        declared.is_some_and(|step| step.get("evaluate").is_some())
-    });
-    if !evaluated || input(measured, "model") != Some(model) {
-        return Err(format!(
-            "the figures of `{figures}` were not measured on the model of `{name}`"
-        ));
+}
+
+/// Whether the data, or all data that something was made from, was checked: it passed a contract, or it was
+/// made of such data alone.
+fn covered(evidence: &Evidence<'_>, version: &Version) -> Result<(), String> {
+    let links =
+        closure(evidence, version.clone(), &mut |_| {}).map_err(|problem| told(&problem))?;
+    let is_data = |link: &Link| matches!(link.version.record.kind, Kind::Dataset | Kind::Features);
+    if links.first().is_some_and(is_data) && evidence.contract(version).is_ok() {
+        return Ok(());
     }
-    let byproducts = decided
-        .provenance
+    let held = links
         .iter()
-        .flat_map(|provenance| &provenance.run_details.byproducts);
-    let passed = byproducts
-        .into_iter()
-        .any(|one| one.get("passed").and_then(Value::as_bool) == Some(true));
-    if passed {
-        Ok(format!("`{name}` passed `{decision}`"))
-    } else {
-        Err(format!("`{name}` did not pass `{decision}`"))
+        .find(|link| is_data(link) && link.version.quarantined);
+    if let Some(link) = held {
+        return Err(format!("`{}` is in quarantine", link.version.name()));
     }
+    let passed: BTreeSet<_> = links.iter().filter_map(passed_on).collect();
+    let by_name: BTreeMap<_, _> = links
+        .iter()
+        .map(|link| (link.version.name(), link))
+        .collect();
+    let data: Vec<_> = links.iter().filter(|link| is_data(link)).collect();
+    let parents = |link: &Link| -> Vec<VersionName> {
+        let inputs = link.provenance.iter().flat_map(Provenance::inputs);
+        let inputs = inputs.filter_map(dependency).map(|(name, _)| name);
+        inputs
+            .filter(|name| by_name.get(name).is_some_and(|link| is_data(link)))
+            .collect()
+    };
+    let mut good: BTreeSet<VersionName> = BTreeSet::new();
+    loop {
+        let before = good.len();
+        for link in &data {
+            let made = parents(link);
+            let of_good = !made.is_empty() && made.iter().all(|name| good.contains(name));
+            if of_good || passed.contains(&link.version.record.digest) {
+                good.insert(link.version.name());
+            }
+        }
+        if good.len() == before {
+            break;
+        }
+    }
+    let open: Vec<_> = data
+        .iter()
+        .map(|link| link.version.name())
+        .filter(|name| !good.contains(name))
+        .map(|name| format!("`{name}`"))
+        .collect();
+    if data.is_empty() {
+        Err("no data is known that it was made from".to_owned())
+    } else if open.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("no contract was passed by {}", open.join(", ")))
+    }
+}
+
+/// Returns the content that a report's contract was passed by.
+fn passed_on(link: &Link) -> Option<Digest> {
+    let provenance = link.provenance.as_ref()?;
+    let declared = &provenance.build_definition.external_parameters;
+    declared.get("declared")?.get("check")?;
+    let mut results = provenance.run_details.byproducts.iter();
+    results.find(|one| one.get("result").and_then(Value::as_str) == Some("PASSED"))?;
+    let mut inputs = provenance.inputs().iter();
+    let data = inputs.find(|input| role(input) == "data")?;
+    dependency(data).map(|(_, digest)| digest)
+}
+
+/// Lists the evidence that does not exist: of one version every kind that it could have, of everything what
+/// is required.
+fn absent(
+    evidence: &Evidence<'_>,
+    roots: &[Version],
+    links: &BTreeMap<VersionName, Link>,
+    request: &VerifyRequest,
+    now: Timestamp,
+) -> Vec<AbsentEvidence> {
+    let everything = request.reference.is_none();
+    let mut absent = Vec::new();
+    let mut asked = false;
+    for root in roots {
+        let mut required = evidence.required(root);
+        if !everything || root.record.kind == Kind::Model {
+            required.extend(&request.require);
+            asked = true;
+        }
+        // Who asks for one version is told that nothing may read it.
+        let data = matches!(root.record.kind, Kind::Dataset | Kind::Features);
+        if !everything && data && root.quarantined {
+            required.insert(EvidenceKind::Contract);
+        }
+        let mut kinds = required.clone();
+        if !everything {
+            kinds.extend(possible(root.record.kind));
+        }
+        for kind in kinds {
+            if let Err(because) = standing(evidence, links, root, kind, now) {
+                absent.push(AbsentEvidence {
+                    version: Some(root.name()),
+                    kind,
+                    because,
+                    required: required.contains(&kind),
+                });
+            }
+        }
+    }
+    if !asked {
+        absent.extend(request.require.iter().map(|kind| AbsentEvidence {
+            version: None,
+            kind: *kind,
+            because: "there is no model".to_owned(),
+            required: true,
+        }));
+    }
+    absent
 }

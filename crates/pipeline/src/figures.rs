@@ -12,9 +12,10 @@ use custody_types::{ExitCode, Kind, Problem, ProjectName, Reference, Selector};
 use custody_wire::{Figures, MetricsReply, MetricsRequest};
 use serde_json::Value;
 
-use crate::evidence::{Link, closure, dependency, link, reference, role};
+use crate::evidence::{Link, closure, link, reference};
 use crate::produce::read_json;
 use crate::run::Runner;
+use custody_guard::{dependency, role};
 
 /// The file of a report that has what was measured.
 const EVALUATION: &str = "evaluation.json";

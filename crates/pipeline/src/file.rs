@@ -17,8 +17,8 @@ mod source;
 mod sql;
 
 pub use check::Contract;
-pub use evaluate::Evaluate;
-pub use gate::{Bounds, Gate};
+pub use evaluate::{Chosen, Cost, Evaluate, Overlap, Resampling, Rule, Scalar, Scores, Threshold};
+pub use gate::{Bounds, Gate, SmallGroups};
 pub(crate) use input::Input;
 pub(crate) use place::{Place, Wrong};
 pub use register::Register;
@@ -30,6 +30,10 @@ use place::invalid;
 
 /// The name of the file at the root of a project.
 pub const NAME: &str = "custody.yaml";
+/// The role of the data on which an `evaluate` step chooses its threshold.
+pub(crate) const VALIDATION: &str = "validation";
+/// The role of what was said about that data.
+pub(crate) const VALIDATION_PREDICTIONS: &str = "validation_predictions";
 /// The project that holds the policies.
 const RESERVED: &str = "custody";
 
@@ -52,6 +56,9 @@ pub struct PipelineFile {
     pub environments: BTreeMap<String, Environment>,
     /// The steps by name.
     pub steps: BTreeMap<String, Step>,
+    /// The text of the file.
+    #[serde(skip)]
+    pub(crate) text: String,
 }
 
 /// An interpreter and the packages of a lock file.
@@ -69,7 +76,7 @@ pub struct Environment {
 #[serde(rename_all = "snake_case")]
 pub enum Step {
     /// Collects data, with its origin.
-    Source(Source),
+    Source(Box<Source>),
     /// Checks a dataset against a contract. What uses the dataset waits for it.
     Check(Contract),
     /// Makes datasets by SQL.
@@ -90,12 +97,22 @@ impl PipelineFile {
     /// # Errors
     /// A [`Problem`] with the line and a mark at the column.
     pub fn parse(text: &str) -> Result<Self, Problem> {
-        let file: Self =
+        let mut file: Self =
             serde_saphyr::from_str(text).map_err(|error| invalid(error.to_string()))?;
+        text.clone_into(&mut file.text);
         file.check()
             .and_then(|()| crate::graph::build(&file).map(drop))
             .map_err(|wrong| wrong.problem(text))?;
         Ok(file)
+    }
+
+    /// Lists every purpose that it names.
+    pub(crate) fn purposes(&self) -> Vec<Purpose> {
+        let sources = self.steps.values().filter_map(|step| match step {
+            Step::Source(source) => Some(&source.purposes),
+            _ => None,
+        });
+        sources.flatten().chain(&self.purpose).cloned().collect()
     }
 
     /// Checks what the types leave open: names, limits, bounds.
@@ -184,13 +201,11 @@ impl Step {
     /// Checks what the types leave open; `place`: where the step's own part of the file stands.
     fn check(&self, place: &Place) -> Result<(), Wrong> {
         match self {
+            Self::Check(contract) => contract.check(place),
             Self::Run(run) => run.check(place),
-            Self::Source(_)
-            | Self::Check(_)
-            | Self::Sql(_)
-            | Self::Evaluate(_)
-            | Self::Gate(_)
-            | Self::Register(_) => Ok(()),
+            Self::Evaluate(evaluate) => evaluate.check(place),
+            Self::Gate(gate) => gate.check(place),
+            Self::Source(_) | Self::Sql(_) | Self::Register(_) => Ok(()),
         }
     }
 
@@ -200,6 +215,11 @@ impl Step {
         match self {
             Self::Sql(_) | Self::Run(_) => place.key("inputs").key(role),
             Self::Check(_) => place.key("input"),
+            Self::Evaluate(_) => match role {
+                VALIDATION => place.key("threshold").key("on"),
+                VALIDATION_PREDICTIONS => place.key("threshold").key("predictions"),
+                role => place.key(role),
+            },
             _ => place.key(role),
         }
     }

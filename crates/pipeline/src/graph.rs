@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use custody_types::nearest;
 
-use crate::file::{Input, PipelineFile, Place, Step, Wrong};
+use crate::file::{Input, PipelineFile, Place, Step, VALIDATION_PREDICTIONS, Wrong};
 
 /// The steps in the order in which they run, and for each the steps before it that it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +78,9 @@ fn judged(
     let maker = |artifact: &str| makers.get(artifact).and_then(|maker| file.steps.get(maker));
     match step {
         Step::Gate(gate) => match maker(&gate.evaluation) {
-            Some(Step::Evaluate(evaluate)) if evaluate.model == gate.model => Ok(()),
+            Some(Step::Evaluate(evaluate)) if evaluate.model == gate.model => {
+                gate.check_figures(evaluate, &Place::step(name).key("gate"))
+            }
             _ => Err(Wrong::new(
                 step.input_place(name, "evaluation"),
                 format!(
@@ -87,6 +89,26 @@ fn judged(
                 ),
             )),
         },
+        Step::Evaluate(evaluate) => {
+            let told = |role: &str, said: Option<&String>, data: &str| match said {
+                Some(said) => said_of(
+                    step.input_place(name, role),
+                    maker(said),
+                    said,
+                    &evaluate.model,
+                    data,
+                ),
+                None => Ok(()),
+            };
+            told("predictions", evaluate.predictions.as_ref(), &evaluate.data)?;
+            evaluate.chosen().map_or(Ok(()), |chosen| {
+                told(
+                    VALIDATION_PREDICTIONS,
+                    chosen.predictions.as_ref(),
+                    &chosen.on,
+                )
+            })
+        }
         Step::Register(register) => match maker(&register.gate) {
             Some(Step::Gate(gate)) if gate.model == register.model => Ok(()),
             _ => Err(Wrong::new(
@@ -98,6 +120,27 @@ fn judged(
             )),
         },
         _ => Ok(()),
+    }
+}
+
+/// Checks that predictions are what a program said that was given the model and the data, and no others' work.
+fn said_of(
+    place: Place,
+    maker: Option<&Step>,
+    said: &str,
+    model: &str,
+    data: &str,
+) -> Result<(), Wrong> {
+    let given =
+        |run: &crate::file::Run, artifact: &str| run.inputs.values().any(|input| input == artifact);
+    match maker {
+        Some(Step::Run(run)) if given(run, model) && given(run, data) => Ok(()),
+        _ => Err(Wrong::new(
+            place,
+            format!(
+                "`{said}` proves nothing about `{model}`: predictions are made by a `run` step that has both the model `{model}` and the data `{data}` among its inputs"
+            ),
+        )),
     }
 }
 
@@ -196,7 +239,7 @@ steps:
   measure:
     evaluate: {model: train, data: train, label: id}
   strict:
-    gate: {model: train, evaluation: measure, require: {}, manual: true}
+    gate: {model: train, evaluation: measure, require: {roc_auc: {min: 0.8}}, manual: true}
 ";
 
     fn problem(from: &str, to: &str) -> String {
@@ -243,6 +286,23 @@ steps:
         assert!(problem("contract:", "Con tract:").contains("is no name for a step"));
         assert!(
             problem("evaluation: measure", "evaluation: contract").contains("`contract` is none")
+        );
+        assert!(
+            problem("require: {roc_auc: {min: 0.8}}", "require: {}").contains("requires nothing")
+        );
+        let text = problem("roc_auc:", "roc_acu:");
+        assert!(
+            text.contains("did you mean `roc_auc`?")
+                && text.contains("   13 |")
+                && text.contains('^'),
+            "{text}"
+        );
+        assert!(problem("label: id", "label: id, threshold: 2").contains("divides nothing"));
+        assert!(problem("label: id", "label: id, predictions: raw").contains("by `key`"));
+        let text = problem("label: id", "label: id, predictions: raw, key: id");
+        assert!(
+            text.contains("`raw` proves nothing about `train`"),
+            "{text}"
         );
         assert!(problem("gate: {model: train", "gate: {model: raw").contains("`measure` is none"));
         assert!(problem("{raw: raw}", "{../raw: raw}").contains("is no name for an input"));

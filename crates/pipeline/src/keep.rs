@@ -12,14 +12,26 @@ use custody_types::{
     ArtifactName, Classification, Digest, ExitCode, Kind, Problem, Reference, Timestamp,
 };
 use custody_wire::ScanView;
-use serde_json::json;
 
+use crate::collect::{self, Collected};
 use crate::file::Step;
 use crate::memory::MadeFile;
 use crate::ports::Installed;
 use crate::produce::fault;
 use crate::run::{Context, Inputs, Known, Runner, Wanted, artifact};
 use crate::step::{Class, Makes};
+
+/// Puts files that a step made into the version.
+fn store(files: &[MadeFile], making: &mut Making) -> Result<(), Problem> {
+    for file in files {
+        making.file(
+            file.path.clone(),
+            file.executable,
+            &mut file.bytes.as_slice(),
+        )?;
+    }
+    Ok(())
+}
 
 /// An output that became a version.
 pub(crate) struct Kept {
@@ -43,6 +55,7 @@ impl Runner {
         session: &Session,
         inputs: &Inputs,
         outputs: &mut BTreeMap<String, Vec<MadeFile>>,
+        collected: &[Collected],
         provenance: &dyn Fn(Timestamp) -> Provenance,
     ) -> Result<Vec<Kept>, Problem> {
         let declared = step.outputs(name);
@@ -51,11 +64,20 @@ impl Runner {
             let files = outputs.remove(&makes.name).unwrap_or_default();
             let new = self.new_version(context, name, step, makes, inputs)?;
             match step {
-                Step::Source(_) => self.keep::<Collect>(session, &mut making, new, &files)?,
-                Step::Register(_) => {
-                    self.keep::<RegisterModel>(session, &mut making, new, &files)?;
+                Step::Source(_) => {
+                    self.keep::<Collect>(session, &mut making, new, &mut |making| {
+                        let mut files = collected.iter();
+                        files.try_for_each(|file| collect::keep(self.folder.as_ref(), file, making))
+                    })?;
                 }
-                _ => self.keep::<Write>(session, &mut making, new, &files)?,
+                Step::Register(_) => {
+                    self.keep::<RegisterModel>(session, &mut making, new, &mut |making| {
+                        store(&files, making)
+                    })?;
+                }
+                _ => self.keep::<Write>(session, &mut making, new, &mut |making| {
+                    store(&files, making)
+                })?,
             }
         }
         let making = making.ok_or_else(|| fault("the step makes nothing"))?;
@@ -83,7 +105,7 @@ impl Runner {
         session: &Session,
         making: &mut Option<Making>,
         new: NewVersion,
-        files: &[MadeFile],
+        fill: &mut dyn FnMut(&mut Making) -> Result<(), Problem>,
     ) -> Result<(), Problem> {
         let target = Target::New {
             artifact: new.artifact.clone(),
@@ -95,13 +117,7 @@ impl Runner {
             Some(making) => making,
             None => making.insert(Making::start(&grant)?),
         };
-        for file in files {
-            making.file(
-                file.path.clone(),
-                file.executable,
-                &mut file.bytes.as_slice(),
-            )?;
-        }
+        fill(making)?;
         making.finish(grant, new).map(|_| ())
     }
 
@@ -131,20 +147,18 @@ impl Runner {
                     .retain(|purpose| known.purposes.contains(purpose));
             }
         }
-        if let (Step::Source(source), Some(bytes)) = (step, &inputs.source) {
+        if let (Step::Source(source), Some(files)) = (step, &inputs.source) {
             new.classification = source.origin.classification;
             new.purposes.clone_from(&source.purposes);
-            new.origin = Some(json!({
-                "publisher": source.origin.publisher,
-                "url": source.origin.url,
-                "licence": source.origin.licence,
-                "legal_basis": source.origin.legal_basis,
-                "classification": source.origin.classification,
-                "description": source.origin.description,
-                "collected_at": self.door.now(),
-                "collected_by": self.door.pseudonym(context.session.actor()),
-                "sha256": Digest::of(bytes),
-            }));
+            new.origin = Some(collect::origin(
+                &source.origin,
+                &source.file,
+                (collect::digest(files), collect::described(files)),
+                (
+                    self.door.now(),
+                    self.door.pseudonym(context.session.actor()),
+                ),
+            ));
         }
         new.step = Some(name.to_owned());
         new.sign = matches!(step, Step::Register(_));
@@ -268,7 +282,10 @@ impl Runner {
                 ExitCode::Integrity,
                 "the environment changed while it was kept",
             )
-            .hint("run again; if it stays, remove its folder"));
+            .hint(format!(
+                "run again; if it stays, look at `{}`: it holds packages alone and nothing of yours, and once it is removed the next run installs it again from the lock file and the package registry",
+                installed.folder.display()
+            )));
         }
         Ok((known, installed))
     }

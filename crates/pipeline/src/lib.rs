@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod bom;
+pub mod collect;
 mod compare;
 mod evidence;
 mod figures;
@@ -18,6 +19,7 @@ mod locked;
 mod memory;
 mod pieces;
 mod ports;
+mod preflight;
 mod produce;
 mod reproduce;
 pub mod run;
@@ -25,5 +27,6 @@ mod status;
 mod step;
 
 pub use ports::{
-    Code, CodeFile, Commit, Described, Environments, Folder, Installed, LockedEnvironment,
+    Code, CodeFile, Commit, Described, Environments, Folder, FoundFile, Installed,
+    LockedEnvironment,
 };

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use custody_tabular::Original;
 use custody_types::{Digest, FileEntry, FilePath, Problem, VersionFiles};
 use serde::Serialize;
 
@@ -27,6 +28,19 @@ pub trait Folder: Send + Sync + fmt::Debug {
 
     /// Tells the commit that the folder stands at, where git keeps it.
     fn commit(&self) -> Option<Commit>;
+
+    /// Finds what a source names, anywhere on the machine: a file, the files of a folder, or those that fit a
+    /// pattern; in the order of their paths.
+    ///
+    /// # Errors
+    /// A [`Problem`] when there is nothing, or something that is no plain file.
+    fn find(&self, what: &str) -> Result<Vec<FoundFile>, Problem>;
+
+    /// Opens a file that was found, and tells whether it may be executed.
+    ///
+    /// # Errors
+    /// A [`Problem`] when it is no plain file any more.
+    fn original(&self, host: &Path) -> Result<(Box<dyn Original>, bool), Problem>;
 }
 
 /// Code of the project.
@@ -60,6 +74,15 @@ pub struct Commit {
     /// Whether files differ from the commit; `None`: it could not be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dirty: Option<bool>,
+}
+
+/// A file that a source names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundFile {
+    /// Where it stands.
+    pub host: PathBuf,
+    /// The path that it has below what was named.
+    pub path: FilePath,
 }
 
 /// An environment as it is declared: what names it, before it was ever installed.

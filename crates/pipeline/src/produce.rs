@@ -16,7 +16,7 @@ use crate::ports::Installed;
 
 mod check;
 mod confined;
-mod evaluate;
+pub(crate) mod evaluate;
 mod failure;
 mod gate;
 mod lines;
@@ -33,6 +33,8 @@ pub(crate) struct Given {
     pub(crate) environment: Option<Installed>,
     /// Whether the person may see what the step prints.
     pub(crate) show_log: bool,
+    /// The text of the pipeline file, in which mistakes are shown.
+    pub(crate) file: Option<String>,
 }
 
 /// What came out.
@@ -165,6 +167,9 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
 }
 
 fn engine(name: &str, error: &EngineError) -> Problem {
+    if *error == EngineError::NoRoom {
+        return Problem::no_room(format!("what `{name}` puts aside while it is computed"));
+    }
     let exit = match error {
         EngineError::Plan(_) | EngineError::NotAllowed(_) => ExitCode::Usage,
         _ => ExitCode::No,

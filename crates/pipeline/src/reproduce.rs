@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use custody_attest::slsa::Provenance;
-use custody_guard::{Evidence, Read, Reproduce, Session, Target};
+use custody_guard::{Evidence, Read, Reproduce, Session, Target, dependency, role};
 use custody_types::{Digest, ExitCode, Problem, Reference, VersionName};
 use custody_wire::{ReproduceReply, ReproducedStep};
 use serde_json::Value;
 
-use crate::evidence::{Link, closure, dependency, role};
+use crate::evidence::{Link, closure};
 use crate::file::Step;
 use crate::memory::digest;
 use crate::ports::Installed;
@@ -192,7 +192,10 @@ impl Runner {
                 ExitCode::Integrity,
                 "the installed environment is not the stored one",
             )
-            .hint("remove its folder; it is then taken from the store"))
+            .hint(format!(
+                "look at `{}`: it holds packages alone and nothing of yours, and once it is removed the environment is taken from the store again",
+                installed.folder.display()
+            )))
         }
     }
 }

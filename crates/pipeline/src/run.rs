@@ -15,16 +15,14 @@ use custody_engine::{Engine, Spill};
 use custody_guard::{Done, Door, Evidence, Session, StartRun, Target};
 use custody_sandbox::Interrupt;
 use custody_types::{
-    ArtifactName, ByteSize, Classification, Digest, ExitCode, FilePath, Kind, Problem, Purpose,
-    VersionName,
+    ArtifactName, ByteSize, Classification, Digest, ExitCode, Kind, Problem, Purpose, VersionName,
 };
 use custody_wire::{RunEvent, RunReply, RunRequest, StepOutcome};
 
 use crate::file::{self, PipelineFile};
 use crate::graph::Graph;
-use crate::memory::MadeFile;
 use crate::ports::{Environments, Folder};
-use crate::produce::{Product, Workshop, fault};
+use crate::produce::{Workshop, fault};
 
 mod carry_out;
 mod inputs;
@@ -41,7 +39,7 @@ pub(crate) use reasons::{ROWS, last, with_size};
 use carry_out::{Teller, deciding};
 
 /// Part of every step's key: a runner that does something else has another.
-const RUNNER: u32 = 1;
+const RUNNER: u32 = 2;
 /// Where a statement names the key of its step.
 const STEP_KEY: &str = "stepKey";
 /// Where a statement names the commit that the project's folder stood at.
@@ -55,7 +53,7 @@ const ENGINE_MEMORY: ByteSize = ByteSize::from_mebibytes(1 << 10);
 #[derive(Debug)]
 pub struct Runner {
     pub(crate) door: Door,
-    folder: Arc<dyn Folder>,
+    pub(crate) folder: Arc<dyn Folder>,
     pub(crate) environments: Arc<dyn Environments>,
     /// One environment is made at a time: steps that run at once may want the same.
     pub(crate) installing: Mutex<()>,
@@ -126,7 +124,7 @@ impl Runner {
         }))
     }
 
-    fn read_file(&self, path: &str) -> Result<Vec<u8>, Problem> {
+    pub(crate) fn read_file(&self, path: &str) -> Result<Vec<u8>, Problem> {
         let mut bytes = Vec::new();
         self.folder
             .open(path)?
@@ -172,8 +170,10 @@ impl Runner {
     ) -> Result<RunReply, Problem> {
         let started = self.door.monotonic_ms();
         let mut declared = self.declared()?;
+        self.door.check_purposes(&declared.file.purposes())?;
         let steps = declared.steps(&request.targets)?;
         let overrides = declared.set(&request.set, &steps)?;
+        self.preflight(&declared.file, &declared.graph)?;
         let id = self.door.new_id();
         let purpose = declared.file.purpose.clone();
         let session = session.clone().or_purpose(purpose).in_run(&id);
@@ -276,24 +276,4 @@ fn processors() -> usize {
 pub(crate) fn artifact(file: &PipelineFile, name: &str) -> Result<ArtifactName, Problem> {
     ArtifactName::new(file.project.clone(), name)
         .map_err(|error| Problem::new("CUS-PIPE-006", ExitCode::Usage, error.to_string()))
-}
-
-fn collected(file: &str, bytes: &[u8]) -> Result<Product, Problem> {
-    let name = file.rsplit('/').next().unwrap_or(file);
-    let path: FilePath = name.parse().map_err(|error: custody_types::NameError| {
-        Problem::new("CUS-PIPE-005", ExitCode::Usage, error.to_string())
-    })?;
-    let made = MadeFile {
-        path,
-        executable: false,
-        bytes: bytes.to_vec(),
-    };
-    Ok(Product {
-        notes: vec![format!(
-            "{} collected",
-            ByteSize::from_bytes(bytes.len() as u64)
-        )],
-        outputs: BTreeMap::from([("data".to_owned(), vec![made])]),
-        ..Product::default()
-    })
 }

@@ -3,7 +3,7 @@
 use custody_sandbox::Limits as SandboxLimits;
 use custody_types::{ByteSize, Classification, Kind};
 
-use crate::file::{Limits, Step};
+use crate::file::{Limits, Step, VALIDATION, VALIDATION_PREDICTIONS};
 
 /// Something that a step makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +66,11 @@ impl Step {
 
     /// Returns whether it runs a program, and so needs an environment.
     pub(crate) const fn runs_program(&self) -> bool {
-        matches!(self, Self::Run(_) | Self::Evaluate(_))
+        match self {
+            Self::Run(_) => true,
+            Self::Evaluate(evaluate) => evaluate.predictions.is_none(),
+            _ => false,
+        }
     }
 
     /// Returns the name of the environment that it runs its program with, if it names one.
@@ -95,7 +99,19 @@ impl Step {
                 .map(|(role, artifact)| one(role, artifact))
                 .collect(),
             Self::Evaluate(evaluate) => {
-                vec![one("model", &evaluate.model), one("data", &evaluate.data)]
+                let mut inputs = vec![one("model", &evaluate.model), one("data", &evaluate.data)];
+                inputs.extend(
+                    evaluate
+                        .predictions
+                        .iter()
+                        .map(|said| one("predictions", said)),
+                );
+                if let Some(chosen) = evaluate.chosen() {
+                    inputs.push(one(VALIDATION, &chosen.on));
+                    let said = chosen.predictions.iter();
+                    inputs.extend(said.map(|said| one(VALIDATION_PREDICTIONS, said)));
+                }
+                inputs
             }
             Self::Gate(gate) => vec![
                 one("model", &gate.model),

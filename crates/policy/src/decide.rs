@@ -93,6 +93,9 @@ impl PolicySet {
             }
             _ => request.actor,
         };
+        if let Some(refused) = request.purpose.and_then(|one| self.undeclared(one)) {
+            return refused;
+        }
         let mut decision = self
             .evaluate(person, request)
             .unwrap_or_else(|error| Decision {
@@ -103,6 +106,22 @@ impl PolicySet {
             decision.policies.push("step-scope".to_owned());
         }
         decision
+    }
+
+    /// Refuses a purpose that nobody declared, whoever states it for whatever.
+    pub fn undeclared(&self, purpose: &Purpose) -> Option<Decision> {
+        if self.purposes().contains_key(purpose) {
+            return None;
+        }
+        let mut refused = refuse(
+            "purpose-declared",
+            &format!("the purpose `{purpose}` is not declared"),
+        );
+        refused.hint = Some(self.nearest_purpose(purpose).map_or_else(
+            || "see the declared purposes with `custody policy show`; declare others in `settings.json` and `custody policy apply`".to_owned(),
+            |name| format!("is `{name}` meant? see the declared purposes with `custody policy show`"),
+        ));
+        Some(refused)
     }
 
     fn evaluate(&self, person: &Actor, request: &Request<'_>) -> Result<Decision, String> {
@@ -117,6 +136,12 @@ impl PolicySet {
                 "the workspace's policy does not know this principal",
             ));
         };
+        if let Some(role) = self.unknown_role(known) {
+            return Ok(Decision {
+                hint: Some("see the roles with `custody policy show`; correct `principals.json` and `custody policy apply`".to_owned()),
+                ..refuse("role-known", &format!("the principal has the role `{role}`, which no policy knows"))
+            });
+        }
         let principal = uid("User", &person.id)?;
         let action = uid("Action", request.action.name())?;
         let resource = uid(
@@ -374,7 +399,7 @@ mod tests {
                 true,
             ),
             ("ada", Read, &personal, development, true),
-            ("ada", Read, &personal, Some("marketing"), false),
+            ("ada", Read, &personal, Some("publication"), false),
             ("ada", Read, &personal, None, false),
             ("ada", Export, &personal, development, false),
             ("ada", Export, &internal, None, true),
@@ -457,6 +482,103 @@ mod tests {
         };
         assert!(!ask(&set, "root", Action::Read, &bound, Some("marketing")).permit);
         assert!(ask(&set, "root", Action::Read, &bound, Some("research")).permit);
+    }
+
+    #[test]
+    fn what_is_misspelt_passes_for_nobody() {
+        let set = set(&[]);
+        let internal = data(Classification::Internal);
+        for who in ["root", "ada", "rex"] {
+            let decision = ask(&set, who, Action::List, &internal, Some("model-developmnt"));
+            assert!(!decision.permit, "{who}");
+            assert!(decision.hint.unwrap().contains("`model-development`"));
+            assert!(
+                ask(
+                    &set,
+                    who,
+                    Action::List,
+                    &internal,
+                    Some("model-development")
+                )
+                .permit
+            );
+        }
+        // A step states the purpose of its person.
+        assert!(!ask(&set, "root", Action::Read, &internal, Some("marketing")).permit);
+        let principals = |roles: &str, purposes: &str| {
+            let text =
+                format!(r#"{{"users": {{"ada": {{"roles": {roles}, "purposes": {purposes}}}}}}}"#);
+            source("principals.json", &text)
+        };
+        let parse = |sources: &[Source]| PolicySet::parse(sources, "root").unwrap();
+        let misspelt = parse(&[principals(r#"["data_scientst"]"#, "[]")]);
+        assert!(
+            matches!(misspelt.check_names(), Err(PolicyError::UnknownRole { nearest: Some(name), .. }) if name == "data_scientist")
+        );
+        assert!(!ask(&misspelt, "ada", Action::List, &internal, None).permit);
+        assert!(ask(&misspelt, "root", Action::List, &internal, None).permit);
+        let misspelt = parse(&[principals("[]", r#"["model-developmnt"]"#)]);
+        assert!(
+            matches!(misspelt.check_names(), Err(PolicyError::UnknownPurpose { nearest: Some(name), .. }) if name == "model-development")
+        );
+        // A project's own roles are those that its policies name.
+        let own = source(
+            "own.cedar",
+            "permit (principal in Role::\"curator\", action, resource);",
+        );
+        let known = parse(&[principals(r#"["curator"]"#, r#"["care"]"#), own]);
+        known.check_names().unwrap();
+        assert!(ask(&known, "ada", Action::List, &internal, Some("care")).permit);
+    }
+
+    #[test]
+    fn a_declared_list_of_purposes_is_the_list() {
+        let settings = source(
+            "settings.json",
+            r#"{"purposes": {"care": "to care"}, "gated_aliases": ["production", "canary"],
+                "projects": {"lab": {"gated_aliases": [], "require": {"model": ["scan"]}}}}"#,
+        );
+        let set = PolicySet::parse(&[settings], "root").unwrap();
+        let internal = data(Classification::Internal);
+        for (purpose, known) in [
+            ("care", true),
+            ("investigation", true),
+            ("model-development", false),
+        ] {
+            assert_eq!(
+                ask(&set, "root", Action::List, &internal, Some(purpose)).permit,
+                known,
+                "{purpose}"
+            );
+        }
+        let alias = |text: &str| text.parse().unwrap();
+        let (lab, loans) = ("lab".parse().unwrap(), "loans".parse().unwrap());
+        assert!(
+            set.is_gated(&loans, &alias("canary")) && !set.is_gated(&lab, &alias("production"))
+        );
+        assert_eq!(set.required(&lab, Kind::Model).len(), 1);
+        assert!(
+            set.required(&loans, Kind::Model).is_empty()
+                && set.required(&lab, Kind::Dataset).is_empty()
+        );
+        assert!(
+            PolicySet::builtin("root")
+                .unwrap()
+                .is_gated(&loans, &alias("production"))
+        );
+        for wrong in [
+            r#"{"purpose": {}}"#,
+            r#"{"projects": {"lab": {"gated": []}}}"#,
+            r#"{"require": {"model": ["gates"]}}"#,
+        ] {
+            assert!(
+                matches!(
+                    PolicySet::parse(&[source("settings.json", wrong)], "root"),
+                    Err(PolicyError::Settings(_))
+                ),
+                "{wrong}"
+            );
+        }
     }
 
     #[test]

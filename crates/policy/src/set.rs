@@ -1,17 +1,19 @@
 //! A set of policies: read, checked, named by its digest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use cedar_policy::{PolicyId, Schema, ValidationMode, Validator};
-use custody_types::{Actor, ActorKind, Digest};
+use custody_types::{Actor, ActorKind, Alias, Digest, EvidenceKind, Kind, ProjectName, Purpose};
 
 use crate::principals::{Principal, Principals};
+use crate::settings::{BUILTIN_PURPOSES, BUILTIN_ROLES, INVESTIGATION, Settings, nearest};
 
 pub(crate) const SCHEMA: &str = include_str!("custody.cedarschema");
 /// The policies that are always in force.
 pub const BUILTIN: &str = include_str!("builtin.cedar");
 const PRINCIPALS: &str = "principals.json";
+const SETTINGS: &str = "settings.json";
 
 /// One file of a project's policies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,12 +47,39 @@ pub enum PolicyError {
     /// The list of principals cannot be read.
     #[error("`principals.json`: {0}")]
     Principals(String),
+    /// The settings cannot be read.
+    #[error("`settings.json`: {0}")]
+    Settings(String),
+    /// Somebody has a role that no policy speaks of.
+    #[error("`principals.json`: `{who}` has the role `{role}`, which no policy knows{}", meant(nearest.as_deref()))]
+    UnknownRole {
+        /// Who has it.
+        who: String,
+        /// The role.
+        role: String,
+        /// What may be meant.
+        nearest: Option<String>,
+    },
+    /// Somebody holds a purpose that is not declared.
+    #[error("`principals.json`: `{who}` holds the purpose `{purpose}`, which is not declared{}", meant(nearest.as_deref()))]
+    UnknownPurpose {
+        /// Who holds it.
+        who: String,
+        /// The purpose.
+        purpose: String,
+        /// What may be meant.
+        nearest: Option<String>,
+    },
     /// A file is of no known kind.
-    #[error("`{0}` is neither `principals.json` nor a `.cedar` file")]
+    #[error("`{0}` is neither `principals.json` nor `settings.json` nor a `.cedar` file")]
     UnknownFile(String),
     /// Two policies have the same id.
     #[error("two policies have the id `{0}`")]
     SameId(String),
+}
+
+fn meant(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |name| format!("; is `{name}` meant?"))
 }
 
 /// Policies that were validated, ready to decide.
@@ -59,6 +88,10 @@ pub struct PolicySet {
     pub(crate) schema: Schema,
     pub(crate) policies: cedar_policy::PolicySet,
     pub(crate) principals: Principals,
+    settings: Settings,
+    /// What each purpose is for.
+    purposes: BTreeMap<Purpose, String>,
+    roles: BTreeSet<String>,
     sources: Vec<Source>,
     digest: Digest,
 }
@@ -82,12 +115,16 @@ impl PolicySet {
         let mut sources = sources.to_vec();
         sources.sort_by(|a, b| a.name.cmp(&b.name));
         let mut principals = Principals::default();
+        let mut settings = Settings::default();
         let mut policies = cedar_policy::PolicySet::new();
         add(&mut policies, "builtin.cedar", BUILTIN)?;
         for Source { name, text } in &sources {
             if name == PRINCIPALS {
                 principals = serde_json::from_str(text)
                     .map_err(|error| PolicyError::Principals(error.to_string()))?;
+            } else if name == SETTINGS {
+                settings = serde_json::from_str(text)
+                    .map_err(|error| PolicyError::Settings(error.to_string()))?;
             } else if name.strip_suffix(".cedar").is_some() {
                 add(&mut policies, name, text)?;
             } else {
@@ -113,10 +150,83 @@ impl PolicySet {
         Ok(Self {
             schema,
             policies,
+            purposes: purposes(&settings, &principals),
+            roles: roles(&sources),
             principals,
+            settings,
             sources,
             digest,
         })
+    }
+
+    /// Checks that everybody has roles and purposes that are known: what is put in force must, what was put
+    /// in force before may decide nothing by them.
+    ///
+    /// # Errors
+    /// [`PolicyError`] that names the first who has another, and the nearest that is known.
+    pub fn check_names(&self) -> Result<(), PolicyError> {
+        for (who, principal) in &self.principals.users {
+            if let Some(role) = self.unknown_role(principal) {
+                return Err(PolicyError::UnknownRole {
+                    who: who.clone(),
+                    role: role.to_owned(),
+                    nearest: nearest(role, self.roles.iter().map(String::as_str)),
+                });
+            }
+            let unknown = |purpose: &&Purpose| {
+                !self.purposes.contains_key(*purpose)
+                    || self.settings.purposes.is_none() && misspelt(purpose).is_some()
+            };
+            if let Some(purpose) = principal.purposes.iter().find(unknown) {
+                return Err(PolicyError::UnknownPurpose {
+                    who: who.clone(),
+                    purpose: purpose.to_string(),
+                    nearest: self.nearest_purpose(purpose).or_else(|| misspelt(purpose)),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn unknown_role<'a>(&self, principal: &'a Principal) -> Option<&'a str> {
+        let mut roles = principal.roles.iter().map(String::as_str);
+        roles.find(|role| !self.roles.contains(*role))
+    }
+
+    /// Lists the purposes that may be stated, each with what it is for.
+    pub const fn purposes(&self) -> &BTreeMap<Purpose, String> {
+        &self.purposes
+    }
+
+    /// Lists the roles that policies speak of.
+    pub const fn roles(&self) -> &BTreeSet<String> {
+        &self.roles
+    }
+
+    /// Returns the declared purpose that is spelt most like `purpose`, if one is.
+    pub fn nearest_purpose(&self, purpose: &Purpose) -> Option<String> {
+        let known = self.purposes.keys().filter(|known| *known != purpose);
+        nearest(purpose.as_str(), known.map(Purpose::as_str))
+    }
+
+    /// Returns the principal whose name is spelt most like `name`, if one is.
+    pub fn nearest_name(&self, name: &str) -> Option<String> {
+        nearest(name, self.names())
+    }
+
+    /// Returns whether an alias of the project moves only onto versions that passed their gate.
+    pub fn is_gated(&self, project: &ProjectName, alias: &Alias) -> bool {
+        self.settings.is_gated(project, alias)
+    }
+
+    /// Lists the evidence that a version of this kind must have in the project.
+    pub fn required(&self, project: &ProjectName, kind: Kind) -> BTreeSet<EvidenceKind> {
+        self.settings.required(project, kind)
+    }
+
+    /// Returns the settings of the workspace.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// Returns the identity of the set: what each decision in the ledger names.
@@ -138,6 +248,45 @@ impl PolicySet {
     pub fn knows(&self, actor: &Actor) -> bool {
         actor.kind == ActorKind::User && self.principals.users.contains_key(&actor.id)
     }
+}
+
+/// The declared purposes. Where none are declared: the program's own, and those that somebody holds.
+fn purposes(settings: &Settings, principals: &Principals) -> BTreeMap<Purpose, String> {
+    let builtin = BUILTIN_PURPOSES
+        .iter()
+        .filter_map(|(name, what)| Some((name.parse().ok()?, (*what).to_owned())));
+    if let Some(declared) = &settings.purposes {
+        let kept = builtin.filter(|(name, _): &(Purpose, _)| name.as_str() == INVESTIGATION);
+        return kept.chain(declared.clone()).collect();
+    }
+    let held = principals.users.values().flat_map(|one| &one.purposes);
+    held.map(|purpose| {
+        (
+            purpose.clone(),
+            "held by somebody in `principals.json`".to_owned(),
+        )
+    })
+    .chain(builtin)
+    .collect()
+}
+
+/// The program's own roles, and those that the project's policies name.
+fn roles(sources: &[Source]) -> BTreeSet<String> {
+    let own = BUILTIN_ROLES.iter().map(|role| (*role).to_owned());
+    let named = sources.iter().flat_map(|source| {
+        let texts = source.text.split("Role::\"").skip(1);
+        texts.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned()))
+    });
+    own.chain(named).collect()
+}
+
+/// Returns the program's own purpose that is meant by one that nobody declared.
+fn misspelt(purpose: &Purpose) -> Option<String> {
+    let own = BUILTIN_PURPOSES.iter().map(|(name, _)| *name);
+    if own.clone().any(|name| name == purpose.as_str()) {
+        return None;
+    }
+    nearest(purpose.as_str(), own)
 }
 
 /// The SHA-256 over schema, built-in policy, owner and files, each with its length before it.

@@ -323,9 +323,9 @@ impl VerifyError {
             Self::LeavesOut(_) => {
                 Some("these files can be changed by anyone; allow them by name, or have all signed")
             }
-            Self::Files(_) => {
-                Some("fetch the model again; files that were not signed can be removed or allowed")
-            }
+            Self::Files(_) => Some(
+                "fetch the model again into a new folder; files that nobody signed are vouched for by nobody: look at them, and allow those that you need by name",
+            ),
             _ => None,
         }
     }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use crate::literal::{Decimal, Literal};
+
 /// One thing that must hold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -13,19 +15,21 @@ pub enum Check {
     RowCount(CountBounds),
     /// The columns have these types.
     Schema(SchemaCheck),
-    /// None of these columns has a null.
-    NotNull(Vec<String>),
-    /// No two rows agree in all of these columns.
+    /// Every row has a value in these columns; NaN is none, unless the check says so.
+    NotNull(NotNullCheck),
+    /// No two rows agree in all of these columns. As in SQL, a row with a null in one of them agrees with none; 0.0 and
+    /// -0.0 agree, and so do two NaN.
     Unique(Vec<String>),
-    /// Every value lies between two bounds, both included; nulls are not looked at.
-    Range(ColumnBounds),
-    /// Every value is one of a list; nulls are not looked at.
+    /// Every value lies between two bounds, both included; NaN lies nowhere; nulls are not looked at. The texts of a
+    /// column of texts are read as numbers: what is none breaks the check.
+    Range(RangeCheck),
+    /// Every value is one of a list; NaN is none; nulls are not looked at.
     Allowed(AllowedCheck),
     /// Every text matches a regular expression; nulls are not looked at.
     Matches(MatchesCheck),
-    /// At most this fraction of the values is null.
+    /// At most this fraction of the values is null or NaN.
     NullFraction(NullFractionCheck),
-    /// The mean lies between two bounds.
+    /// The mean lies between two bounds; that of a column with NaN is none.
     MeanBetween(ColumnBounds),
     /// The sample standard deviation lies between two bounds.
     StddevBetween(ColumnBounds),
@@ -42,8 +46,10 @@ pub enum Check {
 #[serde(deny_unknown_fields)]
 pub struct CountBounds {
     /// At least.
+    #[serde(default)]
     pub min: Option<u64>,
     /// At most.
+    #[serde(default)]
     pub max: Option<u64>,
 }
 
@@ -51,7 +57,8 @@ pub struct CountBounds {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SchemaCheck {
-    /// The types by column: `integer`, `double`, `text`, `boolean`, `date`, `timestamp`.
+    /// The types by column: `integer`, `double`, `decimal(10,2)`, `text`, `boolean`, `date`, `time`, `timestamp` (with or
+    /// without a zone), `timestamp with time zone`, `binary`, `list of integer`, `struct`, `map`.
     pub columns: BTreeMap<String, String>,
     /// Whether there may be no other columns.
     #[serde(default)]
@@ -65,9 +72,25 @@ pub struct ColumnBounds {
     /// The column.
     pub column: String,
     /// At least.
+    #[serde(default)]
     pub min: Option<f64>,
     /// At most.
+    #[serde(default)]
     pub max: Option<f64>,
+}
+
+/// Bounds of the values of a column: numbers, dates (`2024-12-31`) or timestamps (`2024-12-31T23:59:59Z`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RangeCheck {
+    /// The column.
+    pub column: String,
+    /// At least.
+    #[serde(default)]
+    pub min: Option<Literal>,
+    /// At most.
+    #[serde(default)]
+    pub max: Option<Literal>,
 }
 
 /// The values that a column may have.
@@ -76,18 +99,58 @@ pub struct ColumnBounds {
 pub struct AllowedCheck {
     /// The column.
     pub column: String,
-    /// The values: numbers or texts.
+    /// The values: numbers, texts, `true` and `false`, dates.
     pub values: Vec<Literal>,
 }
 
-/// A number or a text.
+/// The columns that must have a value in every row: a list, or a list with what NaN is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
-pub enum Literal {
-    /// A number.
-    Number(f64),
-    /// A text.
-    Text(String),
+pub enum NotNullCheck {
+    /// The columns; NaN is missing.
+    Columns(Vec<String>),
+    /// The columns, and what NaN is.
+    Detailed(NotNullColumns),
+}
+
+/// The columns that must have a value in every row.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NotNullColumns {
+    /// The columns.
+    pub columns: Vec<String>,
+    /// What NaN is.
+    #[serde(default)]
+    pub nan: Nan,
+}
+
+impl NotNullCheck {
+    /// Returns the columns.
+    pub fn columns(&self) -> &[String] {
+        match self {
+            Self::Columns(columns) => columns,
+            Self::Detailed(detailed) => &detailed.columns,
+        }
+    }
+
+    /// Returns what NaN is.
+    pub const fn nan(&self) -> Nan {
+        match self {
+            Self::Columns(_) => Nan::Missing,
+            Self::Detailed(detailed) => detailed.nan,
+        }
+    }
+}
+
+/// What NaN is where missing values are counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Nan {
+    /// It is a missing value, as null is.
+    #[default]
+    Missing,
+    /// It is a value.
+    Value,
 }
 
 /// A regular expression for a column.
@@ -106,8 +169,19 @@ pub struct MatchesCheck {
 pub struct NullFractionCheck {
     /// The column.
     pub column: String,
-    /// The greatest fraction, from 0 to 1.
+    /// The greatest fraction: at least 0, less than 1.
     pub max: f64,
+    /// What NaN is.
+    #[serde(default, skip_serializing_if = "is_missing")]
+    pub nan: Nan,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde asks for"
+)]
+fn is_missing(nan: &Nan) -> bool {
+    *nan == Nan::Missing
 }
 
 /// A condition in SQL.
@@ -154,7 +228,7 @@ impl Check {
         match self {
             Self::RowCount(_) => "number of rows".to_owned(),
             Self::Schema(_) => "columns and types".to_owned(),
-            Self::NotNull(columns) => format!("no nulls in {}", columns.join(", ")),
+            Self::NotNull(check) => format!("no nulls in {}", check.columns().join(", ")),
             Self::Unique(columns) => format!("{} unique", columns.join(", ")),
             Self::Range(check) => format!("values of {}", check.column),
             Self::Allowed(check) => format!("allowed values of {}", check.column),
@@ -179,8 +253,8 @@ impl Check {
             ),
             Self::NotNull(_) => "no nulls".to_owned(),
             Self::Unique(_) => "no row twice".to_owned(),
-            Self::Range(check)
-            | Self::MeanBetween(check)
+            Self::Range(check) => bounds(check.min.as_ref(), check.max.as_ref()),
+            Self::MeanBetween(check)
             | Self::StddevBetween(check)
             | Self::DistinctCount(check)
             | Self::TextLength(check) => bounds(check.min, check.max),
@@ -211,9 +285,30 @@ pub struct CheckOutcome {
     /// Which share of the rows that is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<f64>,
-    /// The keys of the first rows that break it.
+    /// The first rows that break it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub keys: Vec<String>,
+    pub rows: Vec<FailingRow>,
+}
+
+/// Where a row stands that breaks a check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailingRow {
+    /// The file of the version.
+    pub file: String,
+    /// The row of the file, from 1.
+    pub row: u64,
+    /// The value of the contract's key column.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+/// A file of the dataset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRows {
+    /// Its path.
+    pub file: String,
+    /// Its rows.
+    pub rows: u64,
 }
 
 /// How a dataset was found to be.
@@ -223,8 +318,9 @@ pub struct ContractReport {
     pub ok: bool,
     /// How many rows there are.
     pub rows: u64,
-    /// How often the data was read.
-    pub scans: u32,
+    /// The files that were read, all of them.
+    #[serde(default)]
+    pub files: Vec<FileRows>,
     /// The checks, in the order of the contract.
     pub checks: Vec<CheckOutcome>,
 }

@@ -1,31 +1,42 @@
 //! How a classifier treats groups of people, and how far apart the groups are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::performance::Confusion;
 use crate::rate::{Interval, Rate, difference};
 
+/// The value of each attribute of a group, in the order of the grouping's attributes. What is missing (null or not a
+/// number) is `None`; the empty text and the text `null` are values.
+pub type GroupValues = Vec<Option<String>>;
+
 /// How many rows a group needs before it is compared with others.
 ///
 /// In a group of five one person moves a rate by a fifth; without the guard such groups decide every
-/// difference. What is too small is reported, with its intervals, and left out of the comparison.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// difference. What is too small is reported, with its intervals, and left out of the comparison. Each measure looks
+/// at its own denominator: a group of 5,000 rows without a positive one takes part in what is about rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Guard {
-    /// The fewest rows of a group that is compared.
+    /// The fewest rows, where a measure is about all rows: selection rates, accuracy, errors of numbers.
     pub min_rows: u64,
-    /// The fewest positive rows of a group that is compared.
+    /// The fewest positive rows, where it is about those: true positive rates, recall of a class.
     pub min_positives: u64,
+    /// The fewest negative rows, where it is about those: false positive rates.
+    pub min_negatives: u64,
+    /// The fewest rows predicted positive, where it is about those: positive predictive values.
+    pub min_selected: u64,
 }
 
 impl Default for Guard {
-    /// At least 30 rows and 10 positive rows.
+    /// At least 30 rows, and 10 of what a measure is about otherwise.
     fn default() -> Self {
         Self {
             min_rows: 30,
             min_positives: 10,
+            min_negatives: 10,
+            min_selected: 10,
         }
     }
 }
@@ -40,13 +51,23 @@ pub enum Support {
     Insufficient,
 }
 
+impl Support {
+    pub(crate) const fn of(n: u64, least: u64) -> Self {
+        if n >= least {
+            Self::Sufficient
+        } else {
+            Self::Insufficient
+        }
+    }
+}
+
 /// The rows that share a value of one attribute, or the values of two.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Group {
-    /// The value of each attribute, in the order of the grouping's attributes.
-    pub values: Vec<String>,
-    /// Whether the group is compared.
+    /// Its values.
+    pub values: GroupValues,
+    /// Whether it has the rows to be compared in what is about rows.
     pub support: Support,
     /// The number of rows.
     pub n: u64,
@@ -73,17 +94,12 @@ pub struct Group {
 }
 
 impl Group {
-    fn new(values: Vec<String>, confusion: Confusion, guard: Guard) -> Self {
+    fn new(values: GroupValues, confusion: Confusion, guard: Guard) -> Self {
         let (n, positives) = (confusion.rows(), confusion.positives());
         let (negatives, selected) = (confusion.negatives(), confusion.selected());
-        let enough = n >= guard.min_rows && positives >= guard.min_positives;
         Self {
             values,
-            support: if enough {
-                Support::Sufficient
-            } else {
-                Support::Insufficient
-            },
+            support: Support::of(n, guard.min_rows),
             n,
             positives,
             confusion,
@@ -99,11 +115,11 @@ impl Group {
     }
 }
 
-/// The rate that a comparison is about.
+/// What a comparison is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Compared {
-    /// The share of rows predicted positive.
+    /// The share of rows predicted positive, or as a class.
     SelectionRate,
     /// The share of the positive rows predicted positive.
     TruePositiveRate,
@@ -111,52 +127,58 @@ pub enum Compared {
     FalsePositiveRate,
     /// The share of the rows predicted positive that are.
     PositivePredictiveValue,
+    /// The share of rows predicted right.
+    Accuracy,
+    /// The share of the rows of a class predicted as it.
+    Recall,
+    /// The mean absolute error.
+    MeanAbsoluteError,
+    /// The root of the mean squared error.
+    RootMeanSquaredError,
+    /// The mean of truth less prediction.
+    MeanResidual,
 }
 
-impl Compared {
-    const fn of(self, group: &Group) -> &Rate {
-        match self {
-            Self::SelectionRate => &group.selection_rate,
-            Self::TruePositiveRate => &group.true_positive_rate,
-            Self::FalsePositiveRate => &group.false_positive_rate,
-            Self::PositivePredictiveValue => &group.positive_predictive_value,
-        }
-    }
-}
-
-/// The distance of the two groups that lie farthest apart in one rate.
+/// The distance of the two groups that lie farthest apart in one measure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gap {
-    /// A difference (greatest less least rate) or a ratio (least by greatest), in `0..=1`.
+    /// A difference (greatest less least) or a ratio (least by greatest; 1 where both are 0).
     ///
-    /// `None` when it cannot be told: fewer than two groups have the rate, or the ratio is 0/0.
+    /// `None` when it cannot be told: fewer than two groups that are large enough.
     pub value: Option<f64>,
-    /// Newcombe's interval of 95 % for a difference of these two groups; none for a ratio. It does
-    /// not account for the two having been picked as the extremes.
+    /// Newcombe's interval of 95 % for a difference of these two groups' rates; none for a ratio, and none for what
+    /// is no rate. It does not account for the two having been picked as the extremes.
     pub interval: Option<Interval>,
-    /// The rate that was compared.
+    /// What was compared.
     pub rate: Compared,
-    /// The group with the least rate.
-    pub lowest: Option<Vec<String>>,
-    /// The group with the greatest rate.
-    pub highest: Option<Vec<String>>,
+    /// The class that it is about, with more than two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
+    /// The group with the least.
+    pub lowest: Option<GroupValues>,
+    /// The group with the greatest.
+    pub highest: Option<GroupValues>,
+    /// The groups that are too small for this comparison, and took no part.
+    #[serde(default)]
+    pub insufficient: Vec<GroupValues>,
 }
 
 /// How far apart the groups of one attribute, or of two, are.
 ///
-/// Definitions as in fairlearn's `MetricFrame` with `agg="worst_case"`, save for three cases in which a
+/// Definitions as in fairlearn's `MetricFrame` with `agg="worst_case"`, save for four cases in which a
 /// number would mislead: groups under the [`Guard`] take no part, a rate 0/0 is no rate (fairlearn
-/// takes it for 0, then the worst), and one group alone has no difference.
+/// takes it for 0, then the worst), one group alone has no difference (fairlearn: 0), and the ratio of two rates
+/// that are both 0 is 1, for they are equal (fairlearn: not a number).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fairness {
-    /// The number of groups that are compared.
+    /// The number of groups with enough rows.
     pub groups_compared: u64,
     /// The number of rows in them.
     pub rows_compared: u64,
-    /// The groups that are too small to be compared.
-    pub insufficient: Vec<Vec<String>>,
+    /// The groups that are left out of at least one of the comparisons.
+    pub insufficient: Vec<GroupValues>,
     /// Greatest less least selection rate.
     pub demographic_parity_difference: Gap,
     /// Least by greatest selection rate; the four-fifths rule asks for 0.8.
@@ -171,31 +193,94 @@ pub struct Fairness {
     pub predictive_parity_difference: Gap,
 }
 
-/// Counts the rows of each group of `columns`, the attributes' values by row; groups in byte order.
-pub(crate) fn groups(columns: &[&[String]], outcomes: &[(bool, bool)], guard: Guard) -> Vec<Group> {
-    let mut counts: BTreeMap<Vec<&str>, Confusion> = BTreeMap::new();
-    for (row, (label, predicted)) in outcomes.iter().enumerate() {
+/// Lists the rows of each group of `columns`, the attributes' values by row; what is missing first, then in byte
+/// order.
+pub(crate) fn partition(
+    columns: &[&[Option<String>]],
+    rows: usize,
+) -> Vec<(GroupValues, Vec<usize>)> {
+    let mut found: BTreeMap<Vec<Option<&str>>, Vec<usize>> = BTreeMap::new();
+    for row in 0..rows {
         let key = columns
             .iter()
-            .filter_map(|values| values.get(row).map(String::as_str))
+            .filter_map(|values| values.get(row).map(Option::as_deref))
             .collect();
-        counts.entry(key).or_default().count(*label, *predicted);
+        found.entry(key).or_default().push(row);
     }
-    counts
+    found
         .into_iter()
-        .map(|(key, confusion)| {
-            let values = key.into_iter().map(str::to_owned).collect();
-            Group::new(values, confusion, guard)
+        .map(|(key, rows)| {
+            let values = key.into_iter().map(|value| value.map(str::to_owned));
+            (values.collect(), rows)
         })
         .collect()
 }
 
-/// Compares the groups that are large enough.
-pub(crate) fn compare(groups: &[Group]) -> Fairness {
-    let (compared, small): (Vec<_>, Vec<_>) = groups
+/// Counts the rows of each group.
+pub(crate) fn groups(
+    parts: &[(GroupValues, Vec<usize>)],
+    outcomes: &[(bool, bool)],
+    guard: Guard,
+) -> Vec<Group> {
+    let count = |rows: &[usize]| {
+        let mut confusion = Confusion::default();
+        for (label, predicted) in rows.iter().filter_map(|row| outcomes.get(*row)) {
+            confusion.count(*label, *predicted);
+        }
+        confusion
+    };
+    parts
         .iter()
-        .partition(|group| group.support == Support::Sufficient);
-    let gap = |rate, distance| Extremes::find(&compared, rate).gap(rate, distance);
+        .map(|(values, rows)| Group::new(values.clone(), count(rows), guard))
+        .collect()
+}
+
+/// What one group brings to a comparison.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entrant<'a> {
+    pub(crate) values: &'a GroupValues,
+    pub(crate) value: Option<f64>,
+    /// How many rows it rests on.
+    pub(crate) of: u64,
+    /// The rate that it is, if it is one.
+    pub(crate) rate: Option<&'a Rate>,
+}
+
+impl<'a> Entrant<'a> {
+    pub(crate) const fn rate(values: &'a GroupValues, rate: &'a Rate) -> Self {
+        Self {
+            values,
+            value: rate.value,
+            of: rate.of,
+            rate: Some(rate),
+        }
+    }
+}
+
+/// Compares the groups that are large enough.
+pub(crate) fn compare(groups: &[Group], guard: Guard) -> Fairness {
+    let enough = || {
+        groups
+            .iter()
+            .filter(|group| group.support == Support::Sufficient)
+    };
+    let gap = |compared, distance| {
+        let (rate, least): (fn(&Group) -> &Rate, u64) = match compared {
+            Compared::TruePositiveRate => (|group| &group.true_positive_rate, guard.min_positives),
+            Compared::FalsePositiveRate => {
+                (|group| &group.false_positive_rate, guard.min_negatives)
+            }
+            Compared::PositivePredictiveValue => {
+                (|group| &group.positive_predictive_value, guard.min_selected)
+            }
+            _ => (|group| &group.selection_rate, guard.min_rows),
+        };
+        let entrants: Vec<_> = groups
+            .iter()
+            .map(|group| Entrant::rate(&group.values, rate(group)))
+            .collect();
+        farthest(&entrants, compared, least, distance)
+    };
     let both = |distance| {
         worse(
             gap(Compared::TruePositiveRate, distance),
@@ -203,89 +288,97 @@ pub(crate) fn compare(groups: &[Group]) -> Fairness {
             distance,
         )
     };
-    Fairness {
-        groups_compared: compared.len() as u64,
-        rows_compared: compared.iter().map(|group| group.n).sum(),
-        insufficient: small.iter().map(|group| group.values.clone()).collect(),
+    let mut fairness = Fairness {
+        groups_compared: enough().count() as u64,
+        rows_compared: enough().map(|group| group.n).sum(),
+        insufficient: Vec::new(),
         demographic_parity_difference: gap(Compared::SelectionRate, Distance::Difference),
         demographic_parity_ratio: gap(Compared::SelectionRate, Distance::Ratio),
         equalized_odds_difference: both(Distance::Difference),
         equalized_odds_ratio: both(Distance::Ratio),
         equal_opportunity_difference: gap(Compared::TruePositiveRate, Distance::Difference),
         predictive_parity_difference: gap(Compared::PositivePredictiveValue, Distance::Difference),
-    }
+    };
+    fairness.insufficient = together(&[
+        &fairness.demographic_parity_difference,
+        &fairness.equalized_odds_difference,
+        &fairness.predictive_parity_difference,
+    ]);
+    fairness
 }
 
-/// How the distance of two rates is told.
+/// Lists the groups that are left out of one of the gaps, each once, in order.
+pub(crate) fn together(gaps: &[&Gap]) -> Vec<GroupValues> {
+    let all: BTreeSet<_> = gaps.iter().flat_map(|gap| &gap.insufficient).collect();
+    all.into_iter().cloned().collect()
+}
+
+/// How the distance of two values is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Distance {
+pub(crate) enum Distance {
     Difference,
     Ratio,
 }
 
-/// The groups with the least and the greatest value of a rate; the first of equals.
-struct Extremes<'a> {
-    ends: Option<(&'a Group, &'a Group)>,
-}
-
-impl<'a> Extremes<'a> {
-    fn find(groups: &[&'a Group], rate: Compared) -> Self {
-        let value = |group: &Group| rate.of(group).value.unwrap_or(f64::NAN);
-        let told: Vec<&Group> = groups
-            .iter()
-            .copied()
-            .filter(|group| rate.of(group).value.is_some())
-            .collect();
-        let least = told
-            .iter()
-            .copied()
-            .reduce(|a, b| if value(b) < value(a) { b } else { a });
-        let greatest = told
-            .iter()
-            .copied()
-            .reduce(|a, b| if value(b) > value(a) { b } else { a });
-        Self {
-            ends: least.zip(greatest).filter(|_| told.len() > 1),
-        }
-    }
-
-    fn gap(&self, rate: Compared, distance: Distance) -> Gap {
-        let rates = self
-            .ends
-            .map(|(least, greatest)| (rate.of(least), rate.of(greatest)));
-        let values = rates.and_then(|(least, greatest)| least.value.zip(greatest.value));
-        let (value, interval) = match distance {
-            Distance::Difference => (
-                values.map(|(least, greatest)| greatest - least),
-                rates.and_then(|(least, greatest)| difference(greatest, least)),
-            ),
-            Distance::Ratio => (
-                values
-                    .filter(|(_, greatest)| *greatest > 0.0)
-                    .map(|(least, greatest)| least / greatest),
-                None,
-            ),
-        };
-        Gap {
-            value,
-            interval,
-            rate,
-            lowest: self.ends.map(|(least, _)| least.values.clone()),
-            highest: self.ends.map(|(_, greatest)| greatest.values.clone()),
-        }
+/// Finds the two groups that lie farthest apart among those that rest on at least `least` rows; the first of equals.
+pub(crate) fn farthest(
+    entrants: &[Entrant<'_>],
+    compared: Compared,
+    least: u64,
+    distance: Distance,
+) -> Gap {
+    let (large, small): (Vec<&Entrant<'_>>, Vec<&Entrant<'_>>) = entrants
+        .iter()
+        .partition(|entrant| entrant.of >= least.max(1));
+    let told: Vec<_> = large
+        .into_iter()
+        .filter_map(|entrant| Some((entrant.value?, entrant)))
+        .collect();
+    let lowest = told
+        .iter()
+        .copied()
+        .reduce(|a, b| if b.0 < a.0 { b } else { a });
+    let highest = told
+        .iter()
+        .copied()
+        .reduce(|a, b| if b.0 > a.0 { b } else { a });
+    let ends = lowest.zip(highest).filter(|_| told.len() > 1);
+    let value = ends.map(|((low, _), (high, _))| match distance {
+        Distance::Difference => high - low,
+        Distance::Ratio if high > 0.0 => low / high,
+        Distance::Ratio => 1.0,
+    });
+    let interval = ends.and_then(|((_, low), (_, high))| {
+        (distance == Distance::Difference).then_some(())?;
+        difference(high.rate?, low.rate?)
+    });
+    Gap {
+        value,
+        interval,
+        rate: compared,
+        class: None,
+        lowest: ends.map(|((_, low), _)| low.values.clone()),
+        highest: ends.map(|(_, (_, high))| high.values.clone()),
+        insufficient: small.iter().map(|entrant| entrant.values.clone()).collect(),
     }
 }
 
-/// Returns the gap that speaks more against the classifier; one that cannot be told speaks most.
-fn worse(a: Gap, b: Gap, distance: Distance) -> Gap {
-    let (Some(x), Some(y)) = (a.value, b.value) else {
-        return if a.value.is_none() { a } else { b };
+/// Returns the gap that speaks more against the model; one that cannot be told speaks most. What either leaves out
+/// is left out.
+pub(crate) fn worse(a: Gap, b: Gap, distance: Distance) -> Gap {
+    let insufficient = together(&[&a, &b]);
+    let second = match (a.value, b.value) {
+        (None, _) => false,
+        (_, None) => true,
+        (Some(x), Some(y)) => match distance {
+            Distance::Difference => y > x,
+            Distance::Ratio => y < x,
+        },
     };
-    let second = match distance {
-        Distance::Difference => y > x,
-        Distance::Ratio => y < x,
-    };
-    if second { b } else { a }
+    Gap {
+        insufficient,
+        ..if second { b } else { a }
+    }
 }
 
 #[cfg(test)]
@@ -300,7 +393,11 @@ mod tests {
             false_negatives: fn_,
             true_negatives: tn,
         };
-        Group::new(vec![name.to_owned()], confusion, Guard::default())
+        Group::new(vec![Some(name.to_owned())], confusion, Guard::default())
+    }
+
+    fn compare(groups: &[Group]) -> Fairness {
+        super::compare(groups, Guard::default())
     }
 
     #[test]
@@ -310,11 +407,11 @@ mod tests {
         assert_eq!(found.demographic_parity_difference.value, Some(0.5 - 0.2));
         assert_eq!(
             found.demographic_parity_difference.lowest,
-            Some(vec!["b".to_owned()])
+            Some(vec![Some("b".to_owned())])
         );
         assert_eq!(
             found.demographic_parity_difference.highest,
-            Some(vec!["a".to_owned()])
+            Some(vec![Some("a".to_owned())])
         );
         assert_eq!(found.demographic_parity_ratio.value, Some(0.2 / 0.5));
         assert_eq!(found.equal_opportunity_difference.value, Some(0.8 - 0.5));
@@ -342,21 +439,48 @@ mod tests {
     #[test]
     fn a_small_group_is_listed_and_decides_nothing() {
         let fair = [group("a", 40, 10, 10, 40), group("b", 40, 10, 10, 40)];
-        for small in [
-            group("tiny", 5, 0, 0, 0),
-            group("no positives", 0, 90, 0, 10),
-            group("29 rows", 0, 0, 15, 14),
-            group("9 positives", 0, 0, 9, 91),
-        ] {
-            let name = small.values.clone();
-            let mut all = fair.to_vec();
-            all.push(small);
-            let found = compare(&all);
-            assert_eq!(found.insufficient, vec![name]);
-            assert_eq!(found.demographic_parity_difference.value, Some(0.0));
-            assert_eq!(found.equalized_odds_ratio.value, Some(1.0));
-            assert_eq!(found.rows_compared, 200);
-        }
+        let mut all = fair.to_vec();
+        all.push(group("tiny", 5, 0, 0, 0));
+        let found = compare(&all);
+        let tiny = vec![vec![Some("tiny".to_owned())]];
+        assert_eq!(found.insufficient, tiny);
+        assert_eq!(found.demographic_parity_difference.insufficient, tiny);
+        assert_eq!(found.demographic_parity_difference.value, Some(0.0));
+        assert_eq!(found.equalized_odds_ratio.value, Some(1.0));
+        assert_eq!(found.rows_compared, 200);
+    }
+
+    #[test]
+    fn each_measure_looks_at_its_own_denominator() {
+        // 5,000 rows of which none is positive, half selected: in every comparison but that of positives.
+        let all = [
+            group("a", 40, 0, 10, 50),
+            group("b", 40, 0, 10, 50),
+            group("c", 0, 2500, 0, 2500),
+        ];
+        let found = compare(&all);
+        let c = vec![vec![Some("c".to_owned())]];
+        assert_eq!(found.demographic_parity_difference.value, Some(0.5 - 0.4));
+        assert!(found.demographic_parity_difference.insufficient.is_empty());
+        assert_eq!(found.equal_opportunity_difference.insufficient, c);
+        assert_eq!(found.equal_opportunity_difference.value, Some(0.0));
+        assert_eq!(found.equalized_odds_difference.value, Some(0.5));
+        assert_eq!(found.equalized_odds_difference.insufficient, c);
+        assert_eq!(found.predictive_parity_difference.value, Some(1.0));
+        assert_eq!(found.insufficient, c);
+        // Without negative rows, or without selected ones, it is the others' turn.
+        let found = compare(&[group("a", 40, 10, 10, 40), group("b", 90, 0, 9, 1)]);
+        assert_eq!(found.equalized_odds_difference.insufficient.len(), 1);
+        assert_eq!(found.equal_opportunity_difference.insufficient.len(), 0);
+        let found = compare(&[group("a", 40, 10, 10, 40), group("b", 5, 4, 50, 50)]);
+        assert_eq!(found.predictive_parity_difference.insufficient.len(), 1);
+    }
+
+    #[test]
+    fn perfect_predictions_have_equal_odds() {
+        let found = compare(&[group("a", 50, 0, 0, 50), group("b", 20, 0, 0, 80)]);
+        assert_eq!(found.equalized_odds_ratio.value, Some(1.0));
+        assert_eq!(found.equalized_odds_difference.value, Some(0.0));
     }
 
     #[test]
@@ -374,11 +498,11 @@ mod tests {
         let no_negatives = compare(&[group("a", 40, 10, 10, 40), group("b", 40, 0, 10, 0)]);
         assert_eq!(no_negatives.equalized_odds_difference.value, None);
         assert_eq!(no_negatives.equal_opportunity_difference.value, Some(0.0));
-        // Nobody is selected: no ratio, and no difference in the rate of the selected.
+        // Nobody is selected: all rates are equal, and there is no rate of the selected.
         let nobody = compare(&[group("a", 0, 0, 50, 50), group("b", 0, 0, 40, 60)]);
         assert_eq!(nobody.demographic_parity_difference.value, Some(0.0));
-        assert_eq!(nobody.demographic_parity_ratio.value, None);
-        assert_eq!(nobody.equalized_odds_ratio.value, None);
+        assert_eq!(nobody.demographic_parity_ratio.value, Some(1.0));
+        assert_eq!(nobody.equalized_odds_ratio.value, Some(1.0));
         assert_eq!(nobody.predictive_parity_difference.value, None);
         assert_eq!(compare(&[]).equalized_odds_difference.value, None);
     }

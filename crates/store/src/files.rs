@@ -1,5 +1,6 @@
 //! Reading a version in ranges.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,6 +11,7 @@ use crate::error::StoreError;
 use crate::ids::ChunkId;
 use crate::manifest::{self, Extent, FileExtents, Piece};
 use crate::pack::ChunkKind;
+use crate::ports::ChunkPlace;
 use crate::store::{Domain, Inner};
 
 /// The files of one version.
@@ -19,6 +21,8 @@ pub(crate) struct StoredFiles {
     digest: Digest,
     entries: Vec<FileEntry>,
     extents: Vec<Vec<Extent>>,
+    /// Where chunks lie that only their writer knows.
+    unseen: HashMap<ChunkId, ChunkPlace>,
     /// The last chunk read: Parquet and ONNX are read in small neighbouring ranges.
     last: Mutex<Option<(ChunkId, Bytes)>>,
 }
@@ -31,25 +35,24 @@ impl std::fmt::Debug for StoredFiles {
     }
 }
 
-/// Reads a manifest, over all its levels.
+/// Reads a manifest, over all its levels. `chunk` reads a chunk of kind manifest.
 pub(crate) fn read_manifest(
-    store: &Inner,
-    domain: &Domain,
     root: &ChunkId,
+    chunk: impl Fn(&ChunkId) -> Result<Vec<u8>, StoreError>,
 ) -> Result<Vec<FileExtents>, StoreError> {
     const MOST_LEVELS: usize = 4;
     let damaged = |because: &str| StoreError::Damaged {
         what: format!("manifest {root}"),
         because: because.to_owned(),
     };
-    let mut bytes = store.chunk(domain, root, ChunkKind::Manifest)?;
+    let mut bytes = chunk(root)?;
     for _ in 0..MOST_LEVELS {
         match manifest::decode(&bytes).map_err(|error| damaged(&error.to_string()))? {
             Piece::Files(files) => return Ok(files),
             Piece::Index(pieces) => {
                 bytes = Vec::new();
                 for piece in pieces {
-                    bytes.extend(store.chunk(domain, &piece.chunk, ChunkKind::Manifest)?);
+                    bytes.extend(chunk(&piece.chunk)?);
                 }
             }
         }
@@ -57,14 +60,32 @@ pub(crate) fn read_manifest(
     Err(damaged("it has too many levels"))
 }
 
+/// Reads a chunk: from where only its writer knows it, else from where the index has it.
+fn read_chunk(
+    store: &Inner,
+    domain: &Domain,
+    unseen: &HashMap<ChunkId, ChunkPlace>,
+    id: &ChunkId,
+    kind: ChunkKind,
+) -> Result<Vec<u8>, StoreError> {
+    match unseen.get(id) {
+        Some(place) => store.chunk_at(domain, place, kind),
+        None => store.chunk(domain, id, kind),
+    }
+}
+
 impl StoredFiles {
+    /// Opens the files of a manifest. `unseen`: where chunks lie that the index does not know yet.
     pub(crate) fn open(
         store: Arc<Inner>,
         domain: Arc<Domain>,
         digest: Digest,
         manifest: &ChunkId,
+        unseen: HashMap<ChunkId, ChunkPlace>,
     ) -> Result<Self, StoreError> {
-        let files = read_manifest(&store, &domain, manifest)?;
+        let files = read_manifest(manifest, |id| {
+            read_chunk(&store, &domain, &unseen, id, ChunkKind::Manifest)
+        })?;
         let (entries, extents): (Vec<_>, Vec<_>) = files
             .into_iter()
             .map(|file| (file.entry, file.extents))
@@ -81,6 +102,7 @@ impl StoredFiles {
             digest,
             entries,
             extents,
+            unseen,
             last: Mutex::new(None),
         })
     }
@@ -92,7 +114,14 @@ impl StoredFiles {
         {
             return Ok(bytes.clone());
         }
-        let bytes = Bytes::from(self.store.chunk(&self.domain, id, ChunkKind::Data)?);
+        let (store, domain) = (&self.store, &self.domain);
+        let bytes = Bytes::from(read_chunk(
+            store,
+            domain,
+            &self.unseen,
+            id,
+            ChunkKind::Data,
+        )?);
         *last = Some((*id, bytes.clone()));
         Ok(bytes)
     }

@@ -26,8 +26,8 @@ pub use error::StoreError;
 pub use ids::{ChunkId, DomainId, PackId};
 pub use pack::{ChunkKind, PackChunk};
 pub use ports::{
-    BlobError, Blobs, Catalog, CatalogError, ChunkPlace, RecordPlace, Staging, VersionFilter,
-    VersionRow, VersionState,
+    ALIGNMENT, BlobError, Blobs, Catalog, CatalogError, ChunkPlace, RecordPlace, Staging,
+    VersionFilter, VersionRow, VersionState,
 };
 pub use record::{SignedRecord, Version, VersionRecord};
 pub use store::{Domain, Parts, Store};

@@ -4,17 +4,21 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use custody_crypto::aead::Aead;
-use custody_crypto::floe::{self, Decryptor, HEADER_BYTES, Parameters, SEGMENT_OVERHEAD};
+use custody_crypto::floe::{Decryptor, HEADER_BYTES, Parameters, SEGMENT_OVERHEAD, Sealer};
 use custody_crypto::{DomainKeys, Secret};
 use custody_types::Entropy;
 
 use crate::chunker::LONGEST;
 use crate::error::StoreError;
 use crate::ids::{ChunkId, DomainId, PackId};
-use crate::ports::{BlobError, Blobs};
+use crate::ports::{ALIGNMENT, BlobError, Blobs};
+use crate::store::Domain;
 
 /// The stored bytes at which a pack is closed.
-pub(crate) const FULL: usize = 32 << 20;
+const FULL: u64 = 32 << 20;
+/// The room for a pack: stored bytes, the last chunk that makes it full, padding, trailer and what sealing adds.
+/// A pack of very many small chunks needs more, gets it, and is then written in the ordinary way.
+const ROOM: usize = (40 << 20) + ALIGNMENT;
 const MAGIC: &[u8; 8] = b"CSTPACK1";
 const SUITE: u8 = 1;
 const PREAMBLE: usize = 45;
@@ -172,111 +176,154 @@ impl std::fmt::Debug for Squeeze {
     }
 }
 
-/// Collects chunks until they are sealed as one pack, then those of the next. Its room is kept from pack to
-/// pack: fresh memory costs more than what is done with it.
-#[derive(Debug)]
-pub(crate) struct PackBuilder {
-    id: PackId,
-    stored: Vec<u8>,
-    chunks: Vec<PackChunk>,
-    squeeze: Squeeze,
-    sealed: Vec<u8>,
+/// What packs of a domain are sealed with.
+pub(crate) struct Sealing {
+    pub(crate) domain: Arc<Domain>,
+    pub(crate) aead: Arc<dyn Aead>,
+    pub(crate) entropy: Arc<dyn Entropy>,
 }
 
-fn new_id(entropy: &dyn Entropy) -> PackId {
-    let mut id = [0; 16];
-    entropy.fill(&mut id);
-    PackId(id)
+/// A pack that was begun.
+struct OpenPack {
+    id: PackId,
+    sealer: Sealer,
+    chunks: Vec<PackChunk>,
+    /// How many bytes stand before the pack in its buffer, so that it begins at a multiple of [`ALIGNMENT`].
+    skip: usize,
+}
+
+/// Seals chunks into a pack as they come, then into the next. Its room is kept from pack to pack: fresh memory
+/// costs more than what is done with it. Of what it took, at most one segment is there in clear.
+pub(crate) struct PackBuilder {
+    sealing: Sealing,
+    open: Option<OpenPack>,
+    squeeze: Squeeze,
+    room: Vec<u8>,
 }
 
 impl PackBuilder {
-    pub(crate) fn new(entropy: &dyn Entropy) -> Self {
+    pub(crate) fn new(sealing: Sealing) -> Self {
         Self {
-            id: new_id(entropy),
-            stored: Vec::new(),
-            chunks: Vec::new(),
+            sealing,
+            open: None,
             squeeze: Squeeze::default(),
-            sealed: Vec::new(),
+            room: Vec::new(),
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.chunks.is_empty()
-    }
-
-    pub(crate) fn stored_bytes(&self) -> u64 {
-        self.stored.len() as u64
-    }
-
     pub(crate) fn is_full(&self) -> bool {
-        self.stored.len() >= FULL
+        let stored = self.open.as_ref().map(|open| open.sealer.plain_bytes());
+        stored.is_some_and(|stored| stored >= FULL)
     }
 
+    fn begin(&mut self) -> Result<&mut OpenPack, StoreError> {
+        let open = match self.open.take() {
+            Some(open) => open,
+            None => self.new_pack()?,
+        };
+        Ok(self.open.insert(open))
+    }
+
+    /// Begins a pack under the newest content key, at an aligned place of the room.
+    fn new_pack(&mut self) -> Result<OpenPack, StoreError> {
+        let Sealing {
+            domain,
+            aead,
+            entropy,
+        } = &self.sealing;
+        let (epoch, key) = domain
+            .keys
+            .newest()
+            .ok_or_else(|| unstorable(&"the domain has no content key"))?;
+        let mut id = [0; 16];
+        entropy.fill(&mut id);
+        let id = PackId(id);
+        let mut room = std::mem::take(&mut self.room);
+        room.clear();
+        room.reserve_exact(ROOM);
+        // Where alignment is impossible the pack is written in the ordinary way.
+        let skip = Some(room.as_ptr().align_offset(ALIGNMENT)).filter(|skip| *skip < ALIGNMENT);
+        let skip = skip.unwrap_or(0);
+        room.resize(skip, 0);
+        let preamble = preamble(&domain.id, epoch, &id);
+        room.extend_from_slice(&preamble);
+        let entropy = entropy.as_ref();
+        let sealer = Sealer::start(parameters()?, aead.clone(), key, &preamble, entropy, room);
+        Ok(OpenPack {
+            id,
+            sealer,
+            chunks: Vec::new(),
+            skip,
+        })
+    }
+
+    /// Takes a chunk and returns how many bytes it has when it is stored.
     pub(crate) fn add(
         &mut self,
         id: ChunkId,
         kind: ChunkKind,
         plain: &[u8],
-    ) -> Result<(), StoreError> {
+    ) -> Result<u64, StoreError> {
         let too_long = || unstorable(&"a chunk is too long");
         if plain.len() > kind.longest() {
             return Err(too_long());
         }
-        let offset = self.stored.len() as u64;
+        let length = u32::try_from(plain.len()).map_err(|_| too_long())?;
+        self.begin()?;
         let packed = self.squeeze.compress(plain);
         let compressed = packed.is_some();
         let bytes = packed.unwrap_or(plain);
-        self.stored.extend_from_slice(bytes);
-        self.chunks.push(PackChunk {
+        let open = self
+            .open
+            .as_mut()
+            .ok_or_else(|| unstorable(&"no pack was begun"))?;
+        let offset = open.sealer.plain_bytes();
+        open.sealer
+            .push(bytes, self.sealing.entropy.as_ref())
+            .map_err(|error| unstorable(&error))?;
+        open.chunks.push(PackChunk {
             id,
             kind,
             offset,
             stored: u32::try_from(bytes.len()).map_err(|_| too_long())?,
             compressed,
-            length: u32::try_from(plain.len()).map_err(|_| too_long())?,
+            length,
         });
-        Ok(())
+        Ok(bytes.len() as u64)
     }
 
-    /// Seals the pack under the newest content key, hands its bytes to `put`, and begins the next.
+    /// Ends the pack that was begun and hands its bytes to `put`. `None` when there is none.
     pub(crate) fn seal(
         &mut self,
-        domain: &DomainId,
-        keys: &DomainKeys,
-        aead: Arc<dyn Aead>,
-        entropy: &dyn Entropy,
         put: impl FnOnce(&PackId, &[u8]) -> Result<(), BlobError>,
-    ) -> Result<(PackId, Vec<PackChunk>), StoreError> {
-        let (epoch, key) = keys
-            .newest()
-            .ok_or_else(|| unstorable(&"the domain has no content key"))?;
-        let trailer = self.chunks.len() * ROW + END;
-        let whole = padded((self.stored.len() + trailer) as u64);
-        let whole = usize::try_from(whole).map_err(|error| unstorable(&error))?;
-        self.stored.resize(whole - trailer, 0);
-        for chunk in &self.chunks {
-            write_row(&mut self.stored, chunk);
+    ) -> Result<Option<(PackId, Vec<PackChunk>)>, StoreError> {
+        let Some(open) = self.open.take() else {
+            return Ok(None);
+        };
+        let OpenPack {
+            id,
+            mut sealer,
+            chunks,
+            skip,
+        } = open;
+        let entropy = self.sealing.entropy.as_ref();
+        let mut trailer = Vec::with_capacity(chunks.len() * ROW + END);
+        for chunk in &chunks {
+            write_row(&mut trailer, chunk);
         }
-        let count = u32::try_from(self.chunks.len()).map_err(|error| unstorable(&error))?;
-        self.stored.extend(count.to_be_bytes());
-        self.stored.extend(END_MAGIC);
-        let preamble = preamble(domain, epoch, &self.id);
-        self.sealed.clear();
-        self.sealed.extend(&preamble);
-        floe::seal_into(
-            parameters()?,
-            aead,
-            key,
-            &preamble,
-            &self.stored,
-            entropy,
-            &mut self.sealed,
-        )
-        .map_err(|error| unstorable(&error))?;
-        put(&self.id, &self.sealed)?;
-        self.stored.clear();
-        let id = std::mem::replace(&mut self.id, new_id(entropy));
-        Ok((id, std::mem::take(&mut self.chunks)))
+        let count = u32::try_from(chunks.len()).map_err(|error| unstorable(&error))?;
+        trailer.extend(count.to_be_bytes());
+        trailer.extend(END_MAGIC);
+        let stored = sealer.plain_bytes() + trailer.len() as u64;
+        let padding =
+            usize::try_from(padded(stored) - stored).map_err(|error| unstorable(&error))?;
+        let sealed = sealer
+            .push_zeros(padding, entropy)
+            .and_then(|()| sealer.push(&trailer, entropy))
+            .and_then(|()| sealer.finish(entropy));
+        self.room = sealed.map_err(|error| unstorable(&error))?;
+        put(&id, self.room.get(skip..).unwrap_or_default())?;
+        Ok(Some((id, chunks)))
     }
 }
 

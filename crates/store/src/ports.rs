@@ -39,13 +39,17 @@ pub enum BlobError {
     },
 }
 
+/// Bytes that begin at a multiple of this in memory can be handed to the disk as they lie.
+pub const ALIGNMENT: usize = 4096;
+
 /// A place for packs. Packs are never changed. Safe to use from several threads; every call blocks.
 pub trait Blobs: Send + Sync + fmt::Debug {
-    /// Writes a pack. When it returns, the bytes outlive a loss of power; they need not be visible to
-    /// [`Blobs::list`] before [`Blobs::publish`].
+    /// Writes a pack. When it returns, the bytes outlive a loss of power, but not the next
+    /// [`Blobs::sweep`]; [`Blobs::list`] does not tell it before [`Blobs::publish`]. A place may be faster with
+    /// bytes that are aligned to [`ALIGNMENT`].
     ///
     /// # Errors
-    /// [`BlobError::NoSpace`] or [`BlobError::Failed`]; nothing is visible then.
+    /// [`BlobError::NoSpace`] or [`BlobError::Failed`]; nothing is left then.
     fn put(&self, pack: &PackId, bytes: &[u8]) -> Result<(), BlobError>;
 
     /// Makes packs visible; durable when it returns. Doing it again is no error.
@@ -54,13 +58,19 @@ pub trait Blobs: Send + Sync + fmt::Debug {
     /// [`BlobError`] when one of them was never put, or the storage fails.
     fn publish(&self, packs: &[PackId]) -> Result<(), BlobError>;
 
-    /// Reads bytes of a published pack.
+    /// Removes packs that were put and not published. One that is not there is no error.
+    ///
+    /// # Errors
+    /// [`BlobError::Failed`]; the next [`Blobs::sweep`] removes what is left.
+    fn discard(&self, packs: &[PackId]) -> Result<(), BlobError>;
+
+    /// Reads bytes of a pack that was put, published or not.
     ///
     /// # Errors
     /// [`BlobError::Missing`], [`BlobError::Short`] or [`BlobError::Failed`].
     fn read(&self, pack: &PackId, range: Range<u64>) -> Result<Vec<u8>, BlobError>;
 
-    /// Returns the length of a published pack.
+    /// Returns the length of a pack that was put, published or not.
     ///
     /// # Errors
     /// [`BlobError::Missing`] or [`BlobError::Failed`].
@@ -152,6 +162,9 @@ pub struct VersionRow {
     pub state: VersionState,
     /// The entry that made it valid; 0 while staged.
     pub entry: u64,
+    /// The last entry that named it as what was made: that which made it valid, or that of a step which came
+    /// to the same again.
+    pub named: u64,
 }
 
 /// What one transaction enters.
@@ -181,7 +194,8 @@ pub struct VersionFilter {
 /// Safe to use from several threads. Each method is one transaction, durable when it returns. One
 /// process writes at a time; the caller sees to that.
 pub trait Catalog: Send + Sync + fmt::Debug {
-    /// Enters packs, records and staged versions, all or nothing.
+    /// Enters packs, records and staged versions, all or nothing. A chunk that is known already lies from then on
+    /// where it was stored last.
     ///
     /// # Errors
     /// [`CatalogError::Conflict`] when a version of that name is there already.
@@ -230,11 +244,30 @@ pub trait Catalog: Send + Sync + fmt::Debug {
     /// [`CatalogError`] when the database fails.
     fn version(&self, name: &VersionName) -> Result<Option<VersionRow>, CatalogError>;
 
-    /// Finds the newest committed version that is not in quarantine.
+    /// Finds the committed version that was named last and is not in quarantine.
     ///
     /// # Errors
     /// [`CatalogError`] when the database fails.
     fn latest(&self, artifact: &ArtifactName) -> Result<Option<VersionRow>, CatalogError>;
+
+    /// Notes that the entry `entry` named the version as what a step made. An earlier entry than the one that
+    /// is noted changes nothing; nor does a version that is not there.
+    ///
+    /// # Errors
+    /// [`CatalogError`] when the database fails.
+    fn set_named(&self, version: &VersionName, entry: u64) -> Result<(), CatalogError>;
+
+    /// Returns the note of this name.
+    ///
+    /// # Errors
+    /// [`CatalogError`] when the database fails.
+    fn note(&self, name: &str) -> Result<Option<String>, CatalogError>;
+
+    /// Keeps a note under a name, in the place of the one before. It need not outlive a loss of power.
+    ///
+    /// # Errors
+    /// [`CatalogError`] when the database fails.
+    fn set_note(&self, name: &str, text: &str) -> Result<(), CatalogError>;
 
     /// Returns the highest number that is staged or committed; 0 when there is none.
     ///
@@ -289,7 +322,25 @@ pub trait Catalog: Send + Sync + fmt::Debug {
         statement: &Digest,
     ) -> Result<(), CatalogError>;
 
-    /// Lists the packs that were entered.
+    /// Notes that a pack was found damaged. Doing it again is no error.
+    ///
+    /// # Errors
+    /// [`CatalogError`] when the database fails.
+    fn condemn(&self, pack: &PackId) -> Result<(), CatalogError>;
+
+    /// Takes the note back.
+    ///
+    /// # Errors
+    /// [`CatalogError`] when the database fails.
+    fn absolve(&self, pack: &PackId) -> Result<(), CatalogError>;
+
+    /// Returns whether a pack was found damaged. [`Catalog::clear`] does not change it.
+    ///
+    /// # Errors
+    /// [`CatalogError`] when the database fails.
+    fn is_condemned(&self, pack: &PackId) -> Result<bool, CatalogError>;
+
+    /// Lists the packs in which a chunk lies.
     ///
     /// # Errors
     /// [`CatalogError`] when the database fails.
@@ -301,7 +352,7 @@ pub trait Catalog: Send + Sync + fmt::Debug {
     /// [`CatalogError`] when the database fails.
     fn chunks_of(&self, kind: ChunkKind) -> Result<Vec<(DomainId, ChunkPlace)>, CatalogError>;
 
-    /// Forgets everything.
+    /// Forgets everything but which packs were found damaged.
     ///
     /// # Errors
     /// [`CatalogError`] when the database fails.

@@ -16,9 +16,9 @@ use crate::error::StoreError;
 use crate::files::StoredFiles;
 use crate::ids::{ChunkId, DomainId, PackId};
 use crate::pack::{ChunkKind, PackReader};
-use crate::ports::{Blobs, Catalog, VersionFilter, VersionRow, VersionState};
+use crate::ports::{Blobs, Catalog, ChunkPlace, VersionFilter, VersionRow, VersionState};
 use crate::record::{SignedRecord, Version, VersionRecord};
-use crate::writer::{Tree, VersionDraft, Writer};
+use crate::writer::{VersionDraft, Writer};
 
 /// How many packs are kept open for reading.
 const OPEN_PACKS: usize = 64;
@@ -151,20 +151,66 @@ impl Inner {
         id: &ChunkId,
         kind: ChunkKind,
     ) -> Result<Vec<u8>, StoreError> {
-        let damaged = |because: &str| StoreError::Damaged {
-            what: format!("chunk {id}"),
-            because: because.to_owned(),
-        };
-        let place = self
-            .parts
-            .catalog
-            .chunk(&domain.id, id)?
-            .ok_or_else(|| damaged("no pack holds it"))?;
+        let place = self.parts.catalog.chunk(&domain.id, id)?;
+        let place = place.ok_or_else(|| damaged_chunk(id, "no pack holds it"))?;
+        self.chunk_at(domain, &place, kind)
+    }
+
+    /// Reads the chunk at a place. A pack in which it is not whole is not relied upon by later writers.
+    pub(crate) fn chunk_at(
+        &self,
+        domain: &Domain,
+        place: &ChunkPlace,
+        kind: ChunkKind,
+    ) -> Result<Vec<u8>, StoreError> {
         if place.chunk.kind != kind {
-            return Err(damaged("it is of another kind"));
+            return Err(damaged_chunk(&place.chunk.id, "it is of another kind"));
         }
-        self.pack(domain, &place.pack)?
-            .chunk(&place.chunk, &domain.keys.id)
+        let read = self
+            .pack(domain, &place.pack)
+            .and_then(|pack| pack.chunk(&place.chunk, &domain.keys.id));
+        if matches!(read, Err(StoreError::Damaged { .. })) {
+            self.condemn(&place.pack);
+        }
+        read
+    }
+
+    /// Notes that a pack is damaged: chunks that come again are stored again.
+    pub(crate) fn condemn(&self, pack: &PackId) {
+        self.open_packs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(pack);
+        // The damage itself is told to whoever reads; without the mark the next writer looks for itself, at
+        // the pack's ends only.
+        let _ = self.parts.catalog.condemn(pack);
+    }
+
+    /// Returns whether a writer may rely on a pack: no read found it damaged, it is there, its beginning is that
+    /// of a pack of its name and its last segment opens, so that nothing was cut off.
+    pub(crate) fn is_sound(&self, domain: &Domain, pack: &PackId) -> Result<bool, StoreError> {
+        if self.parts.catalog.is_condemned(pack)? {
+            return Ok(false);
+        }
+        let (blobs, aead) = (self.parts.blobs.clone(), self.parts.aead.clone());
+        let looked = PackReader::open(blobs, *pack, &domain.keys, aead)
+            .and_then(|reader| reader.trailer().map(drop));
+        match looked {
+            Ok(()) => Ok(true),
+            Err(StoreError::Damaged { .. }) => {
+                self.condemn(pack);
+                Ok(false)
+            }
+            // Storage that does not answer is nothing to rely upon, and no reason to refuse new bytes.
+            Err(_) => Ok(false),
+        }
+    }
+}
+
+fn damaged_chunk(id: &ChunkId, because: &str) -> StoreError {
+    StoreError::Damaged {
+        what: format!("chunk {id}"),
+        because: because.to_owned(),
     }
 }
 
@@ -211,8 +257,8 @@ impl Store {
         domains.by_project.keys().cloned().collect()
     }
 
-    pub(crate) fn entropy(&self) -> &dyn Entropy {
-        self.0.parts.entropy.as_ref()
+    pub(crate) fn entropy(&self) -> Arc<dyn Entropy> {
+        self.0.parts.entropy.clone()
     }
 
     pub(crate) fn aead(&self) -> Arc<dyn Aead> {
@@ -448,21 +494,8 @@ impl Store {
     pub fn files(&self, version: &Version) -> Result<Arc<dyn VersionFiles>, StoreError> {
         let record = &version.record;
         let domain = self.0.domain_of(record.artifact.project())?;
-        let files = StoredFiles::open(self.0.clone(), domain, record.digest, &record.manifest)?;
-        Ok(Arc::new(files))
-    }
-
-    /// Opens the files of a tree that a writer of `project` settled.
-    ///
-    /// # Errors
-    /// [`StoreError::Damaged`] when its manifest is.
-    pub fn tree_files(
-        &self,
-        project: &ProjectName,
-        tree: &Tree,
-    ) -> Result<Arc<dyn VersionFiles>, StoreError> {
-        let domain = self.0.domain_of(project)?;
-        let files = StoredFiles::open(self.0.clone(), domain, tree.digest, &tree.manifest)?;
+        let (store, manifest) = (self.0.clone(), &record.manifest);
+        let files = StoredFiles::open(store, domain, record.digest, manifest, HashMap::new())?;
         Ok(Arc::new(files))
     }
 
@@ -498,6 +531,30 @@ impl Store {
         Ok(self.catalog().set_quarantine(version, to)?)
     }
 
+    /// Notes that a step came to this version again; the ledger's entry `entry` says so.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the catalog fails.
+    pub fn set_named(&self, version: &VersionName, entry: u64) -> Result<(), StoreError> {
+        Ok(self.catalog().set_named(version, entry)?)
+    }
+
+    /// Returns a note that was kept in the index.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the catalog fails.
+    pub fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
+        Ok(self.catalog().note(name)?)
+    }
+
+    /// Keeps a note in the index, until that is made anew.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the catalog fails.
+    pub fn set_note(&self, name: &str, text: &str) -> Result<(), StoreError> {
+        Ok(self.catalog().set_note(name, text)?)
+    }
+
     /// Finds the statement of the last success of the step with this key.
     ///
     /// # Errors
@@ -528,6 +585,7 @@ pub(crate) fn row(version: &Version, state: VersionState) -> VersionRow {
         quarantined: version.quarantined,
         state,
         entry: version.entry,
+        named: version.entry,
     }
 }
 

@@ -7,11 +7,12 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::StoreError;
 use crate::files::read_manifest;
-use crate::ids::PackId;
-use crate::pack::{ChunkKind, PackReader, read_preamble};
+use crate::ids::{ChunkId, PackId};
+use crate::manifest::FileExtents;
+use crate::pack::{ChunkKind, PackChunk, PackReader, read_preamble};
 use crate::ports::{RecordPlace, Staging, VersionRow, VersionState};
 use crate::record::{SignedRecord, Version};
-use crate::store::Store;
+use crate::store::{Domain, Store};
 
 /// What was found about one pack.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +35,7 @@ impl Store {
         // Opening compares the files' list with the identity.
         self.files(version)?;
         let mut read = 0;
-        for file in read_manifest(&self.0, &domain, &version.record.manifest)? {
+        for file in self.manifest_files(&domain, &version.record.manifest)? {
             let mut hasher = Sha256::new();
             for extent in &file.extents {
                 let bytes = self.0.chunk(&domain, &extent.chunk, ChunkKind::Data)?;
@@ -49,6 +50,14 @@ impl Store {
             }
         }
         Ok(read)
+    }
+
+    fn manifest_files(
+        &self,
+        domain: &Domain,
+        manifest: &ChunkId,
+    ) -> Result<Vec<FileExtents>, StoreError> {
+        read_manifest(manifest, |id| self.0.chunk(domain, id, ChunkKind::Manifest))
     }
 
     /// Reads every pack from end to end.
@@ -73,6 +82,12 @@ impl Store {
             }
             reader.check_padding()
         });
+        match &result {
+            Err(StoreError::Damaged { .. }) => self.0.condemn(pack),
+            // One that was put back from a copy may be relied upon again.
+            Ok(()) => self.absolve(pack),
+            Err(_) => {}
+        }
         PackCheck {
             name: self.blobs().name(pack),
             chunks,
@@ -80,10 +95,14 @@ impl Store {
         }
     }
 
-    fn open_pack(
-        &self,
-        pack: &PackId,
-    ) -> Result<(PackReader, std::sync::Arc<crate::Domain>), StoreError> {
+    fn absolve(&self, pack: &PackId) {
+        if self.catalog().is_condemned(pack).unwrap_or(false) {
+            // A mark that stays costs room at most: its chunks are stored again when they come again.
+            let _ = self.catalog().absolve(pack);
+        }
+    }
+
+    fn open_pack(&self, pack: &PackId) -> Result<(PackReader, std::sync::Arc<Domain>), StoreError> {
         let (domain, _) = read_preamble(self.blobs(), pack)?;
         let domain = self.0.domain_by_id(&domain)?;
         let reader =
@@ -95,19 +114,33 @@ impl Store {
     /// which entry; versions that it does not name are left out. `quarantined` tells which are in quarantine
     /// from the first moment on. Returns the versions in order.
     ///
+    /// A damaged pack is left out where everything that `valid` names is whole without it.
+    ///
     /// # Errors
-    /// [`StoreError::Damaged`] when a pack is; the old catalog is gone by then, and the call can be
+    /// [`StoreError::Damaged`] when a pack is that is needed; the old catalog is gone by then, and the call can be
     /// repeated.
     pub fn rebuild(
         &self,
         valid: &BTreeMap<Digest, u64>,
-        quarantined: &dyn Fn(&VersionName) -> bool,
+        quarantined: &dyn Fn(&VersionName, &Digest) -> bool,
     ) -> Result<Vec<Version>, StoreError> {
         self.catalog().clear()?;
         self.0.forget();
-        let mut versions = Vec::new();
+        let (mut versions, mut damaged) = (Vec::new(), None);
         for pack in self.blobs().list()? {
-            versions.extend(self.adopt(&pack, valid, quarantined)?);
+            match self.adopt(&pack, valid, quarantined) {
+                Ok(adopted) => versions.extend(adopted),
+                Err(error @ StoreError::Damaged { .. }) => {
+                    self.0.condemn(&pack);
+                    damaged.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if let Some(error) = damaged
+            && !self.is_whole(valid, &versions)?
+        {
+            return Err(error);
         }
         versions.sort_by_key(Version::name);
         let commits: Vec<(VersionName, u64)> = versions
@@ -118,11 +151,61 @@ impl Store {
         Ok(versions)
     }
 
+    /// Returns whether all valid records were found, and places for all that they name.
+    fn is_whole(
+        &self,
+        valid: &BTreeMap<Digest, u64>,
+        versions: &[Version],
+    ) -> Result<bool, StoreError> {
+        let found: BTreeSet<_> = versions
+            .iter()
+            .map(|version| version.record_digest)
+            .collect();
+        if valid.keys().any(|record| !found.contains(record)) {
+            return Ok(false);
+        }
+        for version in versions {
+            let record = &version.record;
+            for digest in record.statement.iter().chain(record.extra.values()) {
+                if self.catalog().record(digest)?.is_none() {
+                    return Ok(false);
+                }
+            }
+            let domain = self.0.domain_of(record.artifact.project())?;
+            let Ok(files) = self.manifest_files(&domain, &record.manifest) else {
+                return Ok(false);
+            };
+            for extent in files.iter().flat_map(|file| &file.extents) {
+                if self.catalog().chunk(&domain.id, &extent.chunk)?.is_none() {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Returns the chunks that are not known yet, and those whose known place cannot be read: they were stored
+    /// again because of that.
+    fn better(
+        &self,
+        domain: &Domain,
+        chunks: Vec<PackChunk>,
+    ) -> Result<Vec<PackChunk>, StoreError> {
+        let mut better = Vec::with_capacity(chunks.len());
+        for chunk in chunks {
+            let known = self.catalog().chunk(&domain.id, &chunk.id)?;
+            if known.is_none_or(|known| self.0.chunk_at(domain, &known, chunk.kind).is_err()) {
+                better.push(chunk);
+            }
+        }
+        Ok(better)
+    }
+
     fn adopt(
         &self,
         pack: &PackId,
         valid: &BTreeMap<Digest, u64>,
-        quarantined: &dyn Fn(&VersionName) -> bool,
+        quarantined: &dyn Fn(&VersionName, &Digest) -> bool,
     ) -> Result<Vec<Version>, StoreError> {
         let (reader, domain) = self.open_pack(pack)?;
         let chunks = reader.trailer()?;
@@ -152,7 +235,7 @@ impl Store {
                     entry: *entry,
                     quarantined: false,
                 };
-                version.quarantined = quarantined(&version.name());
+                version.quarantined = quarantined(&version.name(), &version.record.digest);
                 versions.push(version);
             }
         }
@@ -160,6 +243,7 @@ impl Store {
             .iter()
             .map(|version| crate::store::row(version, VersionState::Staged))
             .collect();
+        let chunks = self.better(&domain, chunks)?;
         self.catalog().stage(&Staging {
             domain: domain.id,
             packs: vec![(*pack, chunks)],

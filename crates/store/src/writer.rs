@@ -1,10 +1,11 @@
 //! Taking files in.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use custody_types::{
-    ByteSize, Classification, Digest, FileEntry, FilePath, Kind, Purpose, Timestamp, listing_digest,
+    ByteSize, Classification, Digest, FileEntry, FilePath, Kind, Purpose, Timestamp, VersionFiles,
+    listing_digest,
 };
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroize;
@@ -12,10 +13,11 @@ use zeroize::Zeroize;
 use crate::PackId;
 use crate::chunker::LONGEST;
 use crate::error::StoreError;
+use crate::files::StoredFiles;
 use crate::ids::ChunkId;
 use crate::manifest::{self, Extent, FileExtents};
-use crate::pack::{ChunkKind, LONGEST_RECORD, PackBuilder, PackChunk, chunk_id};
-use crate::ports::RecordPlace;
+use crate::pack::{ChunkKind, LONGEST_RECORD, PackBuilder, PackChunk, Sealing, chunk_id};
+use crate::ports::{ChunkPlace, RecordPlace};
 use crate::store::{Domain, Store};
 
 /// How much of a file is held before it is cut: more than the longest chunk, so that the cut does not
@@ -71,23 +73,30 @@ struct OpenFile {
     executable: bool,
     hasher: Sha256,
     size: u64,
-    window: Vec<u8>,
     extents: Vec<Extent>,
 }
 
 /// Takes in the files and records of one project, to be staged together.
 ///
-/// Dropping it leaves nothing that anyone sees. Bytes are cut, hashed and sealed as they come; at most
-/// one pack and one window of 1 MiB are in memory.
+/// Dropping it takes back what it put: until [`Store::stage`] or [`Writer::keep`] its packs are named by nothing,
+/// are read by nobody but through [`Writer::tree_files`], and a start removes them. Bytes are cut, hashed and
+/// sealed as they come; at most one pack and one window of 1 MiB are in memory.
 pub struct Writer {
     store: Store,
     domain: Arc<Domain>,
     pack: PackBuilder,
+    /// Packs that are durable and not yet visible.
     done: Vec<(PackId, Vec<PackChunk>)>,
     fresh: BTreeSet<ChunkId>,
+    /// Whether packs whose chunks came again are there and sound.
+    looked_at: HashMap<PackId, bool>,
     records: Vec<RecordPlace>,
     files: Vec<FileExtents>,
     open: Option<OpenFile>,
+    /// What of the open file is not cut yet, and behind it room for more. Empty before the first file.
+    window: Vec<u8>,
+    /// How much of the window is not cut yet.
+    waiting: usize,
     stored: u64,
 }
 
@@ -99,32 +108,78 @@ impl std::fmt::Debug for Writer {
     }
 }
 
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.window.zeroize();
+        // CRASH: what stays here after a failure or a loss of power is removed by the next start.
+        let left: Vec<_> = self.done.iter().map(|(id, _)| *id).collect();
+        let _ = self.store.blobs().discard(&left);
+    }
+}
+
 impl Writer {
     pub(crate) fn new(store: Store, domain: Arc<Domain>) -> Self {
-        let pack = PackBuilder::new(store.entropy());
+        let sealing = Sealing {
+            domain: domain.clone(),
+            aead: store.aead(),
+            entropy: store.entropy(),
+        };
         Self {
             store,
             domain,
-            pack,
+            pack: PackBuilder::new(sealing),
             done: Vec::new(),
             fresh: BTreeSet::new(),
+            looked_at: HashMap::new(),
             records: Vec::new(),
             files: Vec::new(),
             open: None,
+            window: Vec::new(),
+            waiting: 0,
             stored: 0,
         }
     }
 
     /// Begins a file.
     pub fn begin_file(&mut self, path: FilePath, executable: bool) {
+        self.window.resize(WINDOW, 0);
+        self.waiting = 0;
         self.open = Some(OpenFile {
             path,
             executable,
             hasher: Sha256::new(),
             size: 0,
-            window: Vec::with_capacity(WINDOW),
             extents: Vec::new(),
         });
+    }
+
+    /// Returns room for further bytes of the file that was begun, never empty. [`Writer::filled`] then takes
+    /// what was written there: bytes that are read straight into it are not copied once more.
+    ///
+    /// # Errors
+    /// [`StoreError`] when no file was begun or a pack cannot be written.
+    pub fn space(&mut self) -> Result<&mut [u8], StoreError> {
+        if self.waiting >= self.window.len() {
+            self.cut(LONGEST)?;
+        }
+        if self.open.is_none() {
+            return Err(no_file());
+        }
+        Ok(self.window.get_mut(self.waiting..).unwrap_or_default())
+    }
+
+    /// Takes the first `count` bytes of what [`Writer::space`] gave.
+    ///
+    /// # Errors
+    /// [`StoreError`] when no file was begun, or there was less space.
+    pub fn filled(&mut self, count: usize) -> Result<(), StoreError> {
+        let file = self.open.as_mut().ok_or_else(no_file)?;
+        let end = self.waiting.saturating_add(count);
+        let new = self.window.get(self.waiting..end).ok_or_else(no_file)?;
+        file.hasher.update(new);
+        file.size += new.len() as u64;
+        self.waiting = end;
+        Ok(())
     }
 
     /// Takes further bytes of the file that was begun.
@@ -133,27 +188,43 @@ impl Writer {
     /// [`StoreError`] when no file was begun or a pack cannot be written.
     pub fn write(&mut self, mut bytes: &[u8]) -> Result<(), StoreError> {
         while !bytes.is_empty() {
-            let file = self.open.as_mut().ok_or_else(no_file)?;
-            let room = WINDOW.saturating_sub(file.window.len()).max(1);
-            let (now, rest) = bytes.split_at(room.min(bytes.len()));
-            file.hasher.update(now);
-            file.size += now.len() as u64;
-            file.window.extend_from_slice(now);
-            bytes = rest;
-            if file.window.len() >= WINDOW {
-                self.cut(LONGEST)?;
+            let space = self.space()?;
+            let count = space.len().min(bytes.len());
+            let (now, rest) = bytes.split_at(count);
+            if let Some(target) = space.get_mut(..count) {
+                target.copy_from_slice(now);
             }
+            self.filled(count)?;
+            bytes = rest;
         }
         Ok(())
     }
 
     /// Cuts chunks off the window until fewer than `keep` bytes are left.
     fn cut(&mut self, keep: usize) -> Result<(), StoreError> {
-        let Some(mut file) = self.open.take() else {
-            return Err(no_file());
-        };
+        let mut file = self.open.take().ok_or_else(no_file)?;
+        let window = std::mem::take(&mut self.window);
+        let cut = self.cut_off(
+            &mut file,
+            window.get(..self.waiting).unwrap_or_default(),
+            keep,
+        );
+        self.window = window;
+        let from = cut?;
+        self.window.copy_within(from..self.waiting, 0);
+        self.waiting -= from;
+        self.open = Some(file);
+        Ok(())
+    }
+
+    fn cut_off(
+        &mut self,
+        file: &mut OpenFile,
+        window: &[u8],
+        keep: usize,
+    ) -> Result<usize, StoreError> {
         let mut from = 0;
-        while let Some(rest) = file.window.get(from..)
+        while let Some(rest) = window.get(from..)
             && rest.len() >= keep.max(1)
         {
             let length = self.domain.chunker.cut(rest);
@@ -165,9 +236,7 @@ impl Writer {
             });
             from += chunk.len();
         }
-        file.window.drain(..from);
-        self.open = Some(file);
-        Ok(())
+        Ok(from)
     }
 
     /// Ends the file that was begun.
@@ -176,8 +245,7 @@ impl Writer {
     /// [`StoreError`] when no file was begun or a pack cannot be written.
     pub fn end_file(&mut self) -> Result<FileEntry, StoreError> {
         self.cut(0)?;
-        let mut file = self.open.take().ok_or_else(no_file)?;
-        file.window.zeroize();
+        let file = self.open.take().ok_or_else(no_file)?;
         let entry = FileEntry {
             path: file.path,
             size: ByteSize::from_bytes(file.size),
@@ -254,12 +322,10 @@ impl Writer {
 
     fn add(&mut self, kind: ChunkKind, plain: &[u8]) -> Result<ChunkId, StoreError> {
         let id = chunk_id(&self.domain.keys.id, kind, plain);
-        if self.fresh.contains(&id) || self.store.catalog().chunk(&self.domain.id, &id)?.is_some() {
+        if self.fresh.contains(&id) || self.is_kept(&id)? {
             return Ok(id);
         }
-        let before = self.pack.stored_bytes();
-        self.pack.add(id, kind, plain)?;
-        self.stored += self.pack.stored_bytes() - before;
+        self.stored += self.pack.add(id, kind, plain)?;
         self.fresh.insert(id);
         if self.pack.is_full() {
             self.close_pack()?;
@@ -267,38 +333,60 @@ impl Writer {
         Ok(id)
     }
 
-    fn close_pack(&mut self) -> Result<(), StoreError> {
-        if self.pack.is_empty() {
-            return Ok(());
+    /// Returns whether a chunk need not be stored again: the index names a pack for it, and that pack is there.
+    fn is_kept(&mut self, id: &ChunkId) -> Result<bool, StoreError> {
+        let Some(place) = self.store.catalog().chunk(&self.domain.id, id)? else {
+            return Ok(false);
+        };
+        if let Some(sound) = self.looked_at.get(&place.pack) {
+            return Ok(*sound);
         }
-        let closed = self.pack.seal(
-            &self.domain.id,
-            &self.domain.keys,
-            self.store.aead(),
-            self.store.entropy(),
-            |id, bytes| self.store.blobs().put(id, bytes),
-        )?;
-        self.done.push(closed);
+        let sound = self.store.0.is_sound(&self.domain, &place.pack)?;
+        self.looked_at.insert(place.pack, sound);
+        Ok(sound)
+    }
+
+    fn close_pack(&mut self) -> Result<(), StoreError> {
+        let store = &self.store;
+        let closed = self.pack.seal(|id, bytes| store.blobs().put(id, bytes))?;
+        self.done.extend(closed);
         Ok(())
     }
 
-    /// Makes what was taken in so far durable and readable by [`Store::tree_files`] and
-    /// [`Store::record`], with no version that names it. What is never named stays unseen.
+    /// Makes what was taken in so far durable and readable by [`Writer::tree_files`], and by nothing else.
+    ///
+    /// # Errors
+    /// [`StoreError`] when a pack cannot be written.
+    pub fn settle(&mut self) -> Result<(), StoreError> {
+        self.close_pack()
+    }
+
+    /// Opens the files of a tree of this writer that was settled.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when its manifest is.
+    pub fn tree_files(&self, tree: &Tree) -> Result<Arc<dyn VersionFiles>, StoreError> {
+        let places = self.done.iter().flat_map(|(pack, chunks)| {
+            let place = |chunk: &PackChunk| ChunkPlace {
+                pack: *pack,
+                chunk: *chunk,
+            };
+            chunks.iter().map(move |chunk| (chunk.id, place(chunk)))
+        });
+        let (store, domain) = (self.store.0.clone(), self.domain.clone());
+        let unseen = places.collect();
+        let files = StoredFiles::open(store, domain, tree.digest, &tree.manifest, unseen)?;
+        Ok(Arc::new(files))
+    }
+
+    /// Makes the records that were taken in durable and known to [`Store::record`], with no version.
     ///
     /// # Errors
     /// [`StoreError`] when a pack or the catalog cannot be written.
-    pub fn settle(&mut self) -> Result<(), StoreError> {
-        self.close_pack()?;
-        let packs = std::mem::take(&mut self.done);
-        let ids: Vec<_> = packs.iter().map(|(id, _)| *id).collect();
-        self.store.blobs().publish(&ids)?;
-        let staging = crate::Staging {
-            domain: self.domain.id,
-            packs,
-            records: std::mem::take(&mut self.records),
-            versions: Vec::new(),
-        };
-        Ok(self.store.catalog().stage(&staging)?)
+    pub fn keep(self) -> Result<(), StoreError> {
+        let store = self.store.clone();
+        let staging = self.seal()?;
+        Ok(store.catalog().stage(&staging)?)
     }
 
     /// Makes every pack durable and visible, and returns what the catalog must know of it.
@@ -308,8 +396,8 @@ impl Writer {
         self.store.blobs().publish(&ids)?;
         Ok(crate::Staging {
             domain: self.domain.id,
-            packs: self.done,
-            records: self.records,
+            packs: std::mem::take(&mut self.done),
+            records: std::mem::take(&mut self.records),
             versions: Vec::new(),
         })
     }

@@ -185,7 +185,7 @@ actions! {
     RegisterModel = "registerModel", "model.register";
     /// Scan a stored model again.
     ScanModel = "scanModel", "model.scan";
-    /// Let a model out of quarantine that a scan left to a person.
+    /// Let a version out of quarantine: a model that a scan left to a person, a dataset that broke its contract.
     Approve = "approve", "model.approve";
     /// Sign a model version.
     SignModel = "signModel", "model.sign";
@@ -193,6 +193,8 @@ actions! {
     ReadLedger = "readLedger", "ledger.read";
     /// Copy the ledger out of the system.
     ExportLedger = "exportLedger", "ledger.export";
+    /// Accept that the ledger is not the one that was here before.
+    AcceptRollback = "acceptRollback", "ledger.accept";
     /// See the policies in force.
     ReadPolicy = "readPolicy", "policy.read";
     /// Put other policies in force.

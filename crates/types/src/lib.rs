@@ -24,11 +24,11 @@ pub use digest::{Digest, DigestError};
 pub use files::{ReadError, VersionFiles};
 pub use listing::{FileEntry, FilePath, listing_digest};
 pub use name::{
-    Alias, ArtifactName, Classification, Kind, NameError, ProjectName, Reference, Selector,
-    VersionName, VersionNumber,
+    Alias, ArtifactName, Classification, EvidenceKind, Kind, NameError, ProjectName, Reference,
+    Selector, VersionName, VersionNumber,
 };
 pub use nearest::nearest;
 pub use ports::{Clock, Entropy, Scratch};
-pub use problem::{ExitCode, Problem, Retry, visible};
+pub use problem::{ExitCode, Problem, Retry, is_no_room, visible};
 pub use size::ByteSize;
 pub use time::Timestamp;

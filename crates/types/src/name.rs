@@ -418,6 +418,21 @@ word_enum! {
 }
 
 word_enum! {
+    /// A kind of evidence that may be demanded of a version.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+    EvidenceKind, "kind of evidence", "use `gate`, `contract`, `scan` or `signature`" {
+        /// A gate that was passed by this very content.
+        Gate = "gate",
+        /// A contract that was passed by the data, or by all the data that it was made from.
+        Contract = "contract",
+        /// A scan by the rules in force that left nothing open.
+        Scan = "scan",
+        /// A signature over the files: the workspace's own, or a vendor's that was verified.
+        Signature = "signature",
+    }
+}
+
+word_enum! {
     /// How sensitive data is; a later one is the more sensitive.
     ///
     /// What is made from several inputs has the greatest classification among them.

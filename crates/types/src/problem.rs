@@ -1,6 +1,7 @@
 //! The user's error.
 
 use std::fmt;
+use std::io;
 
 use serde::{Deserialize, Serialize};
 
@@ -109,6 +110,16 @@ impl Problem {
         }
     }
 
+    /// Tells that a disk is full: one code and one way out wherever that is met. `what`: what found no room.
+    pub fn no_room(what: impl fmt::Display) -> Self {
+        Self::new(
+            "CUS-STORE-004",
+            ExitCode::Later,
+            format!("there is no room left on the disk for {what}"),
+        )
+        .hint("make room and repeat the command: nothing that was acknowledged is lost, and `custody doctor` shows how much room there is; keep all below `.custody`: of Custody's own files only the folder `environments` in its cache may go, and the next run then installs it again from the package registry")
+    }
+
     /// Adds a cause below those already there.
     #[must_use]
     pub fn because(mut self, cause: impl fmt::Display) -> Self {
@@ -159,6 +170,27 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
+/// Returns whether an error, or a cause of it, says that a disk is full or a quota used up.
+pub fn is_no_room(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let Some(io) = error.downcast_ref::<io::Error>() else {
+            next = error.source();
+            continue;
+        };
+        if matches!(
+            io.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+        ) {
+            return true;
+        }
+        next = io
+            .get_ref()
+            .map(|inner| inner as &(dyn std::error::Error + 'static));
+    }
+    false
+}
+
 /// Returns `text` with escapes in place of what would steer a terminal or turn the direction of writing;
 /// tabs and line feeds stay.
 pub fn visible(text: &str) -> String {
@@ -193,5 +225,22 @@ mod tests {
             "error: dataset `loans@7` breaks its contract [CUS-RUN-004]\n  because: column `income` has 312 nulls in 10,000 rows; at most 0 are allowed\n  hint: see the rows with `custody show loans@7`"
         );
         assert_eq!(problem.exit.number(), 1);
+    }
+
+    #[test]
+    fn a_full_disk_is_known_behind_any_wrapping() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("outer")]
+        struct Outer(#[source] io::Error);
+        for (number, full) in [(28, true), (122, true), (27, true), (5, false), (13, false)] {
+            let plain = || io::Error::from_raw_os_error(number);
+            assert_eq!(is_no_room(&plain()), full, "{number}");
+            assert_eq!(is_no_room(&io::Error::other(plain())), full, "{number}");
+            assert_eq!(
+                is_no_room(&Outer(io::Error::other(Outer(plain())))),
+                full,
+                "{number}"
+            );
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Provenance and its verification.
 
-use custody_types::{Digest, VersionName};
+use custody_types::{Digest, EvidenceKind, VersionName};
 use serde::{Deserialize, Serialize};
 
 /// Where to look from a version.
@@ -75,6 +75,24 @@ pub struct VerifyRequest {
     /// The version; `None`: everything.
     #[serde(default)]
     pub reference: Option<String>,
+    /// The kinds of evidence that must be there, beside those that the policy requires. Of everything: for
+    /// every model.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub require: Vec<EvidenceKind>,
+}
+
+/// A kind of evidence that does not exist.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AbsentEvidence {
+    /// Of which version; `None`: there is no version of which it could be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<VersionName>,
+    /// Which kind.
+    pub kind: EvidenceKind,
+    /// Why it does not count, or that there is none.
+    pub because: String,
+    /// Whether it was required, by the request or by the policy.
+    pub required: bool,
 }
 
 /// How a named check ended.
@@ -107,10 +125,13 @@ pub struct NamedCheck {
 pub struct VerifyReply {
     /// What was verified: a version, or `everything`.
     pub subject: String,
-    /// Whether all checks hold.
+    /// Whether all checks hold and nothing that is required is missing.
     pub ok: bool,
     /// The checks.
     pub checks: Vec<NamedCheck>,
+    /// The kinds of evidence that do not exist: of one version all that could, of everything what is required.
+    #[serde(default)]
+    pub absent: Vec<AbsentEvidence>,
 }
 
 /// One step that was run again.

@@ -55,6 +55,22 @@ pub struct LedgerReply {
     pub entries: Vec<EntryView>,
 }
 
+/// Accepts that the ledger is not the one that was here before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptRollbackRequest {
+    /// The workspace's id, repeated by who accepts it.
+    pub workspace: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// An older state of the ledger was accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptRollbackReply {
+    /// The entry that says so.
+    pub entry: crate::EntryRef,
+}
+
 /// What a check of the whole ledger found.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LedgerVerifyReply {

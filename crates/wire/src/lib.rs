@@ -21,16 +21,19 @@ pub use compare::{
     StatusReply, StatusRequest, StepStatus,
 };
 pub use evidence::{
-    CheckResult, Edge, NamedCheck, Node, ReproduceReply, ReproducedStep, TraceQuery, TraceReply,
-    VerifyReply, VerifyRequest,
+    AbsentEvidence, CheckResult, Edge, NamedCheck, Node, ReproduceReply, ReproducedStep,
+    TraceQuery, TraceReply, VerifyReply, VerifyRequest,
 };
-pub use ledger::{EntryQuery, EntryView, LedgerReply, LedgerVerifyReply};
+pub use ledger::{
+    AcceptRollbackReply, AcceptRollbackRequest, EntryQuery, EntryView, LedgerReply,
+    LedgerVerifyReply,
+};
 pub use policy::{PolicyReply, PolicySource};
 pub use run::{PlannedStep, RunEvent, RunReply, RunRequest, StepOutcome, StepState};
 pub use version::{
     AliasReply, AliasRequest, ApproveReply, ApproveRequest, ArtifactQuery, EntryRef, ListQuery,
-    ListReply, Origin, PutQuery, PutReply, RescanReply, RescanRequest, Rescanned, RulesReply,
-    SIGNATURE_KEY, ScanView, ShowReply, SignatureView, VersionView,
+    ListReply, Origin, OriginOfPut, PutQuery, PutReply, RescanReply, RescanRequest, Rescanned,
+    RulesReply, SIGNATURE_KEY, ScanView, ShowReply, SignatureView, VersionView,
 };
 
 /// An answer with the name and version of its schema in front.
@@ -72,6 +75,7 @@ schemas! {
     AliasReply = "custody/alias/1";
     LedgerReply = "custody/ledger-log/1";
     LedgerVerifyReply = "custody/ledger-verify/1";
+    AcceptRollbackReply = "custody/ledger-accept-rollback/1";
     TraceReply = "custody/trace/1";
     VerifyReply = "custody/verify/1";
     ReproduceReply = "custody/reproduce/1";

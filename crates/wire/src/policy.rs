@@ -1,5 +1,7 @@
 //! The policies in force.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use custody_types::Digest;
 use serde::{Deserialize, Serialize};
 
@@ -19,4 +21,13 @@ pub struct PolicyReply {
     pub digest: Digest,
     /// The files of the project, beside the built-in policy.
     pub sources: Vec<PolicySource>,
+    /// The purposes that may be stated, each with what it is for.
+    #[serde(default)]
+    pub purposes: BTreeMap<String, String>,
+    /// The roles that policies speak of.
+    #[serde(default)]
+    pub roles: Vec<String>,
+    /// The aliases that move only onto versions that passed their gate, by project; `*`: any other.
+    #[serde(default)]
+    pub gated_aliases: BTreeMap<String, BTreeSet<String>>,
 }

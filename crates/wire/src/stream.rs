@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 pub type Piece = Result<Bytes, io::Error>;
 
 /// How many pieces wait in a channel at most.
-const PIECES: usize = 8;
+const PIECES: usize = 4;
 /// How many bytes a [`PieceWriter`] gathers into a piece.
 const PIECE_BYTES: usize = 256 << 10;
 
@@ -35,6 +35,21 @@ impl PieceWriter {
             sender,
             gathered: Vec::with_capacity(PIECE_BYTES),
         }
+    }
+
+    /// Sends a piece as it is, behind what was gathered.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::BrokenPipe`] when nobody reads any more.
+    pub fn give(&mut self, piece: Vec<u8>) -> io::Result<()> {
+        self.flush()?;
+        self.send(piece)
+    }
+
+    fn send(&self, piece: Vec<u8>) -> io::Result<()> {
+        self.sender
+            .blocking_send(Ok(piece.into()))
+            .map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))
     }
 
     /// Sends what was gathered; the reader then sees the end.
@@ -65,9 +80,7 @@ impl Write for PieceWriter {
             return Ok(());
         }
         let piece = std::mem::replace(&mut self.gathered, Vec::with_capacity(PIECE_BYTES));
-        self.sender
-            .blocking_send(Ok(piece.into()))
-            .map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))
+        self.send(piece)
     }
 }
 
@@ -115,8 +128,13 @@ mod tests {
         let expected = bytes.clone();
         let writer = std::thread::spawn(move || {
             let mut writer = PieceWriter::new(sender);
-            for part in bytes.chunks(7919) {
-                writer.write_all(part).unwrap();
+            let (most, rest) = bytes.split_at(bytes.len() / 2);
+            for part in most.chunks(7919).chain(rest.chunks(7920)) {
+                if part.len() % 2 == 0 {
+                    writer.write_all(part).unwrap();
+                } else {
+                    writer.give(part.to_vec()).unwrap();
+                }
             }
             writer.finish().unwrap();
         });

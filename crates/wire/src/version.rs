@@ -60,6 +60,9 @@ pub struct VersionView {
     pub author: String,
     /// Whether it is in quarantine: its contract failed, or a scan left it to a person.
     pub quarantined: bool,
+    /// Why, a line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<String>,
     /// The aliases that point to it.
     pub aliases: Vec<Alias>,
     /// The attestation of how it was made.
@@ -86,8 +89,14 @@ pub struct Origin {
     pub collected_at: Timestamp,
     /// Who collected it: a pseudonym.
     pub collected_by: String,
-    /// The SHA-256 of the collected bytes.
+    /// The SHA-256 of the collected bytes; of several files, the digest of their listing.
     pub sha256: Digest,
+    /// What was named: a file, a folder or a pattern.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The files as they were, where they are not too many to be listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileEntry>,
     /// What it is, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
@@ -115,6 +124,25 @@ pub struct PutQuery {
     pub kind: Kind,
     /// How sensitive it is.
     pub classification: Classification,
+    /// The purposes that it may serve, with commas between them; none: any.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub purposes: String,
+    /// Where it came from: an [`OriginOfPut`] in JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+}
+
+/// Where files that are put came from.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OriginOfPut {
+    /// What was declared.
+    pub declared: serde_json::Value,
+    /// What was named.
+    pub what: String,
+    /// The SHA-256 of the file, or of the listing of the files.
+    pub sha256: Digest,
+    /// The files as they were, where they are not too many to be listed.
+    pub files: Vec<serde_json::Value>,
 }
 
 /// A place in the ledger.
@@ -221,7 +249,7 @@ pub struct Rescanned {
     pub entry: EntryRef,
 }
 
-/// Lets a model out of quarantine.
+/// Lets a version out of quarantine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApproveRequest {
     /// The version.
@@ -230,7 +258,7 @@ pub struct ApproveRequest {
     pub reason: String,
 }
 
-/// A model was let out of quarantine.
+/// A version was let out of quarantine.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ApproveReply {
     /// The version.

@@ -12,10 +12,16 @@ pub(crate) fn run(context: &Context, args: Approve) -> Result<ExitCode, Problem>
         reason: args.reason,
     })?;
     context.output.answer(reply, |reply, text| {
-        text.line(format!(
-            "{} is out of quarantine, ledger entry {}",
-            reply.version.name, reply.entry.index
-        ));
+        let name = &reply.version.name;
+        let entry = reply.entry.index;
+        text.line(if reply.version.quarantined {
+            format!(
+                "approved, ledger entry {entry}; {name} is still in quarantine: {}",
+                reply.version.held.join("; ")
+            )
+        } else {
+            format!("{name} is out of quarantine, ledger entry {entry}")
+        });
         Ok(())
     })?;
     Ok(ExitCode::Done)

@@ -1,14 +1,14 @@
-//! `custody ledger log` and `custody ledger export`.
+//! `custody ledger log`, `custody ledger export` and `custody ledger accept-rollback`.
 
 use std::path::PathBuf;
 
 use custody_backends::user_files;
 use custody_types::{Action, ExitCode, Problem};
-use custody_wire::{EntryQuery, EntryView, Schema};
+use custody_wire::{AcceptRollbackRequest, EntryQuery, EntryView, Schema};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::args::{LedgerExport, LedgerLog, OutcomeArg};
+use crate::args::{AcceptRollback, LedgerExport, LedgerLog, OutcomeArg};
 use crate::context::Context;
 use crate::problems::user_files_problem;
 
@@ -45,7 +45,7 @@ pub(crate) fn log(context: &Context, args: LedgerLog) -> Result<ExitCode, Proble
     let reply = context.client()?.ledger_entries(&query)?;
     context.output.answer(reply, |reply, text| {
         let head = [
-            "entry", "time", "actor", "action", "phase", "resource", "answer",
+            "entry", "time", "actor", "action", "phase", "resource", "purpose", "answer",
         ];
         let mut rows = vec![head.map(str::to_owned).to_vec()];
         rows.extend(reply.entries.iter().map(row));
@@ -89,6 +89,7 @@ fn row(view: &EntryView) -> Vec<String> {
         text("/act"),
         text("/ph"),
         resources.join(" "),
+        text("/why"),
         answer,
     ]
 }
@@ -117,5 +118,23 @@ pub(crate) fn export(context: &Context, args: LedgerExport) -> Result<ExitCode, 
             ));
             Ok(())
         })?;
+    Ok(ExitCode::Done)
+}
+
+pub(crate) fn accept_rollback(
+    context: &Context,
+    args: AcceptRollback,
+) -> Result<ExitCode, Problem> {
+    let reply = context.client()?.accept_rollback(&AcceptRollbackRequest {
+        workspace: args.id,
+        reason: args.reason,
+    })?;
+    context.output.answer(reply, |reply, text| {
+        text.line(format!(
+            "the ledger goes on from here; that you accepted it is entry {}",
+            reply.entry.index
+        ));
+        Ok(())
+    })?;
     Ok(ExitCode::Done)
 }

@@ -25,9 +25,8 @@ pub(crate) fn run(context: &Context, args: &Ls) -> Result<ExitCode, Problem> {
             });
             return Ok(());
         }
-        let head = [
-            "version", "kind", "class", "files", "size", "created", "aliases",
-        ];
+        let last = if args.quarantine { "why" } else { "aliases" };
+        let head = ["version", "kind", "class", "files", "size", "created", last];
         let mut rows = vec![head.map(str::to_owned).to_vec()];
         rows.extend(reply.versions.iter().map(row));
         text.table(&rows);
@@ -49,6 +48,10 @@ fn row(version: &VersionView) -> Vec<String> {
         version.files.to_string(),
         version.size.to_string(),
         version.created.to_seconds_text(),
-        aliases.join(" "),
+        if version.quarantined {
+            version.held.join("; ")
+        } else {
+            aliases.join(" ")
+        },
     ]
 }

@@ -16,6 +16,7 @@ pub(crate) fn show(context: &Context) -> Result<ExitCode, Problem> {
     let reply = context.client()?.policy()?;
     context.output.answer(reply, |reply, text| {
         text.line(format!("policy set {}", reply.digest));
+        declared(reply, text);
         for source in &reply.sources {
             text.line("");
             text.heading(&source.name);
@@ -34,7 +35,7 @@ pub(crate) fn apply(context: &Context, args: PolicyApply) -> Result<ExitCode, Pr
         let policy = std::path::Path::new(name)
             .extension()
             .is_some_and(|extension| extension == "cedar");
-        if policy || name == "principals.json" {
+        if policy || ["principals.json", "settings.json"].contains(&name) {
             let text = user_files::read_text(&file.host, POLICY_BYTES)
                 .map_err(|error| user_files_problem(&error))?;
             sources.push(PolicySource {
@@ -49,12 +50,37 @@ pub(crate) fn apply(context: &Context, args: PolicyApply) -> Result<ExitCode, Pr
             ExitCode::Usage,
             "the folder holds no policy",
         )
-        .because("there is no file `*.cedar` and no `principals.json`")
+        .because("there is no file `*.cedar`, no `principals.json` and no `settings.json`")
         .hint("to go back to the built-in policy alone, apply a `principals.json` with `{\"users\": {}}`"));
     }
     let reply = context.client()?.change_policy(&sources)?;
     context.output.answer(reply, applied)?;
     Ok(ExitCode::Done)
+}
+
+/// Tells what the policies declare beside who may do what.
+fn declared(reply: &PolicyReply, text: &mut Text) {
+    text.line("");
+    text.heading("purposes");
+    for (name, what) in &reply.purposes {
+        text.line(format!("  {name:<20} {what}"));
+    }
+    text.line("");
+    text.heading("roles");
+    text.line(format!("  {}", reply.roles.join(", ")));
+    text.line("");
+    text.heading("gated aliases");
+    for (project, aliases) in &reply.gated_aliases {
+        let aliases: Vec<_> = aliases.iter().map(|alias| format!("@{alias}")).collect();
+        text.line(format!(
+            "  {project:<20} {}",
+            if aliases.is_empty() {
+                "none".to_owned()
+            } else {
+                aliases.join(" ")
+            }
+        ));
+    }
 }
 
 fn applied(reply: &PolicyReply, text: &mut Text) -> std::io::Result<()> {

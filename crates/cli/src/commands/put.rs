@@ -1,15 +1,22 @@
 //! `custody put`.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use custody_backends::user_files;
-use custody_types::{ExitCode, Problem};
-use custody_wire::{PutQuery, SIGNATURE_KEY};
+use custody_backends::user_files::{self, Pieces};
+use custody_pipeline::FoundFile;
+use custody_pipeline::collect::{self, Collected};
+use custody_pipeline::file::Origin;
+use custody_tabular::Format;
+use custody_types::{Classification, ExitCode, Kind, Problem};
+use custody_wire::stream::PieceWriter;
+use custody_wire::{OriginOfPut, PutQuery, SIGNATURE_KEY};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::args::Put;
 use crate::context::Context;
+use crate::machine::LocalFolder;
 use crate::problems::user_files_problem;
 
 pub(crate) fn run(context: &Context, args: Put) -> Result<ExitCode, Problem> {
@@ -32,11 +39,7 @@ pub(crate) fn run(context: &Context, args: Put) -> Result<ExitCode, Problem> {
                 .hint("name at least one file, or a folder with files"),
         );
     }
-    let query = PutQuery {
-        artifact: args.artifact,
-        kind: args.kind,
-        classification: args.classification,
-    };
+    let (query, collected, notes) = collected(&args, &files)?;
     let bar = progress_bar(context);
     let shown = bar.clone();
     let reply = context.client()?.put(&query, move |out| {
@@ -44,11 +47,15 @@ pub(crate) fn run(context: &Context, args: Put) -> Result<ExitCode, Problem> {
             .iter()
             .map(|expected| (SIGNATURE_KEY, expected.as_slice()))
             .collect();
-        user_files::write_tar(&files, &about, &mut Counted { out, bar })
+        let out = &mut Counted { out, bar };
+        match &collected {
+            Some(collected) => write_tar(collected, &about, out),
+            None => user_files::write_tar(&files, &about, out),
+        }
     });
     shown.finish_and_clear();
     let reply = reply?;
-    let waits = reply.scan.as_ref().is_some_and(|scan| scan.waits);
+    let waits = reply.version.quarantined;
     context.output.answer(reply, |reply, text| {
         let version = &reply.version;
         text.line(format!(
@@ -56,6 +63,9 @@ pub(crate) fn run(context: &Context, args: Put) -> Result<ExitCode, Problem> {
             version.name, version.files, version.size, reply.stored, reply.entry.index
         ));
         text.line(format!("  {}", version.digest));
+        for note in &notes {
+            text.line(format!("  {note}"));
+        }
         if let Some(signature) = &reply.signature {
             text.line(format!("  signed by {}", signature.signer));
             if !signature.not_covered.is_empty() {
@@ -74,6 +84,11 @@ pub(crate) fn run(context: &Context, args: Put) -> Result<ExitCode, Problem> {
             for line in &scan.findings {
                 text.line(format!("    {line}"));
             }
+        }
+        if version.quarantined {
+            for why in &version.held {
+                text.line(format!("    {why}"));
+            }
             text.line(format!(
                 "  in quarantine until someone who may runs `custody approve {} --reason …`",
                 version.name
@@ -86,6 +101,106 @@ pub(crate) fn run(context: &Context, args: Put) -> Result<ExitCode, Problem> {
     } else {
         ExitCode::Done
     })
+}
+
+/// The most bytes of an origin that is sent, in JSON; a longer one does not list its files.
+const ORIGIN_BYTES: usize = 1 << 14;
+
+/// How the version is described, the files where tables are among them, and the notes.
+type Taken = (PutQuery, Option<Vec<Collected>>, Vec<String>);
+
+/// Settles what becomes of each file, and how the version is described. Returns the notes too.
+fn collected(args: &Put, files: &[user_files::UserFile]) -> Result<Taken, Problem> {
+    let origin = args.origin.as_deref().map(|path| {
+        let text = user_files::read_text(path, 1 << 20);
+        Origin::parse(&text.map_err(|error| user_files_problem(&error))?)
+    });
+    let origin = origin.transpose()?;
+    if let (Some(origin), Some(classification)) = (&origin, args.classification)
+        && origin.classification != classification
+    {
+        return Err(Problem::new(
+            "CUS-CLI-037",
+            ExitCode::Usage,
+            format!(
+                "`--classification` says {classification}, and the origin {}",
+                origin.classification
+            ),
+        )
+        .hint("say it once; nothing was put"));
+    }
+    // What is no dataset has no tables, and what a signature covers stays as it is.
+    let format = match args.format {
+        None if args.kind != Kind::Dataset || args.verify => Some(Format::Files),
+        format => format,
+    };
+    let purposes: Vec<_> = args.purposes.iter().map(ToString::to_string).collect();
+    let mut query = PutQuery {
+        artifact: args.artifact.clone(),
+        kind: args.kind,
+        classification: origin
+            .as_ref()
+            .map(|origin| origin.classification)
+            .or(args.classification)
+            .unwrap_or(Classification::Confidential),
+        purposes: purposes.join(","),
+        origin: None,
+    };
+    if format == Some(Format::Files) && origin.is_none() {
+        return Ok((query, None, Vec::new()));
+    }
+    let folder = LocalFolder::new(PathBuf::from("."));
+    let found = files.iter().map(|file| FoundFile {
+        host: file.host.clone(),
+        path: file.path.clone(),
+    });
+    let found = collect::hashed(&folder, found.collect())?;
+    let declared = collect::declared(format, args.csv.as_deref(), args.columns.as_deref())?;
+    let what = args.paths.iter().map(|path| path.display().to_string());
+    let what = what.collect::<Vec<_>>().join(" ");
+    let (collected, mut notes) = collect::look(&folder, &what, &declared, &found)?;
+    if collected.iter().all(|file| file.table.is_none()) {
+        notes.clear();
+    }
+    let origin = origin.map(|origin| {
+        let mut put = OriginOfPut {
+            declared: serde_json::to_value(origin)?,
+            what,
+            sha256: collect::digest(&found),
+            files: collect::described(&found),
+        };
+        let text = serde_json::to_string(&put)?;
+        if text.len() <= ORIGIN_BYTES {
+            return Ok(text);
+        }
+        put.files.clear();
+        serde_json::to_string(&put)
+    });
+    query.origin = origin.transpose().map_err(|error| {
+        Problem::new("CUS-CLI-038", ExitCode::Fault, "the origin cannot be sent").because(error)
+    })?;
+    Ok((query, Some(collected), notes))
+}
+
+/// Writes the files as a tar stream, tables as Parquet.
+fn write_tar(files: &[Collected], about: &[(&str, &[u8])], out: &mut dyn Pieces) -> io::Result<()> {
+    let folder = LocalFolder::new(PathBuf::from("."));
+    let mut archive = tar::Builder::new(out);
+    if !about.is_empty() {
+        archive.append_pax_extensions(about.iter().copied())?;
+    }
+    for file in files {
+        let Some(table) = file.made() else {
+            user_files::append_file(&mut archive, &file.path, &file.from.host)?;
+            continue;
+        };
+        // A tar stream says how long a file is before it comes.
+        let mut parquet = Vec::new();
+        file.write(table, &folder, &mut parquet)
+            .map_err(|problem| io::Error::other(problem.because.join(": ")))?;
+        user_files::append_bytes(&mut archive, &file.path, &parquet)?;
+    }
+    archive.finish()
 }
 
 /// Returns, in JSON, the signature that the files must bear.
@@ -122,12 +237,21 @@ fn progress_bar(context: &Context) -> ProgressBar {
     bar
 }
 
-struct Counted<W> {
-    out: W,
+struct Counted<'a> {
+    out: &'a mut PieceWriter,
     bar: ProgressBar,
 }
 
-impl<W: Write> Write for Counted<W> {
+impl Pieces for Counted<'_> {
+    fn give(&mut self, piece: Vec<u8>) -> io::Result<()> {
+        let count = piece.len();
+        self.out.give(piece)?;
+        self.bar.inc(u64::try_from(count).unwrap_or(0));
+        Ok(())
+    }
+}
+
+impl Write for Counted<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.out.write(bytes)?;
         self.bar.inc(u64::try_from(count).unwrap_or(0));

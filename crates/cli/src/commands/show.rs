@@ -66,12 +66,15 @@ fn facts(reply: &ShowReply, text: &mut Text) {
     if let Some(statement) = version.statement {
         text.line(format!("  attestation     {statement}"));
     }
-    if version.quarantined {
-        text.line(if version.kind == Kind::Model {
-            "  in quarantine   its scan left it to a person: nobody reads it before `custody approve`"
-        } else {
-            "  in quarantine   its contract failed: no step reads it"
-        });
+    for why in &version.held {
+        text.line(format!(
+            "  in quarantine   {why}: no step reads it before `custody approve`{}",
+            if version.kind == Kind::Model {
+                ""
+            } else {
+                " or a contract that it passes"
+            }
+        ));
     }
     for alias in &version.aliases {
         text.line(format!("  alias           @{alias}"));
@@ -89,4 +92,12 @@ fn origin_lines(origin: &Origin, text: &mut Text) {
         origin.collected_by
     ));
     text.line(format!("  sha256          {}", origin.sha256));
+    if let Some(file) = &origin.file {
+        text.line(format!("  collected from  {file}"));
+    }
+    if origin.files.len() > 1 {
+        for file in origin.files.iter().take(FILES_SHOWN) {
+            text.line(format!("    {}  {}", file.sha256.to_hex(), file.path));
+        }
+    }
 }

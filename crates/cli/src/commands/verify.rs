@@ -1,7 +1,7 @@
 //! `custody verify` and `custody ledger verify`.
 
 use custody_types::{ExitCode, Problem};
-use custody_wire::{CheckResult, NamedCheck, VerifyRequest};
+use custody_wire::{AbsentEvidence, CheckResult, NamedCheck, VerifyRequest};
 
 use crate::args::Verify;
 use crate::context::Context;
@@ -9,15 +9,55 @@ use crate::output::Text;
 
 pub(crate) fn run(context: &Context, args: &Verify) -> Result<ExitCode, Problem> {
     let reference = args.reference.as_ref().map(ToString::to_string);
-    let reply = context.client()?.verify(&VerifyRequest { reference })?;
-    let ok = reply.ok;
+    let reply = context.client()?.verify(&VerifyRequest {
+        reference,
+        require: args.require.clone(),
+    })?;
+    let holds = holds(&reply.checks);
+    let exit = match (holds, reply.ok) {
+        (false, _) => ExitCode::Integrity,
+        (true, false) => ExitCode::No,
+        (true, true) => ExitCode::Done,
+    };
     context.output.answer(reply, |reply, text| {
         text.heading(&reply.subject);
         checks(&reply.checks, text);
-        verdict(reply.ok, &reply.checks, text);
+        for absent in &reply.absent {
+            absence(absent, text);
+        }
+        if holds && !reply.ok {
+            let missing = reply.absent.iter().filter(|absent| absent.required);
+            let mut kinds: Vec<_> = missing.map(|absent| absent.kind.as_str()).collect();
+            kinds.dedup();
+            text.line(format!(
+                "what is there holds; missing: {}",
+                kinds.join(", ")
+            ));
+        } else {
+            verdict(holds, &reply.checks, text);
+        }
         Ok(())
     })?;
-    Ok(exit(ok))
+    Ok(exit)
+}
+
+fn holds(checks: &[NamedCheck]) -> bool {
+    checks
+        .iter()
+        .all(|check| check.result != CheckResult::Broken)
+}
+
+fn absence(absent: &AbsentEvidence, text: &mut Text) {
+    let mark = if absent.required {
+        "MISSING"
+    } else {
+        "none   "
+    };
+    text.line(format!(
+        "  {mark} {:<18} {}",
+        absent.kind.as_str(),
+        absent.because
+    ));
 }
 
 pub(crate) fn ledger(context: &Context) -> Result<ExitCode, Problem> {

@@ -1,12 +1,12 @@
 //! Checks a dataset against its contract.
 
-use custody_engine::Table;
-use custody_stats::contract::ContractReport;
+use custody_engine::{ContractError, Table};
+use custody_stats::contract::{ContractReport, FailingRow};
 use custody_types::{ExitCode, Problem};
 use serde_json::json;
 
 use super::{Given, Product, Workshop, engine};
-use crate::file::Contract;
+use crate::file::{Contract, Place, Wrong};
 
 impl Workshop {
     pub(super) fn check(
@@ -22,7 +22,7 @@ impl Workshop {
         let report = self
             .engine
             .check(&table, &contract.checks, contract.key.as_deref())
-            .map_err(|error| engine(name, &error))?;
+            .map_err(|error| mistaken(name, error, given))?;
         let passed = report.checks.iter().filter(|check| check.passed).count();
         // Without keys: the statement may be read by whoever may list versions.
         let broken: Vec<_> = report
@@ -31,12 +31,15 @@ impl Workshop {
             .filter(|check| !check.passed)
             .map(|check| json!({"check": check.check, "expected": check.expected, "observed": check.observed}))
             .collect();
+        let files = match report.files.len() {
+            1 => String::new(),
+            files => format!(" in {files} files"),
+        };
         let mut product = Product {
             notes: vec![format!(
-                "{passed} of {} checks hold on {} rows ({} scans)",
+                "{passed} of {} checks hold on {} rows{files}",
                 report.checks.len(),
                 report.rows,
-                report.scans
             )],
             refused: (!report.ok).then(|| broken_contract(&contract.input, &report)),
             byproducts: vec![
@@ -46,6 +49,17 @@ impl Workshop {
         };
         product.add_json("report", "report.json", &report)?;
         Ok(product)
+    }
+}
+
+/// Tells a mistake in the contract with its place in the file. It says nothing about the data.
+fn mistaken(name: &str, error: ContractError, given: &Given) -> Problem {
+    match error {
+        ContractError::Engine(error) => engine(name, &error),
+        ContractError::Mistaken { check, fault } => {
+            let place = Contract::place(&Place::step(name).key("check"), check, &fault.path);
+            Wrong::new(place, fault.because).problem(given.file.as_deref().unwrap_or_default())
+        }
     }
 }
 
@@ -59,15 +73,28 @@ fn broken_contract(dataset: &str, report: &ContractReport) -> Problem {
         let share = check
             .share
             .map_or_else(String::new, |share| format!(" ({:.2} %)", share * 100.0));
-        let keys = if check.keys.is_empty() {
-            String::new()
-        } else {
-            format!("; keys {}", check.keys.join(", "))
-        };
         problem = problem.because(format!(
-            "{}: {}{share}, expected {}{keys}",
-            check.check, check.observed, check.expected
+            "{}: {}{share}, expected {}{}",
+            check.check,
+            check.observed,
+            check.expected,
+            rows(&check.rows)
         ));
     }
     problem.hint("the batch is in quarantine: see it with `custody ls --quarantine`; correct the source or the contract and run again")
+}
+
+/// Names rows: by their keys where there is a key, and by file and row.
+fn rows(rows: &[FailingRow]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let named: Vec<_> = rows
+        .iter()
+        .map(|row| match &row.key {
+            Some(key) => format!("{key} ({} row {})", row.file, row.row),
+            None => format!("{} row {}", row.file, row.row),
+        })
+        .collect();
+    format!("; {}", named.join(", "))
 }

@@ -4,12 +4,14 @@ use custody_stats::Evaluation;
 use custody_types::{ExitCode, Problem};
 use serde_json::json;
 
+use super::evaluate::group;
 use super::{Given, Product, read_json};
-use crate::file::Gate;
+use crate::file::{Gate, SmallGroups};
 
 pub(super) fn decide(name: &str, gate: &Gate, given: &Given) -> Result<Product, Problem> {
     let evaluation: Evaluation = read_json(given.input("evaluation")?.as_ref(), "evaluation.json")?;
     let (mut product, mut figures, mut broken) = (Product::default(), Vec::new(), Vec::new());
+    let mut small = false;
     for (metric, bounds) in &gate.require {
         let Some(measured) = evaluation.metric(metric) else {
             return Err(Problem::new(
@@ -37,16 +39,23 @@ pub(super) fn decide(name: &str, gate: &Gate, given: &Given) -> Result<Product, 
             || "not measurable".to_owned(),
             |value| format!("{value:.4}"),
         );
+        let between = measured.between.as_ref();
+        let left_out: Vec<_> = between
+            .iter()
+            .flat_map(|between| &between.insufficient)
+            .map(|values| group(values))
+            .collect();
+        let refuses = !left_out.is_empty() && gate.small_groups == SmallGroups::Refuse;
         let line = format!(
             "{metric} is {value}, required {wanted}: {}",
             if met { "met" } else { "not met" }
         );
         if !met {
-            let between = measured.between.as_ref().and_then(|between| {
+            let between = between.and_then(|between| {
                 Some(format!(
                     " (between {} and {})",
-                    between.lowest.as_ref()?.join(", "),
-                    between.highest.as_ref()?.join(", ")
+                    group(between.lowest.as_ref()?),
+                    group(between.highest.as_ref()?)
                 ))
             });
             broken.push(format!(
@@ -54,12 +63,24 @@ pub(super) fn decide(name: &str, gate: &Gate, given: &Given) -> Result<Product, 
                 between.unwrap_or_default()
             ));
         }
+        if !left_out.is_empty() {
+            let told = format!(
+                "{metric} leaves out groups with too few rows: {}",
+                left_out.join("; ")
+            );
+            if refuses {
+                small = true;
+                broken.push(told);
+            } else {
+                product.notes.push(told + " (`small_groups: ignore`)");
+            }
+        }
         product.notes.push(line);
         figures
-            .push(json!({"metric": metric, "measured": measured, "required": bounds, "met": met}));
+            .push(json!({"metric": metric, "measured": measured, "required": bounds, "met": met && !refuses, "left_out": left_out}));
     }
     let passed = broken.is_empty();
-    let decision = json!({"gate": name, "passed": passed, "figures": figures});
+    let decision = json!({"gate": name, "passed": passed, "small_groups": gate.small_groups, "figures": figures});
     product
         .byproducts
         .push(json!({"name": "decision", "passed": passed, "broken": broken}));
@@ -73,7 +94,12 @@ pub(super) fn decide(name: &str, gate: &Gate, given: &Given) -> Result<Product, 
         for line in broken {
             problem = problem.because(line);
         }
-        product.refused = Some(problem.hint("make the model meet the bounds, or have them changed by who may; the decision is kept as evidence"));
+        let hint = if small {
+            "measure the groups that are left out on more rows, or have them left out knowingly with `small_groups: ignore`; the decision is kept as evidence"
+        } else {
+            "make the model meet the bounds, or have them changed by who may; the decision is kept as evidence"
+        };
+        product.refused = Some(problem.hint(hint));
     }
     Ok(product)
 }

@@ -155,15 +155,18 @@ impl Runner {
         };
         let grant = self.door.ask::<RunStep>(&session, target)?;
         if let Some(reuse) = reuse {
-            let facts = BTreeMap::from([
+            let mut facts = BTreeMap::from([
                 ("step_key".to_owned(), inputs.key.to_string()),
                 ("reused".to_owned(), "true".to_owned()),
+                ("named".to_owned(), names(reuse.versions.values())),
             ]);
+            facts.extend(passed(context, step, &inputs));
             let versions = reuse.versions.values();
             let done = Done {
                 ok: true,
                 step: Some(name.to_owned()),
                 statement: Some(reuse.statement),
+                inputs: inputs.versions.values().map(|known| known.digest).collect(),
                 facts,
                 outputs: versions.clone().map(|version| version.digest).collect(),
                 ..Done::default()
@@ -245,6 +248,26 @@ pub(crate) fn deciding(steps: &[StepOutcome]) -> Option<Problem> {
         .cloned()
 }
 
+/// Lists versions for the ledger: what a step came to is what is meant by its artifact's name from then on.
+pub(crate) fn names<'a>(versions: impl Iterator<Item = &'a Known>) -> String {
+    let names: Vec<_> = versions.map(|known| known.name.to_string()).collect();
+    names.join(" ")
+}
+
+/// Tells the ledger which content passed its contract: that lets it out of quarantine.
+pub(crate) fn passed(context: &Context<'_>, step: &Step, inputs: &Inputs) -> Vec<(String, String)> {
+    match (step, inputs.versions.get("data")) {
+        // A contract of this project lets nothing of another out.
+        (Step::Check(_), Some(data)) if *data.name.artifact.project() == context.file.project => {
+            vec![
+                ("passed".to_owned(), data.name.to_string()),
+                ("content".to_owned(), data.digest.to_string()),
+            ]
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// Tells that a step's models wait for an approval, if any does.
 pub(crate) fn waiting<'a>(
     made: impl Iterator<Item = (&'a Known, &'a [String])>,
@@ -274,7 +297,12 @@ fn scope(
         .into_iter()
         .map(|makes| format!("{}/{}", context.file.project, makes.artifact));
     custody_guard::StepScope {
-        inputs: inputs.versions.values().map(|known| known.digest).collect(),
+        inputs: inputs
+            .versions
+            .values()
+            .chain(inputs.training.values())
+            .map(|known| known.digest)
+            .collect(),
         outputs: outputs.collect(),
     }
 }

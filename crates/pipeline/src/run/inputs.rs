@@ -1,16 +1,21 @@
 //! What goes into a step, and whether it was done before with the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use custody_types::{ByteSize, Classification, Digest, Kind, Problem, Reference, VersionName};
+use custody_guard::{Evidence, dependency, role};
+
+use custody_types::{Classification, Digest, Kind, Problem, Reference, VersionName};
 use serde_json::{Value, json};
 
 use super::prepare::Wanted;
 use super::{Context, Known, RUNNER, Runner, STEP_KEY};
+use crate::collect::{self, SourceFile};
+use crate::evidence::closure;
 use crate::file::{Input, Step};
 use crate::graph::guards;
 use crate::memory::MadeFile;
 use crate::pieces::{Pieces, SourcePiece, code};
+use crate::produce::evaluate::overlap::TRAINING;
 use crate::produce::fault;
 
 /// What decides whether a step was done before.
@@ -18,9 +23,12 @@ pub(crate) struct Inputs {
     pub(crate) key: Digest,
     pub(crate) versions: BTreeMap<String, Known>,
     pub(crate) reports: BTreeMap<String, Known>,
+    /// The datasets that an evaluated model was trained on, by role.
+    pub(crate) training: BTreeMap<String, Known>,
     pub(crate) code: Vec<MadeFile>,
     pub(crate) environment: Option<Wanted>,
-    pub(crate) source: Option<Vec<u8>>,
+    /// The files that a source collects.
+    pub(crate) source: Option<Vec<SourceFile>>,
     pub(crate) pieces: Pieces,
 }
 
@@ -80,7 +88,9 @@ impl Runner {
             };
             match found {
                 Some(version)
-                    if (!version.quarantined || version.record.kind == Kind::Model)
+                    if (!version.quarantined
+                        || version.record.kind == Kind::Model
+                        || matches!(step, Step::Source(_)))
                         && Some(version.record.digest) == subject.sha256() =>
                 {
                     versions.insert(made.artifact.clone(), Known::of(&version));
@@ -108,6 +118,10 @@ impl Runner {
             let known = context.made.get(&check).ok_or_else(|| needed(&check))?;
             reports.insert(check.clone(), known.clone());
         }
+        let training = match step {
+            Step::Evaluate(_) => trained_on(&context.evidence, &versions)?,
+            _ => BTreeMap::new(),
+        };
         let code = context.prepared.code.get(name).cloned().unwrap_or_default();
         let source = self.source(step)?;
         let environment = context.prepared.environments.get(name).cloned();
@@ -117,7 +131,7 @@ impl Runner {
                 .map(|(role, known)| (role.clone(), known.digest))
                 .collect::<BTreeMap<_, _>>()
         };
-        let text = json!({
+        let mut text = json!({
             "runner": RUNNER,
             "step": name,
             "declared": step,
@@ -125,24 +139,28 @@ impl Runner {
             "reports": digests(&reports),
             "code": crate::memory::digest(&code),
             "environment": environment.as_ref().map(|wanted| wanted.key),
-            "source": source.as_ref().map(|bytes| Digest::of(bytes)),
+            "source": source.as_deref().map(collect::digest),
         });
+        if let (Step::Evaluate(_), Some(text)) = (step, text.as_object_mut()) {
+            text.insert("training".to_owned(), json!(digests(&training)));
+        }
         let key =
             serde_json_canonicalizer::to_vec(&text).map_err(|error| fault(&error.to_string()))?;
         Ok(Inputs {
             key: Digest::of(&key),
             versions,
             reports,
-            pieces: pieces(step, &code, environment.as_ref(), source.as_deref()),
+            training,
+            pieces: pieces(&code, environment.as_ref(), source.as_deref()),
             code,
             environment,
             source,
         })
     }
 
-    fn source(&self, step: &Step) -> Result<Option<Vec<u8>>, Problem> {
+    fn source(&self, step: &Step) -> Result<Option<Vec<SourceFile>>, Problem> {
         match step {
-            Step::Source(source) => self.read_file(&source.file).map(Some),
+            Step::Source(source) => collect::find(self.folder.as_ref(), source).map(Some),
             _ => Ok(None),
         }
     }
@@ -156,7 +174,6 @@ impl Runner {
     ) -> Result<Pieces, Problem> {
         let code = context.prepared.code.get(name);
         Ok(pieces(
-            step,
             code.map(Vec::as_slice).unwrap_or_default(),
             context.prepared.environments.get(name),
             self.source(step)?.as_deref(),
@@ -165,24 +182,65 @@ impl Runner {
 }
 
 fn pieces(
-    step: &Step,
     files: &[MadeFile],
     environment: Option<&Wanted>,
-    source: Option<&[u8]>,
+    source: Option<&[SourceFile]>,
 ) -> Pieces {
-    let source = match (step, source) {
-        (Step::Source(step), Some(bytes)) => {
-            let piece = SourcePiece {
-                sha256: Digest::of(bytes),
-                size: ByteSize::from_bytes(bytes.len() as u64),
-            };
-            BTreeMap::from([(step.file.clone(), piece)])
-        }
-        _ => BTreeMap::new(),
-    };
+    let source = source.into_iter().flatten().map(|file| {
+        let piece = SourcePiece {
+            sha256: file.entry.sha256,
+            size: file.entry.size,
+        };
+        (file.entry.path.to_string(), piece)
+    });
     Pieces {
         code: code(files),
         environment: environment.map(|wanted| wanted.pieces.clone()),
-        source,
+        source: source.collect(),
     }
+}
+
+/// Lists the datasets that a model was trained on, by role: the inputs of the steps that made it and the models that
+/// it was made from. Everything else that it goes back to counts where it is the very data that are measured.
+fn trained_on(
+    evidence: &Evidence<'_>,
+    versions: &BTreeMap<String, Known>,
+) -> Result<BTreeMap<String, Known>, Problem> {
+    let (Some(model), Some(data)) = (versions.get("model"), versions.get("data")) else {
+        return Ok(BTreeMap::new());
+    };
+    let root = evidence.resolve(&model.name.clone().into())?;
+    let links = closure(evidence, root, &mut |_| {})?;
+    let find = |name: &VersionName| links.iter().find(|link| link.version.name() == *name);
+    let mut found: BTreeMap<VersionName, Known> = links
+        .iter()
+        .filter(|link| link.version.record.digest == data.digest)
+        .map(|link| (link.version.name(), Known::of(&link.version)))
+        .collect();
+    let mut open = vec![model.name.clone()];
+    let mut seen = BTreeSet::new();
+    while let Some(name) = open.pop() {
+        if !seen.insert(name.clone()) {
+            continue;
+        }
+        let inputs = find(&name).and_then(|link| link.provenance.as_ref());
+        for descriptor in inputs.iter().flat_map(|provenance| provenance.inputs()) {
+            let own = ["environment", "code"].contains(&role(descriptor));
+            let Some((input, _)) = dependency(descriptor).filter(|_| !own) else {
+                continue;
+            };
+            match find(&input).map(|link| (link, link.version.record.kind)) {
+                Some((_, Kind::Model)) => open.push(input),
+                Some((link, Kind::Dataset)) => {
+                    found.insert(input, Known::of(&link.version));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(found
+        .into_values()
+        .enumerate()
+        .map(|(number, known)| (format!("{TRAINING}{number}"), known))
+        .collect())
 }

@@ -8,14 +8,15 @@ use custody_attest::slsa::{
 };
 use custody_attest::statement::ResourceDescriptor;
 use custody_guard::{Done, Grant, Read as ReadData, ReadLog, Session, Target, Validate};
-use custody_types::{Digest, ExitCode, Problem, Timestamp, VersionFiles};
+use custody_types::{ExitCode, Problem, Timestamp, VersionFiles};
 use custody_wire::{RunEvent, StepOutcome};
 use serde_json::{Value, json};
 
-use super::carry_out::{Teller, waiting};
+use super::carry_out::{Teller, names, passed, waiting};
 use super::inputs::Inputs;
 use super::reasons::last;
-use super::{COMMIT, Context, Known, RUNNER, Runner, STEP_KEY, collected};
+use super::{COMMIT, Context, Known, RUNNER, Runner, STEP_KEY};
+use crate::collect;
 use crate::file::Step;
 use crate::keep::Kept;
 use crate::memory::InMemory;
@@ -45,18 +46,37 @@ impl Runner {
         let started = self.door.now();
         self.declassify(context, name, step, inputs)?;
         let mut dependencies = given(inputs);
-        let environment = self.installed(context, name, step, inputs, &mut dependencies, teller)?;
+        let mut used: Vec<Known> = Vec::new();
+        let environment =
+            self.installed(context, name, step, inputs, teller)?
+                .map(|(known, installed)| {
+                    dependencies.push(described(&known, "environment"));
+                    used.push(known);
+                    installed
+                });
         if !inputs.code.is_empty() {
             let known = self.code(context, name, &inputs.code)?;
             dependencies.push(described(&known, "code"));
+            used.push(known);
         }
+        let mut collected = Vec::new();
         let mut product = match (step, &inputs.source) {
-            (Step::Source(source), Some(bytes)) => {
+            (Step::Source(source), Some(files)) => {
                 let mut descriptor =
-                    ResourceDescriptor::version("", Digest::of(bytes)).with(ROLE, "source");
+                    ResourceDescriptor::version("", collect::digest(files)).with(ROLE, "source");
                 descriptor.uri = Some(source.origin.url.clone());
                 dependencies.push(descriptor);
-                collected(&source.file, bytes)?
+                let (found, notes) = collect::look(
+                    self.folder.as_ref(),
+                    &source.file,
+                    &source.declared(),
+                    files,
+                )?;
+                collected = found;
+                Product {
+                    notes,
+                    ..Product::default()
+                }
             }
             _ => self.produce(context, name, step, session, inputs, environment, teller)?,
         };
@@ -82,10 +102,19 @@ impl Runner {
             },
         };
         let outputs = &mut product.outputs;
-        let made = self.save(context, name, step, session, inputs, outputs, &provenance)?;
+        let made = self.save(
+            context,
+            name,
+            step,
+            session,
+            inputs,
+            outputs,
+            &collected,
+            &provenance,
+        )?;
         outcome.versions = made.iter().map(|kept| kept.known.name.clone()).collect();
         outcome.notes.extend(made.iter().filter_map(scan));
-        let done = done(context, name, step, inputs, refused.as_ref(), &made);
+        let done = done(context, name, step, inputs, refused.as_ref(), &made, &used);
         let findings = |kept: &Kept| kept.scan.as_ref().map(|scan| scan.findings.clone());
         let findings: Vec<_> = made
             .iter()
@@ -106,9 +135,8 @@ impl Runner {
         name: &str,
         step: &Step,
         inputs: &Inputs,
-        dependencies: &mut Vec<ResourceDescriptor>,
         teller: &Teller<'_>,
-    ) -> Result<Option<Installed>, Problem> {
+    ) -> Result<Option<(Known, Installed)>, Problem> {
         let Some(wanted) = &inputs.environment else {
             return Ok(None);
         };
@@ -130,9 +158,7 @@ impl Runner {
                 ),
             });
         };
-        let (known, installed) = self.environment(context, wanted, &announce)?;
-        dependencies.push(described(&known, "environment"));
-        Ok(Some(installed))
+        self.environment(context, wanted, &announce).map(Some)
     }
 
     fn internal(&self, context: &Context<'_>, inputs: &Inputs, product: &Product) -> Value {
@@ -169,13 +195,14 @@ impl Runner {
         let mut given = Given {
             environment,
             show_log: logs.is_some(),
+            file: Some(context.file.text.clone()),
             ..Given::default()
         };
         if !inputs.code.is_empty() {
             given.code = Some(Arc::new(InMemory::new(inputs.code.clone())));
         }
         let (mut reads, mut validates) = (Vec::new(), Vec::new());
-        for (role, known) in &inputs.versions {
+        for (role, known) in inputs.versions.iter().chain(&inputs.training) {
             let version = Box::new(context.evidence.resolve(&known.name.clone().into())?);
             let files: Arc<dyn VersionFiles> = if step.is_check() {
                 let grant = self
@@ -262,7 +289,7 @@ fn described(known: &Known, role: &str) -> ResourceDescriptor {
 
 /// Lists the data and the contracts' decisions that go in.
 fn given(inputs: &Inputs) -> Vec<ResourceDescriptor> {
-    let versions = inputs.versions.iter();
+    let versions = inputs.versions.iter().chain(&inputs.training);
     let reports = inputs.reports.iter();
     versions
         .map(|(role, known)| described(known, role))
@@ -309,6 +336,7 @@ fn done(
     inputs: &Inputs,
     refused: Option<&Problem>,
     made: &[Kept],
+    used: &[Known],
 ) -> Done {
     let mut done = Done {
         ok: refused.is_none(),
@@ -325,6 +353,12 @@ fn done(
     {
         done.facts
             .insert("quarantine".to_owned(), data.name.to_string());
+        done.facts
+            .insert("content".to_owned(), data.digest.to_string());
+    } else if refused.is_none() {
+        done.facts.extend(passed(context, step, inputs));
     }
+    let used = used.iter().chain(made.iter().map(|kept| &kept.known));
+    done.facts.insert("named".to_owned(), names(used));
     done
 }

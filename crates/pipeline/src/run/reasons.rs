@@ -8,10 +8,11 @@ use custody_types::{Digest, Problem, Reference, Selector, VersionName};
 use serde_json::{Value, json};
 
 use super::{Context, RUNNER, Runner, artifact};
-use crate::evidence::{dependency, link};
+use crate::evidence::link;
 use crate::file::Step;
 use crate::graph::guards;
 use crate::pieces::{PIECES, Pieces, compare};
+use custody_guard::dependency;
 
 /// How many reasons are told.
 const MOST_REASONS: usize = 12;

@@ -1,0 +1,99 @@
+//! What a workspace declares beside who may do what: purposes, gated aliases, required evidence.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use custody_types::{Alias, EvidenceKind, Kind, ProjectName, Purpose};
+use serde::{Deserialize, Serialize};
+
+/// The purpose for which what is in quarantine may be looked into; the built-in policy names it.
+pub(crate) const INVESTIGATION: &str = "investigation";
+/// The purposes of a workspace that declares none, with what each is for.
+pub(crate) const BUILTIN_PURPOSES: &[(&str, &str)] = &[
+    ("audit", "to show that the rules were kept"),
+    ("evaluation", "to measure models"),
+    (
+        INVESTIGATION,
+        "to find out what is wrong; looks into quarantine",
+    ),
+    ("model-development", "to make and improve models"),
+    ("operation", "to run what was made"),
+    ("publication", "to publish figures or models"),
+    ("research", "to find out what holds in general"),
+    ("testing", "to try a pipeline"),
+];
+/// The roles that the built-in policy names.
+pub(crate) const BUILTIN_ROLES: &[&str] = &[
+    "auditor",
+    "data_scientist",
+    "owner",
+    "reader",
+    "security_officer",
+];
+/// The alias that is gated where nothing is declared.
+const PRODUCTION: &str = "production";
+/// From which likeness on one name may be meant by another, from 0 to 1.
+const LIKE: f64 = 0.7;
+
+/// The file `settings.json`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Every purpose that may be stated, with what it is for. Without it: the program's own, and those that
+    /// somebody holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purposes: Option<BTreeMap<Purpose, String>>,
+    /// The aliases that move only onto versions that passed their gate. Without it: `production`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gated_aliases: Option<BTreeSet<Alias>>,
+    /// The evidence that `verify` demands of versions, by their kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub require: Option<BTreeMap<Kind, BTreeSet<EvidenceKind>>>,
+    /// What holds in a project instead.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub projects: BTreeMap<ProjectName, ProjectSettings>,
+}
+
+/// What one project declares for itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProjectSettings {
+    /// The aliases that move only onto versions that passed their gate. Without it: as everywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gated_aliases: Option<BTreeSet<Alias>>,
+    /// The evidence that `verify` demands of versions, by their kind. Without it: as everywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub require: Option<BTreeMap<Kind, BTreeSet<EvidenceKind>>>,
+}
+
+impl Settings {
+    /// Lists the gated aliases of a project.
+    pub fn gated_aliases(&self, project: Option<&ProjectName>) -> BTreeSet<String> {
+        let own = project.and_then(|name| self.projects.get(name)?.gated_aliases.as_ref());
+        let declared = own.or(self.gated_aliases.as_ref());
+        declared.map_or_else(
+            || BTreeSet::from([PRODUCTION.to_owned()]),
+            |aliases| aliases.iter().map(ToString::to_string).collect(),
+        )
+    }
+
+    pub(crate) fn is_gated(&self, project: &ProjectName, alias: &Alias) -> bool {
+        self.gated_aliases(Some(project)).contains(alias.as_str())
+    }
+
+    pub(crate) fn required(&self, project: &ProjectName, kind: Kind) -> BTreeSet<EvidenceKind> {
+        let own = self.projects.get(project);
+        let own = own.and_then(|settings| settings.require.as_ref());
+        let declared = own.or(self.require.as_ref());
+        let kinds = declared.and_then(|by_kind| by_kind.get(&kind));
+        kinds.cloned().unwrap_or_default()
+    }
+}
+
+/// Returns the known name that is spelt most like `name`, if one is like it.
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    known
+        .map(|known| (strsim::normalized_damerau_levenshtein(name, known), known))
+        .filter(|(likeness, _)| *likeness >= LIKE)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known.to_owned())
+}

@@ -1,0 +1,329 @@
+"""SQL and contracts against DuckDB: random and nasty tables, random queries and checks, the seed printed."""
+
+import datetime
+import decimal
+import json
+import math
+import os
+import random
+import subprocess
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from conftest import TARGET
+
+SEED = int(os.environ.get("CUSTODY_SEED", "20261126"))
+TABLES = 120
+QUERIES = 12
+
+DOUBLES = [0.0, -0.0, 1.0, -1.0, 0.1, 1e300, -1e300, 5e-324, math.inf, -math.inf, math.nan, 2.0**53, 1.5]
+INTEGERS = [0, 1, -1, 2, 7, 2**31 - 1, -(2**31), 2**53, 2**53 + 1, 2**63 - 1, -(2**63)]
+TEXTS = ["", "null", "NULL", "a", "A", "ä", "01", "1", " x ", "%", "it's", "\u20ac", "a" * 5000]
+
+
+WORDS = ["''", "'null'", "'a'", "'01'", "'1'", "'\u00e4'"]
+
+
+class Engine:
+    """The program that answers questions; one process for all of them."""
+
+    def __init__(self):
+        self.process = subprocess.Popen([TARGET / "examples/ask"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, **question):
+        self.process.stdin.write(json.dumps(question) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+
+@pytest.fixture(scope="module")
+def engine():
+    """The engine behind `sql` and `check`."""
+    engine = Engine()
+    yield engine
+    engine.process.stdin.close()
+    assert engine.process.wait(timeout=60) == 0
+
+
+def column(chance, kind, rows):
+    """A column of a kind, with nulls and extremes."""
+
+    def value():
+        if chance.random() < 0.15:
+            return None
+        match kind:
+            case "int32":
+                return chance.choice([0, 1, -1, 5, 2**31 - 1, -(2**31), chance.randrange(-9, 9)])
+            case "int64":
+                return chance.choice([*INTEGERS, chance.randrange(-9, 9)])
+            case "double" | "constant":
+                return chance.choice([*DOUBLES, chance.gauss(0, 1)]) if kind == "double" else chance.choice([1.0, math.nan])
+            case "decimal":
+                return decimal.Decimal(chance.randrange(-(10**6), 10**6)) / 100
+            case "text" | "dictionary":
+                return chance.choice(TEXTS)
+            case "boolean":
+                return chance.random() < 0.5
+            case "date":
+                return datetime.date(1, 1, 1) + datetime.timedelta(days=chance.randrange(3_000_000))
+            case "timestamp" | "zoned":
+                moment = datetime.datetime(1900, 1, 1) + datetime.timedelta(microseconds=chance.randrange(10**15))
+                return moment.replace(tzinfo=datetime.timezone.utc) if kind == "zoned" else moment
+
+    types = {
+        "int32": pa.int32(),
+        "int64": pa.int64(),
+        "double": pa.float64(),
+        "constant": pa.float64(),
+        "decimal": pa.decimal128(12, 2),
+        "text": pa.string(),
+        "dictionary": pa.string(),
+        "boolean": pa.bool_(),
+        "date": pa.date32(),
+        "timestamp": pa.timestamp("us"),
+        "zoned": pa.timestamp("us", tz="UTC"),
+    }
+    array = pa.array([value() for _ in range(rows)], type=types[kind])
+    return array.dictionary_encode() if kind == "dictionary" else array
+
+
+def table(chance, path):
+    """A table with a column of each kind, in some row groups, with or without statistics."""
+    kinds = ["int32", "int64", "double", "constant", "decimal", "text", "dictionary", "boolean", "date", "timestamp", "zoned"]
+    rows = chance.choice([0, 1, 2, 17, 60])
+    made = pa.table({kind: column(chance, kind, rows) for kind in kinds})
+    pq.write_table(made, path, row_group_size=chance.choice([1, 7, 1000]), write_statistics=chance.random() < 0.5, use_dictionary=chance.random() < 0.5)
+    return made
+
+
+def condition(chance):
+    """A condition that both engines understand in the same way."""
+    number = lambda: repr(chance.choice([0, 1, -1, 5, 2**53, 2**53 + 1]))
+    choices = [
+        lambda: f'"int64" {chance.choice(["<", "<=", "=", "<>", ">"])} {number()}',
+        lambda: f'"int32" BETWEEN {number()} AND {number()}',
+        lambda: f'"double" {chance.choice(["<", "<=", "=", ">=", ">"])} {chance.choice(["0.0", "1.0", "0.1", "-1.0"])}',
+        lambda: f'"constant" {chance.choice(["=", "<>", "<", ">"])} 1.0',
+        lambda: 'isnan("constant")',
+        lambda: f'"decimal" {chance.choice(["<", "=", ">="])} {chance.choice(["0.00", "12.34", "-1.00"])}',
+        lambda: f'"text" {chance.choice(["=", "<", ">="])} {chance.choice(WORDS)}',
+        lambda: f'"dictionary" IN ({", ".join(chance.sample(WORDS, 2))})',
+        lambda: '"boolean"',
+        lambda: "\"date\" > DATE '1970-01-01'",
+        lambda: "\"timestamp\" < TIMESTAMP '1910-06-01 12:00:00'",
+        lambda: f'"{chance.choice(["int64", "double", "text", "date"])}" IS {chance.choice(["", "NOT "])}NULL',
+        lambda: 'CAST("int32" AS BIGINT) * 2 > 1',
+        lambda: 'CASE WHEN "int32" = 0 THEN true ELSE 10 / "int32" > 2 END',
+        lambda: 'TRY_CAST("text" AS INTEGER) = 1',
+        lambda: 'CAST("decimal" AS DOUBLE) > 0.5',
+        lambda: 'length("text") > 1',
+        lambda: "\"text\" SIMILAR TO '[a-z0-9]+'",
+        lambda: "\"text\" LIKE 'a%'",
+    ]
+    made = chance.choice(choices)()
+    if chance.random() < 0.3:
+        made = f"({made}) {chance.choice(['AND', 'OR'])} ({chance.choice(choices)()})"
+    return f"NOT ({made})" if chance.random() < 0.2 else made
+
+
+def query(chance):
+    """A query whose rows have an order or are compared as a bag."""
+    key = lambda: chance.choice(["int32", "int64", "constant", "text", "dictionary", "boolean", "decimal", "date"])
+    where = condition(chance)
+    return chance.choice(
+        [
+            lambda: f'SELECT * FROM t WHERE {where}',
+            lambda: f'SELECT count(*) AS n, count("int64") AS m FROM t WHERE {where}',
+            lambda: 'SELECT min("int64") AS a, max("int64") AS b, min("double") AS c, max("double") AS d, min("text") AS e, max("text") AS f, min("date") AS g, max("zoned") AS h FROM t',
+            lambda: f'SELECT "{key()}" AS k, count(*) AS n, min("constant") AS lo, max("timestamp") AS hi FROM t GROUP BY 1',
+            lambda: f'SELECT DISTINCT "{key()}" AS a, "{key()}" AS b FROM t',
+            lambda: 'SELECT sum("int32") AS s, sum("decimal") AS d FROM t',
+            lambda: f'SELECT sum("int64") AS s FROM t WHERE {where}',
+            lambda: f'SELECT "boolean" AS k, sum("int64") AS s, sum("decimal") AS d FROM t WHERE {where} GROUP BY 1',
+            lambda: f'SELECT count(*) AS n FROM t AS a JOIN t AS b ON a."{(k := key())}" = b."{k}"',
+            lambda: f'SELECT CASE WHEN {where} THEN 1 WHEN {condition(chance)} THEN 2 ELSE 0 END AS c, "int32" AS i FROM t',
+            lambda: f'SELECT "int32" + 1 AS a, "int32" * 3 AS b, -"int64" AS c FROM t WHERE {where}',
+            lambda: 'SELECT count(DISTINCT "constant") AS a, count(DISTINCT "text") AS b, count(DISTINCT "double") AS c FROM t',
+            lambda: f'SELECT CAST("text" AS VARCHAR) AS x, CAST("int32" AS VARCHAR) AS y, CAST("decimal" AS DECIMAL(20,4)) AS z FROM t WHERE {where}',
+            lambda: f'SELECT CAST("int64" AS INTEGER) AS x FROM t WHERE {where}',
+            lambda: f'SELECT "int64" AS x, row_number() OVER (ORDER BY "int64" NULLS FIRST, "int32" NULLS FIRST, "decimal" NULLS FIRST) AS n FROM t WHERE {where}',
+            lambda: f'SELECT "int32" AS x FROM t WHERE "int32" IN (SELECT "int32" FROM t WHERE {where})',
+        ]
+    )()
+
+
+def plain(value):
+    """A value as both engines' values compare."""
+    if isinstance(value, float):
+        return ("double", "nan") if math.isnan(value) else ("double", value + 0.0)
+    if isinstance(value, decimal.Decimal):
+        return ("decimal", value.normalize() + 0)
+    if isinstance(value, datetime.datetime):
+        return ("time", value.astimezone(datetime.timezone.utc).replace(tzinfo=None) if value.tzinfo else value)
+    if isinstance(value, bool) or value is None:
+        return ("one", value)
+    return (type(value).__name__, value)
+
+
+def bag(made):
+    """The rows of a result, whatever their order."""
+    columns = [[plain(value) for value in made.column(at).to_pylist()] for at in range(made.num_columns)]
+    return sorted(zip(*columns, strict=True), key=repr)
+
+
+def whole(rows):
+    """Decimals without a fraction as integers: sums of integers have another type in DuckDB."""
+    integer = lambda cell: ("int", int(cell[1])) if cell[0] == "decimal" and cell[1] == cell[1].to_integral_value() else cell
+    return sorted((tuple(integer(cell) for cell in row) for row in rows), key=repr)
+
+
+def test_queries_agree_with_duckdb(engine, tmp_path):
+    print(f"seed {SEED}")
+    chance = random.Random(SEED)
+    duck = duckdb.connect()
+    duck.execute("SET TimeZone = 'UTC'; SET integer_division = true")
+    compared, refused = 0, 0
+    for number in range(TABLES):
+        path = tmp_path / "t.parquet"
+        made = table(chance, path)
+        duck.register("t", made)
+        for _ in range(QUERIES):
+            sql = query(chance)
+            out = tmp_path / "out.parquet"
+            ours = engine.ask(tables={"t": [str(path)]}, sql=sql, out=str(out))
+            try:
+                theirs = duck.execute(sql).to_arrow_table()
+            except duckdb.Error as error:
+                # Ours may compute in a wider type what overflows in theirs.
+                assert "error" in ours or "Overflow" in str(error), f"table {number}: {sql}: they fail ({error}), ours gives {ours}"
+                refused += 1
+                continue
+            if "error" in ours:
+                # Ours may refuse what theirs computes in a wider type; never for another reason.
+                assert "fit" in ours["error"] or "divided" in ours["error"] or "converted" in ours["error"], f"table {number}: {sql}: {ours}"
+                refused += 1
+                continue
+            found, expected = whole(bag(pq.read_table(out))), whole(bag(theirs))
+            assert found == expected, f"table {number}: {sql}\nours {found[:5]}\ntheirs {expected[:5]}"
+            compared += 1
+    assert compared > TABLES * QUERIES // 2, (compared, refused)
+
+
+def checks(chance):
+    """Checks, each with the condition of a row that breaks it, or the figure and its bounds."""
+    low, high = sorted([chance.choice([-1, 0, 0.5, 1, 5]), chance.choice([1, 2, 7, 2**53])])
+    number = chance.choice(["int32", "int64", "double", "constant", "decimal"])
+    nan = lambda name: f' OR isnan("{name}")' if name in ("double", "constant") else ""
+    texts = chance.sample(["", "null", "a", "01", "ä"], 2)
+    some = chance.choice(["text", "dictionary"])
+    any_column = chance.choice(["int32", "double", "text", "date", "zoned"])
+    quoted = ", ".join(f"'{text}'" for text in texts)
+    pair = chance.sample(["int32", "boolean", "text", "constant", "date"], 2)
+
+    def rows_of_key(*names):
+        listed = ", ".join(f'"{name}"' for name in names)
+        complete = " AND ".join(f'"{name}" IS NOT NULL' for name in names)
+        return f"SELECT count(*) - count(DISTINCT row({listed})) FROM t WHERE {complete}"
+
+    return [
+        ({"range": {"column": number, "min": low, "max": high}}, f'"{number}" < {low} OR "{number}" > {high}{nan(number)}'),
+        ({"range": {"column": number, "min": low}}, f'"{number}" < {low}{nan(number)}'),
+        ({"range": {"column": number, "max": high}}, f'"{number}" > {high}{nan(number)}'),
+        ({"range": {"column": "date", "min": "1500-01-01", "max": "2000-12-31"}}, "\"date\" < DATE '1500-01-01' OR \"date\" > DATE '2000-12-31'"),
+        ({"range": {"column": "zoned", "max": "1910-01-01T02:00:00+02:00"}}, "\"zoned\" > TIMESTAMPTZ '1910-01-01 00:00:00+00'"),
+        ({"range": {"column": "timestamp", "min": "1910-01-01"}}, "\"timestamp\" < TIMESTAMP '1910-01-01 00:00:00'"),
+        ({"not_null": [any_column]}, f'"{any_column}" IS NULL{nan(any_column)}'),
+        ({"not_null": {"columns": ["constant"], "nan": "value"}}, '"constant" IS NULL'),
+        ({"allowed": {"column": some, "values": texts}}, f'"{some}" NOT IN ({quoted})'),
+        ({"allowed": {"column": "int64", "values": [0, 2**53, 2**53 + 1]}}, f'"int64" NOT IN (0, {2**53}, {2**53 + 1})'),
+        ({"allowed": {"column": "constant", "values": [1]}}, '"constant" <> 1'),
+        ({"allowed": {"column": "boolean", "values": [True]}}, 'NOT "boolean"'),
+        ({"matches": {"column": "text", "pattern": "^[a-z]$"}}, "NOT regexp_matches(\"text\", '^[a-z]$')"),
+        ({"text_length": {"column": "text", "min": 1, "max": 4}}, 'length("text") NOT BETWEEN 1 AND 4'),
+        ({"unique": [any_column]}, rows_of_key(any_column)),
+        ({"unique": pair}, rows_of_key(*pair)),
+        ({"sql": {"name": "own", "condition": '"int32" > 0 OR "boolean"'}}, '("int32" > 0 OR "boolean") IS NOT TRUE'),
+    ]
+
+
+def test_checks_agree_with_duckdb(engine, tmp_path):
+    print(f"seed {SEED}")
+    chance = random.Random(SEED + 1)
+    duck = duckdb.connect()
+    duck.execute("SET TimeZone = 'UTC'")
+    for number in range(TABLES):
+        path = tmp_path / "t.parquet"
+        made = table(chance, path)
+        duck.register("t", made)
+        contract = checks(chance)
+        report = engine.ask(tables={"data": [str(path)]}, checks=[check for check, _ in contract])
+        assert "checks" in report, report
+        assert report["rows"] == made.num_rows
+        for (check, breaking), outcome in zip(contract, report["checks"], strict=True):
+            sql = breaking if breaking.startswith("SELECT") else f"SELECT count(*) FROM t WHERE {breaking}"
+            expected = duck.execute(sql).fetchone()[0]
+            assert outcome["failing_rows"] == expected, f"table {number}: {check}: {outcome}, theirs {expected}"
+            assert outcome["passed"] == (expected == 0)
+
+
+def test_figures_agree_with_duckdb(engine, tmp_path):
+    print(f"seed {SEED}")
+    chance = random.Random(SEED + 2)
+    duck = duckdb.connect()
+    for number in range(TABLES):
+        path = tmp_path / "t.parquet"
+        duck.register("t", table(chance, path))
+        names = ["int32", "decimal", "double", "constant"]
+        wide = {"min": -1.7e308, "max": 1.7e308}
+        contract = [{kind: {"column": name, **wide}} for name in names for kind in ("mean_between", "stddev_between")]
+        contract += [{"distinct_count": {"column": name, "max": 10**9}} for name in [*names, "text", "date"]]
+        contract += [{"null_fraction": {"column": name, "max": 0.5}} for name in [*names, "text"]]
+        report = engine.ask(tables={"data": [str(path)]}, checks=contract)
+        outcomes = iter(report["checks"])
+        for name in names:
+            (mean,) = duck.execute(f'SELECT avg("{name}") FROM t').fetchone()
+            agree(next(outcomes), mean, f"table {number}: mean of {name}")
+            outcome = next(outcomes)
+            if name in ("int32", "decimal"):
+                (spread,) = duck.execute(f'SELECT stddev_samp("{name}") FROM t').fetchone()
+                agree(outcome, spread, f"table {number}: deviation of {name}")
+        for name in [*names, "text", "date"]:
+            expected = duck.execute(f'SELECT count(DISTINCT "{name}") FROM t').fetchone()[0]
+            assert next(outcomes)["observed"] == str(expected), f"table {number}: different values of {name}"
+        for name in [*names, "text"]:
+            missing = f'"{name}" IS NULL' + (f' OR isnan("{name}")' if name in ("double", "constant") else "")
+            count, rows = duck.execute(f"SELECT count(*) FILTER (WHERE {missing}), count(*) FROM t").fetchone()
+            outcome = next(outcomes)
+            assert outcome["passed"] == (rows > 0 and count / rows <= 0.5), f"table {number}: nulls of {name}: {outcome}"
+
+
+def agree(outcome, expected, what):
+    """The figure of a check is theirs, to the precision of doubles."""
+    if expected is None:
+        assert outcome["observed"] == "there are no values", what
+        return
+    found = float(outcome["observed"].split(" ")[0].replace("inf", "Infinity") if "inf" in outcome["observed"] else outcome["observed"].split(" ")[0])
+    if math.isnan(float(expected)) or math.isinf(float(expected)) or math.isnan(found):
+        assert str(found) == str(float(expected)), what
+    else:
+        assert found == pytest.approx(float(expected), rel=1e-9, abs=1e-9), what
+
+
+def test_statistics_that_lie_decide_nothing(engine, tmp_path):
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"x": pa.array([72623859790382856] * 50 + [7] * 50, type=pa.int64())}), path, row_group_size=50, use_dictionary=False)
+    bytes_ = bytearray(path.read_bytes())
+    footer = len(bytes_) - 8 - int.from_bytes(bytes_[-8:-4], "little")
+    value, lie = (72623859790382856).to_bytes(8, "little"), (1).to_bytes(8, "little")
+    assert value in bytes_[footer:]
+    path.write_bytes(bytes(bytes_[:footer]) + bytes(bytes_[footer:]).replace(value, lie))
+    assert pq.ParquetFile(path).metadata.row_group(0).column(0).statistics.max == 1
+    out = tmp_path / "out.parquet"
+    for sql, expected in [("SELECT max(x) AS m FROM t", 72623859790382856), ("SELECT count(*) AS m FROM t WHERE x > 1000", 50)]:
+        engine.ask(tables={"t": [str(path)]}, sql=sql, out=str(out))
+        assert pq.read_table(out)["m"].to_pylist() == [expected]
+    report = engine.ask(tables={"data": [str(path)]}, checks=[{"range": {"column": "x", "max": 1000}}, {"allowed": {"column": "x", "values": [1, 7]}}])
+    assert [outcome["failing_rows"] for outcome in report["checks"]] == [50, 50]
