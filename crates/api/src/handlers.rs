@@ -12,9 +12,10 @@ use custody_pipeline::file::Origin;
 use custody_types::{Kind, Problem, Reference};
 use custody_wire::{
     AcceptRollbackReply, AcceptRollbackRequest, AliasReply, AliasRequest, ApproveReply,
-    ApproveRequest, ArtifactQuery, Document, EntryQuery, LedgerVerifyReply, ListQuery, ListReply,
-    OriginOfPut, PolicySource, PutQuery, PutReply, RescanReply, RescanRequest, RulesReply,
-    RunEvent, RunRequest, TraceQuery, VerifyRequest,
+    ApproveRequest, ArtifactQuery, CompareRequest, Document, EntryQuery, LedgerVerifyReply,
+    ListQuery, ListReply, MetricsRequest, OriginOfPut, PolicyReply, PolicySource, PutQuery,
+    PutReply, RescanReply, RescanRequest, RulesReply, RunEvent, RunRequest, StatusRequest,
+    TraceQuery, VerifyRequest,
 };
 use http::Response;
 
@@ -185,6 +186,24 @@ pub(crate) fn reproduce(app: &App, call: Call) -> Answer {
     let request: VerifyRequest = call.document()?;
     let reference: Reference = parse_reference(request.reference.as_deref().unwrap_or_default())?;
     reply(app.runner.reproduce(&session, &reference)?)
+}
+
+pub(crate) fn status(app: &App, call: Call) -> Answer {
+    let session = call.session.clone();
+    let request: StatusRequest = call.document()?;
+    reply(app.runner.status(&session, &request)?)
+}
+
+pub(crate) fn metrics(app: &App, call: Call) -> Answer {
+    let session = call.session.clone();
+    let request: MetricsRequest = call.document()?;
+    reply(app.runner.metrics(&session, &request)?)
+}
+
+pub(crate) fn compare(app: &App, call: Call) -> Answer {
+    let session = call.session.clone();
+    let request: CompareRequest = call.document()?;
+    reply(app.runner.compare(&session, &request)?)
 }
 
 /// Answers with a line for each event, the last of them the result.

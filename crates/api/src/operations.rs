@@ -85,6 +85,24 @@ pub static OPERATIONS: &[Operation] = &[
     ),
     operation(Method::POST, "/v1/runs", &[Action::StartRun], handlers::run),
     operation(
+        Method::POST,
+        "/v1/status",
+        &[Action::Trace, Action::List],
+        handlers::status,
+    ),
+    operation(
+        Method::POST,
+        "/v1/metrics",
+        &[Action::Trace, Action::Read],
+        handlers::metrics,
+    ),
+    operation(
+        Method::POST,
+        "/v1/compare",
+        &[Action::Trace, Action::Read],
+        handlers::compare,
+    ),
+    operation(
         Method::GET,
         "/v1/ledger/entries",
         &[Action::ReadLedger],

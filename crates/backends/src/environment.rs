@@ -59,6 +59,20 @@ pub enum EnvironmentError {
     /// The installer refused.
     #[error("the packages could not be installed: {0}")]
     Install(String),
+    /// A package has no file that could be installed as it is: only its source, which would have to be built.
+    #[error(
+        "`{package}` is there as a source distribution only, or built for other machines than {platform} with Python {python}"
+    )]
+    NoWheel {
+        /// The package and its version.
+        package: String,
+        /// The platform: `linux-x86_64`.
+        platform: String,
+        /// The version of Python.
+        python: String,
+        /// The files that there are, at most a few.
+        files: Vec<String>,
+    },
     /// The disk is full.
     #[error("there is no room left for `{path}`")]
     NoRoom {
@@ -534,19 +548,93 @@ fn install_packages(spec: &EnvironmentSpec, folder: &Path) -> Result<(), Environ
                 python: spec.interpreter.executable.clone(),
             });
         }
-        let lines: Vec<_> = text
-            .lines()
-            .filter(|line| !line.trim().is_empty())
-            .collect();
-        let last = lines
-            .iter()
-            .skip(lines.len().saturating_sub(6))
-            .copied()
-            .collect::<Vec<_>>()
-            .join("\n");
-        return Err(EnvironmentError::Install(last));
+        return Err(not_installed(spec, &text));
     }
     drop_launchers(&site)
+}
+
+/// Tells why the installer refused; `text`: what it wrote. It decides on all packages before it takes the first, so
+/// that nothing was installed, and no program of a package ran.
+fn not_installed(spec: &EnvironmentSpec, text: &str) -> EnvironmentError {
+    const LINES: usize = 6;
+    const MISSING: &str = "No matching distribution found for ";
+    let missing = text.lines().find_map(|line| line.split_once(MISSING));
+    if let Some((_, package)) = missing {
+        let package = package.split_ascii_whitespace().next().unwrap_or_default();
+        let files = unusable_files(spec, package).unwrap_or_default();
+        if !files.is_empty() {
+            return EnvironmentError::NoWheel {
+                package: package.to_owned(),
+                platform: spec.interpreter.platform.clone(),
+                python: spec.interpreter.version.clone(),
+                files,
+            };
+        }
+    }
+    let lines: Vec<_> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    let last = lines.iter().skip(lines.len().saturating_sub(LINES));
+    EnvironmentError::Install(last.copied().collect::<Vec<_>>().join("\n"))
+}
+
+/// Asks the index which files of a package there are that cannot be installed here as they are. Takes none of them.
+fn unusable_files(spec: &EnvironmentSpec, package: &str) -> io::Result<Vec<String>> {
+    const MOST: usize = 5;
+    let version = package.split_once("==").map_or("", |(_, version)| version);
+    let folder = tempfile::tempdir()?;
+    let wanted = folder.path().join("wanted.txt");
+    let places = spec.lock.lines().filter(|line| {
+        [
+            "--index-url",
+            "--extra-index-url",
+            "--find-links",
+            "--no-index",
+            "-i",
+        ]
+        .iter()
+        .any(|option| line.trim_start().starts_with(option))
+    });
+    let text: String = places
+        .chain([package])
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    fs::write(&wanted, text)?;
+    let answer = Command::new(&spec.interpreter.executable)
+        .args([
+            "-m",
+            "pip",
+            "download",
+            "-vv",
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+        ])
+        .args(["--no-input", "--disable-pip-version-check", "--dest"])
+        .arg(folder.path())
+        .arg("-r")
+        .arg(&wanted)
+        .stdin(Stdio::null())
+        .output()?;
+    let told = String::from_utf8_lossy(&answer.stdout);
+    let mut files = skipped_files(&told, version);
+    files.truncate(MOST);
+    Ok(files)
+}
+
+/// Reads from what the installer tells which files of a version it passes over: sources, and what was built for others.
+fn skipped_files(told: &str, version: &str) -> Vec<String> {
+    told.lines()
+        .filter_map(|line| line.split_once("Skipping link: ")?.1.rsplit_once(": "))
+        .filter(|(why, _)| why.contains("No sources permitted") || why.contains("tags"))
+        .filter_map(|(_, link)| {
+            let address = link.split(['#', ' ']).next()?;
+            address.rsplit('/').next()
+        })
+        .filter(|file| file.contains(version))
+        .map(ToOwned::to_owned)
+        .collect()
 }
 
 /// Removes the programs that the installer made for the host's interpreter, and their mention: their
@@ -650,6 +738,20 @@ mod tests {
             .unwrap();
         assert_eq!(made.digest, listing_digest(&files));
         (root, environments, made)
+    }
+
+    /// As pip 23.2 tells it.
+    #[test]
+    fn what_cannot_be_installed_as_it_is_is_named() {
+        let told = "0 location(s) to search for versions of foo:
+          Skipping link: No sources permitted for foo: https://files.example.org/a/foo-1.0.tar.gz#sha256=00 (from https://pypi.example.org/simple/foo/) (requires-python:>=3.8)
+          Skipping link: No sources permitted for foo: file:///links/foo-0.9.tar.gz
+          Skipping link: none of the wheel's tags (cp27-none-win32) are compatible (run pip debug --verbose to show compatible tags): file:///links/foo-1.0-cp27-none-win32.whl
+          Skipping link: unsupported archive format: .exe: file:///links/foo-1.0.exe";
+        assert_eq!(
+            skipped_files(told, "1.0"),
+            ["foo-1.0.tar.gz", "foo-1.0-cp27-none-win32.whl"]
+        );
     }
 
     #[test]

@@ -4,8 +4,10 @@
 pub mod anchor;
 pub mod blobs;
 pub mod catalog;
+pub mod code_files;
 mod disk;
 pub mod environment;
+pub mod git;
 pub mod key_file;
 pub mod ledger_files;
 pub mod machine;

@@ -61,7 +61,7 @@ pub enum UserFilesError {
     },
 }
 
-fn io_at(path: &Path) -> impl FnOnce(io::Error) -> UserFilesError + '_ {
+pub(crate) fn io_at(path: &Path) -> impl FnOnce(io::Error) -> UserFilesError + '_ {
     move |error| match error.kind() {
         io::ErrorKind::NotFound => UserFilesError::Missing(path.to_owned()),
         io::ErrorKind::AlreadyExists => UserFilesError::Exists(path.to_owned()),
@@ -206,7 +206,7 @@ fn find_below(
     Ok(())
 }
 
-fn version_path(
+pub(crate) fn version_path(
     host: &Path,
     prefix: &str,
     name: &std::ffi::OsStr,

@@ -68,6 +68,9 @@ pub(crate) enum Command {
     Show(Show),
     Alias(AliasArgs),
     Run(Run),
+    Status(Status),
+    Metrics(Metrics),
+    Compare(Compare),
     Trace(Trace),
     Verify(Verify),
     Reproduce(Reproduce),
@@ -226,7 +229,7 @@ pub(crate) struct AliasArgs {
 /// run that was interrupted goes on where it stopped.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  custody run\n  custody run --dry-run        # says what would run, and why\n  custody run strict           # this step and what it needs"
+    after_help = "Examples:\n  custody run\n  custody run --dry-run        # says what would run, and why\n  custody run strict           # this step and what it needs\n  custody run --set train.C=0.1 --set train.seed=7\n  custody run --jobs 1         # one step after the other\n\nCtrl-C ends the steps; what was made before is kept, and the next run goes on from there."
 )]
 pub(crate) struct Run {
     /// The steps to reach [default: all that are not marked as manual]
@@ -234,6 +237,54 @@ pub(crate) struct Run {
     /// Say what would run, and why; run nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Give a parameter of a `run` step another value, in YAML, for this run
+    #[arg(long, value_name = "STEP.PARAMETER=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// How many steps may run at once [default: as many as there are processors]
+    #[arg(short = 'j', long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) jobs: Option<u32>,
+}
+
+/// Show what changed since the last run, and what would run
+///
+/// Compares files, parameters, inputs, packages and declarations with those of the last time, step by step.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  custody status\n  custody status train         # this step and what it needs"
+)]
+pub(crate) struct Status {
+    /// The steps to look at, with what they need [default: all]
+    pub(crate) targets: Vec<String>,
+}
+
+/// Show the figures of models, evaluations and runs
+///
+/// What programs logged and what was measured, by the step and the name of the figure.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  custody metrics                        # the newest models and evaluations of this project\n  custody metrics employment/model@1 employment/model@2\n  custody metrics 0198f2c4-…              # everything that a run made"
+)]
+pub(crate) struct Metrics {
+    /// Versions (project/artifact, @number, @alias) or ids of runs
+    #[arg(add = ArgValueCompleter::new(completions::references))]
+    pub(crate) references: Vec<String>,
+}
+
+/// Show two models or runs side by side: parameters, figures, data, code, environment
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  custody compare employment/model@1 employment/model@2\n  custody compare employment/model@production employment/model --all"
+)]
+pub(crate) struct Compare {
+    /// A version, or the id of a run
+    #[arg(add = ArgValueCompleter::new(completions::references))]
+    pub(crate) a: String,
+    /// Another
+    #[arg(add = ArgValueCompleter::new(completions::references))]
+    pub(crate) b: String,
+    /// Show what is equal, too
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 /// Show what a version was made from, back to the source

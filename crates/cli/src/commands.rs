@@ -3,12 +3,14 @@
 mod alias;
 mod approve;
 mod bom;
+mod compare;
 mod doctor;
 mod get;
 mod index;
 mod init;
 mod ledger;
 mod ls;
+mod metrics;
 mod policy;
 mod put;
 mod reproduce;
@@ -18,6 +20,7 @@ mod run;
 pub(crate) mod scan;
 mod show;
 mod sign;
+mod status;
 mod trace;
 mod verify;
 
@@ -37,6 +40,9 @@ pub(crate) fn dispatch(context: &Context, command: Command) -> Result<ExitCode, 
         Command::Show(args) => show::run(context, &args),
         Command::Alias(args) => alias::run(context, args),
         Command::Run(args) => run::run(context, args),
+        Command::Status(args) => status::run(context, args),
+        Command::Metrics(args) => metrics::run(context, args),
+        Command::Compare(args) => compare::run(context, args),
         Command::Trace(args) => trace::run(context, args),
         Command::Verify(args) => verify::run(context, &args),
         Command::Reproduce(args) => reproduce::run(context, &args),

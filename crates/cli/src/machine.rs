@@ -6,13 +6,17 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use custody_backends::anchor;
+use custody_backends::code_files::{self, CodeError};
 use custody_backends::environment::{self, Environment, EnvironmentError, EnvironmentSpec};
 use custody_backends::ledger_files::LedgerFolder;
-use custody_backends::user_files;
 use custody_backends::workspace::{Keyring, ProjectKeys, Workspace};
+use custody_backends::{git, user_files};
 use custody_crypto::{DomainKeys, KeyService};
 use custody_guard::Anchor;
-use custody_pipeline::{Environments, Folder, FoundFile, Installed, LockedEnvironment};
+use custody_pipeline::{
+    Code, CodeFile, Commit, Described, Environments, Folder, FoundFile, Installed,
+    LockedEnvironment,
+};
 use custody_store::DomainId;
 use custody_tabular::Original;
 use custody_types::{Digest, Entropy, ExitCode, FilePath, Problem, ProjectName, VersionFiles};
@@ -54,6 +58,27 @@ impl Folder for LocalFolder {
         Ok(Box::new(file))
     }
 
+    fn gather(&self, path: &str) -> Result<Code, Problem> {
+        let code = code_files::gather(&self.0, path).map_err(|error| self.code_problem(&error))?;
+        let files = code.files.into_iter().map(|file| CodeFile {
+            path: file.path,
+            executable: file.executable,
+            bytes: file.bytes,
+        });
+        Ok(Code {
+            files: files.collect(),
+            left_out: code.left_out,
+        })
+    }
+
+    fn commit(&self) -> Option<Commit> {
+        git::commit(&self.0).map(|commit| Commit {
+            id: commit.id,
+            branch: commit.branch,
+            dirty: commit.dirty,
+        })
+    }
+
     fn find(&self, what: &str) -> Result<Vec<FoundFile>, Problem> {
         let found = user_files::find_source(&self.0, what).map_err(|error| {
             let problem = user_files_problem(&error);
@@ -77,6 +102,41 @@ impl Folder for LocalFolder {
         let (file, executable) =
             user_files::open(host).map_err(|error| user_files_problem(&error))?;
         Ok((Box::new(file), executable))
+    }
+}
+
+impl LocalFolder {
+    fn code_problem(&self, error: &CodeError) -> Problem {
+        let (code, hint) = match error {
+            CodeError::Files(error) => {
+                let problem = user_files_problem(error);
+                return if problem.exit == ExitCode::NotFound {
+                    problem.hint(format!(
+                        "files of a pipeline are named from `{}`, the folder with the workspace",
+                        self.0.display()
+                    ))
+                } else {
+                    problem
+                };
+            }
+            CodeError::Outside { .. } => (
+                "CUS-PIPE-021",
+                "copy what it leads to into the project, or leave the link out by `.custodyignore`",
+            ),
+            CodeError::Circle(_) => (
+                "CUS-PIPE-022",
+                "remove the link, or leave it out by `.custodyignore`",
+            ),
+            CodeError::Ignore(_) => (
+                "CUS-PIPE-023",
+                "correct the line; the syntax is that of `.gitignore`",
+            ),
+            CodeError::TooLarge(_) => (
+                "CUS-PIPE-024",
+                "leave out by `.custodyignore` what is no code; data goes in as a `source`, by `custody put` and `inputs`",
+            ),
+        };
+        Problem::new(code, ExitCode::Usage, error.to_string()).hint(hint)
     }
 }
 
@@ -130,8 +190,8 @@ impl Anchor for LocalAnchor {
 pub(crate) struct LocalEnvironments {
     kept: environment::Environments,
     search_path: String,
-    /// Keys computed before: finding an interpreter starts it.
-    keys: Mutex<BTreeMap<(String, Digest), Digest>>,
+    /// Environments described before: finding an interpreter starts it.
+    described: Mutex<BTreeMap<(String, Digest), Described>>,
 }
 
 impl LocalEnvironments {
@@ -139,7 +199,7 @@ impl LocalEnvironments {
         Self {
             kept: environment::Environments::new(root),
             search_path,
-            keys: Mutex::default(),
+            described: Mutex::default(),
         }
     }
 
@@ -173,6 +233,11 @@ fn environment_problem(error: &EnvironmentError) -> Problem {
             ExitCode::No,
             "see that the lock file names every package with its hash, and that the registry can be reached",
         ),
+        EnvironmentError::NoWheel { .. } => (
+            "CUS-ENV-008",
+            ExitCode::No,
+            "nothing was installed, for building one runs programs of the package on this machine; lock a version that is built for this Python: `uv pip compile --generate-hashes --only-binary :all: …`",
+        ),
         EnvironmentError::Changed { .. } => (
             "CUS-ENV-004",
             ExitCode::Integrity,
@@ -184,7 +249,13 @@ fn environment_problem(error: &EnvironmentError) -> Problem {
             "see that the disk has room and that you may write there",
         ),
     };
-    Problem::new(code, exit, error.to_string()).hint(hint)
+    let problem = Problem::new(code, exit, error.to_string()).hint(hint);
+    match error {
+        EnvironmentError::NoWheel { files, .. } => {
+            problem.because(format!("there is {}", files.join(", ")))
+        }
+        _ => problem,
+    }
 }
 
 fn installed(environment: Environment) -> Installed {
@@ -196,18 +267,23 @@ fn installed(environment: Environment) -> Installed {
 }
 
 impl Environments for LocalEnvironments {
-    fn key(&self, wanted: &LockedEnvironment) -> Result<Digest, Problem> {
+    fn describe(&self, wanted: &LockedEnvironment) -> Result<Described, Problem> {
         let asked = (wanted.python.clone(), Digest::of(wanted.lock.as_bytes()));
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(key) = keys.get(&asked) {
-            return Ok(*key);
+        let mut known = self
+            .described
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(described) = known.get(&asked) {
+            return Ok(described.clone());
         }
-        let key = self
-            .spec(wanted)?
-            .key()
-            .map_err(|error| environment_problem(&error))?;
-        keys.insert(asked, key);
-        Ok(key)
+        let spec = self.spec(wanted)?;
+        let described = Described {
+            key: spec.key().map_err(|error| environment_problem(&error))?,
+            python: spec.interpreter.version,
+            platform: spec.interpreter.platform,
+        };
+        known.insert(asked, described.clone());
+        Ok(described)
     }
 
     fn find(&self, key: &Digest) -> Result<Option<Installed>, Problem> {

@@ -109,7 +109,7 @@ fn environment(context: &Context, lock: &Path, python: &str) -> Result<Installed
         python: python.to_owned(),
         lock,
     };
-    let key = environments.key(&locked)?;
+    let key = environments.describe(&locked)?.key;
     match environments.find(&key)? {
         Some(installed) => Ok(installed),
         None => environments.install(&key, &locked),

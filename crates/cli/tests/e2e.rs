@@ -1012,6 +1012,9 @@ fn every_operation_goes_through_the_door() {
         ),
         ("admin.rules", &["rules", "apply"]),
         ("lineage.read", &["bom", "demo/count@1"]),
+        ("lineage.read", &["status"]),
+        ("lineage.read", &["metrics", "demo/count@1"]),
+        ("lineage.read", &["compare", "demo/count@1", "demo/count@1"]),
         ("lineage.read", &["claims", "demo/count@1"]),
         ("admin.index", &["index", "rebuild"]),
     ];

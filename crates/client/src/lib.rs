@@ -14,10 +14,11 @@ use custody_types::{ExitCode, Problem, Purpose};
 use custody_wire::stream::{PieceReader, PieceWriter, channel};
 use custody_wire::{
     AcceptRollbackReply, AcceptRollbackRequest, AliasReply, AliasRequest, ApproveReply,
-    ApproveRequest, ArtifactQuery, Document, EntryQuery, HEADER_AS, HEADER_PURPOSE, LedgerReply,
-    LedgerVerifyReply, ListQuery, ListReply, PolicyReply, PolicySource, PutQuery, PutReply,
-    ReproduceReply, RescanReply, RescanRequest, RulesReply, RunEvent, RunReply, RunRequest, Schema,
-    ShowReply, TraceQuery, TraceReply, VerifyReply, VerifyRequest,
+    ApproveRequest, ArtifactQuery, CompareReply, CompareRequest, Document, EntryQuery, HEADER_AS,
+    HEADER_PURPOSE, LedgerReply, LedgerVerifyReply, ListQuery, ListReply, MetricsReply,
+    MetricsRequest, PolicyReply, PolicySource, PutQuery, PutReply, ReproduceReply, RescanReply,
+    RescanRequest, RulesReply, RunEvent, RunReply, RunRequest, Schema, ShowReply, StatusReply,
+    StatusRequest, TraceQuery, TraceReply, VerifyReply, VerifyRequest,
 };
 use http::{Method, Request, Response};
 use serde::Serialize;
@@ -224,6 +225,30 @@ impl Client {
         }
         Err(Problem::new("CUS-API-003", ExitCode::Later, "the run's answer broke off")
             .hint("see what was done with `custody ledger log`, then start it again with `custody run`"))
+    }
+
+    /// Tells what would run, and why.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn status(&self, request: &StatusRequest) -> Result<StatusReply, Problem> {
+        self.post("/v1/status", request)
+    }
+
+    /// Tells the figures of versions or runs.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn metrics(&self, request: &MetricsRequest) -> Result<MetricsReply, Problem> {
+        self.post("/v1/metrics", request)
+    }
+
+    /// Compares two versions or runs.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn compare(&self, request: &CompareRequest) -> Result<CompareReply, Problem> {
+        self.post("/v1/compare", request)
     }
 
     /// Shows entries of the ledger.

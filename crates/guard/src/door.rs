@@ -105,6 +105,8 @@ pub(crate) struct Inner {
     /// One version is made at a time, so that numbers follow one another; and nothing goes into quarantine or
     /// comes out of it, and no alias moves, meanwhile.
     pub(crate) making: Mutex<()>,
+    /// One project is made at a time: another set of keys would leave what the first sealed unreadable.
+    projects: Mutex<()>,
     /// Outcomes that make nothing valid: they go with the next entry, or at the end.
     outcomes: Mutex<Vec<EntryDraft>>,
 }
@@ -155,6 +157,7 @@ impl Door {
             sound: AtomicBool::new(false),
             holds: Mutex::default(),
             making: Mutex::default(),
+            projects: Mutex::default(),
             outcomes: Mutex::default(),
         };
         let door = Self(Arc::new(inner));
@@ -540,6 +543,7 @@ impl Door {
 
     /// Makes sure that the project exists.
     pub(crate) fn ensure_project(&self, project: &ProjectName) -> Result<(), Problem> {
+        let _one = lock(&self.0.projects);
         if !self.0.parts.store.projects().contains(project) {
             let (id, keys) = self.0.parts.keyring.create(project)?;
             self.0.parts.store.add_project(project.clone(), id, keys);

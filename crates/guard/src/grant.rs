@@ -326,6 +326,12 @@ impl Grant<List> {
                     .filter(|results| results.as_array().is_some_and(|all| !all.is_empty()))
                     .map(|results| ("results".to_owned(), results.clone())),
             );
+            let commit = "/buildDefinition/internalParameters/commit";
+            let commit = statement.predicate.pointer(commit);
+            told.extend(commit.map(|commit| ("commit".to_owned(), commit.clone())));
+            let overrides = "/buildDefinition/externalParameters/overrides";
+            let overrides = statement.predicate.pointer(overrides);
+            told.extend(overrides.map(|given| ("overrides".to_owned(), given.clone())));
         }
         let origin = version
             .record

@@ -17,7 +17,8 @@ use custody_wire::{
 };
 use serde_json::Value;
 
-use crate::run::Runner;
+use crate::compare::commit_text;
+use crate::run::{COMMIT, Runner};
 
 /// The most versions that a trace goes through.
 const MOST_VERSIONS: usize = 10_000;
@@ -261,6 +262,9 @@ fn node(evidence: &Evidence<'_>, link: &Link) -> Node {
         actor: evidence.name_of(&record.author),
         finished: record.created.to_string(),
         parameters,
+        commit: internal
+            .and_then(|internal| internal.get(COMMIT))
+            .map(commit_text),
         isolation: isolation.filter_map(line).collect(),
         statement: record.statement,
         entry: link.version.entry,

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use custody_types::{ArtifactName, Problem, ProjectName, Purpose};
+use custody_types::{ArtifactName, Problem, ProjectName, Purpose, nearest};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod check;
 mod evaluate;
 mod gate;
+mod input;
 mod place;
 mod register;
 mod run;
@@ -18,6 +19,7 @@ mod sql;
 pub use check::Contract;
 pub use evaluate::{Chosen, Cost, Evaluate, Overlap, Resampling, Rule, Scalar, Scores, Threshold};
 pub use gate::{Bounds, Gate, SmallGroups};
+pub(crate) use input::Input;
 pub(crate) use place::{Place, Wrong};
 pub use register::Register;
 pub use run::{Limits, Output, Run};
@@ -49,6 +51,9 @@ pub struct PipelineFile {
     /// What the steps' programs run with.
     #[serde(default)]
     pub environment: Option<Environment>,
+    /// Further environments by name, for the steps that name one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environments: BTreeMap<String, Environment>,
     /// The steps by name.
     pub steps: BTreeMap<String, Step>,
     /// The text of the file.
@@ -124,13 +129,19 @@ impl PipelineFile {
                 format!("the project `{RESERVED}` is Custody's own: name yours otherwise"),
             ));
         }
+        for name in self.environments.keys() {
+            let place = Place::default().key("environments").key(name);
+            word("an environment", name, place)?;
+        }
         for (name, step) in &self.steps {
             word("a step", name, Place::step(name))?;
-            for (role, artifact) in step.inputs() {
+            for (role, text) in step.inputs() {
                 let place = step.input_place(name, &role);
                 word("an input", &role, place.clone())?;
-                self.artifact(&artifact, place)?;
+                self.input(&text)
+                    .map_err(|error| Wrong::new(place, error.to_string()))?;
             }
+            self.check_environment(name, step)?;
             for made in step.outputs(name) {
                 let place = step.output_place(name, &made.name);
                 if !matches!(step, Step::Sql(_)) {
@@ -141,6 +152,41 @@ impl PipelineFile {
             step.check(&Place::step(name).key(step.action()))?;
         }
         Ok(())
+    }
+
+    /// Returns the environment of a step that runs a program, if there is one, and its name among `environments`.
+    pub(crate) fn environment_of<'a>(
+        &'a self,
+        step: &'a Step,
+    ) -> Option<(Option<&'a str>, &'a Environment)> {
+        match step.environment() {
+            Some(name) => Some((Some(name), self.environments.get(name)?)),
+            None => self
+                .environment
+                .as_ref()
+                .filter(|_| step.runs_program())
+                .map(|environment| (None, environment)),
+        }
+    }
+
+    fn check_environment(&self, name: &str, step: &Step) -> Result<(), Wrong> {
+        let Some(named) = step.environment() else {
+            return Ok(());
+        };
+        if self.environments.contains_key(named) {
+            return Ok(());
+        }
+        let place = Place::step(name).key(step.action()).key("environment");
+        let names = || self.environments.keys().map(String::as_str);
+        let way = match nearest(named, names()) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None if self.environments.is_empty() => {
+                "declare it at the top: `environments: {NAME: {python: …, lock: …}}`".to_owned()
+            }
+            None => format!("there are `{}`", names().collect::<Vec<_>>().join("`, `")),
+        };
+        let because = format!("there is no environment `{named}`: {way}");
+        Err(Wrong::new(place, because))
     }
 
     fn artifact(&self, name: &str, place: Place) -> Result<(), Wrong> {

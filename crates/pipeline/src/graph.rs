@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::file::{PipelineFile, Place, Step, VALIDATION_PREDICTIONS, Wrong};
+use custody_types::nearest;
+
+use crate::file::{Input, PipelineFile, Place, Step, VALIDATION_PREDICTIONS, Wrong};
 
 /// The steps in the order in which they run, and for each the steps before it that it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,12 +32,16 @@ pub(crate) fn build(file: &PipelineFile) -> Result<Graph, Wrong> {
     let mut needs: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (name, step) in &file.steps {
         let mut before = BTreeSet::new();
-        for (role, artifact) in step.inputs() {
+        for (role, text) in step.inputs() {
+            let place = step.input_place(name, &role);
+            let input = file
+                .input(&text)
+                .map_err(|error| Wrong::new(place.clone(), error.to_string()))?;
+            let Input::Made(artifact) = input else {
+                continue;
+            };
             let Some(maker) = makers.get(&artifact) else {
-                return Err(Wrong::new(
-                    step.input_place(name, &role),
-                    format!("no step makes `{artifact}`, which `{name}` needs"),
-                ));
+                return Err(nobody_makes(name, &artifact, place, &makers));
             };
             before.insert(maker.clone());
         }
@@ -45,6 +51,20 @@ pub(crate) fn build(file: &PipelineFile) -> Result<Graph, Wrong> {
     }
     let order = sort(&needs)?;
     Ok(Graph { order, needs })
+}
+
+fn nobody_makes(
+    name: &str,
+    artifact: &str,
+    place: Place,
+    makers: &BTreeMap<String, String>,
+) -> Wrong {
+    let way = nearest(artifact, makers.keys().map(String::as_str)).map_or_else(
+        || format!("; a version that is there already is named with `@`: `{artifact}@latest`, `{artifact}@1`"),
+        |meant| format!("; did you mean `{meant}`?"),
+    );
+    let because = format!("no step makes `{artifact}`, which `{name}` needs{way}");
+    Wrong::new(place, because)
 }
 
 /// Checks that a gate looks at a measurement of its own model, and that a model is registered by a gate that
@@ -129,18 +149,16 @@ pub(crate) fn guards(file: &PipelineFile, name: &str) -> Vec<String> {
     let Some(step) = file.steps.get(name).filter(|step| !step.is_check()) else {
         return Vec::new();
     };
-    let used: BTreeSet<_> = step
-        .inputs()
-        .into_iter()
-        .map(|(_, artifact)| artifact)
-        .collect();
+    let inputs = |step: &Step| -> Vec<Input> {
+        let texts = step.inputs().into_iter();
+        texts
+            .filter_map(|(_, text)| file.input(&text).ok())
+            .collect()
+    };
+    let used = inputs(step);
     let checks = file.steps.iter().filter(|(_, step)| step.is_check());
     checks
-        .filter(|(_, step)| {
-            step.inputs()
-                .iter()
-                .any(|(_, artifact)| used.contains(artifact))
-        })
+        .filter(|(_, step)| inputs(step).iter().any(|input| used.contains(input)))
         .map(|(check, _)| check.clone())
         .collect()
 }
@@ -249,11 +267,13 @@ steps:
     fn a_broken_file_is_told_with_its_place() {
         let text = problem("{raw: raw}", "{raw: rew}");
         assert!(
-            text.contains("no step makes `rew`")
+            text.contains("no step makes `rew`, which `split` needs; did you mean `raw`?")
                 && text.contains("    9 |")
                 && text.contains("^^^"),
             "{text}"
         );
+        let text = problem("{raw: raw}", "{raw: fresh}");
+        assert!(text.contains("`fresh@latest`"), "{text}");
         let text = problem("outputs: {train:", "outputs: {raw:");
         assert!(text.contains("made by two steps"), "{text}");
         let text = problem(

@@ -1,6 +1,7 @@
 //! What a run keeps as versions: the outputs of steps, and the code and environments that they ran with.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 use custody_attest::slsa::Provenance;
 use custody_attest::statement::ResourceDescriptor;
@@ -15,9 +16,9 @@ use custody_wire::ScanView;
 use crate::collect::{self, Collected};
 use crate::file::Step;
 use crate::memory::MadeFile;
-use crate::ports::{Installed, LockedEnvironment};
+use crate::ports::Installed;
 use crate::produce::fault;
-use crate::run::{Context, Inputs, Known, Runner, artifact};
+use crate::run::{Context, Inputs, Known, Runner, Wanted, artifact};
 use crate::step::{Class, Makes};
 
 /// Puts files that a step made into the version.
@@ -221,17 +222,26 @@ impl Runner {
         )
     }
 
-    /// Installs the environment where it is not there, and keeps it as a version.
+    /// Installs the environment where it is not there, and keeps it as a version. `announce` says so before.
     pub(crate) fn environment(
         &self,
         context: &Context<'_>,
-        key: &Digest,
-        locked: &LockedEnvironment,
+        wanted: &Wanted,
+        announce: &dyn Fn(),
     ) -> Result<(Known, Installed), Problem> {
-        let artifact = artifact(context.file, "environment")?;
-        let installed = match self.environments.find(key)? {
+        let _one = self
+            .installing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let name = match &wanted.pieces.name {
+            Some(name) => format!("environment-{name}"),
+            None => "environment".to_owned(),
+        };
+        let artifact = artifact(context.file, &name)?;
+        let installed = match self.environments.find(&wanted.key)? {
             Some(installed) => installed,
             None => {
+                announce();
                 let target = Target::New {
                     artifact: artifact.clone(),
                     kind: Kind::Environment,
@@ -240,7 +250,7 @@ impl Runner {
                 let grant = self
                     .door
                     .ask::<custody_guard::InstallEnvironment>(context.session, target)?;
-                let installed = self.environments.install(key, locked)?;
+                let installed = self.environments.install(&wanted.key, &wanted.locked)?;
                 grant.finish()?;
                 installed
             }

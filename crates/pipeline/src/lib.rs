@@ -9,16 +9,24 @@
 
 mod bom;
 pub mod collect;
+mod compare;
 mod evidence;
+mod figures;
 pub mod file;
 mod graph;
 mod keep;
+mod locked;
 mod memory;
+mod pieces;
 mod ports;
 mod preflight;
 mod produce;
 mod reproduce;
 pub mod run;
+mod status;
 mod step;
 
-pub use ports::{Environments, Folder, FoundFile, Installed, LockedEnvironment};
+pub use ports::{
+    Code, CodeFile, Commit, Described, Environments, Folder, FoundFile, Installed,
+    LockedEnvironment,
+};

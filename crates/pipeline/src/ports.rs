@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use custody_tabular::Original;
 use custody_types::{Digest, FileEntry, FilePath, Problem, VersionFiles};
+use serde::Serialize;
 
 /// The folder of a project, where the pipeline file lies.
 pub trait Folder: Send + Sync + fmt::Debug {
@@ -18,6 +19,15 @@ pub trait Folder: Send + Sync + fmt::Debug {
     /// # Errors
     /// A [`Problem`] when there is none, or it is no plain file below the folder.
     fn open(&self, path: &str) -> Result<Box<dyn Read>, Problem>;
+
+    /// Gathers the code at `path`, a file or a folder.
+    ///
+    /// # Errors
+    /// A [`Problem`] when there is none, when it leads out of the folder, or is too large.
+    fn gather(&self, path: &str) -> Result<Code, Problem>;
+
+    /// Tells the commit that the folder stands at, where git keeps it.
+    fn commit(&self) -> Option<Commit>;
 
     /// Finds what a source names, anywhere on the machine: a file, the files of a folder, or those that fit a
     /// pattern; in the order of their paths.
@@ -31,6 +41,39 @@ pub trait Folder: Send + Sync + fmt::Debug {
     /// # Errors
     /// A [`Problem`] when it is no plain file any more.
     fn original(&self, host: &Path) -> Result<(Box<dyn Original>, bool), Problem>;
+}
+
+/// Code of the project.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Code {
+    /// The files in the order of their paths.
+    pub files: Vec<CodeFile>,
+    /// The names of what was left out.
+    pub left_out: Vec<String>,
+}
+
+/// A file of the project's code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CodeFile {
+    /// Its path below the folder.
+    pub path: FilePath,
+    /// Whether it may be executed.
+    pub executable: bool,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Where the project's folder stands in its history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Commit {
+    /// The identity of the commit.
+    pub id: String,
+    /// The branch, if one is checked out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// Whether files differ from the commit; `None`: it could not be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dirty: Option<bool>,
 }
 
 /// A file that a source names.
@@ -49,6 +92,17 @@ pub struct LockedEnvironment {
     pub python: String,
     /// The text of the lock file.
     pub lock: String,
+}
+
+/// An environment as this machine would make it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Described {
+    /// Its key: equal keys give equal environments.
+    pub key: Digest,
+    /// The whole version of the interpreter: `3.11.7`.
+    pub python: String,
+    /// The platform: `linux-x86_64`.
+    pub platform: String,
 }
 
 /// An environment on this machine.
@@ -90,11 +144,11 @@ impl Installed {
 
 /// Installs environments.
 pub trait Environments: Send + Sync + fmt::Debug {
-    /// Returns the key of the environment: equal keys give equal environments.
+    /// Tells what the environment would be.
     ///
     /// # Errors
     /// A [`Problem`] when there is no such interpreter.
-    fn key(&self, environment: &LockedEnvironment) -> Result<Digest, Problem>;
+    fn describe(&self, environment: &LockedEnvironment) -> Result<Described, Problem>;
 
     /// Finds it where it was installed before and not touched since.
     ///

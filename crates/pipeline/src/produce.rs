@@ -124,6 +124,13 @@ impl Product {
 pub(crate) fn fault(because: &str) -> Problem {
     Problem::new("CUS-RUN-090", ExitCode::Fault, "the run broke off").because(because)
 }
+
+/// Tells that somebody ended a step.
+pub(crate) fn interrupted(name: &str) -> Problem {
+    let what = format!("the step `{name}` was interrupted");
+    Problem::new("CUS-RUN-037", ExitCode::Interrupted, what)
+}
+
 pub(crate) fn unreadable(error: &custody_types::ReadError) -> Problem {
     Problem::new(
         "CUS-RUN-013",

@@ -73,7 +73,16 @@ impl Step {
         }
     }
 
-    /// Lists what goes in: the name inside the step and the artifact, without the project.
+    /// Returns the name of the environment that it runs its program with, if it names one.
+    pub(crate) fn environment(&self) -> Option<&str> {
+        match self {
+            Self::Run(run) => run.environment.as_deref(),
+            Self::Evaluate(evaluate) => evaluate.environment.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Lists what goes in: the name inside the step, and the text that `PipelineFile::input` reads.
     pub(crate) fn inputs(&self) -> Vec<(String, String)> {
         let one = |role: &str, artifact: &str| (role.to_owned(), artifact.to_owned());
         match self {

@@ -47,6 +47,9 @@ pub struct Node {
     pub finished: String,
     /// What the step was told: the declaration as it stands in the attestation.
     pub parameters: serde_json::Value,
+    /// The commit that the project's folder stood at, in a line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
     /// How the step was confined, one line each.
     pub isolation: Vec<String>,
     /// The attestation.

@@ -6,6 +6,7 @@
 //! reads and writes.
 #![forbid(unsafe_code)]
 
+mod compare;
 mod evidence;
 mod ledger;
 mod policy;
@@ -15,6 +16,10 @@ mod version;
 
 use serde::{Deserialize, Serialize};
 
+pub use compare::{
+    CompareReply, CompareRequest, Compared, Figures, MetricsReply, MetricsRequest, Section,
+    StatusReply, StatusRequest, StepStatus,
+};
 pub use evidence::{
     AbsentEvidence, CheckResult, Edge, NamedCheck, Node, ReproduceReply, ReproducedStep,
     TraceQuery, TraceReply, VerifyReply, VerifyRequest,
@@ -76,6 +81,9 @@ schemas! {
     ReproduceReply = "custody/reproduce/1";
     RunReply = "custody/run/1";
     RunEvent = "custody/run-event/1";
+    StatusReply = "custody/status/1";
+    MetricsReply = "custody/metrics/1";
+    CompareReply = "custody/compare/1";
     PolicyReply = "custody/policy/1";
     RescanReply = "custody/rescan/1";
     ApproveReply = "custody/approve/1";

@@ -14,6 +14,12 @@ pub struct RunRequest {
     /// Only say what would run, and why.
     #[serde(default)]
     pub dry_run: bool,
+    /// Other values of parameters, each as `STEP.PARAMETER=VALUE` with a value in YAML.
+    #[serde(default)]
+    pub set: Vec<String>,
+    /// How many steps may run at once; `None`: as many as there are processors.
+    #[serde(default)]
+    pub jobs: Option<u32>,
 }
 
 /// What became of a step.
@@ -28,8 +34,10 @@ pub enum StepState {
     Refused,
     /// It could not be carried out.
     Failed,
-    /// It did not run since a step before it did not succeed.
+    /// It did not run since a step before it did not succeed, or the run was interrupted.
     Blocked,
+    /// It was ended from outside while it ran.
+    Interrupted,
 }
 
 /// A step of the plan.
@@ -43,6 +51,9 @@ pub struct PlannedStep {
     pub runs: bool,
     /// Why it runs, or what it reuses.
     pub why: String,
+    /// Why it runs, one reason a line: what differs from the last time.
+    #[serde(default)]
+    pub reasons: Vec<String>,
 }
 
 /// How a step ended.
@@ -64,6 +75,16 @@ pub struct StepOutcome {
     pub entry: Option<EntryRef>,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
+    /// Why it did not succeed, if it did not.
+    #[serde(default)]
+    pub problem: Option<Box<custody_types::Problem>>,
+}
+
+impl StepOutcome {
+    /// Returns whether the step made what it declares, or had made it before.
+    pub fn went_well(&self) -> bool {
+        matches!(self.state, StepState::Made | StepState::Reused)
+    }
 }
 
 /// What happens during a run; one JSON object a line.
@@ -76,6 +97,9 @@ pub enum RunEvent {
         run: String,
         /// The steps in the order in which they come.
         steps: Vec<PlannedStep>,
+        /// What a person should know, a line each: which versions references mean, what was left out.
+        #[serde(default)]
+        notes: Vec<String>,
     },
     /// A step begins.
     StepStarted {
@@ -109,11 +133,14 @@ pub struct RunReply {
     pub dry_run: bool,
     /// The plan.
     pub plan: Vec<PlannedStep>,
-    /// How each step ended.
+    /// What a person should know, a line each: which versions references mean, what was left out.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// How each step ended, in the order of the plan.
     pub steps: Vec<StepOutcome>,
     /// The first and the last ledger entry of the run.
     pub entries: Option<(u64, u64)>,
-    /// Why the run is not ok, if so.
+    /// Why the run is not ok, if so: what decides its exit code. Each step has its own problem.
     pub problem: Option<Box<custody_types::Problem>>,
     /// How long it took, in milliseconds.
     pub took_ms: u64,

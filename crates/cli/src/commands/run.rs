@@ -13,10 +13,12 @@ pub(crate) fn run(context: &Context, args: Run) -> Result<ExitCode, Problem> {
     let request = RunRequest {
         targets: args.targets,
         dry_run: args.dry_run,
+        set: args.set,
+        jobs: args.jobs,
     };
-    let output = &context.output;
     let client = context.client()?;
     interrupt::listen(&context.interrupt)?;
+    let output = &context.output;
     let mut progress = Progress::new(output.is_quiet());
     let reply = client.run(&request, |event| show(output, &mut progress, event));
     progress.end();
@@ -70,6 +72,9 @@ fn exit(reply: &RunReply) -> ExitCode {
 }
 
 fn summary(reply: &RunReply, text: &mut Text) -> std::io::Result<()> {
+    for note in &reply.notes {
+        text.line(format!("note: {note}"));
+    }
     if reply.dry_run {
         plan(&reply.plan, text);
         return Ok(());
@@ -83,7 +88,15 @@ fn summary(reply: &RunReply, text: &mut Text) -> std::io::Result<()> {
             reply.run, reply.took_ms
         ));
     }
-    if let Some(problem) = &reply.problem {
+    // The steps have told theirs.
+    let told = |problem: &Problem| {
+        let problems = reply
+            .steps
+            .iter()
+            .filter_map(|step| step.problem.as_deref());
+        problems.into_iter().any(|other| other == problem)
+    };
+    if let Some(problem) = reply.problem.as_ref().filter(|problem| !told(problem)) {
         text.line("");
         text.line(problem.to_string());
     }
@@ -93,10 +106,17 @@ fn summary(reply: &RunReply, text: &mut Text) -> std::io::Result<()> {
 fn plan(steps: &[PlannedStep], text: &mut Text) {
     for step in steps {
         let mark = if step.runs { "run  " } else { "reuse" };
+        let (first, rest) = match step.reasons.split_first() {
+            Some((first, rest)) => (first, rest),
+            None => (&step.why, [].as_slice()),
+        };
         text.line(format!(
-            "  {mark}  {:<16} {:<10} {}",
-            step.step, step.action, step.why
+            "  {mark}  {:<16} {:<10} {first}",
+            step.step, step.action
         ));
+        for reason in rest {
+            text.line(format!("{:36}{reason}", ""));
+        }
     }
     let running = steps.iter().filter(|step| step.runs).count();
     text.line(format!("{running} of {} steps would run", steps.len()));
@@ -109,6 +129,7 @@ fn outcome(step: &StepOutcome, text: &mut Text) {
         StepState::Refused => "REFUSED",
         StepState::Failed => "FAILED ",
         StepState::Blocked => "blocked",
+        StepState::Interrupted => "ended  ",
     };
     let versions: Vec<_> = step.versions.iter().map(ToString::to_string).collect();
     let entry = step
@@ -123,5 +144,10 @@ fn outcome(step: &StepOutcome, text: &mut Text) {
     ));
     for note in &step.notes {
         text.line(format!("             {note}"));
+    }
+    if let Some(problem) = &step.problem {
+        for line in problem.to_string().lines() {
+            text.line(format!("    {line}"));
+        }
     }
 }

@@ -88,6 +88,9 @@ fn facts(node: &Node) -> Vec<String> {
             )
         },
     ];
+    if let Some(commit) = &node.commit {
+        lines.push(format!("from commit {commit}"));
+    }
     if !node.isolation.is_empty() {
         lines.push(format!("confined by {}", node.isolation.join(", ")));
     }

@@ -53,6 +53,9 @@ pub struct Evaluate {
     /// The sensitive attributes: columns.
     #[serde(default)]
     pub groups: Vec<String>,
+    /// The environment among `environments` [default: `environment`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
     /// From which score on a row is predicted positive: a number, or a rule by which it is chosen.
     /// Unless said 0.5, and 0 for raw scores.
     #[serde(default)]

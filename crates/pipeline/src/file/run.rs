@@ -14,10 +14,15 @@ use super::{Place, Wrong};
 pub struct Run {
     /// The command and its arguments.
     pub command: Vec<String>,
-    /// The files of the project that it may read, relative to the pipeline file.
+    /// The files and folders of the project that it may read, relative to the pipeline file. Of a folder everything is
+    /// taken but what `.custodyignore` names and the usual suspects (`.env`, `.git`, `.venv`, keys, caches).
     #[serde(default)]
     pub code: Vec<String>,
-    /// The artifacts by the names of the inputs.
+    /// The environment among `environments` [default: `environment`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// What it reads, by the names of the inputs: artifacts that steps make, or versions that are there already
+    /// (`raw@3`, `raw@production`, `credit/raw@3`).
     #[serde(default)]
     pub inputs: BTreeMap<String, String>,
     /// What it makes, by the names of the outputs.

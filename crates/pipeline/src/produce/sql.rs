@@ -2,9 +2,11 @@
 
 use custody_engine::Table;
 use custody_types::Problem;
+use serde_json::json;
 
 use super::{Given, Product, Workshop, engine};
 use crate::file::Sql;
+use crate::run::ROWS;
 
 impl Workshop {
     pub(super) fn sql(&self, sql: &Sql, given: &Given) -> Result<Product, Problem> {
@@ -28,6 +30,9 @@ impl Workshop {
                 written.rows,
                 written.columns.len()
             ));
+            product
+                .byproducts
+                .push(json!({"name": ROWS, "artifact": artifact, "rows": written.rows}));
             product.add(artifact, "data.parquet", bytes)?;
         }
         Ok(product)

@@ -1,0 +1,596 @@
+//! Runs through the binary: code folders, versions that are there already, steps at once, failures, interruption,
+//! parameters, what changed, figures. The steps need nothing but a shell.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test may panic and write files"
+)]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+struct World {
+    folder: tempfile::TempDir,
+}
+
+const SOURCE: &str = "
+project: demo
+purpose: testing
+steps:
+  collect:
+    source:
+      file: words.txt
+      output: words
+      origin: {publisher: us, url: 'https://example.com/words', licence: CC0-1.0, legal_basis: consent, classification: internal}
+";
+
+impl World {
+    fn new(steps: &str) -> Self {
+        let world = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        fs::create_dir_all(world.path("")).unwrap();
+        fs::create_dir_all(world.folder.path().join("tmp")).unwrap();
+        world.write("words.txt", "one\ntwo\n");
+        world.pipeline(steps);
+        assert_ok(&world.run(&["init"]));
+        world
+    }
+
+    fn pipeline(&self, steps: &str) {
+        self.write("custody.yaml", &format!("{SOURCE}{steps}"));
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join("project").join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_custody"));
+        command
+            .args(arguments)
+            .current_dir(self.path(""))
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("HOME", self.folder.path().join("home"))
+            .env("TMPDIR", self.folder.path().join("tmp"))
+            .env("CI", "1")
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.run(&[&["--json"], arguments].concat());
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+            panic!("{arguments:?}: {error}: {}", text(&output));
+        })
+    }
+
+    /// Runs, and returns the reply: the last line.
+    fn reply(&self, arguments: &[&str]) -> Value {
+        let output = self.run(&[&["--json", "run"], arguments].concat());
+        let line = output.stdout.split(|byte| *byte == b'\n').rev().nth(1);
+        let reply: Value = serde_json::from_slice(line.unwrap()).unwrap();
+        assert_eq!(reply["event"], "finished", "{reply}");
+        reply
+    }
+}
+
+fn text(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+fn assert_ok(output: &Output) {
+    assert!(output.status.success(), "{}", text(output));
+}
+
+fn assert_says(output: &Output, code: i32, says: &[&str]) -> String {
+    let told = text(output);
+    assert_eq!(output.status.code(), Some(code), "{told}");
+    for says in says {
+        assert!(told.contains(says), "`{says}` is not in: {told}");
+    }
+    told
+}
+
+/// A step that copies its input, with `extra` lines of its declaration.
+fn copy(name: &str, extra: &str) -> String {
+    format!(
+        "  {name}:
+    run:
+      command: [/bin/sh, -c, 'cp /in/words/* /out/{name}/']
+      inputs: {{words: words}}
+      outputs: {{{name}: {{artifact: {name}, kind: report}}}}
+{extra}"
+    )
+}
+
+#[test]
+fn code_is_taken_by_folders_without_what_is_no_code() {
+    let world = World::new(
+        "  count:
+    run:
+      command: [/code/src/bin/count]
+      code: [src]
+      inputs: {words: words}
+      outputs: {count: {artifact: count, kind: report}}
+",
+    );
+    world.write(
+        "src/bin/count",
+        "#!/bin/sh\n. /code/src/lib.sh\ncount > /out/count/n\nfind /code -type f > /out/count/code\n",
+    );
+    fs::set_permissions(
+        world.path("src/bin/count"),
+        fs::Permissions::from_mode(0o755),
+    )
+    .unwrap();
+    world.write("src/lib.sh", "count() { wc -l < /in/words/words.txt; }\n");
+    world.write("src/.env", "PASSWORD=secret\n");
+    world.write("src/notes.md", "\n");
+    world.write(".custodyignore", "*.md\n");
+    let first = world.run(&["run"]);
+    let told = assert_says(
+        &first,
+        0,
+        &["left out of the code: src/.env, src/notes.md;"],
+    );
+    assert_eq!(told.matches("src/.env").count(), 1, "{told}");
+    assert_ok(&world.run(&["get", "demo/count@1", "--to", "out"]));
+    let mut code: Vec<_> = fs::read_to_string(world.path("out/code"))
+        .unwrap()
+        .lines()
+        .map(ToOwned::to_owned)
+        .collect();
+    code.sort();
+    assert_eq!(code, ["/code/src/bin/count", "/code/src/lib.sh"]);
+    // What is left out changes nothing; what is taken does, and is named.
+    world.write("src/.env", "PASSWORD=other\n");
+    assert_says(&world.run(&["status"]), 0, &["everything is up to date"]);
+    world.write("src/lib.sh", "count() { wc -w < /in/words/words.txt; }\n");
+    world.write("src/new.sh", "\n");
+    let changed = [
+        "the code file `src/lib.sh` changed",
+        "the code file `src/new.sh` is new",
+    ];
+    assert_says(&world.run(&["status"]), 0, &changed);
+    assert_says(&world.run(&["run", "--dry-run"]), 0, &changed);
+    assert_ok(&world.run(&["run"]));
+    assert_ok(&world.run(&["reproduce", "demo/count@2"]));
+    symlink("/etc/passwd", world.path("src/passwd")).unwrap();
+    let outside = world.run(&["run"]);
+    assert_says(&outside, 2, &["outside of the project", "CUS-PIPE-021"]);
+}
+
+#[test]
+fn a_step_reads_versions_that_are_there_already() {
+    let steps = |input: &str| {
+        format!(
+            "  copy:
+    run:
+      command: [/bin/sh, -c, 'cat /in/old/words.txt > /out/copy/words.txt']
+      inputs: {{old: '{input}'}}
+      outputs: {{copy: {{artifact: copy, kind: dataset}}}}
+"
+        )
+    };
+    let world = World::new(&steps("words@good"));
+    let missing = world.run(&["run"]);
+    assert_says(
+        &missing,
+        2,
+        &[
+            "there is no version `demo/words@good`, which `copy` needs",
+            "old: 'words@good'",
+            "^^^",
+            "custody ls demo/words",
+        ],
+    );
+    assert_ok(&world.run(&["run", "collect"]));
+    world.write("words.txt", "three\n");
+    assert_ok(&world.run(&["run", "collect"]));
+    assert_ok(&world.run(&["alias", "demo/words", "good", "1"]));
+    let plan = world.run(&["run", "--dry-run"]);
+    assert_says(&plan, 0, &["`words@good` is demo/words@1"]);
+    assert_ok(&world.run(&["run"]));
+    let trace = world.json(&["trace", "demo/copy@1"]);
+    assert_eq!(trace["edges"][0]["from"], "demo/words@1", "{trace}");
+    assert_says(
+        &world.run(&["verify", "demo/copy@1"]),
+        0,
+        &["everything holds"],
+    );
+    // The alias moves: the same step reads another version, and says so.
+    assert_ok(&world.run(&["alias", "demo/words", "good", "2"]));
+    assert_says(
+        &world.run(&["status"]),
+        0,
+        &["the input `old` is demo/words@2 (6 B), was demo/words@1 (8 B)"],
+    );
+    // What was put into another project, unless the policy hides it.
+    world.write("other.txt", "four\n");
+    assert_ok(&world.run(&[
+        "put",
+        "credit/raw",
+        "words.txt",
+        "--classification",
+        "internal",
+    ]));
+    world.pipeline(&steps("credit/raw@1"));
+    assert_says(&world.run(&["run"]), 0, &["demo/copy@2"]);
+    assert_says(
+        &world.run(&["trace", "demo/copy@2"]),
+        0,
+        &["credit/raw@1 (old)"],
+    );
+    world.write(
+        "policies/principals.json",
+        r#"{"users": {"ada": {"roles": ["data_scientist"], "purposes": ["testing"]}}}"#,
+    );
+    world.write(
+        "policies/own.cedar",
+        r#"@id("credit") @because("credit is not for her") forbid (principal == User::"ada", action, resource is Artifact) when { resource.project == "credit" };"#,
+    );
+    assert_ok(&world.run(&["policy", "apply", "policies"]));
+    let hidden = world.run(&["--as", "ada", "run"]);
+    let told = assert_says(&hidden, 2, &["there is no version `credit/raw@1`"]);
+    assert!(!told.contains("not for her"), "{told}");
+    world.pipeline(&steps("wrods"));
+    assert_says(&world.run(&["status"]), 2, &["did you mean `words`?"]);
+}
+
+#[test]
+fn every_failed_step_has_its_reason_and_stops_no_other() {
+    let fails = |name: &str, code: u8| {
+        format!(
+            "  {name}:
+    run:
+      command: [/bin/sh, -c, 'echo it is {name}; exit {code}']
+      inputs: {{words: words}}
+      outputs: {{{name}: {{artifact: {name}, kind: dataset}}}}
+"
+        )
+    };
+    let after = "  after:
+    run: {command: [/bin/true], inputs: {x: bad}, outputs: {after: {artifact: after, kind: report}}}
+";
+    let steps = [
+        fails("bad", 3),
+        fails("worse", 4),
+        copy("good", ""),
+        after.to_owned(),
+    ]
+    .concat();
+    let world = World::new(&steps);
+    for jobs in ["1", "4"] {
+        let reply = world.reply(&["--jobs", jobs]);
+        let steps = reply["steps"].as_array().unwrap();
+        let told: Vec<_> = steps
+            .iter()
+            .map(|step| {
+                let (name, state) = (step["step"].as_str(), step["state"].as_str());
+                format!("{} {}", name.unwrap(), state.unwrap())
+            })
+            .collect();
+        let first = if jobs == "1" { "made" } else { "reused" };
+        let expected = [
+            format!("collect {first}"),
+            "bad failed".to_owned(),
+            "after blocked".to_owned(),
+            format!("good {first}"),
+            "worse failed".to_owned(),
+        ];
+        assert_eq!(told, expected);
+        assert!(
+            steps[1]["problem"].to_string().contains("code 3"),
+            "{reply}"
+        );
+        assert!(
+            steps[4]["problem"].to_string().contains("code 4"),
+            "{reply}"
+        );
+        assert_eq!(reply["problem"], steps[1]["problem"]);
+    }
+    let output = world.run(&["run"]);
+    let told = assert_says(&output, 1, &["it is bad", "it is worse", "it needs `bad`"]);
+    let summary = String::from_utf8_lossy(&output.stdout).into_owned();
+    let at = |text: &str| {
+        summary
+            .find(text)
+            .unwrap_or_else(|| panic!("{text}: {told}"))
+    };
+    assert!(at("FAILED   bad") < at("ended with code 3"), "{summary}");
+    assert!(at("ended with code 3") < at("FAILED   worse"), "{summary}");
+    assert!(at("FAILED   worse") < at("ended with code 4"), "{summary}");
+    assert_says(&world.run(&["verify", "--all"]), 0, &["everything holds"]);
+}
+
+#[test]
+fn an_interrupted_run_says_what_is_kept_and_every_access_has_an_outcome() {
+    let waits = "  wait:
+    run:
+      command: [/bin/sh, -c, 'echo begun; sleep 600']
+      inputs: {words: words}
+      outputs: {wait: {artifact: wait, kind: dataset}}
+  late:
+    run: {command: [/bin/true], inputs: {x: wait}, outputs: {late: {artifact: late, kind: report}}}
+";
+    for signal in ["-INT", "-TERM"] {
+        let world = World::new(waits);
+        let mut child = world
+            .command(&["run"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let told = BufReader::new(child.stderr.take().unwrap());
+        assert!(told.lines().any(|line| line.unwrap().contains("begun")));
+        let sent = Command::new("/bin/kill")
+            .args([signal, &child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(sent.success());
+        let output = child.wait_with_output().unwrap();
+        assert_says(
+            &output,
+            130,
+            &[
+                "the step `wait` was interrupted",
+                "what was made before is kept: demo/words@1",
+                "go on with `custody run`",
+            ],
+        );
+        let log = world.json(&["ledger", "log", "--limit", "200"]);
+        let entries = log["entries"].as_array().unwrap();
+        let entries: Vec<_> = entries.iter().map(|told| &told["entry"]).collect();
+        let granted = entries.iter().filter(|entry| entry["ph"] == "grant");
+        for grant in granted.filter(|grant| grant["out"].is_null()) {
+            let ended = entries.iter().any(|entry| entry["rel"] == grant["id"]);
+            // The command that reads the ledger is still at it.
+            assert!(ended || grant["act"] == "ledger.read", "{grant}");
+        }
+        let interrupted = entries.iter().filter(|entry| {
+            ["CUS-RUN-037", "CUS-RUN-040"]
+                .iter()
+                .any(|code| entry["err"] == *code)
+        });
+        // The run, the step, its input and its log.
+        assert_eq!(interrupted.count(), 4, "{log}");
+        assert_says(&world.run(&["verify", "--all"]), 0, &["everything holds"]);
+        assert_says(
+            &world.run(&["status"]),
+            0,
+            &["up to date  collect", "it was never done"],
+        );
+    }
+}
+
+#[test]
+fn a_parameter_given_to_a_run_is_typed_recorded_and_told() {
+    let world = World::new(
+        "  train:
+    run:
+      command: [/bin/sh, /code/train.sh]
+      code: [train.sh]
+      parameters: {C: 1.0, name: small, deep: {depth: 3}}
+      inputs: {words: words}
+      outputs: {model: {artifact: model, kind: report}}
+",
+    );
+    world.write(
+        "train.sh",
+        "echo \"$CUSTODY_PARAMETERS\" > /out/model/parameters\ncase \"$CUSTODY_PARAMETERS\" in *'\"C\":0.1'*) v=0.25;; *) v=0.5;; esac\necho \"{\\\"name\\\": \\\"loss\\\", \\\"value\\\": $v}\" > \"$CUSTODY_METRICS\"\n",
+    );
+    assert_ok(&world.run(&["run"]));
+    // The signed text of a statement has 1 for 1.0: that is no change.
+    let program = fs::read_to_string(world.path("train.sh")).unwrap();
+    world.write("train.sh", "true > /out/model/none\n");
+    let status = world.json(&["status", "train"]);
+    let reasons = &status["steps"][1]["reasons"];
+    assert_eq!(
+        reasons,
+        &serde_json::json!(["the code file `train.sh` changed"])
+    );
+    world.write("train.sh", &program);
+    let set = [
+        "run",
+        "--set",
+        "train.C=0.1",
+        "--set",
+        "train.deep.depth=[1, 2]",
+        "--set",
+        "train.name='7'",
+    ];
+    assert_says(&world.run(&set), 0, &["demo/model@2"]);
+    assert_ok(&world.run(&["get", "demo/model@2", "--to", "out"]));
+    let given = fs::read_to_string(world.path("out/parameters")).unwrap();
+    let given: Value = serde_json::from_str(&given).unwrap();
+    assert_eq!(
+        given,
+        serde_json::json!({"C": 0.1, "deep": {"depth": [1, 2]}, "name": "7"})
+    );
+    let shown = world.json(&["show", "demo/model@2"]);
+    let overrides = &shown["evidence"]["overrides"];
+    assert_eq!(
+        overrides["C"],
+        serde_json::json!({"declared": 1, "given": 0.1}),
+        "{shown}"
+    );
+    assert_ok(&world.run(&["reproduce", "demo/model@2"]));
+    // The same words again reuse it, and the file as it stands what it had made.
+    assert_says(&world.run(&set), 0, &["reused   train", "demo/model@2"]);
+    assert_says(&world.run(&["run"]), 0, &["reused   train", "demo/model@1"]);
+    for (given, says) in [
+        ("trian.C=1", "did you mean `train`?"),
+        ("train.c=1", "did you mean `C`?"),
+        ("train.deep.x=1", "has no parameter `deep.x`"),
+        ("train.C", "write `--set STEP.PARAMETER=VALUE`"),
+        ("collect.C=1", "there is no `run` step `collect`"),
+        ("train.C={", "cannot be followed"),
+    ] {
+        assert_says(
+            &world.run(&["run", "--set", given]),
+            2,
+            &[says, "CUS-PIPE-020"],
+        );
+    }
+    let elsewhere = world.run(&["run", "collect", "--set", "train.C=1"]);
+    assert_says(&elsewhere, 2, &["does not reach the step `train`"]);
+
+    let metrics = world.json(&["metrics", "demo/model@1", "demo/model@2"]);
+    assert_eq!(metrics["schema"], "custody/metrics/1");
+    assert_eq!(
+        metrics["subjects"][0]["figures"]["train.loss"], 0.5,
+        "{metrics}"
+    );
+    assert_eq!(
+        metrics["subjects"][1]["figures"]["train.loss"], 0.25,
+        "{metrics}"
+    );
+    let run = metrics["subjects"][1]["run"].as_str().unwrap();
+    assert_says(
+        &world.run(&["metrics", run]),
+        0,
+        &["demo/model@2 (report)", "train.loss  0.25"],
+    );
+    assert_says(&world.run(&["metrics"]), 0, &["train.loss"]);
+    assert_says(&world.run(&["metrics", "nothing"]), 5, &["CUS-PIPE-025"]);
+    world.write("train.sh", "true > /out/model/none\n");
+    world.write("words.txt", "one\ntwo\nthree\n");
+    assert_ok(&world.run(&["run"]));
+    let compared = world.json(&["compare", "demo/model@2", "demo/model@3"]);
+    assert_eq!(compared["schema"], "custody/compare/1");
+    let row = |section: &str, name: &str| {
+        let sections = compared["sections"].as_array().unwrap();
+        let section = sections.iter().find(|one| one["name"] == section).unwrap();
+        let rows = section["rows"].as_array().unwrap();
+        let row = rows.iter().find(|row| row["name"] == name);
+        row.unwrap_or_else(|| panic!("{name}: {compared}")).clone()
+    };
+    assert_eq!(row("parameters", "train.C")["a"], 0.1);
+    assert_eq!(row("parameters", "train.C")["b"], 1);
+    assert_eq!(row("figures", "train.loss")["b"], Value::Null);
+    assert_eq!(row("code", "train train.sh")["equal"], false);
+    assert!(
+        row("data", "demo/words")["b"]
+            .to_string()
+            .contains("demo/words@2 (14 B)")
+    );
+    assert_says(
+        &world.run(&["compare", "demo/model@2", "demo/model@3"]),
+        0,
+        &["parameters", "train.C", "0.1"],
+    );
+}
+
+#[test]
+fn status_names_what_changed_and_what_follows() {
+    let world = World::new(&[copy("a", "      parameters: {x: 1}\n"), copy("b", "")].concat());
+    assert_says(
+        &world.run(&["status"]),
+        0,
+        &["it was never done", "3 steps would run"],
+    );
+    assert_ok(&world.run(&["run"]));
+    let status = world.json(&["status"]);
+    assert_eq!(status["schema"], "custody/status/1");
+    assert!(
+        status["steps"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|step| step["runs"] == false)
+    );
+    world.write("words.txt", "one\n");
+    world.pipeline(&[copy("a", "      parameters: {x: 2, y: 3}\n"), copy("b", "")].concat());
+    assert_says(
+        &world.run(&["status"]),
+        0,
+        &[
+            "the file `words.txt` is 4 B, was 8 B",
+            "`collect` runs before it",
+            "the parameter `x` is 2, was 1",
+            "the parameter `y` is new: 3",
+        ],
+    );
+    // Whoever may not trace is told nothing.
+    world.write(
+        "policies/principals.json",
+        r#"{"users": {"rex": {"roles": ["reader"]}}}"#,
+    );
+    assert_ok(&world.run(&["policy", "apply", "policies"]));
+    for command in [
+        &["status"][..],
+        &["metrics"],
+        &["compare", "demo/a@1", "demo/b@1"],
+    ] {
+        let refused = world.run(&[&["--as", "rex"], command].concat());
+        assert_says(&refused, 3, &[]);
+    }
+}
+
+#[test]
+fn a_lock_that_pins_nothing_is_told_before_anything_runs() {
+    let world = World::new(&copy("a", "      environment: gpu\n"));
+    let unknown = world.run(&["run"]);
+    assert_says(
+        &unknown,
+        2,
+        &["there is no environment `gpu`", "environment: gpu", "^^^"],
+    );
+    let text = fs::read_to_string(world.path("custody.yaml")).unwrap();
+    let environments = "environments: {gpu: {python: '3.11', lock: requirements.txt}}\nsteps:";
+    world.write("custody.yaml", &text.replace("steps:", environments));
+    world.write("requirements.txt", "six==1.16.0\n");
+    let loose = world.run(&["run", "--dry-run"]);
+    assert_says(
+        &loose,
+        2,
+        &[
+            "CUS-ENV-006",
+            "`six==1.16.0` has no hash",
+            "uv pip compile --generate-hashes --only-binary :all: --python-version 3.11 requirements.txt",
+        ],
+    );
+}
+
+#[test]
+fn the_commit_of_the_project_is_part_of_the_provenance() {
+    let world = World::new(&copy("a", ""));
+    let id = "0123456789abcdef0123456789abcdef01234567";
+    world.write(".git/HEAD", "ref: refs/heads/topic\n");
+    world.write(".git/refs/heads/topic", id);
+    assert_ok(&world.run(&["run"]));
+    let shown = world.json(&["show", "demo/a@1"]);
+    assert_eq!(shown["evidence"]["commit"]["id"], id, "{shown}");
+    assert_eq!(shown["evidence"]["commit"]["branch"], "topic", "{shown}");
+    assert_says(
+        &world.run(&["trace", "demo/a@1"]),
+        0,
+        &[&format!("from commit {id} on topic")],
+    );
+    // A commit that cannot be read fails no run, and no commit makes a step run again.
+    world.write(".git/HEAD", "nothing\n");
+    assert_says(&world.run(&["run"]), 0, &["reused   a"]);
+}

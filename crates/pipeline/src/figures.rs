@@ -1,0 +1,259 @@
+//! The figures of models, evaluations and runs: what programs logged and what Custody measured.
+//!
+//! What a program logged stands in its statement, which whoever may trace may see. What was measured is the content of
+//! a report and needs a grant to read it; without one it is named as withheld.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use custody_attest::slsa::Provenance;
+use custody_guard::{Evidence, Read as ReadData, Session, Target, Trace, Version};
+use custody_stats::Evaluation;
+use custody_types::{ExitCode, Kind, Problem, ProjectName, Reference, Selector};
+use custody_wire::{Figures, MetricsReply, MetricsRequest};
+use serde_json::Value;
+
+use crate::evidence::{Link, closure, link, reference};
+use crate::produce::read_json;
+use crate::run::Runner;
+use custody_guard::{dependency, role};
+
+/// The file of a report that has what was measured.
+const EVALUATION: &str = "evaluation.json";
+/// The by-product that has what a program logged.
+const LOGGED: &str = "metrics";
+
+/// What is known of the figures of a project.
+pub(crate) struct Measured<'a> {
+    pub(crate) runner: &'a Runner,
+    pub(crate) session: &'a Session,
+    pub(crate) evidence: Evidence<'a>,
+}
+
+/// Whether a text names a run, and no version.
+pub(crate) fn is_run(text: &str) -> bool {
+    !text.contains('/')
+}
+
+/// Says that there is no such run.
+pub(crate) fn no_run(run: &str) -> Problem {
+    let what = format!("no run `{run}` made a version");
+    Problem::new("CUS-PIPE-025", ExitCode::NotFound, what).hint(
+        "`custody run` and `custody trace` name runs; write `project/artifact@1` for a version",
+    )
+}
+
+impl Runner {
+    /// Tells the figures of versions, of runs, or of the newest versions of the project.
+    ///
+    /// # Errors
+    /// A [`Problem`] when there is no such version or run.
+    pub fn metrics(
+        &self,
+        session: &Session,
+        request: &MetricsRequest,
+    ) -> Result<MetricsReply, Problem> {
+        let file = self.pipeline().ok();
+        let purpose = file.as_ref().and_then(|file| file.purpose.clone());
+        let session = &session.clone().or_purpose(purpose);
+        let mut subjects = Vec::new();
+        for text in &request.references {
+            if is_run(text) {
+                let made = self.of_run(session, text)?;
+                if made.is_empty() {
+                    return Err(no_run(text));
+                }
+                subjects.extend(made);
+            } else {
+                subjects.push(self.of_version(session, &reference(text)?)?);
+            }
+        }
+        if request.references.is_empty() {
+            let project = self.pipeline()?.project;
+            subjects = self.of_newest(session, project)?;
+        }
+        Ok(MetricsReply { subjects })
+    }
+
+    fn of_version(&self, session: &Session, wanted: &Reference) -> Result<Figures, Problem> {
+        let target = Target::Named(wanted.clone());
+        let grant = self.door.ask::<Trace>(session, target)?;
+        let measured = Measured {
+            runner: self,
+            session,
+            evidence: grant.evidence(),
+        };
+        let figures = measured.of(grant.version()?)?;
+        grant.finish()?;
+        Ok(figures)
+    }
+
+    fn of_run(&self, session: &Session, run: &str) -> Result<Vec<Figures>, Problem> {
+        let project = self.pipeline()?.project;
+        let target = Target::Project(project.clone());
+        let grant = self.door.ask::<Trace>(session, target)?;
+        let measured = Measured {
+            runner: self,
+            session,
+            evidence: grant.evidence(),
+        };
+        let made = made_in(&measured.evidence, &project, run)?;
+        let figures = made.iter().map(|version| measured.of(version));
+        let figures = with_any(figures.collect::<Result<_, _>>()?);
+        grant.finish()?;
+        Ok(figures)
+    }
+
+    fn of_newest(&self, session: &Session, project: ProjectName) -> Result<Vec<Figures>, Problem> {
+        let target = Target::Project(project.clone());
+        let grant = self.door.ask::<Trace>(session, target)?;
+        let measured = Measured {
+            runner: self,
+            session,
+            evidence: grant.evidence(),
+        };
+        let mut artifacts = BTreeSet::new();
+        for version in measured.evidence.versions(Some(&project))? {
+            if matches!(version.record.kind, Kind::Model | Kind::Report) {
+                artifacts.insert(version.record.artifact.clone());
+            }
+        }
+        let mut figures = Vec::new();
+        for artifact in artifacts {
+            let latest = Reference {
+                artifact,
+                selector: Selector::Latest,
+            };
+            if let Some(version) = measured.evidence.find(&latest)? {
+                figures.push(measured.of(&version)?);
+            }
+        }
+        grant.finish()?;
+        Ok(with_any(figures))
+    }
+}
+
+fn with_any(figures: Vec<Figures>) -> Vec<Figures> {
+    let any = |one: &Figures| !one.figures.is_empty() || !one.withheld.is_empty();
+    figures.into_iter().filter(any).collect()
+}
+
+/// Lists the versions that a run made.
+pub(crate) fn made_in(
+    evidence: &Evidence<'_>,
+    project: &ProjectName,
+    run: &str,
+) -> Result<Vec<Version>, Problem> {
+    let versions = evidence.versions(Some(project))?.into_iter();
+    Ok(versions
+        .filter(|version| version.record.run.as_deref() == Some(run))
+        .collect())
+}
+
+impl Measured<'_> {
+    /// Gathers the figures of a version: those of the step that made its content, and those that were measured of it.
+    pub(crate) fn of(&self, version: &Version) -> Result<Figures, Problem> {
+        let record = &version.record;
+        let mut figures = Figures {
+            version: version.name(),
+            kind: record.kind.to_string(),
+            run: record.run.clone(),
+            figures: BTreeMap::new(),
+            withheld: Vec::new(),
+        };
+        // A registered model has the content of the model that a step made.
+        let links = closure(&self.evidence, version.clone(), &mut |_| {})?;
+        for link in &links {
+            if link.version.record.digest == record.digest {
+                figures.figures.extend(logged(link));
+                if is_evaluation(link) {
+                    self.add(&mut figures, &link.version)?;
+                }
+            }
+        }
+        if record.kind == Kind::Model {
+            for report in self.evaluations(version)? {
+                self.add(&mut figures, &report)?;
+            }
+        }
+        Ok(figures)
+    }
+
+    /// Finds the newest evaluation of each step that measured a model's content.
+    fn evaluations(&self, model: &Version) -> Result<Vec<Version>, Problem> {
+        let project = model.record.artifact.project();
+        let mut newest = BTreeMap::new();
+        for version in self.evidence.versions(Some(project))? {
+            if version.record.kind != Kind::Report || version.record.statement.is_none() {
+                continue;
+            }
+            let link = link(&self.evidence, version)?;
+            let inputs = link.provenance.iter().flat_map(Provenance::inputs);
+            let measured = inputs
+                .filter(|input| role(input) == "model")
+                .filter_map(dependency)
+                .any(|(_, digest)| digest == model.record.digest);
+            if measured && is_evaluation(&link) {
+                newest.insert(link.version.record.artifact.clone(), link.version);
+            }
+        }
+        Ok(newest.into_values().collect())
+    }
+
+    /// Adds what a report says was measured, where the policy lets it be read.
+    fn add(&self, figures: &mut Figures, report: &Version) -> Result<(), Problem> {
+        let (name, step) = (report.name(), report.record.artifact.name());
+        let target = Target::Version(Box::new(report.clone()));
+        let grant = match self.runner.door.ask::<ReadData>(self.session, target) {
+            Ok(grant) => grant,
+            Err(problem) if problem.exit == ExitCode::Denied => {
+                figures.withheld.push(format!("`{name}` may not be read"));
+                return Ok(());
+            }
+            Err(problem) => return Err(problem),
+        };
+        let files = grant.files()?;
+        let evaluation: Evaluation = read_json(files.as_ref(), EVALUATION)?;
+        grant.finish()?;
+        for metric in evaluation.metric_names() {
+            if let Some(measured) = evaluation.metric(&metric) {
+                figures
+                    .figures
+                    .insert(format!("{step}.{metric}"), measured.value);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the kind of step that made a version, and its declaration.
+pub(crate) fn declared(link: &Link) -> Option<(&str, &Value)> {
+    let external = &link
+        .provenance
+        .as_ref()?
+        .build_definition
+        .external_parameters;
+    let declared = external.get("declared")?.as_object()?;
+    let (kind, inner) = declared.iter().next()?;
+    Some((kind, inner))
+}
+
+fn is_evaluation(link: &Link) -> bool {
+    declared(link).is_some_and(|(kind, _)| kind == "evaluate")
+}
+
+/// Returns what the program of a step logged.
+fn logged(link: &Link) -> BTreeMap<String, Option<f64>> {
+    let step = link.version.record.step.as_deref().unwrap_or_default();
+    let byproducts = link.provenance.iter();
+    let byproducts = byproducts.flat_map(|provenance| &provenance.run_details.byproducts);
+    let metrics = byproducts
+        .filter(|told| told.get("name").and_then(Value::as_str) == Some(LOGGED))
+        .filter_map(|told| told.get(LOGGED)?.as_array());
+    metrics
+        .flatten()
+        .filter_map(|metric| {
+            let name = metric.get("name")?.as_str()?;
+            Some((format!("{step}.{name}"), metric.get("value")?.as_f64()))
+        })
+        .collect()
+}

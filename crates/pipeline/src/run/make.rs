@@ -1,0 +1,364 @@
+//! Making a step's outputs, and the statement about how they were made.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use custody_attest::slsa::{
+    BUILD_TYPE, BuildDefinition, Builder, Metadata, Provenance, ROLE, RunDetails,
+};
+use custody_attest::statement::ResourceDescriptor;
+use custody_guard::{Done, Grant, Read as ReadData, ReadLog, Session, Target, Validate};
+use custody_types::{ExitCode, Problem, Timestamp, VersionFiles};
+use custody_wire::{RunEvent, StepOutcome};
+use serde_json::{Value, json};
+
+use super::carry_out::{Teller, names, passed, waiting};
+use super::inputs::Inputs;
+use super::reasons::last;
+use super::{COMMIT, Context, Known, RUNNER, Runner, STEP_KEY};
+use crate::collect;
+use crate::file::Step;
+use crate::keep::Kept;
+use crate::memory::InMemory;
+use crate::pieces::PIECES;
+use crate::ports::Installed;
+use crate::produce::{Given, Product};
+
+/// What became of a step: what the ledger is told, why the answer is no if it is, and what was made, by artifact.
+pub(crate) type MadeStep = (Done, Option<Problem>, BTreeMap<String, Known>);
+
+impl Runner {
+    /// Makes a step's outputs and what describes them.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the step, who asks, what goes in, and where it is told"
+    )]
+    pub(crate) fn make(
+        &self,
+        context: &Context<'_>,
+        name: &str,
+        step: &Step,
+        session: &Session,
+        inputs: &Inputs,
+        outcome: &mut StepOutcome,
+        teller: &Teller<'_>,
+    ) -> Result<MadeStep, Problem> {
+        let started = self.door.now();
+        self.declassify(context, name, step, inputs)?;
+        let mut dependencies = given(inputs);
+        let mut used: Vec<Known> = Vec::new();
+        let environment =
+            self.installed(context, name, step, inputs, teller)?
+                .map(|(known, installed)| {
+                    dependencies.push(described(&known, "environment"));
+                    used.push(known);
+                    installed
+                });
+        if !inputs.code.is_empty() {
+            let known = self.code(context, name, &inputs.code)?;
+            dependencies.push(described(&known, "code"));
+            used.push(known);
+        }
+        let mut collected = Vec::new();
+        let mut product = match (step, &inputs.source) {
+            (Step::Source(source), Some(files)) => {
+                let mut descriptor =
+                    ResourceDescriptor::version("", collect::digest(files)).with(ROLE, "source");
+                descriptor.uri = Some(source.origin.url.clone());
+                dependencies.push(descriptor);
+                let (found, notes) = collect::look(
+                    self.folder.as_ref(),
+                    &source.file,
+                    &source.declared(),
+                    files,
+                )?;
+                collected = found;
+                Product {
+                    notes,
+                    ..Product::default()
+                }
+            }
+            _ => self.produce(context, name, step, session, inputs, environment, teller)?,
+        };
+        let refused = product.refused.take();
+        outcome.notes.append(&mut product.notes);
+        let definition = BuildDefinition {
+            build_type: BUILD_TYPE.to_owned(),
+            external_parameters: external(context, name, step, inputs),
+            internal_parameters: self.internal(context, inputs, &product),
+            resolved_dependencies: dependencies,
+        };
+        let byproducts = product.byproducts.clone();
+        let provenance = |finished: Timestamp| Provenance {
+            build_definition: definition.clone(),
+            run_details: RunDetails {
+                builder: builder(),
+                metadata: Metadata {
+                    invocation_id: format!("{}/{name}", context.run),
+                    started_on: started,
+                    finished_on: finished,
+                },
+                byproducts: byproducts.clone(),
+            },
+        };
+        let outputs = &mut product.outputs;
+        let made = self.save(
+            context,
+            name,
+            step,
+            session,
+            inputs,
+            outputs,
+            &collected,
+            &provenance,
+        )?;
+        outcome.versions = made.iter().map(|kept| kept.known.name.clone()).collect();
+        outcome.notes.extend(made.iter().filter_map(scan));
+        let done = done(context, name, step, inputs, refused.as_ref(), &made, &used);
+        let findings = |kept: &Kept| kept.scan.as_ref().map(|scan| scan.findings.clone());
+        let findings: Vec<_> = made
+            .iter()
+            .map(|kept| findings(kept).unwrap_or_default())
+            .collect();
+        let refused = refused.or_else(|| {
+            let made = made.iter().map(|kept| &kept.known);
+            waiting(made.zip(findings.iter().map(Vec::as_slice)))
+        });
+        let made = made.into_iter().map(|kept| (kept.artifact, kept.known));
+        Ok((done, refused, made.collect()))
+    }
+
+    /// Brings the step's environment, and says what made it another one where it must be installed.
+    fn installed(
+        &self,
+        context: &Context<'_>,
+        name: &str,
+        step: &Step,
+        inputs: &Inputs,
+        teller: &Teller<'_>,
+    ) -> Result<Option<(Known, Installed)>, Problem> {
+        let Some(wanted) = &inputs.environment else {
+            return Ok(None);
+        };
+        let announce = || {
+            let before = last(context, name, step).ok().flatten();
+            let before = before.and_then(|last| last.pieces()?.environment);
+            let changes = before.map(|before| wanted.pieces.changes(&before));
+            let why = match changes {
+                Some(changes) if !changes.is_empty() => format!(", since {}", changes.join("; ")),
+                _ => String::new(),
+            };
+            let pieces = &wanted.pieces;
+            teller.tell(RunEvent::StepLog {
+                step: name.to_owned(),
+                text: format!(
+                    "the environment of Python {} (packages: {}) is made{why}",
+                    pieces.python,
+                    pieces.packages.len()
+                ),
+            });
+        };
+        self.environment(context, wanted, &announce).map(Some)
+    }
+
+    fn internal(&self, context: &Context<'_>, inputs: &Inputs, product: &Product) -> Value {
+        let mut internal = json!({
+            "policy": self.door.policy_digest(),
+            "isolation": product.enforced,
+            "runner": RUNNER,
+            STEP_KEY: inputs.key,
+            PIECES: inputs.pieces,
+        });
+        if let (Some(commit), Some(internal)) = (&context.prepared.commit, internal.as_object_mut())
+        {
+            internal.insert(COMMIT.to_owned(), json!(commit));
+        }
+        internal
+    }
+
+    /// Reads the inputs through grants of their own and carries out the step.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the step, who asks, what goes in, and where it is told"
+    )]
+    fn produce(
+        &self,
+        context: &Context<'_>,
+        name: &str,
+        step: &Step,
+        session: &Session,
+        inputs: &Inputs,
+        environment: Option<Installed>,
+        teller: &Teller<'_>,
+    ) -> Result<Product, Problem> {
+        let logs = self.logs(context, step, inputs)?;
+        let mut given = Given {
+            environment,
+            show_log: logs.is_some(),
+            file: Some(context.file.text.clone()),
+            ..Given::default()
+        };
+        if !inputs.code.is_empty() {
+            given.code = Some(Arc::new(InMemory::new(inputs.code.clone())));
+        }
+        let (mut reads, mut validates) = (Vec::new(), Vec::new());
+        for (role, known) in inputs.versions.iter().chain(&inputs.training) {
+            let version = Box::new(context.evidence.resolve(&known.name.clone().into())?);
+            let files: Arc<dyn VersionFiles> = if step.is_check() {
+                let grant = self
+                    .door
+                    .ask::<Validate>(session, Target::Version(version))?;
+                let files = grant.files()?;
+                validates.push(grant);
+                files
+            } else {
+                let grant = self
+                    .door
+                    .ask::<ReadData>(session, Target::Version(version))?;
+                let files = grant.files()?;
+                reads.push(grant);
+                files
+            };
+            given.inputs.insert(role.clone(), files);
+        }
+        let mut said = |text: &str| {
+            teller.tell(RunEvent::StepLog {
+                step: name.to_owned(),
+                text: text.to_owned(),
+            });
+        };
+        let produced = self.workshop()?.produce(name, step, &given, &mut said);
+        let mut product = match produced {
+            Ok(product) => product,
+            Err(problem) => {
+                // The entries say of every access how it ended: an interruption too.
+                for grant in logs.into_iter().flatten() {
+                    grant.fail(&problem.code);
+                }
+                for grant in reads {
+                    grant.fail(&problem.code);
+                }
+                for grant in validates {
+                    grant.fail(&problem.code);
+                }
+                return Err(problem);
+            }
+        };
+        if logs.is_none() {
+            product.notes.push("what it printed is withheld: the policy does not grant `readLog` on all its inputs".to_owned());
+        }
+        logs.into_iter().flatten().try_for_each(Grant::finish)?;
+        reads.into_iter().try_for_each(Grant::finish)?;
+        validates.into_iter().try_for_each(Grant::finish)?;
+        Ok(product)
+    }
+
+    /// Asks whether the person may see what the step prints: a grant for each of its inputs, or `None`
+    /// where the policy refuses one. Only steps that run a program print.
+    fn logs(
+        &self,
+        context: &Context<'_>,
+        step: &Step,
+        inputs: &Inputs,
+    ) -> Result<Option<Vec<Grant<ReadLog>>>, Problem> {
+        let mut grants = Vec::new();
+        if !matches!(step, Step::Run(_) | Step::Evaluate(_)) {
+            return Ok(Some(grants));
+        }
+        for known in inputs.versions.values() {
+            let version = Box::new(context.evidence.resolve(&known.name.clone().into())?);
+            match self
+                .door
+                .ask::<ReadLog>(context.session, Target::Version(version))
+            {
+                Ok(grant) => grants.push(grant),
+                Err(problem) if problem.exit == ExitCode::Denied => {
+                    grants.into_iter().try_for_each(Grant::finish)?;
+                    return Ok(None);
+                }
+                Err(problem) => return Err(problem),
+            }
+        }
+        Ok(Some(grants))
+    }
+}
+
+fn described(known: &Known, role: &str) -> ResourceDescriptor {
+    ResourceDescriptor::version(&known.name, known.digest).with(ROLE, role)
+}
+
+/// Lists the data and the contracts' decisions that go in.
+fn given(inputs: &Inputs) -> Vec<ResourceDescriptor> {
+    let versions = inputs.versions.iter().chain(&inputs.training);
+    let reports = inputs.reports.iter();
+    versions
+        .map(|(role, known)| described(known, role))
+        .chain(reports.map(|(check, known)| described(known, &format!("contract:{check}"))))
+        .collect()
+}
+
+/// Tells what the step was told: its declaration with the values that the command gave, and what stood there.
+fn external(context: &Context<'_>, name: &str, step: &Step, inputs: &Inputs) -> Value {
+    let environment = inputs
+        .environment
+        .as_ref()
+        .map(|wanted| json!({"key": wanted.key, "python": wanted.locked.python}));
+    let mut external = json!({"step": name, "declared": step, "environment": environment});
+    let overrides = context.prepared.overrides.get(name);
+    if let (Some(overrides), Some(external)) = (overrides, external.as_object_mut()) {
+        external.insert("overrides".to_owned(), json!(overrides));
+    }
+    external
+}
+
+fn builder() -> Builder {
+    let version = ("custody".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+    Builder {
+        id: "https://custody.dev/runner".to_owned(),
+        version: BTreeMap::from([version]),
+    }
+}
+
+fn scan(kept: &Kept) -> Option<String> {
+    let scan = kept.scan.as_ref()?;
+    Some(format!(
+        "{}: the scan says {} ({})",
+        kept.artifact,
+        scan.verdict,
+        scan.rules.join(", ")
+    ))
+}
+
+fn done(
+    context: &Context<'_>,
+    name: &str,
+    step: &Step,
+    inputs: &Inputs,
+    refused: Option<&Problem>,
+    made: &[Kept],
+    used: &[Known],
+) -> Done {
+    let mut done = Done {
+        ok: refused.is_none(),
+        error: refused.map(|problem| problem.code.clone()),
+        step: Some(name.to_owned()),
+        statement: made.first().and_then(|kept| kept.statement),
+        inputs: inputs.versions.values().map(|known| known.digest).collect(),
+        outputs: made.iter().map(|kept| kept.known.digest).collect(),
+        facts: BTreeMap::from([("step_key".to_owned(), inputs.key.to_string())]),
+    };
+    // A contract of this project says nothing about the versions of another.
+    if let (Step::Check(_), Some(_), Some(data)) = (step, refused, inputs.versions.get("data"))
+        && *data.name.artifact.project() == context.file.project
+    {
+        done.facts
+            .insert("quarantine".to_owned(), data.name.to_string());
+        done.facts
+            .insert("content".to_owned(), data.digest.to_string());
+    } else if refused.is_none() {
+        done.facts.extend(passed(context, step, inputs));
+    }
+    let used = used.iter().chain(made.iter().map(|kept| &kept.known));
+    done.facts.insert("named".to_owned(), names(used));
+    done
+}

@@ -1,0 +1,124 @@
+//! Where a project stands, and what tells two models or runs apart.
+
+use std::collections::BTreeMap;
+
+use custody_types::VersionName;
+use serde::{Deserialize, Serialize};
+
+/// Which steps to look at.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusRequest {
+    /// The steps, with what they need; empty: all.
+    #[serde(default)]
+    pub targets: Vec<String>,
+}
+
+/// Where the steps of a project stand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusReply {
+    /// The project.
+    pub project: String,
+    /// What a person should know, a line each: which versions references mean, what was left out.
+    pub notes: Vec<String>,
+    /// The steps in the order in which they run.
+    pub steps: Vec<StepStatus>,
+}
+
+/// Where a step stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepStatus {
+    /// The step's name.
+    pub step: String,
+    /// The kind of step: `source`, `sql`, `run`.
+    pub action: String,
+    /// Whether it runs only when it is named.
+    pub manual: bool,
+    /// Whether it would run.
+    pub runs: bool,
+    /// Why it would run, a reason a line: what differs from the last time.
+    pub reasons: Vec<String>,
+    /// What it would reuse.
+    pub reuses: Vec<VersionName>,
+    /// What it made the last time.
+    pub last: Option<VersionName>,
+    /// When that was.
+    pub last_made: Option<String>,
+    /// In which run.
+    pub last_run: Option<String>,
+}
+
+/// Whose figures are asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricsRequest {
+    /// Versions or runs; empty: the newest of each artifact of the project.
+    #[serde(default)]
+    pub references: Vec<String>,
+}
+
+/// The figures that were asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MetricsReply {
+    /// In the order in which they were asked for.
+    pub subjects: Vec<Figures>,
+}
+
+/// The figures of a version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Figures {
+    /// The version.
+    pub version: VersionName,
+    /// What it is.
+    pub kind: String,
+    /// The run that made it.
+    pub run: Option<String>,
+    /// The figures by step and name, `train.loss`, `evaluation.roc_auc`; without a value where it cannot be measured.
+    pub figures: BTreeMap<String, Option<f64>>,
+    /// What the policy does not show, a line each.
+    #[serde(default)]
+    pub withheld: Vec<String>,
+}
+
+/// What to compare.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompareRequest {
+    /// A version or a run.
+    pub a: String,
+    /// Another.
+    pub b: String,
+}
+
+/// What tells two versions or runs apart.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CompareReply {
+    /// The first.
+    pub a: String,
+    /// The second.
+    pub b: String,
+    /// Parameters, figures, data, code, environment.
+    pub sections: Vec<Section>,
+    /// What the policy does not show, a line each.
+    #[serde(default)]
+    pub withheld: Vec<String>,
+}
+
+/// One respect in which two are compared.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Section {
+    /// The respect: `parameters`, `figures`, `data`, `code`, `environment`.
+    pub name: String,
+    /// Its rows by name.
+    pub rows: Vec<Compared>,
+}
+
+/// One thing of two.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Compared {
+    /// The name.
+    pub name: String,
+    /// As the first has it.
+    pub a: Option<serde_json::Value>,
+    /// As the second has it.
+    pub b: Option<serde_json::Value>,
+    /// Whether they are equal.
+    pub equal: bool,
+}
