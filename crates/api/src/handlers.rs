@@ -13,9 +13,9 @@ use custody_types::{Kind, Problem, Reference};
 use custody_wire::{
     AcceptRollbackReply, AcceptRollbackRequest, AliasReply, AliasRequest, ApproveReply,
     ApproveRequest, ArtifactQuery, CompareRequest, Document, EntryQuery, LedgerVerifyReply,
-    ListQuery, ListReply, MetricsRequest, OriginOfPut, PolicyReply, PolicySource, PutQuery,
-    PutReply, RescanReply, RescanRequest, RulesReply, RunEvent, RunRequest, StatusRequest,
-    TraceQuery, VerifyRequest,
+    ListQuery, ListReply, MetricsRequest, OriginOfPut, PolicySource, PutQuery, PutReply,
+    RescanReply, RescanRequest, RulesReply, RunEvent, RunRequest, StatusRequest, TraceQuery,
+    VerifyRequest,
 };
 use http::Response;
 

@@ -141,6 +141,7 @@ mod tests {
             finished: String::new(),
             parameters: serde_json::Value::Null,
             isolation: Vec::new(),
+            commit: None,
             statement: None,
             entry: 7,
         }
