@@ -387,6 +387,7 @@ fn an_interrupted_run_says_what_is_kept_and_every_access_has_an_outcome() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story of a parameter")]
 fn a_parameter_given_to_a_run_is_typed_recorded_and_told() {
     let world = World::new(
         "  train:

@@ -55,7 +55,10 @@ impl VersionFiles for Files {
             .zip(&self.1)
             .find(|(entry, _)| entry.path == *path);
         let (_, bytes) = found.ok_or_else(|| ReadError::NoSuchFile(path.clone()))?;
-        let (start, end) = (range.start as usize, range.end as usize);
+        let (start, end) = (
+            usize::try_from(range.start).unwrap(),
+            usize::try_from(range.end).unwrap(),
+        );
         Ok(bytes.slice(start..end))
     }
 }

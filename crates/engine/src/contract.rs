@@ -374,9 +374,12 @@ fn file_rows(part: &crate::parts::Part) -> FileRows {
     }
 }
 
+/// Columns, and the rules that read them.
+type Shared = (BTreeSet<usize>, Vec<(usize, Rule)>);
+
 /// Puts rules together that share columns, so that each column is read once.
 fn groups(rules: Vec<Rule>) -> Vec<Group> {
-    let mut groups: Vec<(BTreeSet<usize>, Vec<(usize, Rule)>)> = Vec::new();
+    let mut groups: Vec<Shared> = Vec::new();
     for (number, rule) in rules.into_iter().enumerate() {
         let mut columns: BTreeSet<usize> = rule.columns().into_iter().collect();
         let mut rules = vec![(number, rule)];

@@ -57,7 +57,7 @@ pub(crate) fn arithmetic(plan: LogicalPlan) -> Result<LogicalPlan> {
             let exact = counts(&left.get_type(schema)?) && counts(&right.get_type(schema)?);
             if exact {
                 Ok(Transformed::yes(
-                    Arithmetic::new(op).call(vec![*left, *right]),
+                    Arithmetic::function(op).call(vec![*left, *right]),
                 ))
             } else {
                 let expr = Expr::BinaryExpr(BinaryExpr { left, op, right });
@@ -65,7 +65,7 @@ pub(crate) fn arithmetic(plan: LogicalPlan) -> Result<LogicalPlan> {
             }
         }
         Expr::Negative(inner) if counts(&inner.get_type(schema)?) => {
-            Ok(Transformed::yes(Negative::new().call(vec![*inner])))
+            Ok(Transformed::yes(Negative::function().call(vec![*inner])))
         }
         expr @ (Expr::Negative(_) | Expr::ScalarFunction(_) | Expr::Literal(..)) => {
             one_zero(expr, schema)
@@ -87,7 +87,7 @@ fn one_zero(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             metadata,
         ))),
         expr if !done && expr.get_type(schema)?.is_floating() => {
-            Ok(Transformed::yes(OneZero::new().call(vec![expr])))
+            Ok(Transformed::yes(OneZero::function().call(vec![expr])))
         }
         expr => Ok(Transformed::no(expr)),
     }
@@ -157,7 +157,7 @@ fn converted(
     schema: &DFSchema,
 ) -> Result<Transformed<Expr>> {
     let from = expr.get_type(schema)?;
-    let cast = Cast::new(&from, to, lenient);
+    let cast = Cast::function(&from, to, lenient);
     Ok(Transformed::yes(cast.call(vec![expr])))
 }
 
@@ -230,7 +230,7 @@ struct Cast {
 }
 
 impl Cast {
-    fn new(from: &DataType, to: DataType, lenient: bool) -> ScalarUDF {
+    fn function(from: &DataType, to: DataType, lenient: bool) -> ScalarUDF {
         let volatility = if lenient || fits(from, &to) {
             Volatility::Immutable
         } else {
@@ -314,7 +314,7 @@ struct Arithmetic {
 }
 
 impl Arithmetic {
-    fn new(op: Operator) -> ScalarUDF {
+    fn function(op: Operator) -> ScalarUDF {
         ScalarUDF::new_from_impl(Self {
             op,
             name: op.to_string(),
@@ -355,19 +355,22 @@ impl ScalarUDFImpl for Arithmetic {
                 Operator::Divide => numeric::div,
                 _ => numeric::rem,
             };
-        use ColumnarValue::{Array, Scalar as One};
         let result = match (left, right) {
-            (Array(left), Array(right)) => kernel(left, right)?,
-            (Array(left), One(right)) => kernel(left, &right.to_scalar()?)?,
-            (One(left), Array(right)) => kernel(&left.to_scalar()?, right)?,
-            (One(left), One(right)) => {
+            (ColumnarValue::Array(left), ColumnarValue::Array(right)) => kernel(left, right)?,
+            (ColumnarValue::Array(left), ColumnarValue::Scalar(right)) => {
+                kernel(left, &right.to_scalar()?)?
+            }
+            (ColumnarValue::Scalar(left), ColumnarValue::Array(right)) => {
+                kernel(&left.to_scalar()?, right)?
+            }
+            (ColumnarValue::Scalar(left), ColumnarValue::Scalar(right)) => {
                 let result = kernel(&left.to_scalar()?, &right.to_scalar()?)?;
                 within_precision(&result)?;
-                return ScalarValue::try_from_array(&result, 0).map(One);
+                return ScalarValue::try_from_array(&result, 0).map(ColumnarValue::Scalar);
             }
         };
         within_precision(&result)?;
-        Ok(Array(result))
+        Ok(ColumnarValue::Array(result))
     }
 }
 
@@ -391,7 +394,7 @@ struct Negative {
 }
 
 impl Negative {
-    fn new() -> ScalarUDF {
+    fn function() -> ScalarUDF {
         ScalarUDF::new_from_impl(Self {
             signature: Signature::any(1, Volatility::Volatile),
         })
@@ -440,7 +443,7 @@ struct OneZero {
 }
 
 impl OneZero {
-    fn new() -> ScalarUDF {
+    fn function() -> ScalarUDF {
         ScalarUDF::new_from_impl(Self {
             signature: Signature::any(1, Volatility::Immutable),
         })

@@ -183,7 +183,7 @@ impl Parts {
             .get(unit.group)
             .ok_or(EngineError::Failed("a part of a table is not there"))?;
         let bytes = fetch(self.files.as_ref(), part, group, &wanted).map_err(refuse)?;
-        let reader = part.reader(&bytes, unit.group, &wanted, part.metadata.clone());
+        let reader = decoder(&bytes, unit.group, &wanted, part.metadata.clone());
         let reader = reader.map_err(|error| refuse(undecodable(&error)))?;
         let old: BTreeSet<_> = part.old_timestamps.intersection(&wanted).copied().collect();
         let exact = if old.is_empty() {
@@ -192,7 +192,7 @@ impl Parts {
             let metadata = part
                 .nanoseconds()
                 .map_err(|error| refuse(undecodable(&error)))?;
-            let reader = part.reader(&bytes, unit.group, &old, metadata);
+            let reader = decoder(&bytes, unit.group, &old, metadata);
             Some(reader.map_err(|error| refuse(undecodable(&error)))?)
         };
         let sources = columns.iter().map(|column| {
@@ -245,25 +245,24 @@ impl Part {
             .map(|(leaf, _)| descriptor.get_column_root_idx(leaf))
     }
 
-    fn reader(
-        &self,
-        bytes: &Ranges,
-        group: usize,
-        columns: &BTreeSet<usize>,
-        metadata: ArrowReaderMetadata,
-    ) -> Result<ParquetRecordBatchReader, ParquetError> {
-        let mask = ProjectionMask::roots(metadata.parquet_schema(), columns.iter().copied());
-        ParquetRecordBatchReaderBuilder::new_with_metadata(bytes.clone(), metadata)
-            .with_row_groups(vec![group])
-            .with_projection(mask)
-            .with_batch_size(BATCH_ROWS)
-            .build()
-    }
-
     /// Returns how the file is read where its old timestamps are taken for nanoseconds, as they are written.
     fn nanoseconds(&self) -> Result<ArrowReaderMetadata, ParquetError> {
         ArrowReaderMetadata::try_new(self.metadata.metadata().clone(), options())
     }
+}
+
+fn decoder(
+    bytes: &Ranges,
+    group: usize,
+    columns: &BTreeSet<usize>,
+    metadata: ArrowReaderMetadata,
+) -> Result<ParquetRecordBatchReader, ParquetError> {
+    let mask = ProjectionMask::roots(metadata.parquet_schema(), columns.iter().copied());
+    ParquetRecordBatchReaderBuilder::new_with_metadata(bytes.clone(), metadata)
+        .with_row_groups(vec![group])
+        .with_projection(mask)
+        .with_batch_size(BATCH_ROWS)
+        .build()
 }
 
 fn options() -> ArrowReaderOptions {

@@ -92,7 +92,10 @@ mod tests {
     fn mean_of(values: &[f64], threads: usize, seed: u64) -> Interval {
         let measure = |rows: &[usize]| {
             let total: f64 = rows.iter().map(|row| values[*row]).sum();
-            vec![("mean".to_owned(), Some(total / rows.len() as f64))]
+            vec![(
+                "mean".to_owned(),
+                Some(total / crate::sum::real(rows.len() as u64)),
+            )]
         };
         let threads = NonZeroUsize::new(threads).unwrap();
         intervals(

@@ -713,10 +713,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "a score in single precision"
-    )]
     fn a_score_in_single_precision_meets_the_threshold_as_meant() {
         let score = [f64::from(0.7_f32), 0.1];
         let input = Scored {

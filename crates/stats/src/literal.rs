@@ -137,8 +137,7 @@ impl Decimal {
     pub fn parse(text: &str) -> Option<Self> {
         let (negative, rest) = match text.as_bytes() {
             [b'-', rest @ ..] => (true, rest),
-            [b'+', rest @ ..] => (false, rest),
-            rest => (false, rest),
+            [b'+', rest @ ..] | rest => (false, rest),
         };
         let split = rest.iter().position(|byte| matches!(byte, b'e' | b'E'));
         let (mantissa, exponent) = match split {

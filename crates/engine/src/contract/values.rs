@@ -75,15 +75,15 @@ impl Values {
             }
             DataType::Date32 => both(&|literal, _| date(literal), "`2024-12-31`"),
             DataType::Timestamp(unit, None) => both(
-                &|literal, edge| edge.divided(local(literal)?, *unit),
+                &|literal, edge| Some(edge.divided(local(literal)?, *unit)),
                 "`2024-12-31T23:59:59`",
             ),
             DataType::Timestamp(unit, Some(_)) => both(
-                &|literal, edge| edge.divided(instant(literal)?, *unit),
+                &|literal, edge| Some(edge.divided(instant(literal)?, *unit)),
                 "`2024-12-31T23:59:59Z`",
             ),
             DataType::Time32(unit) | DataType::Time64(unit) => both(
-                &|literal, edge| edge.divided(time(literal)?, *unit),
+                &|literal, edge| Some(edge.divided(time(literal)?, *unit)),
                 "`23:59:59`",
             ),
             DataType::Float64 | DataType::Float32 => doubles(kind, min, max),
@@ -309,12 +309,12 @@ enum Edge {
 
 impl Edge {
     /// Returns a time in nanoseconds in a coarser unit: the first that is not before it, or the last not after it.
-    fn divided(self, nanoseconds: i128, unit: TimeUnit) -> Option<i128> {
+    fn divided(self, nanoseconds: i128, unit: TimeUnit) -> i128 {
         let size = nanoseconds_of(unit);
-        Some(match self {
+        match self {
             Self::Low => -(-nanoseconds).div_euclid(size),
             Self::High => nanoseconds.div_euclid(size),
-        })
+        }
     }
 }
 
@@ -494,8 +494,9 @@ fn whole_values(column: &ArrayRef) -> Option<Vec<Option<i128>>> {
         return Some(values.iter().collect());
     }
     let values = match column.data_type() {
-        DataType::Time32(_) => cast(&cast(column, &DataType::Int32).ok()?, &DataType::Int64),
-        DataType::Date32 => cast(&cast(column, &DataType::Int32).ok()?, &DataType::Int64),
+        DataType::Time32(_) | DataType::Date32 => {
+            cast(&cast(column, &DataType::Int32).ok()?, &DataType::Int64)
+        }
         _ => cast(column, &DataType::Int64),
     }
     .ok()?;

@@ -23,7 +23,7 @@ const PACKAGE: [(&str, &str); 2] = [
     ),
 ];
 /// The variables by which libraries are told how many threads they may compute with: OpenMP (and PyTorch,
-/// XGBoost, LightGBM, Arrow), algebra, NumExpr, joblib, Rust programs, Polars, Numba, TensorFlow.
+/// `XGBoost`, `LightGBM`, Arrow), algebra, `NumExpr`, joblib, Rust programs, Polars, Numba, `TensorFlow`.
 const THREADS: [&str; 12] = [
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
