@@ -12,10 +12,10 @@ use custody_pipeline::file::Origin;
 use custody_types::{Kind, Problem, Reference};
 use custody_wire::{
     AcceptRollbackReply, AcceptRollbackRequest, AliasReply, AliasRequest, ApproveReply,
-    ApproveRequest, ArtifactQuery, CompareRequest, Document, EntryQuery, LedgerVerifyReply,
-    ListQuery, ListReply, MetricsRequest, OriginOfPut, PolicySource, PutQuery, PutReply,
-    RescanReply, RescanRequest, RulesReply, RunEvent, RunRequest, StatusRequest, TraceQuery,
-    VerifyRequest,
+    ApproveRequest, ArtifactQuery, CompareRequest, DataQuery, DiffRequest, Document, EntryQuery,
+    LedgerVerifyReply, ListQuery, ListReply, MetricsRequest, OriginOfPut, PolicySource, PutQuery,
+    PutReply, RescanReply, RescanRequest, RulesReply, RunEvent, RunRequest, StatusRequest,
+    TraceQuery, VerifyRequest,
 };
 use http::Response;
 
@@ -132,6 +132,30 @@ pub(crate) fn export(app: &App, call: Call) -> Answer {
         .door
         .ask::<Export>(&call.session, Target::Named(reference))?;
     stream("application/x-tar", move |out| grant.write_tar(out))
+}
+
+pub(crate) fn data_schema(app: &App, call: Call) -> Answer {
+    let query: DataQuery = call.query()?;
+    let reference = parse_reference(&query.reference)?;
+    reply(app.runner.schema(&call.session, reference)?)
+}
+
+pub(crate) fn data_head(app: &App, call: Call) -> Answer {
+    let query: DataQuery = call.query()?;
+    let reference = parse_reference(&query.reference)?;
+    reply(app.runner.head(&call.session, reference, query.rows)?)
+}
+
+pub(crate) fn data_profile(app: &App, call: Call) -> Answer {
+    let query: DataQuery = call.query()?;
+    let reference = parse_reference(&query.reference)?;
+    reply(app.runner.profile(&call.session, reference)?)
+}
+
+pub(crate) fn data_diff(app: &App, call: Call) -> Answer {
+    let session = call.session.clone();
+    let request: DiffRequest = call.document()?;
+    reply(app.runner.diff(&session, &request)?)
 }
 
 pub(crate) fn set_alias(app: &App, call: Call) -> Answer {

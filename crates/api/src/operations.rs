@@ -58,6 +58,30 @@ pub static OPERATIONS: &[Operation] = &[
         handlers::export,
     ),
     operation(
+        Method::GET,
+        "/v1/data/schema",
+        &[Action::List],
+        handlers::data_schema,
+    ),
+    operation(
+        Method::GET,
+        "/v1/data/head",
+        &[Action::Read, Action::ReadLog],
+        handlers::data_head,
+    ),
+    operation(
+        Method::GET,
+        "/v1/data/profile",
+        &[Action::Read, Action::ReadLog],
+        handlers::data_profile,
+    ),
+    operation(
+        Method::POST,
+        "/v1/data/diff",
+        &[Action::Read, Action::ReadLog],
+        handlers::data_diff,
+    ),
+    operation(
         Method::POST,
         "/v1/aliases",
         &[Action::SetAlias],

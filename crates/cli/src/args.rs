@@ -66,6 +66,9 @@ pub(crate) enum Command {
     Get(Get),
     Ls(Ls),
     Show(Show),
+    /// Look at the tables of versions: columns, first rows, profile, differences
+    #[command(subcommand)]
+    Data(Data),
     Alias(AliasArgs),
     Run(Run),
     Status(Status),
@@ -199,6 +202,81 @@ pub(crate) struct Show {
     /// The version: project/artifact, @number, @alias or @sha256:…
     #[arg(add = ArgValueCompleter::new(completions::references))]
     pub(crate) reference: Reference,
+}
+
+/// Commands that look at data.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Data {
+    Schema(DataSchema),
+    Head(DataHead),
+    Profile(DataProfile),
+    Diff(DataDiff),
+}
+
+/// Show the columns of a table and how many rows it has
+///
+/// Columns are no values: who may list a version may see them.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  custody data schema employment/raw@1")]
+pub(crate) struct DataSchema {
+    /// The version: project/artifact, @number, @alias or @sha256:…
+    #[arg(add = ArgValueCompleter::new(completions::references))]
+    pub(crate) reference: Reference,
+}
+
+/// Show the first rows of a table
+///
+/// Shows values: the policy decides on it as `read` and as `readLog`, by which a step's output is seen.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  custody data head employment/raw@1\n  custody data head employment/raw --rows 50 --purpose model-development"
+)]
+pub(crate) struct DataHead {
+    /// The version: project/artifact, @number, @alias or @sha256:…
+    #[arg(add = ArgValueCompleter::new(completions::references))]
+    pub(crate) reference: Reference,
+    /// How many rows, at most 1000
+    #[arg(short = 'n', long, default_value_t = 10)]
+    pub(crate) rows: u64,
+}
+
+/// Show what a table looks like: missing values, quantiles, frequent values, repeated rows, personal columns
+///
+/// All figures are exact and computed over all rows. Shows values: the policy decides on it as `read` and as
+/// `readLog`, by which a step's output is seen. That a column looks personal is a hint from its name and values;
+/// that none does is no finding.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  custody data profile employment/raw@1\n  custody data profile employment/raw --column age --column sex\n  custody data profile employment/raw --json"
+)]
+pub(crate) struct DataProfile {
+    /// The version: project/artifact, @number, @alias or @sha256:…
+    #[arg(add = ArgValueCompleter::new(completions::references))]
+    pub(crate) reference: Reference,
+    /// Show everything about this column: frequent values and histogram too
+    #[arg(long = "column", value_name = "NAME")]
+    pub(crate) columns: Vec<String>,
+}
+
+/// Show what differs between two versions, row by row by a key
+///
+/// Columns that came, went or changed their type; rows that came, went or changed; how far each column moved: by the
+/// distance of Kolmogorov and Smirnov for numbers, dates and times, by the population stability index for texts and
+/// booleans. Shows figures made of values: the policy decides on it as `read` and as `readLog` of both versions.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  custody data diff employment/raw@1 employment/raw@2 --key id\n  custody data diff loans/raw@1 loans/raw@2 --key branch --key number --json"
+)]
+pub(crate) struct DataDiff {
+    /// The version before: project/artifact, @number, @alias or @sha256:…
+    #[arg(add = ArgValueCompleter::new(completions::references))]
+    pub(crate) before: Reference,
+    /// The version after
+    #[arg(add = ArgValueCompleter::new(completions::references))]
+    pub(crate) after: Reference,
+    /// The column whose values say which rows are the same; several times where it takes several
+    #[arg(long, value_name = "COLUMN", required = true)]
+    pub(crate) key: Vec<String>,
 }
 
 /// Point an alias at a version

@@ -4,6 +4,7 @@ mod alias;
 mod approve;
 mod bom;
 mod compare;
+mod data;
 mod doctor;
 mod get;
 mod index;
@@ -26,7 +27,7 @@ mod verify;
 
 use custody_types::{ExitCode, Problem};
 
-use crate::args::{Command, Index, Ledger, Policy, RulesCommand};
+use crate::args::{Command, Data, Index, Ledger, Policy, RulesCommand};
 use crate::completions;
 use crate::context::Context;
 
@@ -38,6 +39,10 @@ pub(crate) fn dispatch(context: &Context, command: Command) -> Result<ExitCode, 
         Command::Get(args) => get::run(context, args),
         Command::Ls(args) => ls::run(context, &args),
         Command::Show(args) => show::run(context, &args),
+        Command::Data(Data::Schema(args)) => data::schema(context, &args),
+        Command::Data(Data::Head(args)) => data::head(context, &args),
+        Command::Data(Data::Profile(args)) => data::profile(context, &args),
+        Command::Data(Data::Diff(args)) => data::diff(context, &args),
         Command::Alias(args) => alias::run(context, args),
         Command::Run(args) => run::run(context, args),
         Command::Status(args) => status::run(context, args),

@@ -990,6 +990,13 @@ fn every_operation_goes_through_the_door() {
         ("object.list", &["ls"]),
         ("object.write", &["put", "demo/x", "words.txt"]),
         ("object.list", &["show", "demo/count@1"]),
+        ("object.list", &["data", "schema", "demo/count@1"]),
+        ("object.read", &["data", "head", "demo/count@1"]),
+        ("object.read", &["data", "profile", "demo/count@1"]),
+        (
+            "object.read",
+            &["data", "diff", "demo/count@1", "demo/count@1", "--key", "x"],
+        ),
         ("object.export", &["get", "demo/count@1", "--to", "x"]),
         ("object.tag", &["alias", "demo/count", "good", "1"]),
         ("lineage.read", &["trace", "demo/count@1"]),

@@ -14,11 +14,12 @@ use custody_types::{ExitCode, Problem, Purpose};
 use custody_wire::stream::{PieceReader, PieceWriter, channel};
 use custody_wire::{
     AcceptRollbackReply, AcceptRollbackRequest, AliasReply, AliasRequest, ApproveReply,
-    ApproveRequest, ArtifactQuery, CompareReply, CompareRequest, Document, EntryQuery, HEADER_AS,
-    HEADER_PURPOSE, LedgerReply, LedgerVerifyReply, ListQuery, ListReply, MetricsReply,
-    MetricsRequest, PolicyReply, PolicySource, PutQuery, PutReply, ReproduceReply, RescanReply,
-    RescanRequest, RulesReply, RunEvent, RunReply, RunRequest, Schema, ShowReply, StatusReply,
-    StatusRequest, TraceQuery, TraceReply, VerifyReply, VerifyRequest,
+    ApproveRequest, ArtifactQuery, CompareReply, CompareRequest, DataQuery, DiffReply, DiffRequest,
+    Document, EntryQuery, HEADER_AS, HEADER_PURPOSE, HeadReply, LedgerReply, LedgerVerifyReply,
+    ListQuery, ListReply, MetricsReply, MetricsRequest, PolicyReply, PolicySource, ProfileReply,
+    PutQuery, PutReply, ReproduceReply, RescanReply, RescanRequest, RulesReply, RunEvent, RunReply,
+    RunRequest, Schema, SchemaReply, ShowReply, StatusReply, StatusRequest, TraceQuery, TraceReply,
+    VerifyReply, VerifyRequest,
 };
 use http::{Method, Request, Response};
 use serde::Serialize;
@@ -84,6 +85,38 @@ impl Client {
     /// The API's [`Problem`].
     pub fn show(&self, reference: &str) -> Result<ShowReply, Problem> {
         self.get("/v1/version", &[("reference", reference)])
+    }
+
+    /// Tells the columns of a version's table.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn data_schema(&self, query: &DataQuery) -> Result<SchemaReply, Problem> {
+        self.get("/v1/data/schema", query)
+    }
+
+    /// Shows the first rows of a version's table.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn data_head(&self, query: &DataQuery) -> Result<HeadReply, Problem> {
+        self.get("/v1/data/head", query)
+    }
+
+    /// Tells what a version's table looks like.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn data_profile(&self, query: &DataQuery) -> Result<ProfileReply, Problem> {
+        self.get("/v1/data/profile", query)
+    }
+
+    /// Tells what differs between two versions.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn data_diff(&self, request: &DiffRequest) -> Result<DiffReply, Problem> {
+        self.post("/v1/data/diff", request)
     }
 
     /// Makes a new version from the tar stream that `write` produces.

@@ -1,8 +1,10 @@
 //! Answers questions about Parquet files, so that tests hold the answers against those of other engines.
 //!
 //! Reads a JSON object a line: `{"tables": {NAME: [PATH, …]}, "sql": SQL, "out": PATH}` writes the rows of a query to a
-//! Parquet file, `{"tables": {NAME: […]}, "checks": […], "key": COLUMN}` checks the one table. Answers a line each:
-//! `{"rows": N}`, the report, or `{"error": TEXT}`.
+//! Parquet file, `{"tables": {NAME: […]}, "checks": […], "key": COLUMN}` checks the one table, `{"tables": {NAME: […]},
+//! "look": N}` profiles it and shows its first N rows, `{"tables": {"a": […], "b": […]}, "diff": [COLUMN, …]}` compares two.
+//! `"threads": N` works on that many. Answers a line each: `{"rows": N}`, the report, the profile, the difference, or
+//! `{"error": TEXT}`.
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
@@ -34,6 +36,9 @@ struct Question {
     #[serde(default)]
     checks: Vec<Check>,
     key: Option<String>,
+    look: Option<usize>,
+    diff: Option<Vec<String>>,
+    threads: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -106,6 +111,23 @@ fn answer(engine: &Engine, question: &Question) -> Value {
         .map(|(name, paths)| table(name, paths))
         .collect();
     let error = |error: String| json!({"error": error});
+    match (question.look, &question.diff, tables.as_slice()) {
+        (Some(rows), _, [table]) => {
+            let profile = engine.profile(table);
+            let head = engine.head(table, rows);
+            return match (profile, head) {
+                (Ok(profile), Ok(head)) => json!({"profile": profile, "head": head.head}),
+                (Err(failed), _) | (_, Err(failed)) => error(failed.to_string()),
+            };
+        }
+        (_, Some(key), [before, after]) => {
+            return match engine.diff(before, after, key) {
+                Ok(diff) => json!(diff),
+                Err(failed) => error(failed.to_string()),
+            };
+        }
+        _ => {}
+    }
     match (&question.sql, &question.out, tables.as_slice()) {
         (Some(sql), Some(out), tables) => {
             let mut bytes = Vec::new();
@@ -127,16 +149,26 @@ fn answer(engine: &Engine, question: &Question) -> Value {
     }
 }
 
-fn main() {
+fn engine() -> Engine {
     let spill = Spill {
         scratch: Arc::new(Unnamed),
         aead: Arc::new(Ring),
         entropy: Arc::new(Ones),
         limit: ByteSize::from_mebibytes(1 << 10),
     };
-    let engine = Engine::new(ByteSize::from_mebibytes(512), spill).unwrap();
+    Engine::new(ByteSize::from_mebibytes(512), spill).unwrap()
+}
+
+fn main() {
+    let mut engines: BTreeMap<Option<usize>, Engine> = BTreeMap::new();
     for line in io::stdin().lock().lines() {
         let question: Question = serde_json::from_str(&line.unwrap()).unwrap();
-        println!("{}", answer(&engine, &question));
+        let engine = engines
+            .entry(question.threads)
+            .or_insert_with_key(|threads| match threads {
+                Some(threads) => engine().with_threads(*threads).unwrap(),
+                None => engine(),
+            });
+        println!("{}", answer(engine, &question));
     }
 }

@@ -255,7 +255,7 @@ fn shown(value: f64, single: bool) -> String {
 }
 
 /// Writes a decimal without zeros at its end.
-fn decimal(value: i128, scale: i8) -> String {
+pub(crate) fn decimal(value: i128, scale: i8) -> String {
     let digits = value.unsigned_abs().to_string();
     let sign = if value < 0 { "-" } else { "" };
     let Ok(behind) = usize::try_from(scale) else {

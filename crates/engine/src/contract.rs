@@ -7,8 +7,6 @@
 
 mod compile;
 mod condition;
-mod identity;
-mod moments;
 mod values;
 
 use std::collections::btree_map::Entry;
@@ -24,13 +22,13 @@ use datafusion::arrow::datatypes::SchemaRef;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::error::{EngineError, no_column};
+use crate::identity::{self, Identity, Pass, Repeated};
+use crate::moments::Moments;
 use crate::parts::{Parts, Unit};
 use crate::query::{Engine, texts_of};
 use crate::schema::Layout;
 use crate::table::Table;
 use compile::{Rule, compile};
-use identity::{Identity, Pass, Repeated};
-use moments::Moments;
 
 /// What a condition calls the table, where it names it.
 const TABLE: &str = "data";

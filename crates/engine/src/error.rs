@@ -31,6 +31,9 @@ pub enum EngineError {
         /// Why.
         because: String,
     },
+    /// Rows cannot be told apart or brought together.
+    #[error("rows cannot be compared: {0}")]
+    Key(String),
     /// The result cannot be written.
     #[error("the result cannot be written: {0}")]
     Write(String),

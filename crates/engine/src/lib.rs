@@ -1,4 +1,4 @@
-//! SQL and contracts over versions, on DataFusion.
+//! SQL, contracts, profiles and differences over versions, on DataFusion.
 //!
 //! An [`Engine`] is denied everything but the tables that a call gives it: no files, no network, no
 //! definition or change of data, no settings, no functions whose answer changes from one run to the
@@ -12,14 +12,20 @@
 mod bucket;
 mod columns;
 mod contract;
+mod diff;
 mod error;
 mod exact;
+mod gather;
+mod identity;
+mod moments;
 mod parts;
+mod profile;
 mod query;
 mod schema;
 mod spill;
 mod sum;
 mod table;
+mod value;
 
 pub use columns::{Values, file_columns, file_values};
 pub use contract::ContractError;
@@ -28,3 +34,4 @@ pub use query::{Engine, Written};
 pub use schema::{Column, Layout};
 pub use spill::Spill;
 pub use table::Table;
+pub use value::Head;

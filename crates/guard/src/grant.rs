@@ -264,6 +264,20 @@ impl io::Read for RangeReader<'_> {
 }
 
 impl Grant<List> {
+    /// Opens the version's files for their structure alone: what tables they are, their columns and how many rows.
+    /// INVARIANT: values stay behind [`Read`](crate::Read); nothing but `custody data schema` calls this.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the version is damaged.
+    pub fn structure(&self) -> Result<Arc<dyn VersionFiles>, Problem> {
+        self.door
+            .0
+            .parts
+            .store
+            .files(self.version()?)
+            .map_err(|error| problem::store(&error))
+    }
+
     /// Lists the versions that match and that the session's person may see.
     ///
     /// # Errors

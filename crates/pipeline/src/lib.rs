@@ -10,6 +10,7 @@
 mod bom;
 pub mod collect;
 mod compare;
+mod data;
 mod evidence;
 mod figures;
 pub mod file;

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod compare;
+mod data;
 mod evidence;
 mod ledger;
 mod policy;
@@ -19,6 +20,11 @@ use serde::{Deserialize, Serialize};
 pub use compare::{
     CompareReply, CompareRequest, Compared, Figures, MetricsReply, MetricsRequest, Section,
     StatusReply, StatusRequest, StepStatus,
+};
+pub use data::{
+    ColumnDiff, ColumnProfile, ColumnView, DataQuery, DiffReply, DiffRequest, Drift, HeadReply,
+    HistogramBin, ProfileReply, Quantile, Retyped, SchemaReply, TableDiff, TableProfile,
+    TextLengths, TopValue,
 };
 pub use evidence::{
     AbsentEvidence, CheckResult, Edge, NamedCheck, Node, ReproduceReply, ReproducedStep,
@@ -71,6 +77,10 @@ macro_rules! schemas {
 schemas! {
     ListReply = "custody/list/1";
     ShowReply = "custody/show/1";
+    SchemaReply = "custody/data-schema/1";
+    HeadReply = "custody/data-head/1";
+    ProfileReply = "custody/data-profile/1";
+    DiffReply = "custody/data-diff/1";
     PutReply = "custody/put/1";
     AliasReply = "custody/alias/1";
     LedgerReply = "custody/ledger-log/1";

@@ -8,11 +8,11 @@ use datafusion::arrow::datatypes::{DataType, Float32Type, Float64Type, SchemaRef
 use regex::Regex;
 
 use super::condition::{Condition, Outcome};
-use super::identity::Identity;
-use super::moments::Moments;
 use super::values::{Found, Values};
 use super::{Failing, Look, Tally};
 use crate::error::{EngineError, no_column};
+use crate::identity::Identity;
+use crate::moments::Moments;
 use crate::parts::Unit;
 use crate::schema::word;
 

@@ -18,7 +18,7 @@ use crate::error::EngineError;
 
 /// The columns whose values make the identity of a row.
 #[derive(Debug)]
-pub(super) struct Identity {
+pub(crate) struct Identity {
     columns: Vec<usize>,
 }
 
@@ -27,14 +27,14 @@ const KEPT: usize = 1 << 20;
 
 /// A part of all identities, so that those of a large table are counted one part after the other.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pass {
-    pub(super) number: u64,
-    pub(super) of: u64,
+pub(crate) struct Pass {
+    pub(crate) number: u64,
+    pub(crate) of: u64,
 }
 
 impl Pass {
     /// Whether an identity is counted in this pass.
-    pub(super) const fn takes(self, identity: u128) -> bool {
+    pub(crate) const fn takes(self, identity: u128) -> bool {
         // Numbers are their own identities: their bits are spread before they are divided.
         let spread = identity.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835) >> 64;
         spread % (self.of as u128) == self.number as u128
@@ -43,45 +43,45 @@ impl Pass {
 
 /// How many values there are, and what stands more than once.
 #[derive(Debug, Default)]
-pub(super) struct Repeated {
+pub(crate) struct Repeated {
     /// The different values.
-    pub(super) different: u64,
+    pub(crate) different: u64,
     /// The rows that agree with one before them.
-    pub(super) rows: u64,
+    pub(crate) rows: u64,
     values: HashSet<u128>,
 }
 
 impl Repeated {
-    pub(super) fn add(&mut self, more: Self) {
+    pub(crate) fn add(&mut self, more: Self) {
         self.different += more.different;
         self.rows += more.rows;
         let room = KEPT.saturating_sub(self.values.len());
         self.values.extend(more.values.into_iter().take(room));
     }
 
-    pub(super) fn holds(&self, value: u128) -> bool {
+    pub(crate) fn holds(&self, value: u128) -> bool {
         self.values.contains(&value)
     }
 }
 
 impl Identity {
-    pub(super) const fn new(columns: Vec<usize>) -> Self {
+    pub(crate) const fn new(columns: Vec<usize>) -> Self {
         Self { columns }
     }
 
-    pub(super) fn columns(&self) -> &[usize] {
+    pub(crate) fn columns(&self) -> &[usize] {
         &self.columns
     }
 
     /// Returns the same for columns at other places.
-    pub(super) fn placed(&self, place: &dyn Fn(usize) -> usize) -> Self {
+    pub(crate) fn placed(&self, place: &dyn Fn(usize) -> usize) -> Self {
         Self {
             columns: self.columns.iter().map(|column| place(*column)).collect(),
         }
     }
 
     /// Returns the identity of each row; `None` where a column is null.
-    pub(super) fn of_rows(
+    pub(crate) fn of_rows(
         &self,
         batch: &RecordBatch,
         secret: &[u8; 16],
@@ -115,7 +115,7 @@ impl Identity {
     }
 }
 
-fn hashed(secret: &[u8; 16], bytes: &[u8]) -> u128 {
+pub(crate) fn hashed(secret: &[u8; 16], bytes: &[u8]) -> u128 {
     let mut hasher = SipHasher13::new_with_key(secret);
     hasher.write(bytes);
     hasher.finish128().as_u128()
@@ -150,7 +150,7 @@ fn whole(
 }
 
 /// Counts identities.
-pub(super) fn count(mut values: Vec<u128>) -> Repeated {
+pub(crate) fn count(mut values: Vec<u128>) -> Repeated {
     values.par_sort_unstable();
     let mut counted = Repeated::default();
     for same in values.chunk_by(|a, b| a == b) {

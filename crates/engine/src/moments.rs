@@ -13,7 +13,7 @@ use crate::error::EngineError;
 /// Chan, G. H. Golub and R. J. `LeVeque`, "Updating formulae and a pairwise algorithm for computing sample variances"
 /// (1979), equation 2.1.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Moments {
+pub(crate) struct Moments {
     count: u64,
     nan: u64,
     /// The sum of integers, or of decimals times a power of ten.
@@ -30,7 +30,7 @@ pub(super) struct Moments {
 
 impl Moments {
     /// Takes in a column of numbers.
-    pub(super) fn look(&mut self, values: &ArrayRef) -> Result<(), EngineError> {
+    pub(crate) fn look(&mut self, values: &ArrayRef) -> Result<(), EngineError> {
         let failed = |_| EngineError::Failed("a sum does not fit into its type");
         let mut batch = Self::default();
         let doubles: Vec<f64> = match values.data_type() {
@@ -92,7 +92,7 @@ impl Moments {
         self.total = next;
     }
 
-    pub(super) fn add(&mut self, more: &Self) {
+    pub(crate) fn add(&mut self, more: &Self) {
         if more.count == 0 {
             return;
         }
@@ -115,12 +115,12 @@ impl Moments {
     }
 
     /// How many values are NaN.
-    pub(super) const fn nan(&self) -> u64 {
+    pub(crate) const fn nan(&self) -> u64 {
         self.nan
     }
 
     /// The mean; `None` without values.
-    pub(super) fn mean(&self) -> Option<f64> {
+    pub(crate) fn mean(&self) -> Option<f64> {
         (self.count > 0).then(|| {
             let sum = if self.doubles {
                 self.infinite().unwrap_or(self.total + self.lost)
@@ -147,7 +147,7 @@ impl Moments {
     }
 
     /// The sample standard deviation, with `n - 1`; `None` for fewer than two values.
-    pub(super) fn stddev(&self) -> Option<f64> {
+    pub(crate) fn stddev(&self) -> Option<f64> {
         (self.count > 1).then(|| (self.squares / (real(self.count) - 1.0)).sqrt())
     }
 }
