@@ -115,7 +115,7 @@ pub fn draft(folder: &dyn Folder, wish: &Wish) -> Result<Draft, Problem> {
         csv: csv
             .as_object()
             .filter(|csv| told && !csv.is_empty())
-            .map(|_| csv.to_string()),
+            .map(one_line),
         format: wish.declared.format.map(Format::word),
         columns: columns
             .map(|(name, column)| (name.clone(), column.data_type.to_string()))
@@ -151,6 +151,15 @@ pub fn draft(folder: &dyn Folder, wish: &Wish) -> Result<Draft, Problem> {
         files,
         notes,
     })
+}
+
+/// Writes what is declared of a text on one line.
+fn one_line(csv: &serde_json::Map<String, serde_json::Value>) -> String {
+    let parts: Vec<_> = csv
+        .iter()
+        .map(|(key, value)| format!("{key}: {value}"))
+        .collect();
+    format!("{{{}}}", parts.join(", "))
 }
 
 fn project(wish: &Wish) -> Result<ProjectName, Problem> {

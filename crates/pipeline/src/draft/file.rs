@@ -60,8 +60,8 @@ impl Content<'_> {
         if let Some(plan) = self.plan {
             prepare(plan, &mut out);
             split(plan, &mut out);
-            train(plan, &mut out);
-            evaluation(plan, self.fields, &mut out);
+            train(plan, self.is_personal(), &mut out);
+            evaluation(plan, self.project, self.fields, &mut out);
             release(plan, &mut out);
         }
         out
@@ -153,19 +153,25 @@ fn split(plan: &Plan<'_>, out: &mut String) {
     );
 }
 
-fn train(plan: &Plan<'_>, out: &mut String) {
+fn train(plan: &Plan<'_>, personal: bool, out: &mut String) {
     let depth = if plan.task == Task::Regression { 2 } else { 3 };
+    out.push_str("\n  train:\n    run:\n      command: [python, /code/train.py]\n      code: [train.py]\n      inputs: {train: train}\n      outputs:\n");
+    if personal {
+        out.push_str(
+            "        # What is made of personal data is personal too. Where the model tells nothing of persons, whoever may decide it\n        # adds `classification: internal`.\n",
+        );
+    }
     let _infallible = writeln!(
         out,
-        "\n  train:\n    run:\n      command: [python, /code/train.py]\n      code: [train.py]\n      inputs: {{train: train}}\n      outputs:\n        model: {{artifact: candidate, kind: model}}\n      parameters: {{trees: 100, depth: {depth}, learning_rate: 0.1, subsample: 0.6, seed: 7}}\n      limits: {{time_s: 3600, memory_mib: 6144}}"
+        "        model: {{artifact: candidate, kind: model}}\n      parameters: {{trees: 100, depth: {depth}, learning_rate: 0.1, subsample: 0.6, seed: 7}}\n      limits: {{time_s: 3600, memory_mib: 6144}}"
     );
 }
 
-fn evaluation(plan: &Plan<'_>, fields: &[Field], out: &mut String) {
+fn evaluation(plan: &Plan<'_>, project: &ProjectName, fields: &[Field], out: &mut String) {
     let _infallible = writeln!(
         out,
-        "\n  # Every figure with its formula: docs/reference/evaluation.md. `custody show PROJECT/evaluation@1` prints them.\n  evaluation:\n    evaluate:\n      kind: {}\n      model: candidate\n      data: holdout",
-        plan.task
+        "\n  # Every figure with its formula: docs/reference/evaluation.md. `custody show {}/evaluation@1` prints them.\n  evaluation:\n    evaluate:\n      kind: {}\n      model: candidate\n      data: holdout",
+        project, plan.task
     );
     if let Some(key) = plan.key {
         let _infallible = writeln!(out, "      key: {}", yaml(&key.name));

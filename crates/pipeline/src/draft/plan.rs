@@ -101,6 +101,7 @@ impl<'a> Plan<'a> {
         }));
         let name = column(&self.label.name);
         columns.push(match (self.task, self.label.sort) {
+            (Task::Regression, Sort::Number) if self.label.word == "double" => name.clone(),
             (Task::Regression, _) => format!("CAST({name} AS DOUBLE) AS {name}"),
             (_, Sort::Boolean | Sort::Number) => format!("CAST({name} AS BIGINT) AS {name}"),
             _ => name.clone(),
@@ -119,21 +120,32 @@ impl<'a> Plan<'a> {
     pub(super) fn halves(&self) -> (String, String) {
         let by = match self.together.or(self.key) {
             Some(field) => format!("CAST({} AS VARCHAR)", column(&field.name)),
-            None => {
-                let all = self
-                    .features
-                    .iter()
-                    .map(|(field, _)| *field)
-                    .chain([self.label]);
-                let all: Vec<_> = all
-                    .map(|field| format!("CAST({} AS VARCHAR)", column(&field.name)))
-                    .collect();
-                format!("concat_ws('|', {})", all.join(", "))
-            }
+            None => self.whole_row(),
         };
         let half =
-            |sign: &str| format!("SELECT * FROM prepared WHERE custody_bucket({by}, 10) {sign} 7");
+            |sign: &str| format!("SELECT * FROM prepared\nWHERE custody_bucket({by}, 10) {sign} 7");
         (half("<"), half(">="))
+    }
+
+    /// Writes all values of a row as one text.
+    fn whole_row(&self) -> String {
+        /// Columns on a line.
+        const WIDE: usize = 3;
+        let mut all: Vec<_> = self
+            .features
+            .iter()
+            .map(|(field, _)| {
+                let name = column(&field.name);
+                if field.sort == Sort::Text {
+                    name
+                } else {
+                    format!("CAST({name} AS VARCHAR)")
+                }
+            })
+            .collect();
+        all.push(format!("CAST({} AS VARCHAR)", column(&self.label.name)));
+        let lines: Vec<_> = all.chunks(WIDE).map(|line| line.join(", ")).collect();
+        format!("concat_ws('|',\n    {}\n  )", lines.join(",\n    "))
     }
 
     /// Says by what rows are split.
@@ -169,6 +181,7 @@ fn feature(field: &Field) -> Result<String, &'static str> {
         return Err("it is called as if it named a thing");
     }
     match field.sort {
+        Sort::Number if field.word == "double" => Ok(name),
         Sort::Boolean | Sort::Integer | Sort::Number => Ok(format!("CAST({name} AS DOUBLE)")),
         Sort::Time => Ok(format!(
             "CAST(date_part('epoch', {name}) AS DOUBLE) / 86400"

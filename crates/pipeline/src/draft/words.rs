@@ -27,7 +27,8 @@ pub(super) fn yaml(name: &str) -> String {
     let bare = bytes
         .next()
         .is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
-        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && bytes
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/'))
         && !WORDS.contains(&name.to_ascii_lowercase().as_str());
     if bare { name.to_owned() } else { text(name) }
 }
@@ -100,6 +101,9 @@ mod tests {
             "null",
             "1",
             "- x",
+            "e-mail",
+            "a.b/c-",
+            "-a",
             "a: b",
             "a #b",
             "{x}",
