@@ -306,13 +306,20 @@ fn program(plan: &Plan<'_>) -> String {
             "table[LABEL].to_numpy(zero_copy_only=False)",
         )
     };
-    TRAIN
-        .replace("@Estimator@", estimator)
-        .replace("@SCORE@", score)
-        .replace("@OPTIONS@", options)
-        .replace("@Y@", y)
-        .replace("@NOT_FEATURES@", &format!("[{}]", names.join(", ")))
-        .replace("@LABEL@", &words::text(&plan.label.name))
+    let values = [
+        ("Estimator", estimator.to_owned()),
+        ("SCORE", score.to_owned()),
+        ("OPTIONS", options.to_owned()),
+        ("Y", y.to_owned()),
+        ("NOT_FEATURES", format!("[{}]", names.join(", "))),
+        ("LABEL", words::text(&plan.label.name)),
+    ];
+    // Part by part: a name of a column that looks like a mark is none.
+    let parts = TRAIN.split('@').map(|part| {
+        let value = values.iter().find(|(mark, _)| *mark == part);
+        value.map_or(part, |(_, value)| value.as_str())
+    });
+    parts.collect()
 }
 
 fn with_model(plan: &Plan<'_>) -> Vec<String> {
@@ -334,7 +341,10 @@ fn with_model(plan: &Plan<'_>) -> Vec<String> {
         ));
     }
     notes.push(format!("split seven to three, {}", plan.split_by()));
-    notes.push(format!("{} features", plan.features.len()));
+    notes.push(match plan.features.len() {
+        1 => "1 feature".to_owned(),
+        count => format!("{count} features"),
+    });
     notes.extend(
         plan.left_out
             .iter()
@@ -377,4 +387,178 @@ fn without_model(fields: &[Field]) -> Vec<String> {
         ));
     }
     notes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Read};
+    use std::path::{Path, PathBuf};
+
+    use custody_tabular::Original;
+
+    use super::*;
+    use crate::file::{PipelineFile, Step};
+    use crate::ports::FoundFile;
+
+    /// A folder with one file.
+    #[derive(Debug)]
+    struct One(String);
+
+    impl Folder for One {
+        fn root(&self) -> &Path {
+            Path::new("/")
+        }
+
+        fn open(&self, _: &str) -> Result<Box<dyn Read>, Problem> {
+            Ok(Box::new(Cursor::new(self.0.clone())))
+        }
+
+        fn find(&self, what: &str) -> Result<Vec<FoundFile>, Problem> {
+            Ok(vec![FoundFile {
+                host: PathBuf::from(what),
+                path: what.parse().unwrap(),
+            }])
+        }
+
+        fn original(&self, _: &Path) -> Result<(Box<dyn Original>, bool), Problem> {
+            Ok((Box::new(Cursor::new(self.0.clone().into_bytes())), false))
+        }
+    }
+
+    fn wish(label: &str) -> Wish {
+        Wish {
+            source: "loans.csv".to_owned(),
+            declared: Declared::default(),
+            project: None,
+            label: Some(label.to_owned()),
+            task: None,
+        }
+    }
+
+    fn rows(header: &str, row: impl Fn(usize) -> String) -> One {
+        let lines: Vec<_> = (0..60).map(row).collect();
+        One(format!("{header}\n{}\n", lines.join("\n")))
+    }
+
+    fn text(draft: &Draft, name: &str) -> String {
+        let file = draft.files.iter().find(|(file, _)| *file == name);
+        file.unwrap().1.clone()
+    }
+
+    /// Names that are none of a language's words when they are written rightly.
+    const NASTY: &[&str] = &[
+        "select",
+        "from",
+        "y",
+        "null",
+        "a b",
+        "a: b",
+        "- a",
+        "#",
+        "say \"so\"",
+        "it's",
+        "Größe",
+        "{x}",
+        "*",
+        "a\\b",
+        "@LABEL@",
+        "|",
+        "%d",
+        "two\nlines",
+    ];
+
+    #[test]
+    fn any_name_of_a_column_is_written_rightly() {
+        for label in NASTY {
+            let quoted = |name: &&str| format!("\"{}\"", name.replace('"', "\"\""));
+            let names: Vec<_> = NASTY.iter().map(quoted).collect();
+            let table = rows(&names.join(","), |row| {
+                let values = NASTY.iter().map(|name| match (name == label, row % 3) {
+                    (true, 0) => "yes".to_owned(),
+                    (true, 1) => "no".to_owned(),
+                    (true, _) => String::new(),
+                    (false, value) => format!("v{value}"),
+                });
+                values.collect::<Vec<_>>().join(",")
+            });
+            let draft =
+                draft(&table, &wish(label)).unwrap_or_else(|problem| panic!("{label}: {problem}"));
+            let file = PipelineFile::parse(&text(&draft, "custody.yaml")).unwrap();
+            let Some(Step::Evaluate(evaluate)) = file.steps.get("evaluation") else {
+                panic!("{label}");
+            };
+            assert_eq!(evaluate.label, *label);
+            let Some(Step::Sql(prepare)) = file.steps.get("prepare") else {
+                panic!("{label}");
+            };
+            let sql = &prepare.outputs["prepared"];
+            assert!(
+                sql.contains(&format!("WHERE {} IS NOT NULL", words::column(label))),
+                "{sql}"
+            );
+            let program = text(&draft, "train.py");
+            assert!(
+                program.contains(&format!("\nLABEL = {}\n", words::text(label))),
+                "{program}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_parts_of_columns_are_found() {
+        let table = rows("loan_id,customer_id,name,amount,city,paid", |row| {
+            format!(
+                "L{row},{},P{row},{}.5,{},{}",
+                row % 55,
+                row * 7,
+                ["here", "there"][row % 2],
+                row % 2
+            )
+        });
+        let draft = draft(&table, &wish("paid")).unwrap();
+        assert_eq!(
+            (draft.project.as_str(), draft.task),
+            ("loans", Task::Binary)
+        );
+        let file = text(&draft, "custody.yaml");
+        for part in [
+            "unique: [loan_id]",
+            "key: loan_id",
+            "CAST(\"customer_id\" AS VARCHAR), 10) < 7",
+            "# Left out: \"name\", it looks as if it named a person.",
+            "classification: personal",
+            "allowed: {column: city, values: [\"here\", \"there\"]}",
+            "kind: binary",
+        ] {
+            assert!(file.contains(part), "{part}:\n{file}");
+        }
+        assert!(!file.contains("positive:"), "0 and 1 need none");
+        assert!(!file.contains("P17"), "a name is no suggestion");
+        assert!(
+            text(&draft, "train.py")
+                .contains("NOT_FEATURES = [LABEL, \"loan_id\", \"customer_id\"]")
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_drafted_is_refused() {
+        let check = |table: &One, label: &str, told: &str| {
+            let problem = draft(table, &wish(label)).unwrap_err().to_string();
+            assert!(problem.contains(told), "{problem}");
+        };
+        check(
+            &rows("a,b", |row| format!("{row},{}", row % 2)),
+            "c",
+            "its columns are \"a\", \"b\"",
+        );
+        check(
+            &rows("id,b", |row| format!("{row},{}", row % 2)),
+            "b",
+            "there is nothing from which",
+        );
+        let mut empty = wish("a");
+        empty.declared.csv.header = Some(true);
+        let problem = draft(&One("a,b\n".to_owned()), &empty).unwrap_err();
+        assert!(problem.to_string().contains("has no rows"), "{problem}");
+    }
 }

@@ -18,7 +18,7 @@ pub(super) fn checks(fields: &[Field], key: Option<&str>, label: Option<&str>) -
     checks.extend(schema(fields));
     let filled: Vec<_> = fields
         .iter()
-        .filter(|field| field.nulls + field.nans == 0)
+        .filter(|field| field.sort != Sort::Other && field.nulls + field.nans == 0)
         .collect();
     if !filled.is_empty() {
         let names: Vec<_> = filled
@@ -68,7 +68,8 @@ fn schema(fields: &[Field]) -> Vec<String> {
 fn values(field: &Field, is_label: bool) -> Option<String> {
     let name = words::yaml(&field.name);
     let few = match field.sort {
-        _ if field.names_a_person() || field.few.is_empty() => false,
+        // What is not a number is never allowed.
+        _ if field.names_a_person() || field.few.is_empty() || field.nans > 0 => false,
         Sort::Text => {
             is_label || (field.distinct <= MAX_ALLOWED && field.distinct * 5 <= field.filled())
         }
@@ -88,7 +89,7 @@ fn values(field: &Field, is_label: bool) -> Option<String> {
         ));
     }
     // What is not a number lies in no range.
-    if field.nans > 0 || !field.is_number() {
+    if field.nans > 0 || !field.is_number() || field.is_called_id() {
         return None;
     }
     let (low, high) = room(field)?;

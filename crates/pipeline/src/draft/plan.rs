@@ -171,6 +171,9 @@ fn feature(field: &Field) -> Result<String, &'static str> {
     if field.names_a_person() {
         return Err("it looks as if it named a person");
     }
+    if field.sort == Sort::Other {
+        return Err("a model cannot take its type as it is");
+    }
     if field.filled() == 0 {
         return Err("it has no values");
     }
@@ -179,6 +182,13 @@ fn feature(field: &Field) -> Result<String, &'static str> {
     }
     if field.is_called_id() && field.distinct > MAX_CATEGORIES {
         return Err("it is called as if it named a thing");
+    }
+    // The model takes numbers of single precision.
+    if field
+        .span
+        .is_some_and(|(low, high)| low.abs().max(high.abs()) > f64::from(f32::MAX))
+    {
+        return Err("its numbers are too large for the model");
     }
     match field.sort {
         Sort::Number if field.word == "double" => Ok(name),
