@@ -38,7 +38,7 @@ impl Content<'_> {
         let rows = self.fields.first().map_or(0, |field| field.rows);
         let mut out = format!(
             "# A first project, written by `custody new` from {}: {rows} rows, {} columns. It is yours: change what you like.\n\
-             # `custody run --dry-run` says what a change would run again, and why.\n\
+             # `custody status` says what a change would run again, and why.\n\
              project: {}\n",
             text(self.source),
             self.fields.len(),
@@ -50,7 +50,7 @@ impl Content<'_> {
         if self.plan.is_some() {
             out.push_str(
                 "\n# What the steps' programs run with. Packages: add them to requirements.in, then\n\
-                 # `pip-compile --generate-hashes requirements.in --output-file requirements.lock`.\n\
+                 # `uv pip compile --generate-hashes requirements.in --output-file requirements.lock`.\n\
                  environment:\n  python: \"3.11\"\n  lock: requirements.lock\n",
             );
         }
