@@ -470,6 +470,32 @@ pub fn write_file(target: &Path, content: &[u8]) -> Result<(), UserFilesError> {
     Ok(())
 }
 
+/// Writes one file where there is none, complete or not at all.
+///
+/// # Errors
+/// [`UserFilesError`] when there is something of that name, or the folder cannot be written to.
+pub fn write_new_file(target: &Path, content: &[u8]) -> Result<(), UserFilesError> {
+    let parent = target.parent().unwrap_or_else(|| Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(parent).map_err(io_at(parent))?;
+    file.write_all(content).map_err(io_at(target))?;
+    file.as_file()
+        .set_permissions(fs::Permissions::from_mode(0o644))
+        .map_err(io_at(target))?;
+    file.as_file().sync_all().map_err(io_at(target))?;
+    // CRASH: before this nothing is there but a file with a name of its own; after it the file is whole.
+    file.persist_noclobber(target)
+        .map_err(|error| io_at(target)(error.error))?;
+    Ok(())
+}
+
+/// Makes a folder, and those above it, where it is not there.
+///
+/// # Errors
+/// [`UserFilesError`] when it cannot be made.
+pub fn make_folder(folder: &Path) -> Result<(), UserFilesError> {
+    fs::create_dir_all(folder).map_err(io_at(folder))
+}
+
 /// Reads a small text file.
 ///
 /// # Errors

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
+use custody_pipeline::draft::Task;
 use custody_tabular::Format;
 use custody_types::{
     Alias, ArtifactName, Classification, EvidenceKind, Kind, ProjectName, Purpose, Reference,
@@ -62,6 +63,7 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Init(Init),
+    New(New),
     Put(Put),
     Get(Get),
     Ls(Ls),
@@ -113,6 +115,39 @@ pub(crate) struct Init {
     /// Protect the key file with a passphrase as well
     #[arg(long)]
     pub(crate) passphrase: bool,
+}
+
+/// Begin a project from a table: a whole pipeline that runs as it is, to be read and changed
+///
+/// Looks at every row, and writes `custody.yaml` - the types of the columns, a contract that the table meets, a split,
+/// training, evaluation, a gate, registration - with the program that trains and the packages that it needs. Nothing is
+/// written over. The files are a proposal: they hold values of your table (bounds, lists of what is allowed), and
+/// say with each part how to change it.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  custody new loans.csv --label defaulted\n  custody new iris.csv --label species --kind multiclass\n  custody new ../exports/houses.parquet --label price --to houses\n  custody new loans.csv --label defaulted --csv '{nulls: [NA]}'\n  custody new people.csv                        # source and contract, no model\n\nThen `custody init`, `custody run`, `custody verify PROJECT/model@1`."
+)]
+pub(crate) struct New {
+    /// The file with the table: Parquet, CSV, TSV, JSON lines or Arrow
+    pub(crate) file: PathBuf,
+    /// The column that the model is to tell; without it there is no model
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) label: Option<String>,
+    /// What the model is to say: binary, multiclass, regression or none [default: what the label tells]
+    #[arg(long)]
+    pub(crate) kind: Option<Task>,
+    /// The project [default: the name of the file]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) project: Option<ProjectName>,
+    /// The folder to write into [default: that of the workspace, or this one]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) to: Option<PathBuf>,
+    /// The format of the file: parquet, csv, tsv, jsonl or arrow [default: by content and name]
+    #[arg(long, value_parser = format)]
+    pub(crate) format: Option<Format>,
+    /// How text with delimiters is read, as in a source of `custody.yaml`: '{nulls: [NA]}'
+    #[arg(long, value_name = "YAML")]
+    pub(crate) csv: Option<String>,
 }
 
 /// Add files or folders as a new version

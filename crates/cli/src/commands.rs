@@ -12,6 +12,7 @@ mod init;
 mod ledger;
 mod ls;
 mod metrics;
+mod new;
 mod policy;
 mod put;
 mod reproduce;
@@ -35,6 +36,7 @@ use crate::context::Context;
 pub(crate) fn dispatch(context: &Context, command: Command) -> Result<ExitCode, Problem> {
     match command {
         Command::Init(args) => init::run(context, &args),
+        Command::New(args) => new::run(context, args),
         Command::Put(args) => put::run(context, args),
         Command::Get(args) => get::run(context, args),
         Command::Ls(args) => ls::run(context, &args),

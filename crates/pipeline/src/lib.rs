@@ -1,6 +1,7 @@
 //! Pipelines: what a project declares, how it is run, and how anyone finds out later what was done.
 //!
 //! - [`file`](mod@file): the pipeline file;
+//! - [`draft`](mod@draft): a first project, proposed from a table;
 //! - [`run`]: the [`run::Runner`], which plans and runs, and reads the evidence: trace, verify, reproduce.
 //!
 //! INVARIANT: a step gets its declared inputs through grants of its own and nothing else, and its
@@ -11,6 +12,7 @@ mod bom;
 pub mod collect;
 mod compare;
 mod data;
+pub mod draft;
 mod evidence;
 mod figures;
 pub mod file;

@@ -24,6 +24,7 @@ struct Made {
     id: String,
     key_file: String,
     key_id: String,
+    next: Vec<String>,
 }
 
 impl Schema for Made {
@@ -84,6 +85,7 @@ pub(crate) fn run(context: &Context, args: &Init) -> Result<ExitCode, Problem> {
         id,
         key_file: path.display().to_string(),
         key_id: key.id,
+        next: next(&folder),
     };
     context.output.answer(made, |made, text| {
         text.line(format!("workspace {} in {}", made.id, made.workspace));
@@ -91,9 +93,32 @@ pub(crate) fn run(context: &Context, args: &Init) -> Result<ExitCode, Problem> {
         text.line(
             "keep a copy of the key file in a safe place: without it nobody can read the data",
         );
+        text.line("next:");
+        for command in &made.next {
+            text.line(format!("  {command}"));
+        }
         Ok(())
     })?;
     Ok(ExitCode::Done)
+}
+
+/// Returns the commands that come next.
+fn next(folder: &std::path::Path) -> Vec<String> {
+    let begun = folder.join(custody_pipeline::file::NAME).exists();
+    let next = if begun {
+        [
+            "custody run --dry-run                  # what the pipeline in custody.yaml will run, and why",
+            "custody run                            # run it; what it makes is signed and registered",
+            "custody doctor                         # what this machine offers for isolation, keys, clock, disk",
+        ]
+    } else {
+        [
+            "custody new FILE --label COLUMN        # a first project from a table: CSV, Parquet, JSON lines …",
+            "custody run                            # run it, from the data to a signed model",
+            "custody doctor                         # what this machine offers for isolation, keys, clock, disk",
+        ]
+    };
+    next.map(ToOwned::to_owned).to_vec()
 }
 
 fn keyring(

@@ -1,0 +1,377 @@
+//! What a draft needs to know of a column.
+
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use custody_engine::Values;
+use custody_tabular::ColumnType;
+
+use super::words;
+
+/// A column's values are told one by one up to so many different ones.
+const FEW: usize = 100;
+
+/// How a column's values are written in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sort {
+    /// Yes or no.
+    Boolean,
+    /// Whole numbers.
+    Integer,
+    /// Other numbers.
+    Number,
+    /// Days and points in time.
+    Time,
+    /// Texts.
+    Text,
+    /// What no model takes as it is.
+    Other,
+}
+
+/// A column with what was found in it.
+#[derive(Debug, Clone)]
+pub(super) struct Field {
+    pub(super) name: String,
+    /// The word by which contracts call its type.
+    pub(super) word: String,
+    pub(super) sort: Sort,
+    pub(super) rows: usize,
+    /// Rows with null.
+    pub(super) nulls: usize,
+    /// Rows with what is not a number.
+    pub(super) nans: usize,
+    /// Different values, null left out.
+    pub(super) distinct: usize,
+    /// The values and how often each occurs, in their order; empty where there are more than `FEW`.
+    pub(super) few: Vec<(String, usize)>,
+    /// The least and greatest number.
+    pub(super) span: Option<(f64, f64)>,
+    /// Whether all numbers are whole.
+    pub(super) whole: bool,
+    /// Whether the whole numbers go up from 0 or 1 without a gap, row by row.
+    pub(super) counts_rows: bool,
+    /// Texts that look like an e-mail address.
+    pub(super) mails: usize,
+    /// Texts that are numbers.
+    pub(super) numeric: usize,
+}
+
+impl Field {
+    /// Looks at a column; `None`: its values are of a kind that nothing is known of.
+    pub(super) fn of(
+        name: &str,
+        data_type: &ColumnType,
+        rows: usize,
+        values: Option<&Values>,
+    ) -> Self {
+        let mut field = Self {
+            name: name.to_owned(),
+            word: word(data_type),
+            sort: match (values, data_type) {
+                (None, _) => Sort::Other,
+                (_, ColumnType::Boolean) => Sort::Boolean,
+                (_, ColumnType::Integer) => Sort::Integer,
+                (_, ColumnType::Double | ColumnType::Decimal { .. }) => Sort::Number,
+                (_, ColumnType::Date | ColumnType::Timestamp { .. }) => Sort::Time,
+                (_, ColumnType::Text) => Sort::Text,
+                _ => Sort::Other,
+            },
+            rows,
+            nulls: 0,
+            nans: 0,
+            distinct: 0,
+            few: Vec::new(),
+            span: None,
+            whole: true,
+            counts_rows: values.is_some(),
+            mails: 0,
+            numeric: 0,
+        };
+        if let Some(values) = values {
+            field.look(values);
+        }
+        field
+    }
+
+    fn look(&mut self, values: &Values) {
+        // Two values of one hash would count as one: a key may be missed so, never a value.
+        let mut seen = HashSet::new();
+        let mut few: BTreeMap<String, usize> = BTreeMap::new();
+        let mut first = None;
+        for row in 0..self.rows {
+            let Some(text) = values.text(row) else {
+                let nan = matches!(values, Values::Doubles { values, .. } if values.get(row).is_some_and(Option::is_some));
+                *(if nan { &mut self.nans } else { &mut self.nulls }) += 1;
+                self.counts_rows = false;
+                continue;
+            };
+            if let Some(number) = values.number(row) {
+                let (low, high) = self.span.unwrap_or((number, number));
+                self.span = Some((low.min(number), high.max(number)));
+                self.whole &= number.fract() == 0.0;
+                #[expect(clippy::cast_precision_loss, reason = "a row number is small")]
+                let place = number - row as f64;
+                self.counts_rows &=
+                    (place == 0.0 || place == 1.0) && *first.get_or_insert(place) == place;
+            } else {
+                self.counts_rows = false;
+            }
+            self.mails += usize::from(is_mail(&text));
+            self.numeric += usize::from(text.parse::<f64>().is_ok_and(f64::is_finite));
+            let mut hasher = DefaultHasher::new();
+            text.hash(&mut hasher);
+            seen.insert(hasher.finish());
+            if seen.len() <= FEW {
+                *few.entry(text).or_default() += 1;
+            }
+        }
+        self.distinct = seen.len();
+        self.whole &= self.span.is_some();
+        if seen.len() <= FEW {
+            self.few = few.into_iter().collect();
+            if let Some(numbers) = self
+                .few
+                .iter()
+                .map(|(text, _)| text.parse::<f64>().ok())
+                .collect::<Option<Vec<_>>>()
+                && self.is_number()
+            {
+                let mut sorted: Vec<_> = numbers
+                    .into_iter()
+                    .zip(std::mem::take(&mut self.few))
+                    .collect();
+                sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+                self.few = sorted.into_iter().map(|(_, value)| value).collect();
+            }
+        }
+    }
+
+    /// Returns how many rows have a value.
+    pub(super) const fn filled(&self) -> usize {
+        self.rows - self.nulls - self.nans
+    }
+
+    pub(super) const fn is_number(&self) -> bool {
+        matches!(self.sort, Sort::Integer | Sort::Number)
+    }
+
+    /// Returns whether every row has a value and no two the same.
+    pub(super) const fn is_unique(&self) -> bool {
+        self.rows > 1 && self.distinct == self.rows && self.nulls + self.nans == 0
+    }
+
+    /// Writes one of its values as YAML.
+    pub(super) fn value(&self, value: &str) -> String {
+        match self.sort {
+            Sort::Text | Sort::Time | Sort::Other => words::text(value),
+            Sort::Boolean | Sort::Integer | Sort::Number => value.to_owned(),
+        }
+    }
+}
+
+/// Returns the word of contracts for a type.
+fn word(data_type: &ColumnType) -> String {
+    match data_type {
+        ColumnType::List(item) => format!("list of {}", word(item)),
+        ColumnType::Struct(_) => "struct".to_owned(),
+        ColumnType::Timestamp { zone: true, .. } => "timestamp with time zone".to_owned(),
+        ColumnType::Timestamp { zone: false, .. } => "timestamp".to_owned(),
+        plain => plain.to_string(),
+    }
+}
+
+fn is_mail(text: &str) -> bool {
+    text.split_once('@')
+        .is_some_and(|(who, place)| !who.is_empty() && place.contains('.') && !text.contains(' '))
+}
+
+/// Splits a name into its words: `customerId`, `customer_id` and `Customer ID` are the same two.
+pub(super) fn parts(name: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut before = ' ';
+    for letter in name.chars() {
+        let starts = !letter.is_alphanumeric() || (letter.is_uppercase() && before.is_lowercase());
+        if starts {
+            parts.push(String::new());
+        }
+        if letter.is_alphanumeric()
+            && let Some(last) = parts.last_mut()
+        {
+            last.extend(letter.to_lowercase());
+        }
+        before = letter;
+    }
+    parts.retain(|part| !part.is_empty());
+    parts
+}
+
+impl Field {
+    /// Returns whether its name says that it names something.
+    pub(super) fn is_called_id(&self) -> bool {
+        const WORDS: &[&str] = &[
+            "id",
+            "ids",
+            "key",
+            "uuid",
+            "guid",
+            "nr",
+            "index",
+            "schluessel",
+            "schlüssel",
+            "kennung",
+        ];
+        let parts = parts(&self.name);
+        parts.iter().any(|part| WORDS.contains(&part.as_str()))
+    }
+
+    /// Returns whether it looks as if it named a person or said how to reach one.
+    pub(super) fn names_a_person(&self) -> bool {
+        const WORDS: &[&str] = &[
+            "email",
+            "mail",
+            "phone",
+            "telephone",
+            "telefon",
+            "mobile",
+            "handy",
+            "ssn",
+            "passport",
+            "iban",
+            "address",
+            "adresse",
+            "street",
+            "strasse",
+            "straße",
+            "surname",
+            "firstname",
+            "lastname",
+            "fullname",
+            "forename",
+            "vorname",
+            "nachname",
+            "birthday",
+            "birthdate",
+            "birth",
+            "dob",
+            "geburtsdatum",
+            "username",
+            "ip",
+        ];
+        const PERSONS: &[&str] = &[
+            "first", "last", "full", "family", "given", "customer", "person", "patient", "client",
+            "employee", "kunde", "user",
+        ];
+        let parts = parts(&self.name);
+        let has = |words: &[&str]| parts.iter().any(|part| words.contains(&part.as_str()));
+        let name = parts.iter().any(|part| part == "name");
+        has(WORDS)
+            || (name && (parts.len() == 1 || has(PERSONS)))
+            || (self.filled() > 0 && self.mails * 2 > self.filled())
+    }
+
+    /// Returns whether it looks like an attribute by which people must not be treated differently.
+    pub(super) fn is_attribute(&self) -> bool {
+        const WORDS: &[&str] = &[
+            "sex",
+            "gender",
+            "geschlecht",
+            "race",
+            "ethnicity",
+            "religion",
+            "nationality",
+            "disability",
+            "rac1p",
+            "foreign",
+        ];
+        parts(&self.name)
+            .iter()
+            .any(|part| WORDS.contains(&part.as_str()))
+    }
+
+    /// Returns whether it looks like the age of a person.
+    pub(super) fn is_age(&self) -> bool {
+        parts(&self.name)
+            .iter()
+            .any(|part| part == "age" || part == "alter")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(name: &str, values: &[Option<&str>]) -> Field {
+        let texts = values
+            .iter()
+            .map(|value| value.map(ToOwned::to_owned))
+            .collect();
+        Field::of(
+            name,
+            &ColumnType::Text,
+            values.len(),
+            Some(&Values::Texts(texts)),
+        )
+    }
+
+    #[test]
+    fn a_column_is_counted() {
+        let field = text("x", &[Some("b"), None, Some("a"), Some("b"), Some("")]);
+        assert_eq!(
+            (field.rows, field.nulls, field.distinct, field.filled()),
+            (5, 1, 3, 4)
+        );
+        let few: Vec<_> = field
+            .few
+            .iter()
+            .map(|(value, count)| (value.as_str(), *count))
+            .collect();
+        assert_eq!(few, [("", 1), ("a", 1), ("b", 2)]);
+        assert!(!field.is_unique());
+        let doubles = Values::Doubles {
+            values: vec![Some(10.0), Some(f64::NAN), None, Some(2.0)],
+            single: false,
+        };
+        let field = Field::of("x", &ColumnType::Double, 4, Some(&doubles));
+        assert_eq!(
+            (field.nulls, field.nans, field.span, field.whole),
+            (1, 1, Some((2.0, 10.0)), true)
+        );
+        assert_eq!(
+            field
+                .few
+                .iter()
+                .map(|(value, _)| value.as_str())
+                .collect::<Vec<_>>(),
+            ["2", "10"]
+        );
+    }
+
+    #[test]
+    fn names_tell_keys_and_persons() {
+        let called = |name: &str| text(name, &[Some("a")]);
+        for key in ["id", "customerId", "Kunden-Nr", "loan_key", "ID"] {
+            assert!(called(key).is_called_id(), "{key}");
+        }
+        for no in ["paid", "idea", "number_of_rooms", "monkey"] {
+            assert!(!called(no).is_called_id(), "{no}");
+        }
+        for person in [
+            "name",
+            "firstName",
+            "e_mail",
+            "Email",
+            "customer name",
+            "Straße",
+            "date_of_birth",
+        ] {
+            assert!(called(person).names_a_person(), "{person}");
+        }
+        for no in ["product name", "hostname", "emails_sent_count_x", "city"] {
+            assert!(!called(no).names_a_person(), "{no}");
+        }
+        assert!(
+            text("contact", &[Some("a@b.example"), Some("c@d.example"), None]).names_a_person()
+        );
+        assert!(called("Sex").is_attribute() && !called("sexton").is_attribute());
+    }
+}
