@@ -131,7 +131,7 @@ pub fn draft(folder: &dyn Folder, wish: &Wish) -> Result<Draft, Problem> {
         files.push(("requirements.lock", LOCK.to_owned()));
     }
     crate::file::PipelineFile::parse(
-        &files
+        files
             .first()
             .map(|(_, text)| text.as_str())
             .unwrap_or_default(),
@@ -398,7 +398,7 @@ mod tests {
 
     use super::*;
     use crate::file::{PipelineFile, Step};
-    use crate::ports::FoundFile;
+    use crate::ports::{Code, Commit, FoundFile};
 
     /// A folder with one file.
     #[derive(Debug)]
@@ -411,6 +411,14 @@ mod tests {
 
         fn open(&self, _: &str) -> Result<Box<dyn Read>, Problem> {
             Ok(Box::new(Cursor::new(self.0.clone())))
+        }
+
+        fn gather(&self, _: &str) -> Result<Code, Problem> {
+            Ok(Code::default())
+        }
+
+        fn commit(&self) -> Option<Commit> {
+            None
         }
 
         fn find(&self, what: &str) -> Result<Vec<FoundFile>, Problem> {

@@ -1,6 +1,6 @@
 //! `custody new`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use custody_backends::user_files;
 use custody_backends::workspace::{FOLDER, Workspace};
@@ -51,7 +51,7 @@ pub(crate) fn run(context: &Context, args: New) -> Result<ExitCode, Problem> {
     let names: Vec<_> = draft.files.iter().map(|(name, _)| *name).collect();
     refuse_existing(&folder, &names)?;
     write(&folder, &draft)?;
-    let next = next(context, &args.to, &folder, &draft);
+    let next = next(context, args.to.as_deref(), &folder, &draft);
     let made = Made {
         project: draft.project.to_string(),
         kind: draft.task.to_string(),
@@ -136,7 +136,7 @@ fn write(folder: &Path, draft: &Draft) -> Result<(), Problem> {
 }
 
 /// Returns the commands that come next.
-fn next(context: &Context, to: &Option<PathBuf>, folder: &Path, draft: &Draft) -> Vec<String> {
+fn next(context: &Context, to: Option<&Path>, folder: &Path, draft: &Draft) -> Vec<String> {
     let mut next = Vec::new();
     if let Some(to) = to {
         next.push(format!("cd {}", quoted(&to.display().to_string())));

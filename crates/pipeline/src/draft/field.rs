@@ -83,7 +83,7 @@ impl Field {
             few: Vec::new(),
             span: None,
             whole: true,
-            counts_rows: values.is_some(),
+            counts_rows: values.is_some_and(counts_rows),
             mails: 0,
             numeric: 0,
         };
@@ -97,24 +97,16 @@ impl Field {
         // Two values of one hash would count as one: a key may be missed so, never a value.
         let mut seen = HashSet::new();
         let mut few: BTreeMap<String, usize> = BTreeMap::new();
-        let mut first = None;
         for row in 0..self.rows {
             let Some(text) = values.text(row) else {
                 let nan = matches!(values, Values::Doubles { values, .. } if values.get(row).is_some_and(Option::is_some));
                 *(if nan { &mut self.nans } else { &mut self.nulls }) += 1;
-                self.counts_rows = false;
                 continue;
             };
             if let Some(number) = values.number(row) {
                 let (low, high) = self.span.unwrap_or((number, number));
                 self.span = Some((low.min(number), high.max(number)));
                 self.whole &= number.fract() == 0.0;
-                #[expect(clippy::cast_precision_loss, reason = "a row number is small")]
-                let place = number - row as f64;
-                self.counts_rows &=
-                    (place == 0.0 || place == 1.0) && *first.get_or_insert(place) == place;
-            } else {
-                self.counts_rows = false;
             }
             self.mails += usize::from(is_mail(&text));
             self.numeric += usize::from(text.parse::<f64>().is_ok_and(f64::is_finite));
@@ -167,6 +159,20 @@ impl Field {
             Sort::Boolean | Sort::Integer | Sort::Number => value.to_owned(),
         }
     }
+}
+
+/// Returns whether the values go up from 0 or 1 by one in each row.
+fn counts_rows(values: &Values) -> bool {
+    let Values::Integers(values) = values else {
+        return false;
+    };
+    let first = values.first().copied().flatten();
+    first.is_some_and(|first| {
+        (0..=1).contains(&first)
+            && (first..)
+                .zip(values)
+                .all(|(place, value)| *value == Some(place))
+    })
 }
 
 /// Returns the word of contracts for a type.

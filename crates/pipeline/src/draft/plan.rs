@@ -1,5 +1,7 @@
 //! Which column plays which part.
 
+use std::fmt::Write as _;
+
 use super::field::{Field, Sort};
 use super::task::{self, Task};
 use super::words::{column, text};
@@ -108,10 +110,10 @@ impl<'a> Plan<'a> {
         });
         let mut sql = format!("SELECT\n  {}\nFROM raw", columns.join(",\n  "));
         if self.label.nulls + self.label.nans > 0 {
-            sql.push_str(&format!("\nWHERE {name} IS NOT NULL"));
+            let _infallible = write!(sql, "\nWHERE {name} IS NOT NULL");
         }
         if self.label.nans > 0 {
-            sql.push_str(&format!(" AND NOT isnan({name})"));
+            let _infallible = write!(sql, " AND NOT isnan({name})");
         }
         sql
     }

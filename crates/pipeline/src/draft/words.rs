@@ -1,5 +1,7 @@
 //! Names and values of somebody's table as the languages of a project write them.
 
+use std::fmt::Write as _;
+
 /// Writes a text in double quotes, so that YAML, JSON and Python read the same text back, on one line.
 pub(super) fn text(text: &str) -> String {
     let mut out = String::from("\"");
@@ -11,7 +13,7 @@ pub(super) fn text(text: &str) -> String {
             '\t' => out.push_str("\\t"),
             // What one of them takes for the end of a line, for nothing, or refuses.
             breaks if is_unwritable(breaks) => {
-                out.push_str(&format!("\\u{:04x}", u32::from(breaks)));
+                let _infallible = write!(out, "\\u{:04x}", u32::from(breaks));
             }
             plain => out.push(plain),
         }
