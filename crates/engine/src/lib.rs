@@ -15,6 +15,7 @@ mod contract;
 mod diff;
 mod error;
 mod exact;
+mod extremes;
 mod gather;
 mod identity;
 mod moments;

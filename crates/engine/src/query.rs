@@ -32,7 +32,7 @@ use crate::parts::Parts;
 use crate::schema::{Column, Layout, columns, plain_field};
 use crate::spill::Spill;
 use crate::table::{NoStores, Rows, Table};
-use crate::{bucket, exact, sum};
+use crate::{bucket, exact, extremes, sum};
 
 /// Functions whose answer depends on when or where they run.
 const CHANGING: &[&str] = &[
@@ -177,6 +177,9 @@ impl Engine {
         }
         context.register_udf(bucket::function());
         context.register_udaf(sum::function());
+        for function in extremes::functions() {
+            context.register_udaf(function);
+        }
         Ok(context)
     }
 

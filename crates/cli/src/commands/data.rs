@@ -291,7 +291,7 @@ fn counted(count: u64, what: &str) -> String {
 fn percent(share: Option<f64>) -> String {
     match share {
         None => String::new(),
-        Some(share) if share == 0.0 => "0 %".to_owned(),
+        Some(0.0) => "0 %".to_owned(),
         // What is there is not told to be nothing, nor what is not all to be all.
         Some(share) if share < 0.0001 => "<0.01 %".to_owned(),
         Some(share) if share < 1.0 => format!("{:.2} %", (share * 100.0).min(99.99)),
