@@ -7,12 +7,9 @@ use custody_tabular::{
     BlankLines, Csv, Declared, Recognised, TabularError, recognise, survey, write_parquet,
 };
 
-/// The targets, and their corpora, with the name that the input has.
-pub(crate) const TARGETS: &[(&str, &str)] = &[
-    ("table_csv", "a.csv"),
-    ("table_json", "a.jsonl"),
-    ("table_arrow", "a.arrow"),
-];
+/// The targets, and their corpora, with the name that the input has. Arrow is none of them: its library panics on broken
+/// offsets, which is caught, but ends a fuzzer.
+pub(crate) const TARGETS: &[(&str, &str)] = &[("table_csv", "a.csv"), ("table_json", "a.jsonl")];
 
 /// What is declared about text, by the first byte of the input.
 fn declared(choice: u8) -> Csv {
@@ -100,9 +97,6 @@ pub(crate) fn check(target: &str, input: &[u8]) -> Result<bool, String> {
     let Some((pinned, first)) = make(name, content, &declared)? else {
         return Ok(false);
     };
-    if target == "table_arrow" {
-        return Ok(true);
-    }
     match make(name, content, &pinned)? {
         Some((_, again)) if again == first => Ok(true),
         Some(_) => Err("with what was found declared, the table is another".to_owned()),

@@ -61,7 +61,7 @@ class Project:
         return Ended([TARGET / "custody", "run"], cwd=self.folder, env=self.variables, **options)
 
 
-MADE = "\nopen('/out/made/made.txt', 'w').write('made')\n"
+MADE = "\nimport pathlib\npathlib.Path('/out/made/made.txt').write_text('made')\n"
 
 
 def test_libraries_compute_in_parallel(tmp_path):

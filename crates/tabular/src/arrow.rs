@@ -1,6 +1,7 @@
 //! Tables that Arrow and Parquet files hold.
 
 use std::io::{BufReader, SeekFrom};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow_array::RecordBatch;
 use arrow_ipc::reader::{FileReader, StreamReader};
@@ -82,12 +83,11 @@ fn open(
 ) -> Result<Batches<'_>, TabularError> {
     if stream {
         let from = unpack(file, packing).map_err(|error| reading(error, packing))?;
-        let from =
-            StreamReader::try_new(BufReader::new(from), None).map_err(|error| damaged(&error))?;
+        let from = caught(|| StreamReader::try_new(BufReader::new(from), None))?;
         return Ok(Batches::Stream(Box::new(from)));
     }
     file.seek(SeekFrom::Start(0)).map_err(TabularError::Read)?;
-    let from = FileReader::try_new(BufReader::new(file), None).map_err(|error| damaged(&error))?;
+    let from = caught(|| FileReader::try_new(BufReader::new(file), None))?;
     Ok(Batches::File(Box::new(from)))
 }
 
@@ -104,12 +104,21 @@ impl Iterator for Batches<'_> {
     type Item = Result<RecordBatch, TabularError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let next = match self {
-            Self::File(from) => from.next(),
-            Self::Stream(from) => from.next(),
-        };
-        next.map(|batch| batch.map_err(|error| damaged(&error)))
+        let next = caught(|| match self {
+            Self::File(from) => from.next().transpose(),
+            Self::Stream(from) => from.next().transpose(),
+        });
+        next.transpose()
     }
+}
+
+/// Reads with the library, which panics where an offset of a broken file lies outside of it.
+fn caught<T>(read: impl FnOnce() -> Result<T, ArrowError>) -> Result<T, TabularError> {
+    let broken = |_| ArrowError::IpcError("an offset lies outside".to_owned());
+    catch_unwind(AssertUnwindSafe(read))
+        .map_err(broken)
+        .flatten()
+        .map_err(|error| damaged(&error))
 }
 
 /// Reads the columns, without the rows.
