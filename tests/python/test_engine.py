@@ -264,7 +264,7 @@ def test_checks_agree_with_duckdb(engine, tmp_path):
         assert report["rows"] == made.num_rows
         for (check, breaking), outcome in zip(contract, report["checks"], strict=True):
             sql = breaking if breaking.startswith("SELECT") else f"SELECT count(*) FROM t WHERE {breaking}"
-            expected = duck.execute(sql).fetchone()[0]
+            expected = duck.execute(sql).fetchall()[0][0]
             assert outcome["failing_rows"] == expected, f"table {number}: {check}: {outcome}, theirs {expected}"
             assert outcome["passed"] == (expected == 0)
 
@@ -284,18 +284,18 @@ def test_figures_agree_with_duckdb(engine, tmp_path):
         report = engine.ask(tables={"data": [str(path)]}, checks=contract)
         outcomes = iter(report["checks"])
         for name in names:
-            (mean,) = duck.execute(f'SELECT avg("{name}") FROM t').fetchone()
+            (mean,) = duck.execute(f'SELECT avg("{name}") FROM t').fetchall()[0]
             agree(next(outcomes), mean, f"table {number}: mean of {name}")
             outcome = next(outcomes)
             if name in ("int32", "decimal"):
-                (spread,) = duck.execute(f'SELECT stddev_samp("{name}") FROM t').fetchone()
+                (spread,) = duck.execute(f'SELECT stddev_samp("{name}") FROM t').fetchall()[0]
                 agree(outcome, spread, f"table {number}: deviation of {name}")
         for name in [*names, "text", "date"]:
-            expected = duck.execute(f'SELECT count(DISTINCT "{name}") FROM t').fetchone()[0]
+            expected = duck.execute(f'SELECT count(DISTINCT "{name}") FROM t').fetchall()[0][0]
             assert next(outcomes)["observed"] == str(expected), f"table {number}: different values of {name}"
         for name in [*names, "text"]:
             missing = f'"{name}" IS NULL' + (f' OR isnan("{name}")' if name in ("double", "constant") else "")
-            count, rows = duck.execute(f"SELECT count(*) FILTER (WHERE {missing}), count(*) FROM t").fetchone()
+            count, rows = duck.execute(f"SELECT count(*) FILTER (WHERE {missing}), count(*) FROM t").fetchall()[0]
             outcome = next(outcomes)
             assert outcome["passed"] == (rows > 0 and count / rows <= 0.5), f"table {number}: nulls of {name}: {outcome}"
 

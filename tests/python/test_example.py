@@ -17,7 +17,7 @@ MODEL = "employment/model@1"
 
 
 def test_the_run_makes_a_registered_model(example):
-    assert "18 of 18 checks hold on 68785 rows (1 scans)" in example.first
+    assert "18 of 18 checks hold on 68785 rows" in example.first
     assert MODEL in example.first
     figures = example.json("show", "employment/evaluation@1")
     assert figures["version"]["kind"] == "report"
@@ -52,7 +52,7 @@ def test_a_gated_alias_moves_onto_what_passed_its_gate_and_nothing_else(example)
     example.run("alias", "employment/model", "production", "1")
     # The same bytes before they were registered: the strict gate said no to them, whatever another said.
     told = example.run("alias", "employment/candidate", "production", "1", expect=3)
-    assert "did not pass `employment/strict-release@1`" in told
+    assert "did not pass `employment/strict-release@" in told, told
     assert "no gate was passed" in example.run("alias", "employment/evaluation", "production", "1", expect=3)
     example.run("alias", "employment/raw", "production", "1")
 
