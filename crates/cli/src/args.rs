@@ -125,7 +125,7 @@ pub(crate) struct Init {
 /// say with each part how to change it.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  custody new loans.csv --label defaulted\n  custody new iris.csv --label species --kind multiclass\n  custody new ../exports/houses.parquet --label price --to houses\n  custody new loans.csv --label defaulted --csv `{nulls: [NA]}`\n  custody new people.csv                        # source and contract, no model\n\nThen `custody init`, `custody run`, `custody verify PROJECT/model@1`."
+    after_help = "Examples:\n  custody new loans.csv --label defaulted\n  custody new iris.csv --label species --kind multiclass\n  custody new ../exports/houses.parquet --label price --to houses\n  custody new loans.csv --label defaulted --csv '{nulls: [NA]}'\n  custody new people.csv                        # source and contract, no model\n\nThen `custody init`, `custody run`, `custody verify PROJECT/model@1`."
 )]
 pub(crate) struct New {
     /// The file with the table: Parquet, CSV, TSV, JSON lines or Arrow
