@@ -374,13 +374,13 @@ mod tests {
 
     #[test]
     fn links_are_followed_inside_of_the_project_only() {
-        let folder = project(&["src/a.py", "shared/b.py", ".env"]);
+        let folder = project(&["src/a.py", "common/b.py", ".env"]);
         let src = folder.path().join("src");
-        symlink("../shared", src.join("shared")).unwrap();
+        symlink("../common", src.join("common")).unwrap();
         symlink("a.py", src.join("c.py")).unwrap();
         symlink("../.env", src.join("settings")).unwrap();
         let code = gather(folder.path(), "src").unwrap();
-        assert_eq!(names(&code), ["src/a.py", "src/c.py", "src/shared/b.py"]);
+        assert_eq!(names(&code), ["src/a.py", "src/c.py", "src/common/b.py"]);
         assert_eq!(code.left_out, ["src/settings"]);
         symlink("..", src.join("up")).unwrap();
         assert!(gather(folder.path(), "src").is_err());

@@ -78,6 +78,12 @@ impl Run {
         if self.command.is_empty() {
             return Err(Wrong::new(place.key("command"), "the step has no command"));
         }
+        for (name, value) in &self.parameters {
+            if !is_exact(value) {
+                let place = place.key("parameters").key(name);
+                return Err(Wrong::new(place, INEXACT));
+            }
+        }
         let limits = [
             ("memory_mib", self.limits.memory_mib.map(u64::from)),
             ("time_s", self.limits.time_s),
@@ -91,6 +97,45 @@ impl Run {
                 format!("`{word}` must be at least 1"),
             )),
             None => Ok(()),
+        }
+    }
+}
+
+/// Why a number is refused.
+pub(crate) const INEXACT: &str =
+    "an integer beyond 2^53 is not the same number everywhere: put it in quotes";
+
+/// Whether every number in a value is the same where all numbers are doubles, as in the signed statement about a step.
+pub(crate) fn is_exact(value: &serde_json::Value) -> bool {
+    const MOST: u64 = 1 << 53;
+    match value {
+        serde_json::Value::Number(number) => {
+            let whole = number.as_u64().or(number.as_i64().map(i64::unsigned_abs));
+            whole.is_none_or(|whole| whole <= MOST)
+        }
+        serde_json::Value::Array(items) => items.iter().all(is_exact),
+        serde_json::Value::Object(fields) => fields.values().all(is_exact),
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::is_exact;
+
+    #[test]
+    fn numbers_that_a_statement_would_change_are_not_exact() {
+        for (value, exact) in [
+            (json!(9_007_199_254_740_992_u64), true),
+            (json!(9_007_199_254_740_993_u64), false),
+            (json!(-9_007_199_254_740_993_i64), false),
+            (json!({"a": [1, 0.1, "9007199254740993", null]}), true),
+            (json!({"a": [1, i64::MIN]}), false),
+            (json!(u64::MAX), false),
+        ] {
+            assert_eq!(is_exact(&value), exact, "{value}");
         }
     }
 }

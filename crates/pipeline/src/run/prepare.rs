@@ -8,7 +8,7 @@ use custody_types::{Digest, ExitCode, Problem, nearest};
 use serde_json::{Value, json};
 
 use super::{Known, Runner};
-use crate::file::{Input, NAME, PipelineFile, Step, Wrong};
+use crate::file::{INEXACT, Input, NAME, PipelineFile, Step, Wrong, is_exact};
 use crate::graph::Graph;
 use crate::locked;
 use crate::memory::MadeFile;
@@ -85,6 +85,12 @@ impl Declared {
                     "the value is YAML: put a text that means something there in quotes".to_owned(),
                 )
             })?;
+            if !is_exact(&value) {
+                return Err(wrong(
+                    INEXACT.to_owned(),
+                    "the value is then a text, which the program reads".to_owned(),
+                ));
+            }
             let runs = self
                 .file
                 .steps
