@@ -5,6 +5,7 @@
 //! error. Doubles have one zero and one NaN: -0.0 is read as 0.0.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
@@ -735,7 +736,9 @@ impl Iterator for Batches {
 impl Open {
     fn batch(&mut self) -> Result<Option<RecordBatch>, String> {
         let decode = "could not be decoded as Parquet";
-        let Some(batch) = self.reader.next() else {
+        // The library panics on some broken files; the reader is not used again then.
+        let next = catch_unwind(AssertUnwindSafe(|| self.reader.next()));
+        let Some(batch) = next.map_err(|_| decode.to_owned())? else {
             return if self.left == 0 {
                 Ok(None)
             } else {
