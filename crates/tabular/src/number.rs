@@ -172,12 +172,28 @@ impl<'a> Number<'a> {
         {
             return true;
         }
-        let mut text = String::new();
         let digits = usize::try_from(self.digits).unwrap_or(usize::MAX);
+        let mut text = String::new();
         if write!(text, "{value:.*e}", digits.saturating_sub(1)).is_err() {
             return false;
         }
-        Number::scan(&text).is_some_and(|other| self.same_digits(&other))
+        Number::scan(&text).is_some_and(|other| self.same_digits(&other)) || self.is_beside(value)
+    }
+
+    /// Tells whether `value` is just in the middle of two texts with as many digits, of which this is one.
+    fn is_beside(&self, value: f64) -> bool {
+        let mut exact = String::new();
+        if self.digits > 17 || write!(exact, "{value:.*e}", MAX_DIGITS as usize).is_err() {
+            return false;
+        }
+        let end = exact.find('e').unwrap_or(exact.len());
+        let exact = exact.get(..end).unwrap_or_default().trim_end_matches('0');
+        let Some(exact) = Number::scan(exact).filter(|exact| exact.digits == self.digits + 1)
+        else {
+            return false;
+        };
+        // One more digit, a five: the neighbours differ by five in that place.
+        (u128::from(self.mantissa) * 10).abs_diff(u128::from(exact.mantissa)) == 5
     }
 
     /// Compares the digits that count. The magnitude is the same: one is the nearest to the other.
@@ -332,6 +348,25 @@ mod tests {
             ("1e-400", None, Some((0.0, false)), None),
             ("1e400", None, None, None),
             ("1.7976931348623157e308", None, Some((f64::MAX, true)), None),
+            // In the middle of two texts: 31547309966161.0625.
+            (
+                "31547309966161.063",
+                None,
+                Some((31_547_309_966_161.062, true)),
+                Some(315_473_099_661_610_630),
+            ),
+            (
+                "31547309966161.062",
+                None,
+                Some((31_547_309_966_161.062, true)),
+                Some(315_473_099_661_610_620),
+            ),
+            (
+                "31547309966161.061",
+                None,
+                Some((31_547_309_966_161.062, false)),
+                Some(315_473_099_661_610_610),
+            ),
         ];
         for (text, integer, double, decimal) in rows {
             let number = Number::scan(text).unwrap_or_else(|| panic!("{text}"));
