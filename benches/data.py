@@ -1,5 +1,6 @@
 """Makes the files of the benches, the same bytes each time: 256 MiB each of noise, of a CSV table and of the same
-kind of table in Parquet; 500 small pickles, and tensors of 1 GiB as NumPy and as safetensors write them."""
+kind of table in Parquet; 500 small pickles, and tensors of 1 GiB as NumPy and as safetensors write them; loans of 12
+columns: 5 million and 1 million rows in Parquet, a gigabyte of CSV."""
 
 import io
 import json
@@ -16,6 +17,9 @@ SIZE = 256 << 20
 LARGE = 1 << 30
 SMALL_FILES = 500
 ROWS = 500_000
+LOANS = 5_000_000
+LOANS_SHORT = 1_000_000
+CSV_SIZE = 10**9
 
 
 def table(seed: int) -> pyarrow.Table:
@@ -65,6 +69,46 @@ def parquet(out) -> None:
             seed += 1
 
 
+def loans(seed: int, rows: int) -> pyarrow.Table:
+    """Rows that keep every check of the benches: texts, numbers, dates, some of them missing."""
+    random = numpy.random.default_rng(seed)
+    credit = random.lognormal(9, 1, rows).round(2)
+    return pyarrow.table(
+        {
+            "id": numpy.arange(rows) + seed * ROWS,
+            "age": random.integers(18, 100, rows),
+            "region": random.choice(["north", "east", "south", "west"], rows),
+            "status": random.choice(["open", "paid", "late"], rows),
+            "code": numpy.char.add("K", random.integers(10_000, 100_000, rows).astype(str)),
+            "name": random.choice([f"person {number}" for number in range(9973)], rows),
+            "hours": random.normal(38, 6, rows).round(1).clip(0, 80),
+            "income": pyarrow.array(random.lognormal(10, 1, rows).round(2), mask=random.random(rows) < 0.02),
+            "score": random.random(rows),
+            "granted": numpy.datetime64("2000-01-01") + random.integers(0, 9000, rows),
+            "credit": credit,
+            "balance": (credit * random.random(rows)).round(2),
+        }
+    )
+
+
+def loans_parquet(rows: int):
+    def write(out) -> None:
+        with pyarrow.parquet.ParquetWriter(out, loans(0, 1).schema) as writer:
+            for seed in range(rows // ROWS):
+                writer.write_table(loans(seed, ROWS))
+
+    return write
+
+
+def loans_csv(out) -> None:
+    seed = 0
+    while out.tell() < CSV_SIZE:
+        buffer = io.BytesIO()
+        pyarrow.csv.write_csv(loans(seed, ROWS), buffer, pyarrow.csv.WriteOptions(include_header=seed == 0))
+        out.write(buffer.getvalue())
+        seed += 1
+
+
 def numbers(out) -> None:
     """Writes 1 GiB of float32, piece by piece."""
     for seed in range(LARGE // SIZE):
@@ -97,6 +141,9 @@ if __name__ == "__main__":
     make(folder / "random.bin", noise)
     make(folder / "table.csv", csv)
     make(folder / "table.parquet", parquet)
+    make(folder / "loans.parquet", loans_parquet(LOANS))
+    make(folder / "loans-short.parquet", loans_parquet(LOANS_SHORT))
+    make(folder / "loans.csv", loans_csv)
     make(folder / "large.npy", npy)
     make(folder / "large.safetensors", safetensors)
     (folder / "small").mkdir(exist_ok=True)

@@ -16,6 +16,7 @@ mod sandbox;
 mod scan;
 mod sign;
 mod store;
+mod tables;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -39,6 +40,8 @@ enum What {
     Scan,
     /// `custody sign` and `custody verify-signature` beside `model_signing`.
     Sign,
+    /// Checks, a profile, a query and a CSV file beside pandera, pointblank, whylogs, DuckDB and polars.
+    Tables,
 }
 
 /// Measures Custody beside its peers.
@@ -58,6 +61,15 @@ struct Args {
     /// The Python with the package `model_signing`
     #[arg(long)]
     signer: PathBuf,
+    /// The Python with the packages `pandera`, `pointblank`, `polars` and `duckdb`
+    #[arg(long)]
+    table_peers: PathBuf,
+    /// The Python with the package `whylogs`
+    #[arg(long)]
+    whylogs: PathBuf,
+    /// The program `peers.py`
+    #[arg(long)]
+    table_script: PathBuf,
     /// The folder with the files of the benches
     #[arg(long)]
     data: PathBuf,
@@ -103,6 +115,9 @@ fn bench(args: &Args) -> Result<(), Failure> {
     }
     if wanted(What::Sign) {
         sign::bench(args)?;
+    }
+    if wanted(What::Tables) {
+        tables::bench(args)?;
     }
     Ok(())
 }

@@ -595,3 +595,61 @@ fn the_commit_of_the_project_is_part_of_the_provenance() {
     world.write(".git/HEAD", "nothing\n");
     assert_says(&world.run(&["run"]), 0, &["reused   a"]);
 }
+
+/// Mistakes of the file that the columns of its sources show, whatever their format, and those of versions.
+#[test]
+fn columns_of_every_source_are_known_before_anything_runs() {
+    let check = |input: &str, check: &str| {
+        format!("  contract:\n    check:\n      input: {input}\n      checks:\n        - {check}\n")
+    };
+    let world = World::new("");
+    world.write("loans/a.csv", "id,total\n1,2.5\n2,3.5\n");
+    world.write("loans/b.csv", "id,total\n3,4\n");
+    world.write("lines.jsonl", "{\"id\": 1, \"total\": 2.5}\n");
+    assert_ok(&world.run(&["put", "demo/kept", "lines.jsonl"]));
+    assert_ok(&world.run(&["get", "demo/kept@1", "--to", "out"]));
+    let sources = [
+        ("loans", ""),
+        (
+            "loans/a.csv",
+            "      columns: {id: integer, total: double}\n",
+        ),
+        ("lines.jsonl", ""),
+        ("out/*.parquet", ""),
+    ];
+    let mistakes = [
+        ("not_null: [idd]", "did you mean `id`?"),
+        ("range: {column: toal, min: 1}", "did you mean `total`?"),
+        ("range: {column: total, min: a}", "`a`"),
+        ("sql: {name: sum, condition: SUM(total) > 1}", "SUM"),
+    ];
+    for (number, (file, columns)) in sources.iter().enumerate() {
+        for (mistake, says) in mistakes {
+            let source = format!(
+                "  loans:\n    source:\n      file: {file}\n      output: loans\n{columns}      origin: {{publisher: us, url: 'https://example.com', licence: CC0-1.0, legal_basis: consent, classification: internal}}\n",
+            );
+            let query = "  query:\n    sql:\n      inputs: {loans: loans}\n      outputs: {rows: SELECT * FROM loans}\n";
+            for (more, input) in [("", "loans"), (query, "rows"), ("", "kept@latest")] {
+                world.pipeline(&format!("{source}{more}{}", check(input, mistake)));
+                let told = assert_says(&world.run(&["run", "--dry-run"]), 2, &[says]);
+                assert!(told.contains('^'), "{number} {input}: {told}");
+            }
+        }
+    }
+    let right = check("loans", "range: {column: total, min: 1}");
+    let source = "  loans:\n    source:\n      file: loans\n      output: loans\n      origin: {publisher: us, url: 'https://example.com', licence: CC0-1.0, legal_basis: consent, classification: internal}\n";
+    world.pipeline(&format!("{source}{right}"));
+    assert_ok(&world.run(&["run"]));
+    assert_says(
+        &world.run(&["run", "--dry-run"]),
+        0,
+        &["0 of 3 steps would run"],
+    );
+    // What is no word of YAML is told in words for who wrote it.
+    world.pipeline("  query:\n    sql:\n      inputs: {words: words}\n      outputs: {rows: }\n");
+    let told = assert_says(&world.run(&["run", "--dry-run"]), 2, &["line 13"]);
+    assert!(
+        !told.contains("Option<") && !told.contains("because: error"),
+        "{told}"
+    );
+}

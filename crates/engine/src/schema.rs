@@ -1,7 +1,10 @@
 //! The types of a table: those of its files brought together, and the words for them.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use datafusion::arrow::datatypes::{
-    DECIMAL128_MAX_PRECISION, DataType, Field, FieldRef, SchemaRef, TimeUnit,
+    DECIMAL128_MAX_PRECISION, DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit,
 };
 
 /// A column of a table.
@@ -19,6 +22,17 @@ pub struct Column {
 pub struct Layout(pub(crate) SchemaRef);
 
 impl Layout {
+    /// Returns the columns of a table that will have this schema; `None` where a name stands twice.
+    pub fn of(schema: &Schema) -> Option<Self> {
+        let fields: Vec<_> = schema
+            .fields()
+            .iter()
+            .map(|field| plain_field(field))
+            .collect();
+        let names: HashSet<_> = fields.iter().map(|field| field.name().clone()).collect();
+        (names.len() == fields.len()).then(|| Self(Arc::new(Schema::new(fields))))
+    }
+
     /// Returns the columns.
     pub fn columns(&self) -> Vec<Column> {
         columns(&self.0)

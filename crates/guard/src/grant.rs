@@ -265,7 +265,7 @@ impl io::Read for RangeReader<'_> {
 
 impl Grant<List> {
     /// Opens the version's files for their structure alone: what tables they are, their columns and how many rows.
-    /// INVARIANT: values stay behind [`Read`](crate::Read); nothing but `custody data schema` calls this.
+    /// INVARIANT: values stay behind [`Read`](crate::Read); only `custody data schema` and the look at a pipeline file before a run call this.
     ///
     /// # Errors
     /// A [`Problem`] when the version is damaged.

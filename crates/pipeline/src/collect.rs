@@ -43,6 +43,17 @@ pub struct Collected {
     pub table: Option<Survey>,
 }
 
+/// What was found out about files before they are collected.
+#[derive(Debug)]
+pub struct Looked {
+    /// The files, with the digests that they had.
+    pub files: Vec<SourceFile>,
+    /// What becomes of each.
+    pub collected: Vec<Collected>,
+    /// What a person should know.
+    pub notes: Vec<String>,
+}
+
 impl Collected {
     /// Returns the table that is made anew as Parquet; `None` for a file that stays as it is.
     pub fn made(&self) -> Option<&Survey> {
@@ -149,7 +160,7 @@ pub fn declared(
             ExitCode::Usage,
             format!("`{what}` does not hold up"),
         )
-        .because(error)
+        .because(crate::file::told(&error))
         .hint(
             "write it as in `custody.yaml`: `--csv '{header: true}'`, `--columns '{id: integer}'`",
         )
@@ -193,7 +204,7 @@ pub fn origin(
     })
 }
 
-/// Looks at every file and decides what becomes of it. Returns the notes too.
+/// Looks at every file and decides what becomes of it.
 ///
 /// # Errors
 /// A [`Problem`] when a file is not what its name or declaration says, or a row does not fit.
@@ -201,10 +212,10 @@ pub fn look(
     folder: &dyn Folder,
     what: &str,
     declared: &Declared,
-    files: &[SourceFile],
-) -> Result<(Vec<Collected>, Vec<String>), Problem> {
+    files: Vec<SourceFile>,
+) -> Result<Looked, Problem> {
     let (mut collected, mut surveys) = (Vec::new(), Vec::new());
-    for file in files {
+    for file in &files {
         let name = file.entry.path.as_str();
         let refused = |error| refused(name, &error);
         let (mut original, _) = folder.original(&file.host)?;
@@ -248,8 +259,11 @@ pub fn look(
         })
         .collect();
     unique(&collected)?;
-    let notes = notes(declared, &collected);
-    Ok((collected, notes))
+    Ok(Looked {
+        notes: notes(declared, &collected),
+        files,
+        collected,
+    })
 }
 
 /// Refuses two files that would have one name.

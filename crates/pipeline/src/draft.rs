@@ -192,8 +192,8 @@ fn table(folder: &dyn Folder, wish: &Wish) -> Result<Collected, Problem> {
         return Err(no_table(&wish.source));
     }
     let files = collect::hashed(folder, found)?;
-    let (mut collected, _) = collect::look(folder, &wish.source, &wish.declared, &files)?;
-    collected.pop().ok_or_else(|| no_table(&wish.source))
+    let mut looked = collect::look(folder, &wish.source, &wish.declared, files)?;
+    looked.collected.pop().ok_or_else(|| no_table(&wish.source))
 }
 
 fn is_arrow(source: &str, format: Option<Format>) -> bool {

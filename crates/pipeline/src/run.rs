@@ -173,7 +173,6 @@ impl Runner {
         self.door.check_purposes(&declared.file.purposes())?;
         let steps = declared.steps(&request.targets)?;
         let overrides = declared.set(&request.set, &steps)?;
-        self.preflight(&declared.file, &declared.graph)?;
         let id = self.door.new_id();
         let purpose = declared.file.purpose.clone();
         let session = session.clone().or_purpose(purpose).in_run(&id);
@@ -183,11 +182,12 @@ impl Runner {
         };
         let grant = self.door.ask::<StartRun>(&session, target)?;
         let first = grant.entry();
-        let prepared = Prepared {
+        let mut prepared = Prepared {
             overrides,
             commit: (!request.dry_run).then(|| self.folder.commit()).flatten(),
             ..self.prepare(&session, &declared, &steps)?
         };
+        self.preflight(&declared.file, &declared.graph, &mut prepared)?;
         let context = Context {
             file: &declared.file,
             graph: &declared.graph,

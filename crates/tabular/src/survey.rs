@@ -200,6 +200,11 @@ impl Survey {
         self.table == Table::Parquet
     }
 
+    /// Returns the schema that the table gets; `None` where it has types that are not declared by words.
+    pub fn schema(&self) -> Option<SchemaRef> {
+        build::schema(&self.columns).ok()
+    }
+
     /// Returns the line that declares everything that was found: `columns: {…}`.
     pub fn pinned(&self) -> String {
         format!("columns: {}", self.columns)

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use custody_backends::user_files::{self, Pieces};
 use custody_pipeline::FoundFile;
-use custody_pipeline::collect::{self, Collected};
+use custody_pipeline::collect::{self, Collected, Looked};
 use custody_pipeline::file::Origin;
 use custody_tabular::Format;
 use custody_types::{Classification, ExitCode, Kind, Problem};
@@ -158,7 +158,11 @@ fn collected(args: &Put, files: &[user_files::UserFile]) -> Result<Taken, Proble
     let declared = collect::declared(format, args.csv.as_deref(), args.columns.as_deref())?;
     let what = args.paths.iter().map(|path| path.display().to_string());
     let what = what.collect::<Vec<_>>().join(" ");
-    let (collected, mut notes) = collect::look(&folder, &what, &declared, &found)?;
+    let Looked {
+        files: found,
+        collected,
+        mut notes,
+    } = collect::look(&folder, &what, &declared, found)?;
     if collected.iter().all(|file| file.table.is_none()) {
         notes.clear();
     }

@@ -79,7 +79,7 @@ impl Origin {
                 ExitCode::Usage,
                 "the origin does not hold up",
             )
-            .because(error)
+            .because(super::told(&error))
             .hint("it has `publisher`, `url`, `licence`, `legal_basis` and `classification`, as in `custody.yaml`")
         })
     }

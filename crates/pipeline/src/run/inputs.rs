@@ -123,7 +123,7 @@ impl Runner {
             _ => BTreeMap::new(),
         };
         let code = context.prepared.code.get(name).cloned().unwrap_or_default();
-        let source = self.source(step)?;
+        let source = self.source(context, name, step)?;
         let environment = context.prepared.environments.get(name).cloned();
         let digests = |known: &BTreeMap<String, Known>| {
             known
@@ -158,9 +158,15 @@ impl Runner {
         })
     }
 
-    fn source(&self, step: &Step) -> Result<Option<Vec<SourceFile>>, Problem> {
-        match step {
-            Step::Source(source) => collect::find(self.folder.as_ref(), source).map(Some),
+    fn source(
+        &self,
+        context: &Context<'_>,
+        name: &str,
+        step: &Step,
+    ) -> Result<Option<Vec<SourceFile>>, Problem> {
+        match (step, context.prepared.sources.get(name)) {
+            (Step::Source(_), Some(looked)) => Ok(Some(looked.files.clone())),
+            (Step::Source(source), None) => collect::find(self.folder.as_ref(), source).map(Some),
             _ => Ok(None),
         }
     }
@@ -176,7 +182,7 @@ impl Runner {
         Ok(pieces(
             code.map(Vec::as_slice).unwrap_or_default(),
             context.prepared.environments.get(name),
-            self.source(step)?.as_deref(),
+            self.source(context, name, step)?.as_deref(),
         ))
     }
 }

@@ -59,22 +59,24 @@ impl Runner {
             dependencies.push(described(&known, "code"));
             used.push(known);
         }
-        let mut collected = Vec::new();
+        let mut looked = None;
         let mut product = match (step, &inputs.source) {
             (Step::Source(source), Some(files)) => {
                 let mut descriptor =
                     ResourceDescriptor::version("", collect::digest(files)).with(ROLE, "source");
                 descriptor.uri = Some(source.origin.url.clone());
                 dependencies.push(descriptor);
-                let (found, notes) = collect::look(
-                    self.folder.as_ref(),
-                    &source.file,
-                    &source.declared(),
-                    files,
-                )?;
-                collected = found;
+                let found = match context.prepared.sources.get(name) {
+                    Some(looked) => looked.clone(),
+                    None => Arc::new(collect::look(
+                        self.folder.as_ref(),
+                        &source.file,
+                        &source.declared(),
+                        files.clone(),
+                    )?),
+                };
                 Product {
-                    notes,
+                    notes: looked.insert(found).notes.clone(),
                     ..Product::default()
                 }
             }
@@ -109,7 +111,7 @@ impl Runner {
             session,
             inputs,
             outputs,
-            &collected,
+            looked.as_ref().map_or(&[], |looked| &looked.collected),
             &provenance,
         )?;
         outcome.versions = made.iter().map(|kept| kept.known.name.clone()).collect();

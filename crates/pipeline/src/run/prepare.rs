@@ -2,12 +2,15 @@
 //! already, and the parameters that the command gives.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use custody_engine::{Layout, Table};
 use custody_guard::{List, Session, Target};
-use custody_types::{Digest, ExitCode, Problem, nearest};
+use custody_types::{Digest, ExitCode, Problem, Reference, nearest};
 use serde_json::{Value, json};
 
 use super::{Known, Runner};
+use crate::collect::Looked;
 use crate::file::{INEXACT, Input, NAME, PipelineFile, Step, Wrong, is_exact};
 use crate::graph::Graph;
 use crate::locked;
@@ -15,6 +18,8 @@ use crate::memory::MadeFile;
 use crate::pieces::EnvironmentPieces;
 use crate::ports::{Commit, LockedEnvironment};
 
+/// The role of the rows that are measured.
+const DATA: &str = "data";
 /// How many names of what was left out are told.
 const MOST_NAMES: usize = 8;
 
@@ -33,6 +38,10 @@ pub(crate) struct Prepared {
     pub(crate) environments: BTreeMap<String, Wanted>,
     /// By the text in the file.
     pub(crate) kept: BTreeMap<String, Known>,
+    /// The columns of those that are tables and read as such.
+    pub(crate) layouts: BTreeMap<String, Layout>,
+    /// What was found out about the files of sources, by step.
+    pub(crate) sources: BTreeMap<String, Arc<Looked>>,
     /// What was declared and what was given instead, by parameter.
     pub(crate) overrides: BTreeMap<String, BTreeMap<String, Value>>,
     /// Where the project's folder stands in its history.
@@ -81,7 +90,7 @@ impl Declared {
                 parts.ok_or_else(|| wrong("it has another form".to_owned(), form.to_owned()))?;
             let value: Value = serde_saphyr::from_str(value).map_err(|error| {
                 wrong(
-                    error.to_string(),
+                    crate::file::told(&error),
                     "the value is YAML: put a text that means something there in quotes".to_owned(),
                 )
             })?;
@@ -198,7 +207,9 @@ impl Runner {
                 if prepared.kept.contains_key(&text) {
                     continue;
                 }
-                let known = self.kept(session, &reference).map_err(|problem| {
+                let rows = matches!(step, Step::Check(_) | Step::Sql(_)) || role == DATA;
+                let kept = self.kept(session, &reference, rows);
+                let (known, layout) = kept.map_err(|problem| {
                     if problem.exit != ExitCode::NotFound {
                         return problem;
                     }
@@ -214,6 +225,8 @@ impl Runner {
                     let note = format!("`{text}` is {}", known.name);
                     prepared.notes.push(note);
                 }
+                let layout = layout.map(|layout| (text.clone(), layout));
+                prepared.layouts.extend(layout);
                 prepared.kept.insert(text, known);
             }
         }
@@ -221,16 +234,28 @@ impl Runner {
         Ok(prepared)
     }
 
+    /// Finds a version that is there, and the columns of its table where a step reads it by `rows`.
     fn kept(
         &self,
         session: &Session,
-        reference: &custody_types::Reference,
-    ) -> Result<Known, Problem> {
+        reference: &Reference,
+        rows: bool,
+    ) -> Result<(Known, Option<Layout>), Problem> {
         let target = Target::Named(reference.clone());
         let grant = self.door.ask::<List>(session, target)?;
         let known = Known::of(grant.version()?);
+        let layout = if rows {
+            let table = Table {
+                name: known.name.to_string(),
+                files: grant.structure()?,
+            };
+            // What is wrong with it is for the step to tell.
+            self.workshop()?.engine.layout(&table).ok()
+        } else {
+            None
+        };
         grant.finish()?;
-        Ok(known)
+        Ok((known, layout))
     }
 
     fn gather(
