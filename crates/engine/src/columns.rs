@@ -11,11 +11,11 @@ use datafusion::arrow::datatypes::{
 };
 use datafusion::parquet::arrow::ProjectionMask;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-
-use futures::TryStreamExt;
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::error::EngineError;
-use crate::query::{Engine, quoted};
+use crate::parts::{Parts, Unit};
+use crate::query::Engine;
 use crate::schema::word;
 use crate::table::Table;
 
@@ -278,26 +278,32 @@ impl Engine {
     /// # Errors
     /// [`EngineError`] when there is no such column, or it is of a type that has no values to measure or compare.
     pub fn values(&self, table: &Table, columns: &[&str]) -> Result<Vec<Values>, EngineError> {
-        let list: Vec<_> = columns.iter().map(|column| quoted(column)).collect();
-        let sql = format!("SELECT {} FROM {}", list.join(", "), quoted(&table.name));
-        let (fields, batches) = self.block(async {
-            let context = self.context(std::slice::from_ref(table))?;
-            let plan = self.plan(&context, &sql).await?;
-            let rows = self.execute(&context, &plan).await?;
-            let fields: Vec<_> = rows
-                .schema()
-                .fields()
-                .iter()
-                .map(|field| field.data_type().clone())
-                .collect();
-            let batches: Vec<_> = rows
-                .try_collect()
-                .await
-                .map_err(|error| self.running(&error))?;
-            Ok::<_, EngineError>((fields, batches))
-        })?;
-        gather(columns, &fields, batches.into_iter().map(Ok))
+        let parts = Parts::open(table)?;
+        let mut places = Vec::new();
+        for column in columns {
+            let place = parts.schema.index_of(column);
+            places.push(place.map_err(|_| no_column(column))?);
+        }
+        let fields: Vec<_> = places
+            .iter()
+            .map(|place| parts.schema.field(*place).data_type().clone())
+            .collect();
+        let of_unit = |unit: &Unit| gather(columns, &fields, parts.read(*unit, &places));
+        let read: Vec<_> = self
+            .pool()
+            .install(|| parts.units.par_iter().map(of_unit).collect());
+        let mut all = gather(columns, &fields, std::iter::empty())?;
+        for found in read {
+            for (values, more) in all.iter_mut().zip(found?) {
+                values.extend(more)?;
+            }
+        }
+        Ok(all)
     }
+}
+
+fn no_column(name: &str) -> EngineError {
+    EngineError::Plan(format!("there is no column `{name}`"))
 }
 
 /// Reads columns of one Parquet file, in the order of its rows; of what the file says about itself nothing but its
@@ -311,9 +317,7 @@ pub fn file_values(file: Bytes, columns: &[&str]) -> Result<Vec<Values>, EngineE
     let schema = builder.schema().clone();
     let mut places = Vec::new();
     for column in columns {
-        let place = schema
-            .index_of(column)
-            .map_err(|_| EngineError::Plan(format!("there is no column `{column}`")))?;
+        let place = schema.index_of(column).map_err(|_| no_column(column))?;
         places.push(place);
     }
     let fields: Vec<_> = places

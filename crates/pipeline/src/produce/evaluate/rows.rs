@@ -342,8 +342,8 @@ impl Measuring<'_> {
         }
         let (score_columns, classes) = self.score_columns(predicted, &said_columns)?;
         let read = |table: &Table, columns: Vec<&str>| {
-            let file = self.one_file(table, &dedup(&columns))?;
-            file_values(file.bytes.into(), &columns).map_err(|error| self.failed(&error))
+            let values = self.workshop.engine.values(table, &columns);
+            values.map_err(|error| self.failed(&error))
         };
         let data = read(&data, [&[key], of_data.as_slice()].concat())?;
         let scores = score_columns.iter().map(String::as_str);
@@ -503,13 +503,15 @@ impl Measuring<'_> {
             }
             Ok(found)
         };
-        let said_rows = match index(predicted, said) {
-            Ok(rows) => rows,
-            Err(because) => return wrong(because),
-        };
-        let data_rows = match index(role, data) {
-            Ok(rows) => rows,
-            Err(because) => return wrong(because),
+        let (said_rows, data_rows) = std::thread::scope(|scope| {
+            let said_rows = scope.spawn(|| index(predicted, said));
+            let data_rows = index(role, data);
+            (said_rows.join(), data_rows)
+        });
+        let said_rows = said_rows.map_err(|_| fault("the predictions could not be joined"))?;
+        let (said_rows, data_rows) = match (said_rows, data_rows) {
+            (Ok(said_rows), Ok(data_rows)) => (said_rows, data_rows),
+            (Err(because), _) | (_, Err(because)) => return wrong(because),
         };
         let mut places = vec![None; data.len()];
         for (identity, row) in &data_rows {
@@ -559,16 +561,6 @@ impl Measuring<'_> {
         }
         Ok(())
     }
-}
-
-fn dedup<'a>(columns: &[&'a str]) -> Vec<&'a str> {
-    let mut found = Vec::new();
-    for column in columns {
-        if !found.contains(column) {
-            found.push(*column);
-        }
-    }
-    found
 }
 
 /// Puts columns of numbers into one matrix; what is missing is not a number, and refused by who measures.

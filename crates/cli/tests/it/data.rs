@@ -1,30 +1,14 @@
 //! Looking at data through the binary: columns for who may list, values for who may read and see them, nobody else.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "a test may panic and write files"
-)]
 
-use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
-
-use serde_json::Value;
+use crate::world::World;
 
 /// A value that nobody without rights may see.
 const CANARY: &str = "canary-7f3a";
 
-struct World(tempfile::TempDir);
-
 impl World {
     /// Two versions of a table with people, and who may what.
-    fn new() -> Self {
-        let world = Self(tempfile::tempdir().unwrap());
-        for folder in ["project/policies", "tmp"] {
-            fs::create_dir_all(world.0.path().join(folder)).unwrap();
-        }
+    fn of_people() -> Self {
+        let world = Self::empty();
         world.yes(&["init"]);
         let rows = format!(
             "id,email,note\n1,ada@example.com,{CANARY}\n2,bob@example.com,\u{1b}[2Jgone\n3,eve@example.com,\n"
@@ -55,49 +39,6 @@ impl World {
         world.yes(&["policy", "apply", "policies"]);
         world
     }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join("project").join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.path(name), text).unwrap();
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_custody"))
-            .args(arguments)
-            .current_dir(self.path(""))
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            .env("HOME", self.0.path().join("home"))
-            .env("TMPDIR", self.0.path().join("tmp"))
-            .env("CI", "1")
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
-    }
-
-    /// Runs a command that must end with `code`; returns all that it said.
-    fn told(&self, arguments: &[&str], code: i32) -> String {
-        let output = self.run(arguments);
-        let told = format!(
-            "{}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        );
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {told}");
-        told
-    }
-
-    fn yes(&self, arguments: &[&str]) -> String {
-        self.told(arguments, 0)
-    }
-
-    fn json(&self, arguments: &[&str]) -> Value {
-        let output = self.run(&[&["--json"], arguments].concat());
-        serde_json::from_slice(&output.stdout).unwrap()
-    }
 }
 
 const DIFF: [&str; 6] = [
@@ -116,10 +57,10 @@ const SHOWING: [&[&str]; 3] = [
 
 #[test]
 fn values_are_shown_to_who_may_read_and_see_them_alone() {
-    let world = World::new();
+    let world = World::of_people();
     let schema = ["data", "schema", "demo/people@1"];
     for (who, code) in [("rita", 0), ("dan", 0), ("nobody", 5)] {
-        let told = world.told(&[&["--as", who], &schema[..]].concat(), code);
+        let told = world.told(&[&["--as", who], &schema[..]].concat(), code, "");
         assert_eq!(told.contains("email"), code == 0, "{told}");
         assert!(!told.contains(CANARY), "{told}");
     }
@@ -127,14 +68,14 @@ fn values_are_shown_to_who_may_read_and_see_them_alone() {
         // To have steps read it is not to see it: that is decided as a step's output is.
         for (who, code) in [("rita", 3), ("dan", 3), ("nobody", 5)] {
             for more in [&["--purpose", "testing"][..], &["--json"]] {
-                let told = world.told(&[&["--as", who], command, more].concat(), code);
+                let told = world.told(&[&["--as", who], command, more].concat(), code, "");
                 for value in [CANARY, "example.com", "distinct", "KS"] {
                     assert!(!told.contains(value), "{who} {command:?}: {told}");
                 }
             }
         }
         // The owner states a purpose that the data admits, or is refused.
-        world.told(command, 3);
+        world.told(command, 3, "");
         world.yes(&[command, &["--purpose", "testing"]].concat());
     }
     for verb in ["object.read", "run.log"] {
@@ -148,7 +89,7 @@ fn values_are_shown_to_who_may_read_and_see_them_alone() {
 
 #[test]
 fn what_is_shown_is_what_is_there_and_steers_no_terminal() {
-    let world = World::new();
+    let world = World::of_people();
     let purpose = ["--purpose", "testing"];
     let shown = |command: &[&str]| world.yes(&[command, &purpose].concat());
     let head = shown(SHOWING[0]);
@@ -176,14 +117,14 @@ fn what_is_shown_is_what_is_there_and_steers_no_terminal() {
     ];
     assert!(
         world
-            .told(&wrong.concat(), 2)
+            .told(&wrong.concat(), 2, "")
             .contains("did you mean `email`")
     );
 }
 
 #[test]
 fn what_is_no_table_is_said_to_be_none() {
-    let world = World::new();
+    let world = World::of_people();
     world.write("words.txt", CANARY);
     world.yes(&[
         "put",
@@ -193,7 +134,7 @@ fn what_is_no_table_is_said_to_be_none() {
         "public",
     ]);
     for verb in ["schema", "head", "profile"] {
-        let told = world.told(&["data", verb, "demo/words"], 1);
+        let told = world.told(&["data", verb, "demo/words"], 1, "");
         assert!(
             told.contains("words.txt") && !told.contains(CANARY),
             "{told}"

@@ -1,24 +1,14 @@
 //! Runs through the binary: code folders, versions that are there already, steps at once, failures, interruption,
 //! parameters, what changed, figures. The steps need nothing but a shell.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "a test may panic and write files"
-)]
 
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-struct World {
-    folder: tempfile::TempDir,
-}
+use crate::world::{World, assert_ok, assert_says};
 
 const SOURCE: &str = "
 project: demo
@@ -32,86 +22,18 @@ steps:
 ";
 
 impl World {
-    fn new(steps: &str) -> Self {
-        let world = Self {
-            folder: tempfile::tempdir().unwrap(),
-        };
-        fs::create_dir_all(world.path("")).unwrap();
-        fs::create_dir_all(world.folder.path().join("tmp")).unwrap();
+    /// Makes a workspace with a source of words and these steps.
+    fn of_steps(steps: &str) -> Self {
+        let world = Self::empty();
         world.write("words.txt", "one\ntwo\n");
         world.pipeline(steps);
-        assert_ok(&world.run(&["init"]));
+        world.yes(&["init"]);
         world
     }
 
     fn pipeline(&self, steps: &str) {
         self.write("custody.yaml", &format!("{SOURCE}{steps}"));
     }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join("project").join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        let path = self.path(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_custody"));
-        command
-            .args(arguments)
-            .current_dir(self.path(""))
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            .env("HOME", self.folder.path().join("home"))
-            .env("TMPDIR", self.folder.path().join("tmp"))
-            .env("CI", "1")
-            .stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
-    }
-
-    fn json(&self, arguments: &[&str]) -> Value {
-        let output = self.run(&[&["--json"], arguments].concat());
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
-            panic!("{arguments:?}: {error}: {}", text(&output));
-        })
-    }
-
-    /// Runs, and returns the reply: the last line.
-    fn reply(&self, arguments: &[&str]) -> Value {
-        let output = self.run(&[&["--json", "run"], arguments].concat());
-        let line = output.stdout.split(|byte| *byte == b'\n').rev().nth(1);
-        let reply: Value = serde_json::from_slice(line.unwrap()).unwrap();
-        assert_eq!(reply["event"], "finished", "{reply}");
-        reply
-    }
-}
-
-fn text(output: &Output) -> String {
-    format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    )
-}
-
-fn assert_ok(output: &Output) {
-    assert!(output.status.success(), "{}", text(output));
-}
-
-fn assert_says(output: &Output, code: i32, says: &[&str]) -> String {
-    let told = text(output);
-    assert_eq!(output.status.code(), Some(code), "{told}");
-    for says in says {
-        assert!(told.contains(says), "`{says}` is not in: {told}");
-    }
-    told
 }
 
 /// A step that copies its input, with `extra` lines of its declaration.
@@ -128,7 +50,7 @@ fn copy(name: &str, extra: &str) -> String {
 
 #[test]
 fn code_is_taken_by_folders_without_what_is_no_code() {
-    let world = World::new(
+    let world = World::of_steps(
         "  count:
     run:
       command: [/code/src/bin/count]
@@ -195,7 +117,7 @@ fn a_step_reads_versions_that_are_there_already() {
 "
         )
     };
-    let world = World::new(&steps("words@good"));
+    let world = World::of_steps(&steps("words@good"));
     let missing = world.run(&["run"]);
     assert_says(
         &missing,
@@ -282,7 +204,7 @@ fn every_failed_step_has_its_reason_and_stops_no_other() {
         after.to_owned(),
     ]
     .concat();
-    let world = World::new(&steps);
+    let world = World::of_steps(&steps);
     for jobs in ["1", "4"] {
         let reply = world.reply(&["--jobs", jobs]);
         let steps = reply["steps"].as_array().unwrap();
@@ -337,7 +259,7 @@ fn an_interrupted_run_says_what_is_kept_and_every_access_has_an_outcome() {
     run: {command: [/bin/true], inputs: {x: wait}, outputs: {late: {artifact: late, kind: report}}}
 ";
     for signal in ["-INT", "-TERM"] {
-        let world = World::new(waits);
+        let world = World::of_steps(waits);
         let mut child = world
             .command(&["run"])
             .stdout(Stdio::piped())
@@ -389,7 +311,7 @@ fn an_interrupted_run_says_what_is_kept_and_every_access_has_an_outcome() {
 #[test]
 #[expect(clippy::too_many_lines, reason = "one story of a parameter")]
 fn a_parameter_given_to_a_run_is_typed_recorded_and_told() {
-    let world = World::new(
+    let world = World::of_steps(
         "  train:
     run:
       command: [/bin/sh, /code/train.sh]
@@ -507,7 +429,7 @@ fn a_parameter_given_to_a_run_is_typed_recorded_and_told() {
 
 #[test]
 fn status_names_what_changed_and_what_follows() {
-    let world = World::new(&[copy("a", "      parameters: {x: 1}\n"), copy("b", "")].concat());
+    let world = World::of_steps(&[copy("a", "      parameters: {x: 1}\n"), copy("b", "")].concat());
     assert_says(
         &world.run(&["status"]),
         0,
@@ -553,7 +475,7 @@ fn status_names_what_changed_and_what_follows() {
 
 #[test]
 fn a_lock_that_pins_nothing_is_told_before_anything_runs() {
-    let world = World::new(&copy("a", "      environment: gpu\n"));
+    let world = World::of_steps(&copy("a", "      environment: gpu\n"));
     let unknown = world.run(&["run"]);
     assert_says(
         &unknown,
@@ -578,7 +500,7 @@ fn a_lock_that_pins_nothing_is_told_before_anything_runs() {
 
 #[test]
 fn the_commit_of_the_project_is_part_of_the_provenance() {
-    let world = World::new(&copy("a", ""));
+    let world = World::of_steps(&copy("a", ""));
     let id = "0123456789abcdef0123456789abcdef01234567";
     world.write(".git/HEAD", "ref: refs/heads/topic\n");
     world.write(".git/refs/heads/topic", id);
@@ -602,7 +524,7 @@ fn columns_of_every_source_are_known_before_anything_runs() {
     let check = |input: &str, check: &str| {
         format!("  contract:\n    check:\n      input: {input}\n      checks:\n        - {check}\n")
     };
-    let world = World::new("");
+    let world = World::of_steps("");
     world.write("loans/a.csv", "id,total\n1,2.5\n2,3.5\n");
     world.write("loans/b.csv", "id,total\n3,4\n");
     world.write("lines.jsonl", "{\"id\": 1, \"total\": 2.5}\n");

@@ -1,10 +1,4 @@
 //! Workspaces that older versions of the program wrote are read, verified and written on.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "a test may panic and write files"
-)]
 
 use std::fs;
 use std::path::Path;

@@ -1,22 +1,17 @@
 //! No false assurance: what is refused, held or told through the binary, and stays so.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "a test may panic and write files"
-)]
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use crate::world::{World, check};
+
 /// Three rows: `id` 1 to 3, `grade` 1, 5 and 9.
-const GRADES: &[u8] = include_bytes!("assurance/grades.parquet");
+const GRADES: &[u8] = include_bytes!("../tables/grades.parquet");
 /// Four rows, the first three those of [`GRADES`].
-const MORE: &[u8] = include_bytes!("assurance/more.parquet");
+const MORE: &[u8] = include_bytes!("../tables/more.parquet");
 
 const HEAD: &str = r#"
 project: demo
@@ -41,60 +36,18 @@ fn with_check(max: u32) -> String {
     )
 }
 
-struct World(tempfile::TempDir);
-
 impl World {
-    fn new() -> Self {
-        let world = Self(tempfile::tempdir().unwrap());
+    /// Makes a workspace beside a table of grades.
+    fn of_grades() -> Self {
+        let world = Self::empty();
         fs::create_dir_all(world.path("policies")).unwrap();
-        fs::create_dir_all(world.0.path().join("tmp")).unwrap();
         fs::write(world.path("grades.parquet"), GRADES).unwrap();
         world.yes(&["init"]);
         world
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join("project").join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.path(name), text).unwrap();
-    }
-
     fn anchors(&self) -> PathBuf {
-        self.0.path().join("home/.local/state/custody/ledgers")
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.command(&self.path(""), arguments).output().unwrap()
-    }
-
-    fn command(&self, folder: &Path, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_custody"));
-        command
-            .args(arguments)
-            .current_dir(folder)
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            .env("HOME", self.0.path().join("home"))
-            .env("TMPDIR", self.0.path().join("tmp"))
-            .env("CI", "1")
-            .stdin(Stdio::null());
-        command
-    }
-
-    /// Runs a command that must end with `code` and say `says`; returns all that it said.
-    fn told(&self, arguments: &[&str], code: i32, says: &str) -> String {
-        check(&self.run(arguments), code, says)
-    }
-
-    fn yes(&self, arguments: &[&str]) -> String {
-        self.told(arguments, 0, "")
-    }
-
-    fn json(&self, arguments: &[&str]) -> Value {
-        let output = self.run(&[&["--json"], arguments].concat());
-        serde_json::from_slice(&output.stdout).unwrap()
+        self.folder.path().join("home/.local/state/custody/ledgers")
     }
 
     fn apply(&self, principals: &str, settings: &str) {
@@ -135,20 +88,9 @@ impl World {
     }
 }
 
-fn check(output: &Output, code: i32, says: &str) -> String {
-    let told = format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    assert_eq!(output.status.code(), Some(code), "{told}");
-    assert!(told.contains(says), "`{says}` is not in: {told}");
-    told
-}
-
 /// A world whose data broke its contract.
 fn held() -> World {
-    let world = World::new();
+    let world = World::of_grades();
     world.write("custody.yaml", &with_check(5));
     world.told(&["run"], 1, "REFUSED");
     world
@@ -239,7 +181,7 @@ fn a_passing_contract_lets_a_content_out() {
 
 #[test]
 fn an_approval_of_somebody_else_lets_a_content_out() {
-    let world = World::new();
+    let world = World::of_grades();
     world.apply(
         r#"{"users": {"ada": {"roles": ["data_scientist", "security_officer"]}, "sol": {"roles": ["security_officer"]}, "rex": {"roles": ["data_scientist"]}}}"#,
         "{}",
@@ -281,7 +223,7 @@ fn an_approval_of_somebody_else_lets_a_content_out() {
 
 #[test]
 fn a_gated_alias_moves_only_onto_what_passed() {
-    let world = World::new();
+    let world = World::of_grades();
     world.put("demo/model", "no gate saw this");
     world.yes(&["alias", "demo/model", "staging", "1"]);
     world.told(
@@ -342,7 +284,7 @@ fn a_gated_alias_moves_only_onto_what_passed() {
 
 #[test]
 fn verify_says_what_does_not_exist_and_fails_where_it_is_required() {
-    let world = World::new();
+    let world = World::of_grades();
     world.put("demo/raw", "x");
     let told = world.told(&["verify", "demo/raw@1"], 0, "everything holds");
     assert!(told.contains("none    contract"), "{told}");
@@ -392,7 +334,7 @@ fn verify_says_what_does_not_exist_and_fails_where_it_is_required() {
 
 #[test]
 fn latest_is_what_the_last_run_came_to() {
-    let world = World::new();
+    let world = World::of_grades();
     world.write("custody.yaml", &with_check(9));
     let latest = |name: &str| world.json(&["show", name])["version"]["name"].clone();
     world.yes(&["run"]);
@@ -421,7 +363,7 @@ fn latest_is_what_the_last_run_came_to() {
 
 #[test]
 fn what_is_misspelt_passes_for_nobody() {
-    let world = World::new();
+    let world = World::of_grades();
     world.put("demo/raw", "x");
     for arguments in [
         &["ls"][..],
@@ -466,7 +408,7 @@ fn what_is_misspelt_passes_for_nobody() {
 
 #[test]
 fn a_workspace_that_was_put_back_is_told_at_every_command() {
-    let world = World::new();
+    let world = World::of_grades();
     world.put("demo/raw", "1");
     world.copy_workspace(".custody", "old");
     for content in ["2", "3"] {
@@ -490,7 +432,7 @@ fn a_workspace_that_was_put_back_is_told_at_every_command() {
     // Two at once change nothing of it.
     let both: Vec<_> = (0..2)
         .map(|_| {
-            let mut command = world.command(&world.path(""), &["ls"]);
+            let mut command = world.command(&["ls"]);
             command
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
@@ -536,11 +478,11 @@ fn a_workspace_that_was_put_back_is_told_at_every_command() {
 
 #[test]
 fn whatever_is_kept_of_another_ledger_is_told() {
-    let world = World::new();
+    let world = World::of_grades();
     world.put("demo/raw", "1");
     let anchor = world.anchors().join(format!("{}.checkpoint", world.id()));
     let sound = fs::read(&anchor).unwrap();
-    let other = World::new();
+    let other = World::of_grades();
     other.put("demo/raw", "1");
     let foreign = fs::read(other.anchors().join(format!("{}.checkpoint", other.id()))).unwrap();
     for wrong in [&b""[..], b"\xff\xfe", &foreign, &sound[..sound.len() / 2]] {
@@ -559,7 +501,7 @@ fn whatever_is_kept_of_another_ledger_is_told() {
     fs::create_dir_all(&copy).unwrap();
     world.copy_workspace("kept", "copy/.custody");
     check(
-        &world.command(&copy, &["ls"]).output().unwrap(),
+        &world.command(&["ls"]).current_dir(&copy).output().unwrap(),
         4,
         "not the one",
     );
@@ -594,7 +536,7 @@ fn whatever_is_kept_of_another_ledger_is_told() {
 /// The index knows later entries than the ledger has: the ledger alone was put back.
 #[test]
 fn a_ledger_that_was_put_back_alone_is_told_until_it_is_accepted() {
-    let world = World::new();
+    let world = World::of_grades();
     world.put("demo/raw", "1");
     world.copy_workspace(".custody/ledger", "old");
     world.put("demo/raw", "2");

@@ -1,0 +1,16 @@
+//! The whole through the binary, each test in a world of its own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test may panic and write files"
+)]
+
+mod assurance;
+mod damage;
+mod data;
+mod e2e;
+mod golden;
+mod runs;
+mod world;
