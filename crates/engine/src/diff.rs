@@ -12,7 +12,7 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use rayon::slice::ParallelSliceMut;
 
 use crate::error::EngineError;
-use crate::gather::{Gathered, NAN};
+use crate::gather::{Gathered, NAN, NULL};
 use crate::parts::Parts;
 use crate::profile::share;
 use crate::query::Engine;
@@ -128,10 +128,10 @@ impl Engine {
         let mut rows = Vec::new();
         let mut missing = Vec::new();
         for column in &gathered {
-            self.fold(&mut rows, &column.cells);
+            self.fold(&mut rows, &[&column.cells]);
             missing.resize(rows.len(), false);
             for (missing, cell) in missing.iter_mut().zip(&column.cells) {
-                *missing |= cell.is_none() || (column.nan > 0 && *cell == Some(NAN));
+                *missing |= *cell == NULL || (column.nan > 0 && *cell == NAN);
             }
         }
         let mut keyed: Vec<(u128, usize)> = rows

@@ -24,8 +24,8 @@ pub(crate) struct Gathered {
     pub(crate) infinite: u64,
     /// Of the values that are neither null nor NaN.
     pub(crate) keys: Keys,
-    /// Who is who, by row; `None` where it is null.
-    pub(crate) cells: Vec<Option<u128>>,
+    /// Who is who, by row; [`NULL`] where there is no value.
+    pub(crate) cells: Vec<u128>,
     /// Of numbers.
     pub(crate) moments: Moments,
     /// Of texts.
@@ -112,8 +112,12 @@ pub(crate) const fn double(key: i64) -> f64 {
     f64::from_bits((key ^ ((key >> 63).cast_unsigned() >> 1).cast_signed()).cast_unsigned())
 }
 
+/// The most rows of a unit that room is made for beforehand.
+const ROOM: usize = 1 << 20;
 /// What NaN is by row.
 pub(crate) const NAN: u128 = 0x7ff8_0000_0000_0000;
+/// What null is by row: no number of 38 digits is, and an identity of 128 bits no sooner than any other.
+pub(crate) const NULL: u128 = 1 << 127;
 
 impl Gathered {
     pub(crate) fn nothing(kind: &DataType) -> Self {
@@ -125,6 +129,16 @@ impl Gathered {
             cells: Vec::new(),
             moments: Moments::default(),
             texts: Texts::default(),
+        }
+    }
+
+    /// Makes room for so many rows.
+    pub(crate) fn reserve(&mut self, rows: usize) {
+        self.cells.reserve_exact(rows);
+        match &mut self.keys {
+            Keys::Narrow(keys) => keys.reserve_exact(rows),
+            Keys::Wide(keys) => keys.reserve_exact(rows),
+            Keys::Hashed(keys) => keys.reserve_exact(rows),
         }
     }
 
@@ -164,7 +178,7 @@ impl Gathered {
                         keys.push(ordered(value));
                         u128::from(value.to_bits())
                     });
-                    self.cells.push(cell);
+                    self.cells.push(cell.unwrap_or(NULL));
                 }
                 let numbers: ArrayRef = std::sync::Arc::new(Float64Array::from(numbers));
                 return self.moments.look(&numbers);
@@ -173,8 +187,8 @@ impl Gathered {
                 let values = whole(column)?;
                 for value in values.as_primitive::<Int64Type>() {
                     keys.extend(value);
-                    self.cells
-                        .push(value.map(|value| u128::from(value.cast_unsigned())));
+                    let cell = value.map(|value| u128::from(value.cast_unsigned()));
+                    self.cells.push(cell.unwrap_or(NULL));
                 }
             }
             (Form::Wide, Keys::Wide(keys)) => {
@@ -184,7 +198,7 @@ impl Gathered {
                 };
                 for value in values.as_primitive::<Decimal128Type>() {
                     keys.extend(value);
-                    self.cells.push(value.map(i128::cast_unsigned));
+                    self.cells.push(value.map_or(NULL, i128::cast_unsigned));
                 }
             }
             (Form::Text, Keys::Hashed(keys)) => {
@@ -194,13 +208,14 @@ impl Gathered {
                         hashed(secret, text.as_bytes())
                     });
                     keys.extend(cell);
-                    self.cells.push(cell);
+                    self.cells.push(cell.unwrap_or(NULL));
                 }
             }
             (_, Keys::Hashed(keys)) => {
                 let cells = others(column, secret)?;
                 keys.extend(cells.iter().flatten());
-                self.cells.extend(cells);
+                self.cells
+                    .extend(cells.into_iter().map(|cell| cell.unwrap_or(NULL)));
             }
             _ => return Err(EngineError::Failed("a column is not of its type")),
         }
@@ -258,6 +273,8 @@ pub(crate) fn gather(
     secret: &[u8; 16],
 ) -> Result<Gathered, EngineError> {
     let mut gathered = Gathered::nothing(kind);
+    // What the file claims is believed as far as a batch goes.
+    gathered.reserve(usize::try_from(unit.rows).unwrap_or_default().min(ROOM));
     for batch in parts.read(unit, &[column]) {
         let batch = batch?;
         let values = batch.column(0);

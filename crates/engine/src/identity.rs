@@ -121,6 +121,15 @@ pub(crate) fn hashed(secret: &[u8; 16], bytes: &[u8]) -> u128 {
     hasher.finish128().as_u128()
 }
 
+/// Returns the identity of several, in their order.
+pub(crate) fn together(secret: &[u8; 16], first: u128, more: impl Iterator<Item = u128>) -> u128 {
+    let mut hasher = SipHasher13::new_with_key(secret);
+    for identity in std::iter::once(first).chain(more) {
+        hasher.write(&identity.to_le_bytes());
+    }
+    hasher.finish128().as_u128()
+}
+
 /// Returns numbers, dates and times by their bits, where they have at most 64.
 fn whole(
     column: &ArrayRef,

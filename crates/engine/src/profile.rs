@@ -11,12 +11,14 @@ mod top;
 
 use custody_wire::{ColumnProfile, TableProfile, TextLengths};
 use datafusion::arrow::datatypes::DataType;
-use rayon::iter::{IntoParallelIterator, IntoParallelRefMutIterator, ParallelIterator};
+use rayon::iter::{
+    IndexedParallelIterator, IntoParallelIterator, IntoParallelRefMutIterator, ParallelIterator,
+};
 use rayon::slice::ParallelSliceMut;
 
 use crate::error::EngineError;
 use crate::gather::{Form, Gathered, Keys, gather, is_number};
-use crate::identity::{count, hashed};
+use crate::identity::{count, together};
 use crate::parts::Parts;
 use crate::query::Engine;
 use crate::schema::word;
@@ -43,9 +45,11 @@ impl Engine {
                 .map(|column| (*column, parts.schema.field(*column).data_type().clone()))
                 .collect();
             let mut gathered = self.gathered(&parts, &wanted)?;
-            for column in &gathered {
-                self.fold(&mut rows, &column.cells);
-            }
+            let cells: Vec<_> = gathered
+                .iter()
+                .map(|column| column.cells.as_slice())
+                .collect();
+            self.fold(&mut rows, &cells);
             for column in &mut gathered {
                 column.cells = Vec::new();
             }
@@ -92,34 +96,32 @@ impl Engine {
         let mut done = done.into_iter();
         let mut gathered = Vec::new();
         for (_, kind) in columns {
-            let mut whole = Gathered::nothing(kind);
-            for more in done.by_ref().take(parts.units.len()) {
-                whole.add(more?);
+            let units = done.by_ref().take(parts.units.len());
+            let units = units.collect::<Result<Vec<_>, _>>()?;
+            let rows: usize = units.iter().map(|unit| unit.cells.len()).sum();
+            let mut units = units.into_iter();
+            let mut whole = units.next().unwrap_or_else(|| Gathered::nothing(kind));
+            whole.reserve(rows.saturating_sub(whole.cells.len()));
+            for more in units {
+                whole.add(more);
             }
             gathered.push(whole);
         }
         Ok(gathered)
     }
 
-    /// Takes the values of one more column into the identities of rows.
-    pub(crate) fn fold(&self, rows: &mut Vec<u128>, cells: &[Option<u128>]) {
+    /// Takes the values of more columns into the identities of rows.
+    pub(crate) fn fold(&self, rows: &mut Vec<u128>, columns: &[&[u128]]) {
         let secret = self.secret();
-        rows.resize(rows.len().max(cells.len()), 0);
+        let count = columns.first().map_or(0, |cells| cells.len());
+        rows.resize(rows.len().max(count), 0);
         self.pool().install(|| {
-            use rayon::iter::IndexedParallelIterator;
-            use rayon::iter::IntoParallelRefIterator;
             rows.par_iter_mut()
-                .zip(cells.par_iter())
+                .enumerate()
                 .with_min_len(4096)
-                .for_each(|(row, cell)| {
-                    let mut bytes = [0; 33];
-                    let (known, rest) = bytes.split_at_mut(16);
-                    known.copy_from_slice(&row.to_le_bytes());
-                    if let (Some(cell), Some((there, value))) = (cell, rest.split_first_mut()) {
-                        *there = 1;
-                        value.copy_from_slice(&cell.to_le_bytes());
-                    }
-                    *row = hashed(&secret, &bytes);
+                .for_each(|(at, row)| {
+                    let cells = columns.iter().map(|cells| cells.get(at).copied());
+                    *row = together(&secret, *row, cells.map(Option::unwrap_or_default));
                 });
         });
     }
