@@ -1,12 +1,15 @@
 # Two commands do all the set-up: `make demo` runs the main job on real data, `make test` the tests.
 
 CARGO ?= cargo
+# Where `make install` puts the program: PREFIX/bin.
+PREFIX ?= $(if $(filter 0,$(shell id -u)),/usr/local,$(HOME)/.local)
 
-.PHONY: help demo demo-clean test bench scan-matrix lint generate
+.PHONY: help demo demo-clean install test bench scan-matrix lint generate
 
 help:
 	@echo "make demo        build, then run examples/employment from source to signed model"
 	@echo "make demo-clean  forget the demo's workspace"
+	@echo "make install     build in the release profile, half an hour on two cores; install as PREFIX/bin/custody"
 	@echo "make test        format, lints, layers, unit, property, end-to-end and Python tests"
 	@echo "make bench       speed beside peers, in the release profile: takes about an hour from clean"
 	@echo "make scan-matrix the model scanner beside its peers over hostile and benign samples"
@@ -19,6 +22,12 @@ demo:
 
 demo-clean:
 	@rm -rf examples/employment/.custody
+
+install:
+	@$(CARGO) build --release --quiet --workspace --bin custody
+	@install -D target/release/custody "$(DESTDIR)$(PREFIX)/bin/custody"
+	@"$(DESTDIR)$(PREFIX)/bin/custody" --version
+	@case ":$$PATH:" in *":$(PREFIX)/bin:"*) ;; *) echo "put $(PREFIX)/bin on your PATH" ;; esac
 
 test:
 	@scripts/test.sh

@@ -56,7 +56,7 @@ def csv(out) -> None:
     seed = 0
     while out.tell() < SIZE:
         buffer = io.BytesIO()
-        pyarrow.csv.write_csv(table(seed), buffer)
+        pyarrow.csv.write_csv(table(seed), buffer, pyarrow.csv.WriteOptions(include_header=seed == 0))
         out.write(buffer.getvalue())
         seed += 1
 

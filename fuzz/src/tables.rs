@@ -7,9 +7,12 @@ use custody_tabular::{
     BlankLines, Csv, Declared, Recognised, TabularError, recognise, survey, write_parquet,
 };
 
-/// The targets, and their corpora, with the name that the input has. Arrow is none of them: its library panics on broken
-/// offsets, which is caught, but ends a fuzzer.
-pub(crate) const TARGETS: &[(&str, &str)] = &[("table_csv", "a.csv"), ("table_json", "a.jsonl")];
+/// The targets, and their corpora, with the name that the input has.
+pub(crate) const TARGETS: &[(&str, &str)] = &[
+    ("table_arrow", "a.arrow"),
+    ("table_csv", "a.csv"),
+    ("table_json", "a.jsonl"),
+];
 
 /// What is declared about text, by the first byte of the input.
 fn declared(choice: u8) -> Csv {

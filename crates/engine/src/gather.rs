@@ -4,6 +4,7 @@
 //! bits), anything else an identity of 16 ([`crate::identity`]); an identity for each row comes on top. Texts
 //! themselves are not kept.
 
+use custody_stats::personal::{self, Hits};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Float64Array};
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type};
@@ -14,7 +15,6 @@ use crate::error::EngineError;
 use crate::identity::hashed;
 use crate::moments::Moments;
 use crate::parts::{Parts, Unit};
-use crate::profile::personal::{self, Hits};
 
 /// What is gathered of a column.
 #[derive(Debug)]

@@ -6,9 +6,9 @@
 //! their column.
 
 mod figures;
-pub(crate) mod personal;
 mod top;
 
+use custody_stats::personal;
 use custody_wire::{ColumnProfile, TableProfile, TextLengths};
 use datafusion::arrow::datatypes::DataType;
 use rayon::iter::{

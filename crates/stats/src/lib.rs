@@ -17,6 +17,7 @@ mod literal;
 mod metric;
 mod multiclass;
 mod performance;
+pub mod personal;
 mod quantile;
 mod random;
 mod rate;

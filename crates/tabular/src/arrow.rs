@@ -1,28 +1,17 @@
 //! Tables that Arrow and Parquet files hold.
 
-use std::io::{BufReader, SeekFrom};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::io::SeekFrom;
 
 use arrow_array::RecordBatch;
-use arrow_ipc::reader::{FileReader, StreamReader};
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_schema::SchemaRef;
 use parquet::arrow::parquet_to_arrow_schema;
 use parquet::file::metadata::ParquetMetaDataReader;
 
 use crate::dialect::unique;
 use crate::error::{Refusal, TabularError};
-use crate::recognise::{Original, Packing, reading, unpack};
+use crate::ipc::Batches;
+use crate::recognise::{Original, Packing};
 use crate::types::{ColumnType, Columns};
-
-fn damaged(error: &ArrowError) -> TabularError {
-    let refusal = match error {
-        ArrowError::NotYetImplemented(_) => {
-            Refusal::new("it uses a part of Arrow that is not read here")
-        }
-        _ => Refusal::new("it is damaged or cut off, or no Arrow at all"),
-    };
-    refusal.hint("write it again, or as Parquet").into()
-}
 
 /// Returns the columns of a schema, each once.
 fn columns(schema: &SchemaRef) -> Result<Columns, Refusal> {
@@ -69,65 +58,13 @@ pub(crate) fn parquet(file: &mut dyn Original) -> Result<(Columns, u64), Tabular
     Ok((columns(&schema.into())?, rows))
 }
 
-/// Where batches come from.
-enum Batches<'a> {
-    File(Box<FileReader<BufReader<&'a mut dyn Original>>>),
-    Stream(Box<StreamReader<BufReader<Box<dyn std::io::Read + Send + 'a>>>>),
-}
-
-/// Opens an Arrow file or stream.
-fn open(
-    file: &mut dyn Original,
-    packing: Packing,
-    stream: bool,
-) -> Result<Batches<'_>, TabularError> {
-    if stream {
-        let from = unpack(file, packing).map_err(|error| reading(error, packing))?;
-        let from = caught(|| StreamReader::try_new(BufReader::new(from), None))?;
-        return Ok(Batches::Stream(Box::new(from)));
-    }
-    file.seek(SeekFrom::Start(0)).map_err(TabularError::Read)?;
-    let from = caught(|| FileReader::try_new(BufReader::new(file), None))?;
-    Ok(Batches::File(Box::new(from)))
-}
-
-impl Batches<'_> {
-    fn schema(&self) -> SchemaRef {
-        match self {
-            Self::File(from) => from.schema(),
-            Self::Stream(from) => from.schema(),
-        }
-    }
-}
-
-impl Iterator for Batches<'_> {
-    type Item = Result<RecordBatch, TabularError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let next = caught(|| match self {
-            Self::File(from) => from.next().transpose(),
-            Self::Stream(from) => from.next().transpose(),
-        });
-        next.transpose()
-    }
-}
-
-/// Reads with the library, which panics where an offset of a broken file lies outside of it.
-fn caught<T>(read: impl FnOnce() -> Result<T, ArrowError>) -> Result<T, TabularError> {
-    let broken = |_| ArrowError::IpcError("an offset lies outside".to_owned());
-    catch_unwind(AssertUnwindSafe(read))
-        .map_err(broken)
-        .flatten()
-        .map_err(|error| damaged(&error))
-}
-
 /// Reads the columns, without the rows.
 pub(crate) fn arrow(
     file: &mut dyn Original,
     packing: Packing,
     stream: bool,
 ) -> Result<Columns, TabularError> {
-    Ok(columns(&open(file, packing, stream)?.schema())?)
+    Ok(columns(&Batches::open(file, packing, stream)?.schema())?)
 }
 
 /// Reads every batch as it is, and hands it out with its size.
@@ -137,7 +74,7 @@ pub(crate) fn read(
     stream: bool,
     mut take: impl FnMut(&SchemaRef, Vec<(RecordBatch, usize)>) -> Result<(), TabularError>,
 ) -> Result<(), TabularError> {
-    let batches = open(file, packing, stream)?;
+    let batches = Batches::open(file, packing, stream)?;
     let schema = batches.schema();
     // A file without a batch has columns all the same.
     take(&schema, Vec::new())?;

@@ -20,6 +20,7 @@ mod csv;
 mod dialect;
 mod error;
 mod evidence;
+mod ipc;
 mod json;
 mod moment;
 mod number;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use custody_engine::Values;
+use custody_stats::personal::{self, Hits, words_of};
 use custody_tabular::ColumnType;
 
 use super::words;
@@ -50,8 +51,8 @@ pub(super) struct Field {
     pub(super) whole: bool,
     /// Whether the whole numbers go up from 0 or 1 without a gap, row by row.
     pub(super) counts_rows: bool,
-    /// Texts that look like an e-mail address.
-    pub(super) mails: usize,
+    /// What its texts look like.
+    pub(super) looks: Hits,
     /// Texts that are numbers.
     pub(super) numeric: usize,
 }
@@ -84,7 +85,7 @@ impl Field {
             span: None,
             whole: true,
             counts_rows: values.is_some_and(counts_rows),
-            mails: 0,
+            looks: Hits::default(),
             numeric: 0,
         };
         if let Some(values) = values {
@@ -108,7 +109,9 @@ impl Field {
                 self.span = Some((low.min(number), high.max(number)));
                 self.whole &= number.fract() == 0.0;
             }
-            self.mails += usize::from(is_mail(&text));
+            if let (Values::Texts(_), Some(looks)) = (values, personal::kind_of(&text)) {
+                self.looks.note(looks);
+            }
             self.numeric += usize::from(text.parse::<f64>().is_ok_and(f64::is_finite));
             let mut hasher = DefaultHasher::new();
             text.hash(&mut hasher);
@@ -186,31 +189,6 @@ fn word(data_type: &ColumnType) -> String {
     }
 }
 
-fn is_mail(text: &str) -> bool {
-    text.split_once('@')
-        .is_some_and(|(who, place)| !who.is_empty() && place.contains('.') && !text.contains(' '))
-}
-
-/// Splits a name into its words: `customerId`, `customer_id` and `Customer ID` are the same two.
-pub(super) fn parts(name: &str) -> Vec<String> {
-    let mut parts = vec![String::new()];
-    let mut before = ' ';
-    for letter in name.chars() {
-        let starts = !letter.is_alphanumeric() || (letter.is_uppercase() && before.is_lowercase());
-        if starts {
-            parts.push(String::new());
-        }
-        if letter.is_alphanumeric()
-            && let Some(last) = parts.last_mut()
-        {
-            last.extend(letter.to_lowercase());
-        }
-        before = letter;
-    }
-    parts.retain(|part| !part.is_empty());
-    parts
-}
-
 impl Field {
     /// Returns whether its name says that it names something.
     pub(super) fn is_called_id(&self) -> bool {
@@ -226,53 +204,14 @@ impl Field {
             "schlüssel",
             "kennung",
         ];
-        let parts = parts(&self.name);
-        parts.iter().any(|part| WORDS.contains(&part.as_str()))
+        let words = words_of(&self.name);
+        words.iter().any(|word| WORDS.contains(&word.as_str()))
     }
 
     /// Returns whether it looks as if it named a person or said how to reach one.
     pub(super) fn names_a_person(&self) -> bool {
-        const WORDS: &[&str] = &[
-            "email",
-            "mail",
-            "phone",
-            "telephone",
-            "telefon",
-            "mobile",
-            "handy",
-            "ssn",
-            "passport",
-            "iban",
-            "address",
-            "adresse",
-            "street",
-            "strasse",
-            "straße",
-            "surname",
-            "firstname",
-            "lastname",
-            "fullname",
-            "forename",
-            "vorname",
-            "nachname",
-            "birthday",
-            "birthdate",
-            "birth",
-            "dob",
-            "geburtsdatum",
-            "username",
-            "ip",
-        ];
-        const PERSONS: &[&str] = &[
-            "first", "last", "full", "family", "given", "customer", "person", "patient", "client",
-            "employee", "kunde", "user",
-        ];
-        let parts = parts(&self.name);
-        let has = |words: &[&str]| parts.iter().any(|part| words.contains(&part.as_str()));
-        let name = parts.iter().any(|part| part == "name");
-        has(WORDS)
-            || (name && (parts.len() == 1 || has(PERSONS)))
-            || (self.filled() > 0 && self.mails * 2 > self.filled())
+        let filled = u64::try_from(self.filled()).unwrap_or(u64::MAX);
+        personal::reason(&self.name, &self.looks, filled).is_some()
     }
 
     /// Returns whether it looks like an attribute by which people must not be treated differently.
@@ -289,14 +228,14 @@ impl Field {
             "rac1p",
             "foreign",
         ];
-        parts(&self.name)
+        words_of(&self.name)
             .iter()
             .any(|part| WORDS.contains(&part.as_str()))
     }
 
     /// Returns whether it looks like the age of a person.
     pub(super) fn is_age(&self) -> bool {
-        parts(&self.name)
+        words_of(&self.name)
             .iter()
             .any(|part| part == "age" || part == "alter")
     }
@@ -360,20 +299,6 @@ mod tests {
         }
         for no in ["paid", "idea", "number_of_rooms", "monkey"] {
             assert!(!called(no).is_called_id(), "{no}");
-        }
-        for person in [
-            "name",
-            "firstName",
-            "e_mail",
-            "Email",
-            "customer name",
-            "Straße",
-            "date_of_birth",
-        ] {
-            assert!(called(person).names_a_person(), "{person}");
-        }
-        for no in ["product name", "hostname", "emails_sent_count_x", "city"] {
-            assert!(!called(no).names_a_person(), "{no}");
         }
         assert!(
             text("contact", &[Some("a@b.example"), Some("c@d.example"), None]).names_a_person()

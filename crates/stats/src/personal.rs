@@ -2,16 +2,20 @@
 
 /// What a value looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Looks {
+pub enum Looks {
+    /// An e-mail address.
     Email,
+    /// An account number by ISO 13616, with its check digits.
     Iban,
+    /// A number that a state gives to a person, with its check digits where it has some.
     NationalId,
+    /// A phone number.
     Phone,
 }
 
 /// How many values look like what.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Hits {
+pub struct Hits {
     email: u64,
     iban: u64,
     national: u64,
@@ -19,7 +23,8 @@ pub(crate) struct Hits {
 }
 
 impl Hits {
-    pub(crate) const fn note(&mut self, looks: Looks) {
+    /// Counts a value.
+    pub const fn note(&mut self, looks: Looks) {
         match looks {
             Looks::Email => self.email += 1,
             Looks::Iban => self.iban += 1,
@@ -28,7 +33,8 @@ impl Hits {
         }
     }
 
-    pub(crate) const fn add(&mut self, more: &Self) {
+    /// Counts those of other rows too.
+    pub const fn add(&mut self, more: &Self) {
         self.email += more.email;
         self.iban += more.iban;
         self.national += more.national;
@@ -44,6 +50,7 @@ const WORDS: &[(&str, &str)] = &[
     ("surname", "a name"),
     ("lastname", "a name"),
     ("fullname", "a name"),
+    ("username", "a name"),
     ("vorname", "a name"),
     ("nachname", "a name"),
     ("email", "an e-mail address"),
@@ -52,6 +59,7 @@ const WORDS: &[(&str, &str)] = &[
     ("telephone", "a phone number"),
     ("telefon", "a phone number"),
     ("mobile", "a phone number"),
+    ("handy", "a phone number"),
     ("birth", "a date of birth"),
     ("birthdate", "a date of birth"),
     ("birthday", "a date of birth"),
@@ -61,6 +69,8 @@ const WORDS: &[(&str, &str)] = &[
     ("street", "an address"),
     ("adresse", "an address"),
     ("strasse", "an address"),
+    ("straße", "an address"),
+    ("ip", "an address"),
     ("iban", "an account number"),
     ("ssn", "a national id"),
     ("passport", "a national id"),
@@ -68,11 +78,12 @@ const WORDS: &[(&str, &str)] = &[
 /// Words beside `name` that say that it names a thing.
 const THINGS: &[&str] = &[
     "file", "product", "column", "table", "model", "brand", "class", "feature", "step", "host",
+    "city", "region", "country", "state", "company", "branch", "shop", "item", "species", "event",
 ];
 
 /// Says why a column looks personal. `values`: how many of its texts are not empty.
-pub(crate) fn reason(name: &str, hits: &Hits, values: u64) -> Option<String> {
-    let mostly = |count: u64| count > 0 && count.saturating_mul(5) >= values.saturating_mul(4);
+pub fn reason(name: &str, hits: &Hits, values: u64) -> Option<String> {
+    let mostly = |count: u64| count.saturating_mul(2) > values;
     for (count, what) in [
         (hits.email, "e-mail addresses"),
         (hits.iban, "account numbers (IBAN)"),
@@ -91,8 +102,8 @@ pub(crate) fn reason(name: &str, hits: &Hits, values: u64) -> Option<String> {
     Some(format!("its name says `{word}`: {what}"))
 }
 
-/// Splits `firstName`, `first_name` and `FIRST NAME` into words.
-fn words_of(name: &str) -> Vec<String> {
+/// Splits a column's name into words: `firstName`, `first_name` and `FIRST NAME` are the same two.
+pub fn words_of(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut lower = false;
     for letter in name.chars() {
@@ -106,11 +117,12 @@ fn words_of(name: &str) -> Vec<String> {
         }
         lower = letter.is_lowercase();
     }
+    words.retain(|word| !word.is_empty());
     words
 }
 
 /// Says what a text looks like.
-pub(crate) fn kind_of(text: &str) -> Option<Looks> {
+pub fn kind_of(text: &str) -> Option<Looks> {
     // The longest of all is an e-mail address (RFC 5321, 4.5.3.1.3).
     if text.len() < 5 || text.len() > 254 {
         return None;
@@ -310,6 +322,13 @@ mod tests {
             ("first_name", true),
             ("lastName", true),
             ("EMAIL", true),
+            ("e_mail", true),
+            ("customer name", true),
+            ("Straße", true),
+            ("hostname", false),
+            ("emails_sent_count_x", false),
+            ("city", false),
+            ("city_name", false),
             ("date of birth", true),
             ("home-address", true),
             ("product_name", false),
@@ -324,7 +343,7 @@ mod tests {
             email: 8,
             ..Hits::default()
         };
-        assert!(reason("x", &hits, 10).is_some());
-        assert!(reason("x", &hits, 11).is_none());
+        assert!(reason("x", &hits, 15).is_some());
+        assert!(reason("x", &hits, 16).is_none());
     }
 }
