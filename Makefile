@@ -25,7 +25,7 @@ demo-clean:
 
 install:
 	@$(CARGO) build --release --quiet --workspace --bin custody
-	@install -D target/release/custody "$(DESTDIR)$(PREFIX)/bin/custody"
+	@install -D --strip target/release/custody "$(DESTDIR)$(PREFIX)/bin/custody"
 	@"$(DESTDIR)$(PREFIX)/bin/custody" --version
 	@case ":$$PATH:" in *":$(PREFIX)/bin:"*) ;; *) echo "put $(PREFIX)/bin on your PATH" ;; esac
 

@@ -21,6 +21,7 @@ mod files;
 mod interrupt;
 mod machine;
 mod output;
+mod panics;
 mod problems;
 mod progress;
 mod scanner;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         return custody_sandbox::launcher_main(&[scanner::STEP]);
     }
     leave_no_core();
+    panics::note();
     completions::answer_shell();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -53,7 +55,7 @@ fn main() -> ExitCode {
     };
     let json = cli.global.json;
     let context = Context::new(Settings::read(), Some(cli.global), json);
-    let exit = match commands::dispatch(&context, cli.command) {
+    let exit = match panics::caught(|| commands::dispatch(&context, cli.command)) {
         Ok(exit) => exit,
         Err(problem) => {
             context.output.problem(&problem);

@@ -1,6 +1,7 @@
 //! Parquet that is the same for the same rows.
 
 use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -31,16 +32,27 @@ pub(crate) struct Output<'w> {
     pub(crate) rows: u64,
 }
 
+fn unheld() -> Refusal {
+    Refusal::new("a column has a type or a value that Parquet cannot hold")
+        .hint("write it with simpler types")
+}
+
+/// Writes with the library, which panics at some types that no program should have written.
+fn caught<T>(write: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, TabularError> {
+    match catch_unwind(AssertUnwindSafe(write)) {
+        Ok(done) => done.map_err(failed),
+        Err(_) => Err(unheld().into()),
+    }
+}
+
 fn failed(error: ParquetError) -> TabularError {
     match error {
         ParquetError::External(cause) => match cause.downcast::<io::Error>() {
             Ok(error) => TabularError::Write(*error),
             Err(other) => TabularError::Write(io::Error::other(other)),
         },
-        ParquetError::NYI(_) | ParquetError::ArrowError(_) => {
-            Refusal::new("a column has a type that Parquet cannot hold")
-                .hint("write it with simpler types")
-                .into()
+        ParquetError::NYI(_) | ParquetError::ArrowError(_) | ParquetError::General(_) => {
+            unheld().into()
         }
         other => TabularError::Write(io::Error::other(other)),
     }
@@ -56,7 +68,7 @@ impl<'w> Output<'w> {
             .set_compression(Compression::UNCOMPRESSED)
             .set_max_row_group_row_count(Some(GROUP_ROWS))
             .build();
-        let writer = ArrowWriter::try_new(out, schema.clone(), Some(properties)).map_err(failed)?;
+        let writer = caught(|| ArrowWriter::try_new(out, schema.clone(), Some(properties)))?;
         let (file, factory) = writer.into_serialized_writer().map_err(failed)?;
         Ok(Self {
             file,
@@ -101,25 +113,26 @@ impl<'w> Output<'w> {
         if self.columns.is_empty() {
             self.columns = self.begin_group()?;
         }
-        let schema = &self.schema;
-        self.columns
-            .par_iter_mut()
-            .enumerate()
-            .try_for_each(|(number, writers)| {
-                for batch in batches {
-                    let array = batch.columns().get(number);
-                    let field = schema.fields().get(number);
-                    let (Some(array), Some(field)) = (array, field) else {
-                        continue;
-                    };
-                    let leaves = compute_leaves(field, array)?;
-                    for (writer, leaf) in writers.iter_mut().zip(&leaves) {
-                        writer.write(leaf)?;
+        let (schema, columns) = (&self.schema, &mut self.columns);
+        caught(|| {
+            columns
+                .par_iter_mut()
+                .enumerate()
+                .try_for_each(|(number, writers)| {
+                    for batch in batches {
+                        let array = batch.columns().get(number);
+                        let field = schema.fields().get(number);
+                        let (Some(array), Some(field)) = (array, field) else {
+                            continue;
+                        };
+                        let leaves = compute_leaves(field, array)?;
+                        for (writer, leaf) in writers.iter_mut().zip(&leaves) {
+                            writer.write(leaf)?;
+                        }
                     }
-                }
-                Ok(())
-            })
-            .map_err(failed)
+                    Ok(())
+                })
+        })
     }
 
     /// Makes the writers of a row group: for each column as many as it has leaves.

@@ -1,0 +1,41 @@
+//! Faults of the program itself: they are told like any other problem, not as a trace. With `RUST_BACKTRACE` set, the
+//! trace comes too.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
+use std::sync::{Mutex, PoisonError};
+
+use custody_types::{ExitCode, Problem};
+
+/// Where the last panic was, and what it said.
+static LAST: Mutex<Option<String>> = Mutex::new(None);
+
+/// Has panics noted instead of printed. Some are caught where they happen: libraries panic on broken files.
+pub(crate) fn note() {
+    if std::env::var_os("RUST_BACKTRACE").is_some() {
+        return;
+    }
+    set_hook(Box::new(|panic| {
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        let said = panic.payload_as_str().unwrap_or("no message");
+        *LAST.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("{place}: {said}"));
+    }));
+}
+
+/// Does the work; a panic is a [`Problem`].
+pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T, Problem>) -> Result<T, Problem> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        let last = LAST.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Err(Problem::new(
+            "CUS-CLI-070",
+            ExitCode::Fault,
+            "this is a fault of the program",
+        )
+        .because(last.unwrap_or_else(|| "it stopped at something that should not be".to_owned()))
+        .hint(
+            "report it, with what you did; what was stored is safe, and what was not is not there",
+        ))
+    })
+}
