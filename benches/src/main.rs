@@ -40,7 +40,7 @@ enum What {
     Scan,
     /// `custody sign` and `custody verify-signature` beside `model_signing`.
     Sign,
-    /// Checks, a profile, a query and a CSV file beside pandera, pointblank, whylogs, DuckDB and polars.
+    /// Checks, a profile, a query and a CSV file beside pandera, pointblank, whylogs, `DuckDB` and polars.
     Tables,
 }
 

@@ -77,11 +77,14 @@ impl Workspace<'_> {
     }
 }
 
+/// What is measured, given the number of the run.
+type Candidate<'a> = &'a mut dyn FnMut(usize) -> Result<Cost, Failure>;
+
 /// Runs candidates in turn and prints what each took.
 fn compare(
     title: &str,
     runs: usize,
-    candidates: &mut [(&str, &mut dyn FnMut(usize) -> Result<Cost, Failure>)],
+    candidates: &mut [(&str, Candidate<'_>)],
 ) -> Result<(), Failure> {
     let mut costs = vec![Vec::new(); candidates.len()];
     for number in 0..runs {

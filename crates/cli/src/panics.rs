@@ -10,6 +10,10 @@ use custody_types::{ExitCode, Problem};
 static LAST: Mutex<Option<String>> = Mutex::new(None);
 
 /// Has panics noted instead of printed. Some are caught where they happen: libraries panic on broken files.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a setting of the standard library, not of ours"
+)]
 pub(crate) fn note() {
     if std::env::var_os("RUST_BACKTRACE").is_some() {
         return;

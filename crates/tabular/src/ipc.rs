@@ -120,8 +120,8 @@ impl<'a> Batches<'a> {
         let end = file.seek(SeekFrom::End(0)).map_err(TabularError::Read)?;
         let tail_at = end.checked_sub(TAIL_BYTES).ok_or_else(broken)?;
         let tail = bytes(&mut at(file, tail_at)?, TAIL_BYTES)?;
-        let tail = <[u8; TAIL_BYTES as usize]>::try_from(tail).map_err(|_| broken())?;
-        let length = size(read_footer_length(tail).map_err(|_| broken())?)?;
+        let tail = tail.first_chunk().ok_or_else(broken)?;
+        let length = size(read_footer_length(*tail).map_err(|_| broken())?)?;
         let footer_at = tail_at.checked_sub(length).ok_or_else(broken)?;
         let footer = bytes(&mut at(file, footer_at)?, length)?;
         let footer = root_as_footer(&footer).map_err(|_| broken())?;

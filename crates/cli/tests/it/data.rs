@@ -141,3 +141,16 @@ fn what_is_no_table_is_said_to_be_none() {
         );
     }
 }
+
+/// A library that stops at a broken file is no fault of the user, nor one that is seen.
+#[test]
+fn what_a_library_breaks_off_at_is_refused_in_words() {
+    let world = World::empty();
+    world.yes(&["init"]);
+    let broken = include_bytes!("../../../../fuzz/corpus/table_arrow/decimal.file");
+    std::fs::write(world.path("broken.arrow"), broken).unwrap();
+    let told = world.told(&["put", "demo/broken", "broken.arrow"], 2, "cannot hold");
+    assert!(!told.contains("panicked"), "{told}");
+    world.told(&["ls"], 0, "");
+    assert!(!world.yes(&["ls"]).contains("demo/broken"));
+}

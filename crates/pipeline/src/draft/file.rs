@@ -170,7 +170,7 @@ fn train(plan: &Plan<'_>, personal: bool, out: &mut String) {
 fn evaluation(plan: &Plan<'_>, project: &ProjectName, fields: &[Field], out: &mut String) {
     let _infallible = writeln!(
         out,
-        "\n  # Every figure with its formula: docs/reference/evaluation.md. `custody show {}/evaluation@1` prints them.\n  evaluation:\n    evaluate:\n      kind: {}\n      model: candidate\n      data: holdout",
+        "\n  # Every figure with its formula: docs/reference/evaluation.md. `custody metrics {}/evaluation` prints them.\n  evaluation:\n    evaluate:\n      kind: {}\n      model: candidate\n      data: holdout",
         project, plan.task
     );
     if let Some(key) = plan.key {
