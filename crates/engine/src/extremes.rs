@@ -18,6 +18,8 @@ use datafusion::logical_expr::{
 };
 use datafusion_functions_aggregate_common::aggregate::groups_accumulator::prim_op::PrimitiveGroupsAccumulator;
 
+use crate::gather::{double, ordered};
+
 /// Returns both functions, under the names of those that they replace.
 pub(crate) fn functions() -> [AggregateUDF; 2] {
     let function = |inner, greatest| AggregateUDF::new_from_impl(Extreme { inner, greatest });
@@ -106,17 +108,6 @@ impl AggregateUDFImpl for Extreme {
     fn reverse_expr(&self) -> ReversedUDAF {
         ReversedUDAF::Identical
     }
-}
-
-/// Returns a number that is ordered as the double is, NaN last (IEEE 754-2019, 5.10). Tables have one zero and one NaN.
-const fn ordered(value: f64) -> i64 {
-    let bits = value.to_bits().cast_signed();
-    bits ^ ((bits >> 63).cast_unsigned() >> 1).cast_signed()
-}
-
-/// Undoes [`ordered`].
-const fn double(key: i64) -> f64 {
-    f64::from_bits((key ^ ((key >> 63).cast_unsigned() >> 1).cast_signed()).cast_unsigned())
 }
 
 fn keys(values: &ArrayRef) -> Result<ArrayRef> {

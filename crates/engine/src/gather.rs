@@ -101,7 +101,7 @@ pub(crate) fn is_number(kind: &DataType) -> bool {
     kind.is_integer() || kind.is_floating() || matches!(kind, DataType::Decimal128(..))
 }
 
-/// Returns an integer for a double that is not NaN, in the same order.
+/// Returns an integer for a double, in the same order, NaN last (IEEE 754-2019, 5.10). Tables have one zero and one NaN.
 pub(crate) const fn ordered(value: f64) -> i64 {
     let bits = value.to_bits().cast_signed();
     bits ^ ((bits >> 63).cast_unsigned() >> 1).cast_signed()
