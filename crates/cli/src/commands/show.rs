@@ -2,6 +2,7 @@
 
 use custody_types::{ExitCode, Kind, Problem};
 use custody_wire::{Origin, ShowReply};
+use serde_json::Value;
 
 use crate::args::Show;
 use crate::context::Context;
@@ -9,6 +10,8 @@ use crate::output::Text;
 
 /// How many files are shown without `--json`.
 const FILES_SHOWN: usize = 40;
+/// How many letters of a text in the evidence are shown without `--json`.
+const LONGEST: usize = 200;
 
 pub(crate) fn run(context: &Context, args: &Show) -> Result<ExitCode, Problem> {
     let reply = context.client()?.show(&args.reference.to_string())?;
@@ -38,9 +41,7 @@ pub(crate) fn run(context: &Context, args: &Show) -> Result<ExitCode, Problem> {
         for (name, value) in &reply.evidence {
             text.line("");
             text.heading(name);
-            for line in serde_json::to_string_pretty(value)?.lines() {
-                text.line(format!("  {line}"));
-            }
+            spelt(value, "  ", text);
         }
         Ok(())
     })?;
@@ -78,6 +79,62 @@ fn facts(reply: &ShowReply, text: &mut Text) {
     }
     for alias in &version.aliases {
         text.line(format!("  alias           @{alias}"));
+    }
+}
+
+/// Writes what there is of evidence, a fact a line: names before values, lists of plain values in a row.
+fn spelt(value: &Value, indent: &str, text: &mut Text) {
+    let deeper = format!("{indent}  ");
+    match value {
+        Value::Object(facts) => {
+            for (name, value) in facts {
+                match in_a_row(value) {
+                    Some(row) => text.line(format!("{indent}{name}: {row}")),
+                    None => {
+                        text.line(format!("{indent}{name}:"));
+                        spelt(value, &deeper, text);
+                    }
+                }
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                match (in_a_row(item), item) {
+                    (Some(_), Value::Array(pair)) if pair.len() == 2 => {
+                        let pair: Vec<_> = pair.iter().filter_map(in_a_row).collect();
+                        text.line(format!("{indent}- {}", pair.join(": ")));
+                    }
+                    (Some(row), _) => text.line(format!("{indent}- {row}")),
+                    (None, item) => {
+                        text.line(format!("{indent}-"));
+                        spelt(item, &deeper, text);
+                    }
+                }
+            }
+        }
+        plain => text.line(format!("{indent}{}", in_a_row(plain).unwrap_or_default())),
+    }
+}
+
+/// Returns a plain value, or a list of such, as one text.
+fn in_a_row(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => Some("none".to_owned()),
+        Value::String(text) => Some(match text.char_indices().nth(LONGEST) {
+            Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+            None => text.clone(),
+        }),
+        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+        Value::Array(items) if items.is_empty() => Some("none".to_owned()),
+        Value::Object(facts) if facts.is_empty() => Some("none".to_owned()),
+        Value::Array(items) => {
+            let plain = |item: &Value| !item.is_array() && !item.is_object();
+            let items = items
+                .iter()
+                .map(|item| in_a_row(item).filter(|_| plain(item)));
+            Some(items.collect::<Option<Vec<_>>>()?.join(", "))
+        }
+        Value::Object(_) => None,
     }
 }
 

@@ -92,7 +92,10 @@ fn facts(node: &Node) -> Vec<String> {
         lines.push(format!("from commit {commit}"));
     }
     if !node.isolation.is_empty() {
-        lines.push(format!("confined by {}", node.isolation.join(", ")));
+        let count = node.isolation.len();
+        lines.push(format!(
+            "in the sandbox, {count} layers: `--json` lists them"
+        ));
     }
     lines
 }

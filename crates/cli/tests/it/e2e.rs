@@ -252,7 +252,7 @@ fn what_a_step_logs_is_figures() {
         &format!("{counting} echo '{{\"name\": \"rows\", \"value\": 3}}' > \"$CUSTODY_METRICS\""),
     );
     check(&world.run(&["run"]), 0, "logged rows = 3");
-    check(&world.run(&["show", "demo/count@1"]), 0, "\"rows\"");
+    check(&world.run(&["show", "demo/count@1"]), 0, "name: rows");
 }
 
 /// A project inside a folder of the system would be seen by every step.
