@@ -5,6 +5,8 @@ use datafusion::arrow::error::ArrowError;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 
+use crate::query::CHANGING;
+
 /// Why a query gives no answer. No variant carries values of data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
@@ -48,14 +50,18 @@ pub(crate) fn planning(error: &DataFusionError) -> EngineError {
         DataFusionError::Plan(text)
             if text.contains("not supported") || text.contains("not allowed") =>
         {
-            EngineError::NotAllowed(plain(text))
+            EngineError::NotAllowed(reworded(text).unwrap_or_else(|| plain(text)))
         }
         DataFusionError::SQL(parser, _) => {
             EngineError::Plan(plain(&parser.to_string().replace("sql parser error: ", "")))
         }
-        DataFusionError::Plan(text) => EngineError::Plan(plain(text)),
+        DataFusionError::Plan(text) => {
+            EngineError::Plan(reworded(text).unwrap_or_else(|| plain(text)))
+        }
         DataFusionError::SchemaError(error, _) => EngineError::Plan(of_schema(error)),
-        DataFusionError::NotImplemented(text) => EngineError::NotAllowed(plain(text)),
+        DataFusionError::NotImplemented(text) => {
+            EngineError::NotAllowed(reworded(text).unwrap_or_else(|| plain(text)))
+        }
         DataFusionError::External(error) => error
             .downcast_ref::<EngineError>()
             .cloned()
@@ -107,6 +113,34 @@ pub(crate) fn no_column<'a>(name: &str, columns: impl Iterator<Item = &'a str> +
             )
         }
     }
+}
+
+/// Says in other words what the planner says of a whole query.
+fn reworded(text: &str) -> Option<String> {
+    if text.contains("require unique expression names") {
+        return Some("two of its columns have one name: give one another name with AS".to_owned());
+    }
+    if let Some((_, name)) = text.split_once("Invalid function '")
+        && let Some((name, _)) = name.split_once('\'')
+    {
+        let near = text
+            .split_once("mean '")
+            .and_then(|(_, near)| near.split_once('\''));
+        let near = near.and_then(|(near, _)| nearest(name, std::iter::once(near)));
+        let why = match near {
+            _ if CHANGING.contains(&name) => {
+                ": its answer would be another at another time or place".to_owned()
+            }
+            Some(near) => format!("; did you mean `{near}`?"),
+            None => String::new(),
+        };
+        return Some(format!("there is no function `{name}`{why}"));
+    }
+    let more = text.contains("single SQL statement");
+    let other = ["DDL not", "DML not", "Statement not"]
+        .iter()
+        .any(|word| text.contains(word));
+    (more || other).then(|| "it must be one query, which begins with SELECT or WITH".to_owned())
 }
 
 /// Puts the planner's text into our words.

@@ -9,6 +9,7 @@
 //! are fixed. Rows keep the order of the table unless the SQL orders them. Errors carry no values.
 #![forbid(unsafe_code)]
 
+mod apart;
 mod bucket;
 mod columns;
 mod contract;

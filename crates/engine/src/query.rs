@@ -32,10 +32,10 @@ use crate::parts::Parts;
 use crate::schema::{Column, Layout, columns, plain_field};
 use crate::spill::Spill;
 use crate::table::{NoStores, Rows, Table};
-use crate::{bucket, exact, extremes, sum};
+use crate::{apart, bucket, exact, extremes, sum};
 
 /// Functions whose answer depends on when or where they run.
-const CHANGING: &[&str] = &[
+pub(crate) const CHANGING: &[&str] = &[
     "random",
     "uuid",
     "now",
@@ -191,7 +191,14 @@ impl Engine {
     ) -> Result<LogicalPlan, EngineError> {
         let told = |error: DataFusionError| planning(&error);
         let state = context.state();
-        let plan = state.create_logical_plan(sql).await.map_err(told)?;
+        let plan = match state.create_logical_plan(sql).await {
+            Err(error) if apart::is_doubled(&error) => {
+                let apart = apart::plan(context, sql).await;
+                apart.ok_or(error)
+            }
+            other => other,
+        };
+        let plan = plan.map_err(told)?;
         SQLOptions::new()
             .with_allow_ddl(false)
             .with_allow_dml(false)

@@ -244,6 +244,37 @@ fn columns_come_out_as_what_they_are() {
     assert!(engine.values(&people(), &["none"]).is_err());
 }
 
+/// The planner leaves casts out of the names that it gives, and refuses two of one name.
+#[test]
+fn a_cast_is_told_from_what_it_casts() {
+    let engine = engine();
+    let run = |sql: &str| {
+        let mut bytes = Vec::new();
+        engine.query_to_parquet(&[people()], sql, &mut bytes)?;
+        custody_engine::file_values(bytes.into(), &["a", "b"])
+    };
+    let texts = |sql: &str| {
+        let found = run(sql).unwrap();
+        [found[0].text(0).unwrap(), found[1].text(0).unwrap()]
+    };
+    let both = texts("SELECT SUM(age) AS a, SUM(CAST(age AS DOUBLE)) AS b FROM people");
+    assert_eq!(both[0], both[1]);
+    let both =
+        texts("SELECT MIN(age) AS a, MIN(CAST(CAST(age AS BIGINT) AS VARCHAR)) AS b FROM people");
+    assert_eq!(both, ["17", "17"]);
+    let both =
+        texts("SELECT age AS a, TRY_CAST(name AS BIGINT) IS NULL AS b FROM people WHERE age = 17");
+    assert_eq!(both, ["17", "true"]);
+    // What is cast is checked as ever.
+    let told = run("SELECT MAX(age) AS a, MAX(CAST(age * 1000 AS SMALLINT)) AS b FROM people");
+    assert!(matches!(told, Err(EngineError::Failed(_))), "{told:?}");
+    let told = run("SELECT age, CAST(age AS DOUBLE) FROM people").unwrap_err();
+    assert!(
+        told.to_string().contains("give one another name with AS"),
+        "{told}"
+    );
+}
+
 fn range(column: &str, min: f64, max: f64) -> Check {
     Check::Range(RangeCheck {
         column: column.to_owned(),

@@ -154,25 +154,26 @@ pub fn declared(
     csv: Option<&str>,
     columns: Option<&str>,
 ) -> Result<Declared, Problem> {
-    let wrong = |what: &str, error: serde_saphyr::Error| {
+    let wrong = |what: &str, text: Option<&str>, error: serde_saphyr::Error| {
         Problem::new(
             "CUS-PIPE-012",
             ExitCode::Usage,
             format!("`{what}` does not hold up"),
         )
-        .because(crate::file::told(&error))
+        .because(crate::file::told(&error, text.unwrap_or_default()))
         .hint(
             "write it as in `custody.yaml`: `--csv '{header: true}'`, `--columns '{id: integer}'`",
         )
     };
+    let (text_of_csv, text_of_columns) = (csv, columns);
     let csv = csv
         .map(serde_saphyr::from_str)
         .transpose()
-        .map_err(|error| wrong("csv", error))?;
+        .map_err(|error| wrong("csv", text_of_csv, error))?;
     let columns = columns
         .map(serde_saphyr::from_str)
         .transpose()
-        .map_err(|error| wrong("columns", error))?;
+        .map_err(|error| wrong("columns", text_of_columns, error))?;
     Ok(Declared {
         format,
         csv: csv.unwrap_or_default(),

@@ -15,6 +15,7 @@ mod register;
 mod run;
 mod source;
 mod sql;
+mod told;
 
 pub use check::Contract;
 pub use evaluate::{Chosen, Cost, Evaluate, Overlap, Resampling, Rule, Scalar, Scores, Threshold};
@@ -26,6 +27,7 @@ pub(crate) use run::{INEXACT, is_exact};
 pub use run::{Limits, Output, Run};
 pub use source::{Origin, Source};
 pub use sql::Sql;
+pub(crate) use told::told;
 
 use place::invalid;
 
@@ -98,7 +100,8 @@ impl PipelineFile {
     /// # Errors
     /// A [`Problem`] with the line and a mark at the column.
     pub fn parse(text: &str) -> Result<Self, Problem> {
-        let mut file: Self = serde_saphyr::from_str(text).map_err(|error| invalid(told(&error)))?;
+        let mut file: Self =
+            serde_saphyr::from_str(text).map_err(|error| invalid(told(&error, text)))?;
         text.clone_into(&mut file.text);
         file.check()
             .and_then(|()| crate::graph::build(&file).map(drop))
@@ -249,12 +252,6 @@ fn word(what: &str, name: &str, place: Place) -> Result<(), Wrong> {
             format!("`{name}` is no name for {what}: use up to 40 of a-z, 0-9, `-` and `_`"),
         ))
     }
-}
-
-/// Says what is wrong with YAML, in words for who wrote it.
-pub(crate) fn told(error: &serde_saphyr::Error) -> String {
-    let text = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
-    text.strip_prefix("error: ").unwrap_or(&text).to_owned()
 }
 
 /// Returns the JSON Schema of the file, by which editors complete it.

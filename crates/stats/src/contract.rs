@@ -105,7 +105,10 @@ pub struct AllowedCheck {
 
 /// The columns that must have a value in every row: a list, or a list with what NaN is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "a list of columns is expected: `[id, income]`, or `{columns: [income], nan: value}`"
+)]
 pub enum NotNullCheck {
     /// The columns; NaN is missing.
     Columns(Vec<String>),

@@ -574,4 +574,20 @@ fn columns_of_every_source_are_known_before_anything_runs() {
         !told.contains("Option<") && !told.contains("because: error"),
         "{told}"
     );
+    for (check, says) in [
+        ("not_null: id", "a list of columns is expected"),
+        ("uniqe: [id]", "did you mean `unique`?"),
+        ("row_count: 5", "names with values are expected"),
+        ("row_count: {min: 5.5}", "a whole number is expected"),
+        ("range: {min: 1}", "`column` is missing"),
+    ] {
+        world.pipeline(&format!(
+            "  contract:\n    check:\n      input: words\n      checks:\n        - {check}\n"
+        ));
+        let told = assert_says(&world.run(&["run", "--dry-run"]), 2, &[says, "^"]);
+        assert!(
+            !told.contains("enum") && !told.contains("<input>"),
+            "{told}"
+        );
+    }
 }

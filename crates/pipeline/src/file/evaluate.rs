@@ -77,7 +77,10 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 
 /// A value of a label as it is written: the text `"1"` is not the number 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "a text, a number, `true` or `false` is expected"
+)]
 pub enum Scalar {
     /// Yes or no.
     Boolean(bool),

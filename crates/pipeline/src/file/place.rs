@@ -80,7 +80,7 @@ fn find(text: &str, place: &Place) -> Option<Range<usize>> {
         .find_map(|length| places.get(place.0.get(..length)?).cloned())
 }
 
-fn excerpt(text: &str, at: &Range<usize>) -> String {
+pub(super) fn excerpt(text: &str, at: &Range<usize>) -> String {
     let before = text.get(..at.start).unwrap_or_default();
     let start = before.rfind('\n').map_or(0, |end| end + 1);
     let number = before.matches('\n').count() + 1;

@@ -79,7 +79,7 @@ impl Origin {
                 ExitCode::Usage,
                 "the origin does not hold up",
             )
-            .because(super::told(&error))
+            .because(super::told(&error, text))
             .hint("it has `publisher`, `url`, `licence`, `legal_basis` and `classification`, as in `custody.yaml`")
         })
     }

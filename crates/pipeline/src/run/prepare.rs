@@ -88,9 +88,10 @@ impl Declared {
             });
             let (step, parameter, value) =
                 parts.ok_or_else(|| wrong("it has another form".to_owned(), form.to_owned()))?;
-            let value: Value = serde_saphyr::from_str(value).map_err(|error| {
+            let given = value;
+            let value: Value = serde_saphyr::from_str(given).map_err(|error| {
                 wrong(
-                    crate::file::told(&error),
+                    crate::file::told(&error, given),
                     "the value is YAML: put a text that means something there in quotes".to_owned(),
                 )
             })?;
