@@ -569,7 +569,11 @@ fn columns_of_every_source_are_known_before_anything_runs() {
     );
     // What is no word of YAML is told in words for who wrote it.
     world.pipeline("  query:\n    sql:\n      inputs: {words: words}\n      outputs: {rows: }\n");
-    let told = assert_says(&world.run(&["run", "--dry-run"]), 2, &["line 13"]);
+    let told = assert_says(
+        &world.run(&["run", "--dry-run"]),
+        2,
+        &["13 |", "null is not allowed"],
+    );
     assert!(
         !told.contains("Option<") && !told.contains("because: error"),
         "{told}"
