@@ -80,6 +80,8 @@ struct Failing {
     rows: u64,
     /// Those of them whose value could not be read as what the check is about.
     unlike: u64,
+    /// In how many rows each column of the check has no value, where it is about several.
+    without: Vec<u64>,
     /// Whether the rows were counted to the end.
     cut: bool,
     /// The first of them.
@@ -301,6 +303,16 @@ impl Engine {
                         rule.unlike()
                     );
                 }
+                if let (Check::NotNull(check), true) = (check, failing.without.len() > 1) {
+                    let without = check.columns().iter().zip(&failing.without);
+                    let without = without.filter(|(_, rows)| **rows > 0);
+                    let without: Vec<_> = without
+                        .map(|(column, rows)| format!("{rows} without {column}"))
+                        .collect();
+                    if !without.is_empty() {
+                        outcome.observed = format!("{}; {}", outcome.observed, without.join(", "));
+                    }
+                }
                 if failing.cut {
                     outcome.observed = format!("at least {}", outcome.observed);
                 }
@@ -450,6 +462,11 @@ impl Failing {
     fn add(&mut self, more: Self) {
         self.rows += more.rows;
         self.unlike += more.unlike;
+        self.without
+            .resize(self.without.len().max(more.without.len()), 0);
+        for (total, more) in self.without.iter_mut().zip(more.without) {
+            *total += more;
+        }
         self.cut |= more.cut;
         let room = NAMED.saturating_sub(self.first.len());
         self.first.extend(more.first.into_iter().take(room));

@@ -305,8 +305,15 @@ impl Rule {
                     .map(|place| column(*place))
                     .collect::<Result<_, _>>()?;
                 let any = columns.iter().any(|column| some_missing(column, *nan));
+                failing.without.resize(columns.len(), 0);
                 for at in (0..batch.num_rows()).filter(|_| any) {
-                    if columns.iter().any(|column| missing(column, *nan, at)) {
+                    let mut breaks = false;
+                    for (column, rows) in columns.iter().zip(&mut failing.without) {
+                        let missing = missing(column, *nan, at);
+                        *rows += u64::from(missing);
+                        breaks |= missing;
+                    }
+                    if breaks {
                         failing.note(unit, before + at as u64);
                     }
                 }
