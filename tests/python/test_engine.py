@@ -327,3 +327,51 @@ def test_statistics_that_lie_decide_nothing(engine, tmp_path):
         assert pq.read_table(out)["m"].to_pylist() == [expected]
     report = engine.ask(tables={"data": [str(path)]}, checks=[{"range": {"column": "x", "max": 1000}}, {"allowed": {"column": "x", "values": [1, 7]}}])
     assert [outcome["failing_rows"] for outcome in report["checks"]] == [50, 50]
+
+
+def test_windows_that_move_forget_what_left_them(engine, tmp_path):
+    """Infinity, NaN and large numbers leave with their rows; DuckDB computes each frame anew."""
+    duck = duckdb.connect()
+    path, out = tmp_path / "t.parquet", tmp_path / "out.parquet"
+    columns = [
+        [1e17, 1.0, 1.0, 2.0, None, 3.0],
+        [math.inf, 1.0, 1.0, 1.0, -math.inf, 2.0],
+        [math.nan, 1.0, 1.0, 4.0, math.nan, 2.0],
+        [None, None, 1e300, 1.0, 2.0, 3.0],
+    ]
+    for values in columns:
+        made = pa.table({"id": range(len(values)), "x": pa.array(values, pa.float64())})
+        pq.write_table(made, path)
+        for name in ["sum", "avg", "stddev", "stddev_pop", "var_samp", "var_pop", "min", "max", "mean"]:
+            for before, after in [(1, 0), (2, 0), (0, 1), (1, 1)]:
+                frame = f"OVER (ORDER BY id ROWS BETWEEN {before} PRECEDING AND {after} FOLLOWING)"
+                engine.ask(tables={"t": [str(path)]}, sql=f"SELECT {name}(x) {frame} AS y FROM t ORDER BY id", out=str(out))
+                ours = pq.read_table(out)["y"].to_pylist()
+                for row in range(len(values)):
+                    within = values[max(0, row - before) : row + after + 1]
+                    if name.startswith(("std", "var")) and any(value is not None and not math.isfinite(value) for value in within):
+                        # DuckDB tells 0 for one such value and nothing for two infinite ones.
+                        assert ours[row] is None or math.isnan(ours[row]), (name, within, ours[row])
+                        continue
+                    duck.register("w", pa.table({"x": pa.array(within, pa.float64())}))
+                    try:
+                        expected = duck.execute(f"SELECT {name}(x) FROM w").fetchall()[0][0]
+                    except duckdb.OutOfRangeException:
+                        # Deviations that no double holds are an error there.
+                        assert ours[row] is None or not math.isfinite(ours[row]), (name, within, ours[row])
+                        continue
+                    same = expected == ours[row] or (expected is not None and ours[row] is not None and (math.isnan(expected) and math.isnan(ours[row]) or math.isclose(expected, ours[row], rel_tol=1e-12)))
+                    assert same, (name, within, expected, ours[row])
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("stored", [True, False])
+def test_timestamps_of_96_bits_whatever_the_schema_beside_them_says(engine, tmp_path, unit, stored):
+    days = [datetime.datetime(year, 2, 28, 23, 59, 59) for year in (1677, 1969, 1970, 2026, 2262)]
+    days = [day for day in days if unit != "ns" or 1678 < day.year < 2262]
+    days += [] if unit == "ns" else [datetime.datetime(1, 1, 1), datetime.datetime(9999, 12, 31)]
+    path, out = tmp_path / "t.parquet", tmp_path / "out.parquet"
+    table_ = pa.table({"id": range(len(days)), "t": pa.array(days, pa.timestamp(unit))})
+    pq.write_table(table_, path, use_deprecated_int96_timestamps=True, store_schema=stored)
+    engine.ask(tables={"t": [str(path)]}, sql="SELECT t FROM t ORDER BY id", out=str(out))
+    assert [value.replace(tzinfo=None) for value in pq.read_table(out)["t"].to_pylist()] == days

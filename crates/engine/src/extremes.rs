@@ -8,91 +8,59 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, FieldRef, Float64Type, Int64Type};
+use datafusion::arrow::datatypes::{DataType, Float64Type, Int64Type};
 use datafusion::common::ScalarValue;
 use datafusion::error::Result;
 use datafusion::functions_aggregate::min_max::{max_udaf, min_udaf};
-use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, ReversedUDAF, Signature,
-};
+use datafusion::logical_expr::function::AccumulatorArgs;
+use datafusion::logical_expr::{Accumulator, AggregateUDF, EmitTo, GroupsAccumulator};
 use datafusion_functions_aggregate_common::aggregate::groups_accumulator::prim_op::PrimitiveGroupsAccumulator;
 
+use crate::aggregate::{Groups, Own, replaced};
 use crate::gather::{double, ordered};
 
 /// Returns both functions, under the names of those that they replace.
 pub(crate) fn functions() -> [AggregateUDF; 2] {
-    let function = |inner, greatest| AggregateUDF::new_from_impl(Extreme { inner, greatest });
-    [function(min_udaf(), false), function(max_udaf(), true)]
+    [
+        replaced(min_udaf(), Extreme { greatest: false }),
+        replaced(max_udaf(), Extreme { greatest: true }),
+    ]
 }
 
 /// Finds the least or the greatest double; leaves everything else to the engine.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Extreme {
-    inner: Arc<AggregateUDF>,
     greatest: bool,
 }
 
-impl AggregateUDFImpl for Extreme {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    fn signature(&self) -> &Signature {
-        self.inner.signature()
-    }
-
-    fn coerce_types(&self, kinds: &[DataType]) -> Result<Vec<DataType>> {
-        self.inner.coerce_types(kinds)
-    }
-
-    fn return_type(&self, kinds: &[DataType]) -> Result<DataType> {
-        self.inner.return_type(kinds)
-    }
-
-    fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
-        self.inner.state_fields(args)
-    }
-
-    fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        if !args.return_field.data_type().is_floating() {
-            return self.inner.accumulator(args);
-        }
-        Ok(Box::new(Counted {
-            kind: args.return_field.data_type().clone(),
-            greatest: self.greatest,
-            values: BTreeMap::new(),
-            moving: false,
-        }))
-    }
-
-    fn create_sliding_accumulator(
-        &self,
-        args: AccumulatorArgs<'_>,
-    ) -> Result<Box<dyn Accumulator>> {
-        if !args.return_field.data_type().is_floating() {
-            return self.inner.create_sliding_accumulator(args);
-        }
-        Ok(Box::new(Counted {
-            kind: args.return_field.data_type().clone(),
-            greatest: self.greatest,
-            values: BTreeMap::new(),
-            moving: true,
-        }))
-    }
-
-    fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
-        args.return_field.data_type().is_floating() || self.inner.groups_accumulator_supported(args)
-    }
-
-    fn create_groups_accumulator(
-        &self,
-        args: AccumulatorArgs<'_>,
-    ) -> Result<Box<dyn GroupsAccumulator>> {
-        if !args.return_field.data_type().is_floating() {
-            return self.inner.create_groups_accumulator(args);
-        }
+impl Extreme {
+    fn counted(&self, args: &AccumulatorArgs<'_>, moving: bool) -> Option<Box<dyn Accumulator>> {
         let kind = args.return_field.data_type().clone();
+        kind.is_floating().then(|| -> Box<dyn Accumulator> {
+            Box::new(Counted {
+                kind,
+                greatest: self.greatest,
+                values: BTreeMap::new(),
+                moving,
+            })
+        })
+    }
+}
+
+impl Own for Extreme {
+    fn whole(&self, args: &AccumulatorArgs<'_>) -> Option<Box<dyn Accumulator>> {
+        self.counted(args, false)
+    }
+
+    fn moving(&self, args: &AccumulatorArgs<'_>) -> Option<Box<dyn Accumulator>> {
+        self.counted(args, true)
+    }
+
+    fn groups(&self, args: &AccumulatorArgs<'_>) -> Groups {
+        let kind = args.return_field.data_type().clone();
+        if !kind.is_floating() {
+            return Groups::Engine;
+        }
         let inner: Box<dyn GroupsAccumulator> = if self.greatest {
             let keep = |best: &mut i64, value: i64| *best = value.max(*best);
             let inner = PrimitiveGroupsAccumulator::<Int64Type, _>::new(&DataType::Int64, keep);
@@ -102,11 +70,7 @@ impl AggregateUDFImpl for Extreme {
             let inner = PrimitiveGroupsAccumulator::<Int64Type, _>::new(&DataType::Int64, keep);
             Box::new(inner.with_starting_value(i64::MAX))
         };
-        Ok(Box::new(Groups { kind, inner }))
-    }
-
-    fn reverse_expr(&self) -> ReversedUDAF {
-        ReversedUDAF::Identical
+        Groups::Own(Box::new(Best { kind, inner }))
     }
 }
 
@@ -200,12 +164,12 @@ impl Accumulator for Counted {
 }
 
 /// The extremes of many groups.
-struct Groups {
+struct Best {
     kind: DataType,
     inner: Box<dyn GroupsAccumulator>,
 }
 
-impl Groups {
+impl Best {
     fn keyed(values: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
         values.iter().map(keys).collect()
     }
@@ -216,7 +180,7 @@ impl Groups {
     }
 }
 
-impl GroupsAccumulator for Groups {
+impl GroupsAccumulator for Best {
     fn update_batch(
         &mut self,
         values: &[ArrayRef],

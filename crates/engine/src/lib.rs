@@ -9,6 +9,7 @@
 //! are fixed. Rows keep the order of the table unless the SQL orders them. Errors carry no values.
 #![forbid(unsafe_code)]
 
+mod aggregate;
 mod apart;
 mod bucket;
 mod columns;
@@ -28,6 +29,7 @@ mod spill;
 mod sum;
 mod table;
 mod value;
+mod windows;
 
 pub use columns::{Values, file_columns, file_values};
 pub use contract::ContractError;

@@ -248,7 +248,7 @@ impl Part {
 
     /// Returns how the file is read where its old timestamps are taken for nanoseconds, as they are written.
     fn nanoseconds(&self) -> Result<ArrowReaderMetadata, ParquetError> {
-        ArrowReaderMetadata::try_new(self.metadata.metadata().clone(), options())
+        read_as(&self.metadata, &self.old_timestamps, TimeUnit::Nanosecond)
     }
 }
 
@@ -354,28 +354,30 @@ fn old_timestamps(
     if found.is_empty() {
         return Ok((metadata, found));
     }
-    let fields = metadata
-        .schema()
-        .fields()
-        .iter()
-        .enumerate()
-        .map(|(place, field)| {
-            if found.contains(&place) {
-                let kind = DataType::Timestamp(TimeUnit::Microsecond, None);
-                Arc::new(field.as_ref().clone().with_data_type(kind))
-            } else {
-                field.clone()
-            }
-        });
-    let schema = Schema::new_with_metadata(
-        fields.collect::<Vec<_>>(),
-        metadata.schema().metadata().clone(),
-    );
-    let metadata = ArrowReaderMetadata::try_new(
+    let metadata = read_as(&metadata, &found, TimeUnit::Microsecond);
+    Ok((metadata.map_err(|error| undecodable(&error))?, found))
+}
+
+/// Has columns of old timestamps read in a unit, whatever the file says of their type.
+fn read_as(
+    metadata: &ArrowReaderMetadata,
+    columns: &BTreeSet<usize>,
+    unit: TimeUnit,
+) -> Result<ArrowReaderMetadata, ParquetError> {
+    let schema = metadata.schema();
+    let fields = schema.fields().iter().enumerate().map(|(place, field)| {
+        if columns.contains(&place) {
+            let kind = DataType::Timestamp(unit, None);
+            Arc::new(field.as_ref().clone().with_data_type(kind))
+        } else {
+            field.clone()
+        }
+    });
+    let schema = Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone());
+    ArrowReaderMetadata::try_new(
         metadata.metadata().clone(),
         options().with_schema(Arc::new(schema)),
-    );
-    Ok((metadata.map_err(|error| undecodable(&error))?, found))
+    )
 }
 
 type Opened = (FilePath, (ArrowReaderMetadata, BTreeSet<usize>));

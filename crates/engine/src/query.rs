@@ -32,7 +32,7 @@ use crate::parts::Parts;
 use crate::schema::{Column, Layout, columns, plain_field};
 use crate::spill::Spill;
 use crate::table::{NoStores, Rows, Table};
-use crate::{apart, bucket, exact, extremes, sum};
+use crate::{apart, bucket, exact, extremes, sum, windows};
 
 /// Functions whose answer depends on when or where they run.
 pub(crate) const CHANGING: &[&str] = &[
@@ -178,6 +178,9 @@ impl Engine {
         context.register_udf(bucket::function());
         context.register_udaf(sum::function());
         for function in extremes::functions() {
+            context.register_udaf(function);
+        }
+        for function in windows::functions() {
             context.register_udaf(function);
         }
         Ok(context)

@@ -7,29 +7,28 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, PrimitiveArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{
-    ArrowNativeTypeOp, ArrowPrimitiveType, DataType, Decimal128Type, Decimal256Type, FieldRef,
-    Int64Type, UInt64Type, i256,
+    ArrowNativeTypeOp, ArrowPrimitiveType, DataType, Decimal128Type, Decimal256Type, Int64Type,
+    UInt64Type, i256,
 };
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::functions_aggregate::sum::sum_udaf;
-use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, ReversedUDAF, Signature,
-};
+use datafusion::logical_expr::function::AccumulatorArgs;
+use datafusion::logical_expr::{Accumulator, AggregateUDF, EmitTo, GroupsAccumulator};
 use datafusion_functions_aggregate_common::aggregate::groups_accumulator::prim_op::PrimitiveGroupsAccumulator;
+
+use crate::aggregate::{Groups, Own, replaced};
+use crate::windows::{Figure, Window};
 
 /// Returns the function, under the name of the one that wraps around.
 pub(crate) fn function() -> AggregateUDF {
-    AggregateUDF::new_from_impl(Sum { inner: sum_udaf() })
+    replaced(sum_udaf(), Sum)
 }
 
-/// Sums integers and decimals with checks, everything else as the engine does.
+/// Sums integers and decimals with checks; moving sums of doubles are made anew for each row.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Sum {
-    inner: Arc<AggregateUDF>,
-}
+struct Sum;
 
 /// Whether a sum of this type can overflow.
 fn counts(kind: &DataType) -> bool {
@@ -40,33 +39,13 @@ fn overflow() -> DataFusionError {
     ArrowError::ArithmeticOverflow("sum".to_owned()).into()
 }
 
-impl AggregateUDFImpl for Sum {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    fn signature(&self) -> &Signature {
-        self.inner.signature()
-    }
-
-    fn coerce_types(&self, kinds: &[DataType]) -> Result<Vec<DataType>> {
-        self.inner.coerce_types(kinds)
-    }
-
-    fn return_type(&self, kinds: &[DataType]) -> Result<DataType> {
-        self.inner.return_type(kinds)
-    }
-
-    fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
-        self.inner.state_fields(args)
-    }
-
-    fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        if !counts(args.return_field.data_type()) {
-            return self.inner.accumulator(args);
-        }
+impl Own for Sum {
+    fn whole(&self, args: &AccumulatorArgs<'_>) -> Option<Box<dyn Accumulator>> {
         let kind = args.return_field.data_type().clone();
-        Ok(if args.is_distinct {
+        if !counts(&kind) {
+            return None;
+        }
+        Some(if args.is_distinct {
             Box::new(Distinct {
                 kind,
                 values: HashSet::new(),
@@ -80,46 +59,25 @@ impl AggregateUDFImpl for Sum {
         })
     }
 
-    fn create_sliding_accumulator(
-        &self,
-        args: AccumulatorArgs<'_>,
-    ) -> Result<Box<dyn Accumulator>> {
-        if counts(args.return_field.data_type()) && !args.is_distinct {
-            self.accumulator(args)
-        } else {
-            self.inner.create_sliding_accumulator(args)
-        }
-    }
-
-    fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
-        let kind = args.return_field.data_type();
-        let own = matches!(
-            kind,
-            DataType::Int64
-                | DataType::UInt64
-                | DataType::Decimal128(..)
-                | DataType::Decimal256(..)
-        );
-        (own || !counts(kind)) && self.inner.groups_accumulator_supported(args)
-    }
-
-    fn create_groups_accumulator(
-        &self,
-        args: AccumulatorArgs<'_>,
-    ) -> Result<Box<dyn GroupsAccumulator>> {
+    fn moving(&self, args: &AccumulatorArgs<'_>) -> Option<Box<dyn Accumulator>> {
         match args.return_field.data_type() {
-            kind @ DataType::Int64 => Ok(Groups::<Int64Type>::boxed(kind, None)),
-            kind @ DataType::UInt64 => Ok(Groups::<UInt64Type>::boxed(kind, None)),
-            kind @ DataType::Decimal128(precision, _) => {
-                Ok(Groups::<Decimal128Type>::boxed(kind, Some(*precision)))
-            }
-            kind @ DataType::Decimal256(..) => Ok(Groups::<Decimal256Type>::boxed(kind, None)),
-            _ => self.inner.create_groups_accumulator(args),
+            _ if args.is_distinct => None,
+            DataType::Float64 => Some(Window::boxed(Figure::Sum)),
+            _ => self.whole(args),
         }
     }
 
-    fn reverse_expr(&self) -> ReversedUDAF {
-        ReversedUDAF::Identical
+    fn groups(&self, args: &AccumulatorArgs<'_>) -> Groups {
+        Groups::Own(match args.return_field.data_type() {
+            kind @ DataType::Int64 => Totals::<Int64Type>::boxed(kind, None),
+            kind @ DataType::UInt64 => Totals::<UInt64Type>::boxed(kind, None),
+            kind @ DataType::Decimal128(precision, _) => {
+                Totals::<Decimal128Type>::boxed(kind, Some(*precision))
+            }
+            kind @ DataType::Decimal256(..) => Totals::<Decimal256Type>::boxed(kind, None),
+            kind if counts(kind) => return Groups::Single,
+            _ => return Groups::Engine,
+        })
     }
 }
 
@@ -261,7 +219,7 @@ impl Accumulator for Distinct {
 }
 
 /// The sums of many groups. An overflow is noted where it happens and told after the batch.
-struct Groups<T: ArrowPrimitiveType> {
+struct Totals<T: ArrowPrimitiveType> {
     inner: Box<dyn GroupsAccumulator>,
     overflow: Arc<AtomicBool>,
     /// The most digits, where the type has fewer than its bits allow.
@@ -269,7 +227,7 @@ struct Groups<T: ArrowPrimitiveType> {
     kind: std::marker::PhantomData<T>,
 }
 
-impl<T> Groups<T>
+impl<T> Totals<T>
 where
     T: ArrowPrimitiveType + Send,
     T::Native: ArrowNativeTypeOp,
@@ -311,7 +269,7 @@ where
     }
 }
 
-impl<T> GroupsAccumulator for Groups<T>
+impl<T> GroupsAccumulator for Totals<T>
 where
     T: ArrowPrimitiveType + Send,
     T::Native: ArrowNativeTypeOp,
