@@ -375,3 +375,53 @@ def test_timestamps_of_96_bits_whatever_the_schema_beside_them_says(engine, tmp_
     pq.write_table(table_, path, use_deprecated_int96_timestamps=True, store_schema=stored)
     engine.ask(tables={"t": [str(path)]}, sql="SELECT t FROM t ORDER BY id", out=str(out))
     assert [value.replace(tzinfo=None) for value in pq.read_table(out)["t"].to_pylist()] == days
+
+
+def test_exact_numbers_beside_a_point_are_compared_exactly(engine, tmp_path):
+    path, out = tmp_path / "t.parquet", tmp_path / "out.parquet"
+    integers = [0, 1, -1, 2**53, 2**53 + 1, -(2**53) - 1, 2**63 - 1, -(2**63), None]
+    great = [0, 1, 2, 2**53 + 1, 2**63, 2**64 - 1, 2**64 - 2, 7, None]
+    decimals = [decimal.Decimal(value) for value in ["0.00", "1.21", "1.20", "-1.21", "9007199254740993.00", "0.01", "-0.01", "3.00"]] + [None]
+    wide = [decimal.Decimal(value) for value in [0, 1, -1, 10**38 - 1, -(10**38) + 1, 5, 6, 7]] + [None]
+    columns = {
+        "i": pa.array(integers, pa.int64()),
+        "u": pa.array(great, pa.uint64()),
+        "d": pa.array(decimals, pa.decimal128(20, 2)),
+        "w": pa.array(wide, pa.decimal128(38, 0)),
+    }
+    pq.write_table(pa.table({"id": range(9), **columns}), path)
+    literals = ["0.5", "-0.5", "1.21", "2.0", "9007199254740992.0", "9007199254740992.5", "-9007199254740992.0", "18446744073709551616", "1e30", "-1e30", "1e39", "0.001", "3.0"]
+    operators = {"<": "__lt__", "<=": "__le__", ">": "__gt__", ">=": "__ge__", "=": "__eq__", "<>": "__ne__"}
+    for name, column in columns.items():
+        for literal in literals:
+            # A number with a point is a double, meant as it is written most shortly.
+            value = decimal.Decimal(repr(float(literal)))
+            asked = {f"x{at}": f"{name} {op} {literal}" for at, op in enumerate(operators)}
+            asked |= {f"y{at}": f"{literal} {op} {name}" for at, op in enumerate(operators)}
+            asked["b"] = f"{name} BETWEEN {literal} AND 9007199254740992.5"
+            asked["n"] = f"{name} NOT BETWEEN -5 AND {literal}"
+            sql = "SELECT " + ", ".join(f"{sql} AS {as_}" for as_, sql in asked.items()) + " FROM t ORDER BY id"
+            told = engine.ask(tables={"t": [str(path)]}, sql=sql, out=str(out))
+            assert "error" not in told, (sql, told)
+            found = pq.read_table(out).to_pydict()
+            for row, given in enumerate(column.to_pylist()):
+                exact = None if given is None else decimal.Decimal(given)
+                for at, method in enumerate(operators.values()):
+                    expected = (None, None) if exact is None else (getattr(exact, method)(value), getattr(value, method)(exact))
+                    assert (found[f"x{at}"][row], found[f"y{at}"][row]) == expected, (name, exact, method, literal)
+                if exact is not None:
+                    assert found["b"][row] == (value <= exact <= decimal.Decimal("9007199254740992.5")), (name, exact, literal)
+                    assert found["n"][row] == (not -5 <= exact <= value), (name, exact, literal)
+
+
+def test_a_number_too_large_for_a_type_of_fewer_bits_does_not_fit(engine, tmp_path):
+    path, out = tmp_path / "t.parquet", tmp_path / "out.parquet"
+    pq.write_table(pa.table({"x": [1e40, 3.0e38, -1e39, math.inf, math.nan, None, 0.1]}), path)
+    told = engine.ask(tables={"t": [str(path)]}, sql="SELECT CAST(x AS REAL) AS y FROM t", out=str(out))
+    assert "error" in told, told
+    engine.ask(tables={"t": [str(path)]}, sql="SELECT TRY_CAST(x AS REAL) AS y FROM t", out=str(out))
+    found = pq.read_table(out)["y"].to_pylist()
+    assert found[0] is None and found[2] is None and found[5] is None
+    assert found[3] == math.inf and math.isnan(found[4]) and found[6] == pa.scalar(0.1, pa.float32()).as_py()
+    engine.ask(tables={"t": [str(path)]}, sql="SELECT CASE WHEN x < 1e38 AND x > -1e38 THEN CAST(x AS REAL) END AS y FROM t", out=str(out))
+    assert pq.read_table(out)["y"].to_pylist()[0] is None

@@ -14,9 +14,9 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, Datum};
-use datafusion::arrow::compute::CastOptions;
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Datum};
 use datafusion::arrow::compute::kernels::numeric;
+use datafusion::arrow::compute::{CastOptions, cast_with_options, nullif};
 use datafusion::arrow::datatypes::{
     DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, Field, FieldRef, Float32Type, Float64Type,
 };
@@ -34,6 +34,8 @@ use datafusion::logical_expr::{
     ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, lit,
 };
 
+use crate::beside;
+
 /// Makes the casts of the SQL, and `SIMILAR TO`, into functions that mean what the SQL says.
 pub(crate) fn casts(plan: LogicalPlan) -> Result<LogicalPlan> {
     rewrite(plan, &|expr, schema| match expr {
@@ -46,6 +48,14 @@ pub(crate) fn casts(plan: LogicalPlan) -> Result<LogicalPlan> {
             converted(*cast.expr, to, true, schema)
         }
         Expr::SimilarTo(like) => similar(like),
+        Expr::BinaryExpr(binary) => Ok(match beside::comparison(&binary, schema)? {
+            Some(exact) => Transformed::yes(exact),
+            None => Transformed::no(Expr::BinaryExpr(binary)),
+        }),
+        Expr::Between(between) => Ok(match beside::between(&between, schema)? {
+            Some(exact) => Transformed::yes(exact),
+            None => Transformed::no(Expr::Between(between)),
+        }),
         other => Ok(Transformed::no(other)),
     })
 }
@@ -244,6 +254,41 @@ impl Cast {
     }
 }
 
+impl Cast {
+    /// Converts to a double of fewer bits: what is infinite only in it does not fit.
+    fn narrowed(
+        &self,
+        value: &ColumnarValue,
+        options: &CastOptions<'static>,
+    ) -> Result<ColumnarValue> {
+        let one = matches!(value, ColumnarValue::Scalar(_));
+        let values = value.to_array(1)?;
+        let wide = cast_with_options(&values, &DataType::Float64, options)?;
+        let wide = wide.as_primitive::<Float64Type>();
+        let narrow = cast_with_options(&values, &self.to, options)?;
+        let back = cast_with_options(&narrow, &DataType::Float64, options)?;
+        let back = back.as_primitive::<Float64Type>();
+        let too_large: BooleanArray = wide
+            .iter()
+            .zip(back)
+            .map(|(wide, back)| Some(wide?.is_finite() && back?.is_infinite()))
+            .collect();
+        let narrow = if too_large.true_count() == 0 {
+            narrow
+        } else if self.lenient {
+            nullif(&narrow, &too_large)?
+        } else {
+            let text = "a number is too large for its type".to_owned();
+            return Err(ArrowError::CastError(text).into());
+        };
+        Ok(if one {
+            ColumnarValue::Scalar(ScalarValue::try_from_array(&narrow, 0)?)
+        } else {
+            ColumnarValue::Array(narrow)
+        })
+    }
+}
+
 /// Whether every value of a type has one of another.
 fn fits(from: &DataType, to: &DataType) -> bool {
     let wide = |kind: &DataType| kind.primitive_width().unwrap_or_default();
@@ -256,7 +301,10 @@ fn fits(from: &DataType, to: &DataType) -> bool {
     from == to
         || (text(to) && (from.is_primitive() || text(from) || *from == DataType::Boolean))
         || (from.is_signed_integer() && to.is_signed_integer() && wide(from) <= wide(to))
-        || (from.is_numeric() && !from.is_decimal() && to.is_floating())
+        || (from.is_numeric()
+            && !from.is_decimal()
+            && to.is_floating()
+            && (!from.is_floating() || wide(from) <= wide(to)))
 }
 
 impl ScalarUDFImpl for Cast {
@@ -295,6 +343,9 @@ impl ScalarUDFImpl for Cast {
             }
             _ => value,
         };
+        if matches!(self.to, DataType::Float32 | DataType::Float16) {
+            return self.narrowed(value, &options);
+        }
         match value.cast_to(&self.to, Some(&options)) {
             // One value that does not fit is null; the conversion of a single value does not know that.
             Err(_) if self.lenient && matches!(value, ColumnarValue::Scalar(_)) => {

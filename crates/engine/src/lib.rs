@@ -11,6 +11,7 @@
 
 mod aggregate;
 mod apart;
+mod beside;
 mod bucket;
 mod columns;
 mod contract;

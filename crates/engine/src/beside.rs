@@ -1,0 +1,172 @@
+//! Exact numbers beside numbers with a point.
+//!
+//! A number with a point, or with more digits than an integer has, is a double in SQL. Beside an integer or a decimal the
+//! planner would make a double of both, and lose digits of the exact one. Here the comparison is made one of exact
+//! numbers instead: x < 2.5 for an integer is x < 3.
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::error::Result;
+use datafusion::logical_expr::expr::Between;
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, binary_expr, lit};
+
+/// Where a double lies among exact numbers of a scale.
+enum Place {
+    /// Between two neighbours, which are the same number where it is one.
+    Between(i128, i128),
+    /// Below or above all of them.
+    Below,
+    Above,
+}
+
+/// Rewrites a comparison of an exact number with a double in the SQL; `None` for every other.
+pub(crate) fn comparison(
+    BinaryExpr { left, op, right }: &BinaryExpr,
+    schema: &DFSchema,
+) -> Result<Option<Expr>> {
+    if let Some(value) = double(right) {
+        return compared(left, *op, value, schema);
+    }
+    match (double(left), op.swap()) {
+        (Some(value), Some(op)) => compared(right, op, value, schema),
+        _ => Ok(None),
+    }
+}
+
+/// Rewrites `BETWEEN` with doubles in the SQL beside an exact number.
+pub(crate) fn between(between: &Between, schema: &DFSchema) -> Result<Option<Expr>> {
+    let bound = |op, bound: &Expr| match double(bound) {
+        Some(value) => compared(&between.expr, op, value, schema),
+        None => Ok(None),
+    };
+    let low = bound(Operator::GtEq, &between.low)?;
+    let high = bound(Operator::LtEq, &between.high)?;
+    if low.is_none() && high.is_none() {
+        return Ok(None);
+    }
+    let plain = |op, bound: &Expr| binary_expr((*between.expr).clone(), op, bound.clone());
+    let low = low.unwrap_or_else(|| plain(Operator::GtEq, &between.low));
+    let high = high.unwrap_or_else(|| plain(Operator::LtEq, &between.high));
+    let both = low.and(high);
+    Ok(Some(if between.negated {
+        Expr::Not(Box::new(both))
+    } else {
+        both
+    }))
+}
+
+fn double(expr: &Expr) -> Option<f64> {
+    match expr {
+        Expr::Literal(ScalarValue::Float64(value), _) => value.filter(|value| value.is_finite()),
+        _ => None,
+    }
+}
+
+fn compared(exact: &Expr, op: Operator, value: f64, schema: &DFSchema) -> Result<Option<Expr>> {
+    let kind = exact.get_type(schema)?;
+    let scale = match &kind {
+        kind if kind.is_integer() => 0,
+        DataType::Decimal128(_, scale) => *scale,
+        _ => return Ok(None),
+    };
+    let known = |answer: bool| {
+        // Null stays null.
+        let op = if answer {
+            Operator::Eq
+        } else {
+            Operator::NotEq
+        };
+        binary_expr(exact.clone(), op, exact.clone())
+    };
+    let to = |op, number| binary_expr(exact.clone(), op, number_of(&kind, number, scale));
+    let place = place(value, scale);
+    Ok(Some(match (op, place) {
+        (Operator::Lt | Operator::LtEq, Place::Above)
+        | (Operator::Gt | Operator::GtEq, Place::Below)
+        | (Operator::NotEq, Place::Above | Place::Below) => known(true),
+        (Operator::Gt | Operator::GtEq, Place::Above)
+        | (Operator::Lt | Operator::LtEq, Place::Below)
+        | (Operator::Eq, Place::Above | Place::Below) => known(false),
+        (Operator::Lt | Operator::GtEq, Place::Between(_, ceiling)) => to(op, ceiling),
+        (Operator::LtEq | Operator::Gt, Place::Between(floor, _)) => to(op, floor),
+        (Operator::Eq | Operator::NotEq, Place::Between(floor, ceiling)) if floor == ceiling => {
+            to(op, floor)
+        }
+        (Operator::Eq, Place::Between(..)) => known(false),
+        (Operator::NotEq, Place::Between(..)) => known(true),
+        _ => return Ok(None),
+    }))
+}
+
+fn number_of(kind: &DataType, number: i128, scale: i8) -> Expr {
+    let digits = number.unsigned_abs().checked_ilog10().unwrap_or(0) + 1;
+    match (kind, i64::try_from(number)) {
+        (kind, Ok(number)) if kind.is_integer() => lit(number),
+        _ => {
+            let precision = u8::try_from(digits)
+                .unwrap_or(38)
+                .max(scale.unsigned_abs())
+                .max(1);
+            Expr::Literal(
+                ScalarValue::Decimal128(Some(number), precision, scale),
+                None,
+            )
+        }
+    }
+}
+
+/// Finds the neighbours of a double, meant as it is written most shortly, among whole multiples of ten to the minus
+/// `scale`.
+fn place(value: f64, scale: i8) -> Place {
+    const MOST: i128 = 10_i128.pow(38);
+    let beyond = if value < 0.0 {
+        Place::Below
+    } else {
+        Place::Above
+    };
+    let text = value.abs().to_string();
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let Ok(scale) = usize::try_from(scale) else {
+        return beyond;
+    };
+    let kept = fraction
+        .get(..scale.min(fraction.len()))
+        .unwrap_or_default();
+    let cut = fraction.len() > kept.len();
+    let digits = format!("{whole}{kept:0<scale$}");
+    let Ok(number) = digits.parse::<i128>() else {
+        return beyond;
+    };
+    if number >= MOST {
+        return beyond;
+    }
+    match (value < 0.0, cut) {
+        (false, cut) => Place::Between(number, number + i128::from(cut)),
+        (true, cut) => Place::Between(-number - i128::from(cut), -number),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_double_lies_between_its_neighbours() {
+        let neighbours = |value, scale| match place(value, scale) {
+            Place::Between(floor, ceiling) => Some((floor, ceiling)),
+            Place::Below | Place::Above => None,
+        };
+        assert_eq!(neighbours(2.5, 0), Some((2, 3)));
+        assert_eq!(neighbours(-2.5, 0), Some((-3, -2)));
+        assert_eq!(neighbours(2.0, 0), Some((2, 2)));
+        assert_eq!(neighbours(1.21, 2), Some((121, 121)));
+        assert_eq!(neighbours(1.215, 2), Some((121, 122)));
+        assert_eq!(neighbours(0.1, 5), Some((10_000, 10_000)));
+        assert_eq!(
+            neighbours(1e37, 0),
+            Some((10_i128.pow(37), 10_i128.pow(37)))
+        );
+        assert_eq!(neighbours(1e38, 0), None);
+        assert_eq!(neighbours(5e-324, 0), Some((0, 1)));
+    }
+}
