@@ -63,12 +63,10 @@ impl Check {
                 &["null_fraction", "max"],
                 "a fraction is at least 0; from 1 on it bounds nothing",
             )),
-            Self::MeanBetween(bounds) | Self::StddevBetween(bounds) => {
-                of_numbers(self.kind(), bounds, f64::NEG_INFINITY)
-            }
-            Self::DistinctCount(bounds) | Self::TextLength(bounds) => {
-                of_numbers(self.kind(), bounds, 0.0)
-            }
+            Self::MeanBetween(bounds) => of_numbers(self.kind(), bounds, f64::NEG_INFINITY),
+            Self::StddevBetween(bounds)
+            | Self::DistinctCount(bounds)
+            | Self::TextLength(bounds) => of_numbers(self.kind(), bounds, 0.0),
             Self::Sql(check) if check.condition.trim().is_empty() => {
                 Err(fault(&["sql", "condition"], "it is empty"))
             }
@@ -322,6 +320,16 @@ mod tests {
                 r#"{"mean_between": {"column": "x"}}"#,
                 "mean_between",
                 "bounds nothing",
+            ),
+            (
+                r#"{"stddev_between": {"column": "x", "min": -1}}"#,
+                "stddev_between",
+                "bounds nothing",
+            ),
+            (
+                r#"{"stddev_between": {"column": "x", "max": -1}}"#,
+                "stddev_between max",
+                "never below 0",
             ),
             (
                 r#"{"text_length": {"column": "x", "min": 0}}"#,

@@ -99,7 +99,10 @@ pub(super) fn compile(
             let values = Values::range(kind, check.min.as_ref(), check.max.as_ref());
             Rule::Values(
                 first,
-                values.map_err(|(key, because)| fault(&[key], because))?,
+                values.map_err(|(key, because)| match key {
+                    "" => fault(&[], because),
+                    key => fault(&[key], because),
+                })?,
             )
         }
         Check::Allowed(check) => {

@@ -63,10 +63,14 @@ impl Values {
                 }),
             }
             };
-            Ok(Self::Whole(
-                bound("min", min, Edge::Low, i128::MIN)?,
-                bound("max", max, Edge::High, i128::MAX)?,
-            ))
+            let low = bound("min", min, Edge::Low, i128::MIN)?;
+            let high = bound("max", max, Edge::High, i128::MAX)?;
+            match (min, max) {
+                (Some(min), Some(max)) if low > high => {
+                    Err(("", format!("nothing is at least {min} and at most {max}")))
+                }
+                _ => Ok(Self::Whole(low, high)),
+            }
         };
         match kind {
             kind if kind.is_integer() => both(&|literal, edge| whole(literal, 0, edge), "`10`"),

@@ -405,6 +405,11 @@ fn a_mistake_in_a_contract_is_no_fault_of_the_data() {
             "`2024-12-31`",
         ),
         (
+            r#"{"range": {"column": "day", "min": "2025-01-01", "max": "2024-01-01"}}"#,
+            "range",
+            "nothing is at least 2025-01-01 and at most 2024-01-01",
+        ),
+        (
             r#"{"range": {"column": "list", "min": 1}}"#,
             "range column",
             "no meaning for a column of list of integer",

@@ -6,6 +6,7 @@ use custody_stats::{ENDS, check_figure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::evaluate::Scores;
 use super::{Evaluate, Place, Wrong};
 
 /// Decides.
@@ -85,10 +86,23 @@ impl Gate {
                 classes.as_deref(),
                 evaluate.bootstrap.is_some(),
             )
-            .map_err(|error| Wrong::new(place.key("require").key(figure), error.to_string()))?;
+            .map_err(|error| error.to_string())
+            .and_then(|()| match needs_probabilities(figure) {
+                Some(what) if evaluate.scores == Scores::Raw => Err(format!(
+                    "`{figure}` cannot be told: `{what}` needs probabilities, and the scores are raw"
+                )),
+                _ => Ok(()),
+            })
+            .map_err(|because| Wrong::new(place.key("require").key(figure), because))?;
         }
         Ok(())
     }
+}
+
+/// Returns what raw scores do not give, where a figure is about it.
+fn needs_probabilities(figure: &str) -> Option<&str> {
+    const WORDS: [&str; 3] = ["brier", "log_loss", "expected_calibration_error"];
+    figure.split('.').find(|part| WORDS.contains(part))
 }
 
 impl Bounds {
