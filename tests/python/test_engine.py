@@ -2,6 +2,7 @@
 
 import datetime
 import decimal
+import fractions
 import json
 import math
 import os
@@ -425,3 +426,45 @@ def test_a_number_too_large_for_a_type_of_fewer_bits_does_not_fit(engine, tmp_pa
     assert found[3] == math.inf and math.isnan(found[4]) and found[6] == pa.scalar(0.1, pa.float32()).as_py()
     engine.ask(tables={"t": [str(path)]}, sql="SELECT CASE WHEN x < 1e38 AND x > -1e38 THEN CAST(x AS REAL) END AS y FROM t", out=str(out))
     assert pq.read_table(out)["y"].to_pylist()[0] is None
+
+
+def test_means_and_deviations_of_exact_numbers_are_exact(engine, tmp_path):
+    print(f"seed {SEED}")
+    chance = random.Random(SEED + 3)
+    path = tmp_path / "t.parquet"
+    tables = [
+        ([2**53 + 1], pa.int64()),
+        ([2**60, 2**60 + 100], pa.int64()),
+        ([2**60, 2**60 + 1, 2**60 + 2], pa.int64()),
+        ([2**64 - 1, 2**64 - 11], pa.uint64()),
+        ([decimal.Decimal(10**30), decimal.Decimal(10**30 + 10**6)], pa.decimal128(38, 0)),
+        ([decimal.Decimal(10**38 - 1)] * 9 + [decimal.Decimal(1 - 10**38)] * 3, pa.decimal128(38, 0)),
+        ([1700000000000000000 + number * 1000 for number in range(10)], pa.int64()),
+        ([decimal.Decimal("0.1")] * 3, pa.decimal128(10, 1)),
+        ([-(2**63)] * 7 + [2**63 - 1], pa.int64()),
+    ]
+    for _ in range(40):
+        digits = chance.randrange(1, 19)
+        tables.append(([chance.randrange(-(10**digits), 10**digits) for _ in range(chance.randrange(2, 9))], pa.int64()))
+    decimal.getcontext().prec = 120
+    for values, kind in tables:
+        pq.write_table(pa.table({"x": pa.array(values, kind)}), path, row_group_size=2)
+        exact = [fractions.Fraction(value) for value in values]
+        mean = sum(exact) / len(exact)
+        figures = {"mean_between": mean}
+        if len(exact) > 1:
+            variance = sum((value - mean) ** 2 for value in exact) / (len(exact) - 1)
+            figures["stddev_between"] = fractions.Fraction((decimal.Decimal(variance.numerator) / variance.denominator).sqrt())
+        for kind_, figure in figures.items():
+            near = float(figure)
+            whole = {near, math.nextafter(near, math.inf), math.nextafter(near, -math.inf)} if near == int(near) else set()
+            # Past 15 digits two texts with a fraction may be equally near to a double.
+            for bound in {float(f"{near * (1 + step * 1e-14):.15g}") for step in (-1, 0, 1)} | {bound for bound in whole if bound == int(bound)}:
+                if kind_ == "stddev_between" and bound <= 0:
+                    continue
+                # A bound is meant as it is written.
+                written = fractions.Fraction(repr(bound))
+                report = engine.ask(tables={"data": [str(path)]}, checks=[{kind_: {"column": "x", "min": bound}}, {kind_: {"column": "x", "max": bound}}])
+                passed = [outcome["passed"] for outcome in report["checks"]]
+                assert passed == [figure >= written, figure <= written], (kind_, values, bound, report)
+                assert math.isclose(float(report["checks"][0]["observed"]), near, rel_tol=1e-15), (values, report)

@@ -87,10 +87,9 @@ impl<O: Own> AggregateUDFImpl for Replaced<O> {
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
         match self.own.groups(&args) {
-            Groups::Engine => self.inner.groups_accumulator_supported(args),
             Groups::Single => false,
-            // Where the engine would not, as for different values, it is not asked for either.
-            Groups::Own(_) => self.inner.groups_accumulator_supported(args),
+            // Where the engine would not, as for different values, ours is not asked for either.
+            Groups::Engine | Groups::Own(_) => self.inner.groups_accumulator_supported(args),
         }
     }
 

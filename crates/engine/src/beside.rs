@@ -81,19 +81,15 @@ fn compared(exact: &Expr, op: Operator, value: f64, schema: &DFSchema) -> Result
     let to = |op, number| binary_expr(exact.clone(), op, number_of(&kind, number, scale));
     let place = place(value, scale);
     Ok(Some(match (op, place) {
-        (Operator::Lt | Operator::LtEq, Place::Above)
-        | (Operator::Gt | Operator::GtEq, Place::Below)
-        | (Operator::NotEq, Place::Above | Place::Below) => known(true),
-        (Operator::Gt | Operator::GtEq, Place::Above)
-        | (Operator::Lt | Operator::LtEq, Place::Below)
-        | (Operator::Eq, Place::Above | Place::Below) => known(false),
         (Operator::Lt | Operator::GtEq, Place::Between(_, ceiling)) => to(op, ceiling),
         (Operator::LtEq | Operator::Gt, Place::Between(floor, _)) => to(op, floor),
         (Operator::Eq | Operator::NotEq, Place::Between(floor, ceiling)) if floor == ceiling => {
             to(op, floor)
         }
-        (Operator::Eq, Place::Between(..)) => known(false),
-        (Operator::NotEq, Place::Between(..)) => known(true),
+        (Operator::Eq, _) => known(false),
+        (Operator::NotEq, _) => known(true),
+        (Operator::Lt | Operator::LtEq, place) => known(matches!(place, Place::Above)),
+        (Operator::Gt | Operator::GtEq, place) => known(matches!(place, Place::Below)),
         _ => return Ok(None),
     }))
 }

@@ -9,6 +9,7 @@ mod compile;
 mod condition;
 mod values;
 
+use std::cmp::Ordering;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,6 +27,7 @@ use crate::identity::{self, Identity, Pass, Repeated};
 use crate::moments::Moments;
 use crate::parts::{Parts, Unit};
 use crate::query::{Engine, texts_of};
+use crate::ratio::Ratio;
 use crate::schema::Layout;
 use crate::table::Table;
 use compile::{Rule, compile};
@@ -281,9 +283,15 @@ impl Engine {
             }
             (Rule::Mean(_, bounds), Some(Tally::Moments(moments))) => {
                 within(&mut outcome, bounds, moments.mean(), &moments);
+                if let Some(mean) = moments.exact_mean() {
+                    outcome.passed = inside(&mean, bounds, false);
+                }
             }
             (Rule::Stddev(_, bounds), Some(Tally::Moments(moments))) => {
                 within(&mut outcome, bounds, moments.stddev(), &moments);
+                if let Some(variance) = moments.exact_variance() {
+                    outcome.passed = inside(&variance, bounds, true);
+                }
             }
             (Rule::Distinct(_, bounds), Some(Tally::Counted(counted))) => {
                 outcome.passed = between(exact(counted.different), bounds);
@@ -498,6 +506,19 @@ fn between(value: f64, bounds: &ColumnBounds) -> bool {
     bounds.min.is_none_or(|min| value >= min)
         && bounds.max.is_none_or(|max| value <= max)
         && !value.is_nan()
+}
+
+/// Holds an exact figure against bounds, each meant as it is written; `squared`: the figure is the square of what the
+/// bounds are about, which is never below zero.
+fn inside(figure: &Ratio, bounds: &ColumnBounds, squared: bool) -> bool {
+    let against = |bound: f64| match Ratio::written(bound) {
+        Some(bound) if !squared => figure.compare(&bound),
+        Some(root) if bound >= 0.0 => figure.compare(&root.square()),
+        _ if bound > 0.0 => Ordering::Less,
+        _ => Ordering::Greater,
+    };
+    bounds.min.is_none_or(|min| against(min).is_ge())
+        && bounds.max.is_none_or(|max| against(max).is_le())
 }
 
 fn within(

@@ -25,6 +25,7 @@ mod moments;
 mod parts;
 mod profile;
 mod query;
+mod ratio;
 mod schema;
 mod spill;
 mod sum;

@@ -2,22 +2,25 @@
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Decimal256Type, Float64Type, Int64Type, i256};
-use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, i256};
+use num_bigint::BigInt;
 
 use crate::error::EngineError;
+use crate::ratio::Ratio;
 
 /// The first two moments of values, put together in the order of the rows.
 ///
-/// Integers and decimals are summed exactly; doubles with Neumaier's compensation. Deviations are put together as T. F.
-/// Chan, G. H. Golub and R. J. `LeVeque`, "Updating formulae and a pairwise algorithm for computing sample variances"
-/// (1979), equation 2.1.
+/// Integers and decimals and their squares are summed exactly; doubles with Neumaier's compensation, and their
+/// deviations are put together as T. F. Chan, G. H. Golub and R. J. `LeVeque`, "Updating formulae and a pairwise algorithm for
+/// computing sample variances" (1979), equation 2.1.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Moments {
     count: u64,
     nan: u64,
     /// The sum of integers, or of decimals times a power of ten.
-    whole: i256,
+    whole: BigInt,
+    /// The sum of their squares.
+    whole_squares: BigInt,
     /// Whether there was a double.
     doubles: bool,
     total: f64,
@@ -42,16 +45,22 @@ impl Moments {
             }
             DataType::Decimal128(_, scale) => {
                 batch.scale = *scale;
-                let wide = cast(values, &DataType::Decimal256(76, *scale)).map_err(failed)?;
-                for value in wide.as_primitive::<Decimal256Type>().iter().flatten() {
-                    batch.whole = batch
-                        .whole
-                        .checked_add(value)
-                        .ok_or(EngineError::Failed("a sum does not fit into its type"))?;
+                let (mut sum, mut squares) = (i256::ZERO, i256::ZERO);
+                for value in values.as_primitive::<Decimal128Type>().iter().flatten() {
+                    batch.count += 1;
+                    let value = i256::from_i128(value);
+                    // Of 38 digits the square has 76: five may be more than 256 bits hold.
+                    add(&mut sum, value, &mut batch.whole);
+                    add(
+                        &mut squares,
+                        value.wrapping_mul(value),
+                        &mut batch.whole_squares,
+                    );
                 }
-                let doubles = cast(values, &DataType::Float64).map_err(failed)?;
-                let doubles = doubles.as_primitive::<Float64Type>();
-                doubles.iter().flatten().collect()
+                batch.whole += wide(sum);
+                batch.whole_squares += wide(squares);
+                self.add(&batch);
+                return Ok(());
             }
             DataType::UInt64 => {
                 let wide = cast(values, &DataType::Decimal128(20, 0)).map_err(failed)?;
@@ -59,10 +68,21 @@ impl Moments {
             }
             _ => {
                 let values = cast(values, &DataType::Int64).map_err(failed)?;
-                let values = values.as_primitive::<Int64Type>();
-                let sum: i128 = values.iter().flatten().map(i128::from).sum();
-                batch.whole = i256::from_i128(sum);
-                values.iter().flatten().map(near).collect()
+                let (mut sum, mut squares) = (0_i128, i256::ZERO);
+                for value in values.as_primitive::<Int64Type>().iter().flatten() {
+                    batch.count += 1;
+                    let value = i128::from(value);
+                    sum += value;
+                    add(
+                        &mut squares,
+                        i256::from_i128(value * value),
+                        &mut batch.whole_squares,
+                    );
+                }
+                batch.whole = sum.into();
+                batch.whole_squares += wide(squares);
+                self.add(&batch);
+                return Ok(());
             }
         };
         batch.count = doubles.len() as u64;
@@ -107,7 +127,8 @@ impl Moments {
         }
         self.count += more.count;
         self.nan += more.nan;
-        self.whole = self.whole.wrapping_add(more.whole);
+        self.whole += &more.whole;
+        self.whole_squares += &more.whole_squares;
         self.doubles |= more.doubles;
         self.scale = more.scale;
         self.sum(more.total);
@@ -121,13 +142,9 @@ impl Moments {
 
     /// The mean; `None` without values.
     pub(crate) fn mean(&self) -> Option<f64> {
-        (self.count > 0).then(|| {
-            let sum = if self.doubles {
-                self.infinite().unwrap_or(self.total + self.lost)
-            } else {
-                self.whole_sum()
-            };
-            sum / real(self.count)
+        (self.count > 0).then(|| match self.exact_mean() {
+            Some(mean) => mean.double(),
+            None => self.infinite().unwrap_or(self.total + self.lost) / real(self.count),
         })
     }
 
@@ -136,28 +153,47 @@ impl Moments {
         self.total.is_infinite().then_some(self.total)
     }
 
-    fn whole_sum(&self) -> f64 {
-        let value = datafusion::common::ScalarValue::Decimal256(Some(self.whole), 76, self.scale);
-        let text = value.to_array().ok().and_then(|array| {
-            let options = FormatOptions::default();
-            let formatter = ArrayFormatter::try_new(&array, &options).ok()?;
-            Some(formatter.value(0).to_string())
-        });
-        text.and_then(|text| text.parse().ok()).unwrap_or(f64::NAN)
+    /// The mean of integers or decimals; `None` of doubles.
+    pub(crate) fn exact_mean(&self) -> Option<Ratio> {
+        let exact = !self.doubles && self.count > 0;
+        exact.then(|| Ratio::new(self.whole.clone(), BigInt::from(self.count) * self.power()))
+    }
+
+    /// The sample variance of integers or decimals; `None` of doubles, and of fewer than two values.
+    pub(crate) fn exact_variance(&self) -> Option<Ratio> {
+        let exact = !self.doubles && self.count > 1;
+        exact.then(|| {
+            let count = BigInt::from(self.count);
+            let squares = &count * &self.whole_squares - self.whole.pow(2);
+            let over = &count * (&count - 1) * self.power().pow(2);
+            Ratio::new(squares, over)
+        })
+    }
+
+    /// The power of ten that decimals were multiplied with.
+    fn power(&self) -> BigInt {
+        BigInt::from(10).pow(u32::try_from(self.scale).unwrap_or(0))
     }
 
     /// The sample standard deviation, with `n - 1`; `None` for fewer than two values.
     pub(crate) fn stddev(&self) -> Option<f64> {
-        (self.count > 1).then(|| (self.squares / (real(self.count) - 1.0)).sqrt())
+        (self.count > 1).then(|| match self.exact_variance() {
+            Some(variance) => variance.double().sqrt(),
+            None => (self.squares / (real(self.count) - 1.0)).sqrt(),
+        })
     }
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a deviation of integers is told in doubles"
-)]
-fn near(value: i64) -> f64 {
-    value as f64
+/// Adds within 256 bits; what they do not hold goes over.
+fn add(sum: &mut i256, value: i256, over: &mut BigInt) {
+    *sum = sum.checked_add(value).unwrap_or_else(|| {
+        *over += wide(*sum);
+        value
+    });
+}
+
+fn wide(value: i256) -> BigInt {
+    BigInt::from_signed_bytes_be(&value.to_be_bytes())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "row counts are far below 2^53")]

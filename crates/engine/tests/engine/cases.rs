@@ -373,6 +373,7 @@ fn every_file_is_read_or_the_table_is_refused_and_the_file_named() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn a_mistake_in_a_contract_is_no_fault_of_the_data() {
     let rows = table(
         "data",
