@@ -468,3 +468,18 @@ def test_means_and_deviations_of_exact_numbers_are_exact(engine, tmp_path):
                 passed = [outcome["passed"] for outcome in report["checks"]]
                 assert passed == [figure >= written, figure <= written], (kind_, values, bound, report)
                 assert math.isclose(float(report["checks"][0]["observed"]), near, rel_tol=1e-15), (values, report)
+
+
+def test_like_has_an_escape(engine, tmp_path):
+    path, out = tmp_path / "t.parquet", tmp_path / "out.parquet"
+    texts = ["a_b", "axb", "a%b", "A_B", "a!b", "a\nb", "", None, "a.b", "a_b_", "a\\b"]
+    made = pa.table({"id": range(len(texts)), "x": texts})
+    pq.write_table(made, path)
+    duck = duckdb.connect()
+    duck.register("t", made)
+    for pattern in ["a!_b", "a!%b", "%!_%", "a_b", "a!!b", "", "a.b", "%", "a\\b"]:
+        for form in ["x LIKE '{}' ESCAPE '!'", "x NOT LIKE '{}' ESCAPE '!'", "x ILIKE '{}' ESCAPE '!'"]:
+            sql = f"SELECT {form.format(pattern)} AS y FROM t ORDER BY id"
+            told = engine.ask(tables={"t": [str(path)]}, sql=sql, out=str(out))
+            assert "error" not in told, (sql, told)
+            assert pq.read_table(out)["y"].to_pylist() == [row[0] for row in duck.execute(sql).fetchall()], sql

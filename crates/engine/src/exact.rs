@@ -48,6 +48,7 @@ pub(crate) fn casts(plan: LogicalPlan) -> Result<LogicalPlan> {
             converted(*cast.expr, to, true, schema)
         }
         Expr::SimilarTo(like) => similar(like),
+        Expr::Like(like) if like.escape_char.is_some() => escaped(like),
         Expr::BinaryExpr(binary) => Ok(match beside::comparison(&binary, schema)? {
             Some(exact) => Transformed::yes(exact),
             None => Transformed::no(Expr::BinaryExpr(binary)),
@@ -185,6 +186,47 @@ fn similar(like: Like) -> Result<Transformed<Expr>> {
     let expression = regular(&pattern, like.escape_char.unwrap_or('\\')).ok_or_else(|| {
         DataFusionError::Plan(format!("`{pattern}` is no pattern for SIMILAR TO"))
     })?;
+    let matches = regexp_like().call(vec![*like.expr, lit(expression)]);
+    Ok(Transformed::yes(if like.negated {
+        Expr::Not(Box::new(matches))
+    } else {
+        matches
+    }))
+}
+
+/// `LIKE` with an escape of its own, which the engine does not know.
+fn escaped(like: Like) -> Result<Transformed<Expr>> {
+    let Expr::Literal(pattern, _) = like.pattern.as_ref() else {
+        let text = "LIKE with ESCAPE takes a pattern that is written in the SQL";
+        return Err(DataFusionError::NotImplemented(text.to_owned()));
+    };
+    let (Some(Some(pattern)), Some(escape)) = (pattern.try_as_str(), like.escape_char) else {
+        return Ok(Transformed::no(Expr::Like(like)));
+    };
+    let mut expression = String::from(if like.case_insensitive {
+        "^(?si:"
+    } else {
+        "^(?s:"
+    });
+    let mut characters = pattern.chars();
+    while let Some(character) = characters.next() {
+        let literal = match character {
+            c if c == escape => characters.next().ok_or_else(|| {
+                DataFusionError::Plan(format!("the pattern `{pattern}` ends with its escape"))
+            })?,
+            '%' => {
+                expression.push_str(".*");
+                continue;
+            }
+            '_' => {
+                expression.push('.');
+                continue;
+            }
+            c => c,
+        };
+        expression.push_str(&regex::escape(&literal.to_string()));
+    }
+    expression.push_str(")$");
     let matches = regexp_like().call(vec![*like.expr, lit(expression)]);
     Ok(Transformed::yes(if like.negated {
         Expr::Not(Box::new(matches))
