@@ -483,3 +483,18 @@ def test_like_has_an_escape(engine, tmp_path):
             told = engine.ask(tables={"t": [str(path)]}, sql=sql, out=str(out))
             assert "error" not in told, (sql, told)
             assert pq.read_table(out)["y"].to_pylist() == [row[0] for row in duck.execute(sql).fetchall()], sql
+
+
+def test_times_that_nanoseconds_do_not_reach(engine, tmp_path):
+    path, out = tmp_path / "t.parquet", tmp_path / "out.parquet"
+    days = [datetime.datetime(year, 1, 1) for year in (1, 1600, 1970, 2262, 2299, 2300, 9999)]
+    dates = [day.date() for day in days]
+    made = pa.table({"id": range(len(days)), "ts": pa.array(days, pa.timestamp("us")), "d": pa.array(dates, pa.date32())})
+    pq.write_table(made, path)
+    duck = duckdb.connect()
+    duck.register("t", made)
+    for condition in ["ts > '2299-01-01'", "'2299-01-01' <= ts", "ts >= TIMESTAMP '2299-01-01'", "CAST(d AS TIMESTAMP) = ts", "d = ts", "ts < '1600-01-02 12:00:00'", "ts > '1970-01-01'", "d > '2299-01-01'", "d < DATE '1600-06-01'"]:
+        sql = f"SELECT {condition} AS y FROM t ORDER BY id"
+        told = engine.ask(tables={"t": [str(path)]}, sql=sql, out=str(out))
+        assert "error" not in told, (sql, told)
+        assert pq.read_table(out)["y"].to_pylist() == [row[0] for row in duck.execute(sql).fetchall()], sql

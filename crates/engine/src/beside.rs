@@ -1,14 +1,17 @@
-//! Exact numbers beside numbers with a point.
+//! What the planner would compare in a type that does not hold it: exact numbers beside numbers with a point, times
+//! that no count of nanoseconds reaches.
 //!
 //! A number with a point, or with more digits than an integer has, is a double in SQL. Beside an integer or a decimal the
 //! planner would make a double of both, and lose digits of the exact one. Here the comparison is made one of exact
 //! numbers instead: x < 2.5 for an integer is x < 3.
 
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::Between;
-use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, binary_expr, lit};
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, binary_expr, cast, lit};
+
+use crate::exact::is_far;
 
 /// Where a double lies among exact numbers of a scale.
 enum Place {
@@ -19,11 +22,21 @@ enum Place {
     Above,
 }
 
-/// Rewrites a comparison of an exact number with a double in the SQL; `None` for every other.
+/// Rewrites such a comparison; `None` for every other.
 pub(crate) fn comparison(
     BinaryExpr { left, op, right }: &BinaryExpr,
     schema: &DFSchema,
 ) -> Result<Option<Expr>> {
+    use Operator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
+    if !matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq) {
+        return Ok(None);
+    }
+    if is_far(left) || is_far(right) {
+        return far(left, *op, right, schema);
+    }
+    if let Some(exact) = of_days(left, *op, right, schema)? {
+        return Ok(Some(exact));
+    }
     if let Some(value) = double(right) {
         return compared(left, *op, value, schema);
     }
@@ -53,6 +66,45 @@ pub(crate) fn between(between: &Between, schema: &DFSchema) -> Result<Option<Exp
     } else {
         both
     }))
+}
+
+/// Compares a time with a text that says one which no count of nanoseconds reaches.
+fn far(left: &Expr, op: Operator, right: &Expr, schema: &DFSchema) -> Result<Option<Expr>> {
+    let meant = |text: &Expr, beside: &Expr| -> Result<Option<Expr>> {
+        let kind = beside.get_type(schema)?;
+        let (Expr::Literal(value, metadata), DataType::Timestamp(..)) = (text, &kind) else {
+            return Ok(None);
+        };
+        let time = value.cast_to(&kind).ok();
+        Ok(time.map(|time| Expr::Literal(time, metadata.clone())))
+    };
+    Ok(match (meant(left, right)?, meant(right, left)?) {
+        (Some(left), _) => Some(binary_expr(left, op, right.clone())),
+        (_, Some(right)) => Some(binary_expr(left.clone(), op, right)),
+        (None, None) => None,
+    })
+}
+
+/// Compares a date with a time by microseconds: every date has one.
+fn of_days(left: &Expr, op: Operator, right: &Expr, schema: &DFSchema) -> Result<Option<Expr>> {
+    use TimeUnit::{Microsecond, Millisecond, Second};
+    let made = |date: &Expr, beside: &Expr| -> Result<Option<Expr>> {
+        Ok(match (date.get_type(schema)?, beside.get_type(schema)?) {
+            (
+                DataType::Date32 | DataType::Date64,
+                DataType::Timestamp(Second | Millisecond | Microsecond, zone),
+            ) => {
+                let time = DataType::Timestamp(Microsecond, zone);
+                Some(cast(date.clone(), time))
+            }
+            _ => None,
+        })
+    };
+    Ok(match (made(left, right)?, made(right, left)?) {
+        (Some(left), _) => Some(binary_expr(left, op, right.clone())),
+        (_, Some(right)) => Some(binary_expr(left.clone(), op, right)),
+        (None, None) => None,
+    })
 }
 
 fn double(expr: &Expr) -> Option<f64> {

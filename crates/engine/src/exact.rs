@@ -19,6 +19,7 @@ use datafusion::arrow::compute::kernels::numeric;
 use datafusion::arrow::compute::{CastOptions, cast_with_options, nullif};
 use datafusion::arrow::datatypes::{
     DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, Field, FieldRef, Float32Type, Float64Type,
+    TimeUnit,
 };
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
@@ -168,8 +169,34 @@ fn converted(
     schema: &DFSchema,
 ) -> Result<Transformed<Expr>> {
     let from = expr.get_type(schema)?;
+    let to = match to {
+        DataType::Timestamp(TimeUnit::Nanosecond, zone) if is_coarse(&from) || is_far(&expr) => {
+            DataType::Timestamp(TimeUnit::Microsecond, zone)
+        }
+        to => to,
+    };
     let cast = Cast::function(&from, to, lenient);
     Ok(Transformed::yes(cast.call(vec![expr])))
+}
+
+/// Whether a type has no times finer than a microsecond.
+const fn is_coarse(kind: &DataType) -> bool {
+    use TimeUnit::{Microsecond, Millisecond, Second};
+    matches!(
+        kind,
+        DataType::Date32
+            | DataType::Date64
+            | DataType::Timestamp(Second | Millisecond | Microsecond, _)
+    )
+}
+
+/// Whether it is a text that says a time which no count of nanoseconds reaches: before 1677 or after 2262.
+pub(crate) fn is_far(expr: &Expr) -> bool {
+    let Expr::Literal(text @ ScalarValue::Utf8(Some(_)), _) = expr else {
+        return false;
+    };
+    let is = |unit| text.cast_to(&DataType::Timestamp(unit, None)).is_ok();
+    !is(TimeUnit::Nanosecond) && is(TimeUnit::Microsecond)
 }
 
 /// `SIMILAR TO` by its definition in SQL: the pattern covers the whole text.
