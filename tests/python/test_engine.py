@@ -493,7 +493,7 @@ def test_times_that_nanoseconds_do_not_reach(engine, tmp_path):
     pq.write_table(made, path)
     duck = duckdb.connect()
     duck.register("t", made)
-    for condition in ["ts > '2299-01-01'", "'2299-01-01' <= ts", "ts >= TIMESTAMP '2299-01-01'", "CAST(d AS TIMESTAMP) = ts", "d = ts", "ts < '1600-01-02 12:00:00'", "ts > '1970-01-01'", "d > '2299-01-01'", "d < DATE '1600-06-01'"]:
+    for condition in ["ts > '2299-01-01'", "'2299-01-01' <= ts", "ts >= TIMESTAMP '2299-01-01'", "CAST(d AS TIMESTAMP) = ts", "d = ts", "ts < '1600-01-02 12:00:00'", "ts > '1970-01-01'", "d > '2299-01-01'", "d < DATE '1600-06-01'", "ts BETWEEN '2299-01-01' AND '9998-01-01'", "ts NOT BETWEEN '1500-01-01' AND '2100-01-01'"]:
         sql = f"SELECT {condition} AS y FROM t ORDER BY id"
         told = engine.ask(tables={"t": [str(path)]}, sql=sql, out=str(out))
         assert "error" not in told, (sql, told)

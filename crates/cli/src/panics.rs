@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use custody_types::{ExitCode, Problem};
 
-/// Where the last panic was, and what it said.
+/// Where the last panic was. What it said may hold values of the data.
 static LAST: Mutex<Option<String>> = Mutex::new(None);
 
 /// Has panics noted instead of printed. Some are caught where they happen: libraries panic on broken files.
@@ -19,12 +19,8 @@ pub(crate) fn note() {
         return;
     }
     set_hook(Box::new(|panic| {
-        let place = panic
-            .location()
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        let said = panic.payload_as_str().unwrap_or("no message");
-        *LAST.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("{place}: {said}"));
+        let place = panic.location().map(ToString::to_string);
+        *LAST.lock().unwrap_or_else(PoisonError::into_inner) = place;
     }));
 }
 
@@ -37,7 +33,7 @@ pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T, Problem>) -> Result<T, 
             ExitCode::Fault,
             "this is a fault of the program",
         )
-        .because(last.unwrap_or_else(|| "it stopped at something that should not be".to_owned()))
+        .because(last.map_or_else(String::new, |place| format!("it stopped at {place}")))
         .hint(
             "report it, with what you did; what was stored is safe, and what was not is not there",
         ))

@@ -17,11 +17,11 @@ pub(crate) trait Own: Debug + PartialEq + Eq + Hash + Send + Sync + 'static {
     fn whole(&self, args: &AccumulatorArgs<'_>) -> Option<Box<dyn Accumulator>>;
     /// Over a window that moves.
     fn moving(&self, args: &AccumulatorArgs<'_>) -> Option<Box<dyn Accumulator>>;
-    /// Over many groups at once: [`Groups::Engine`] leaves it to the engine.
+    /// Over many groups at once.
     fn groups(&self, args: &AccumulatorArgs<'_>) -> Groups;
 }
 
-/// How many groups are worked on at once.
+/// How the groups of a query are worked on.
 pub(crate) enum Groups {
     /// As the engine does.
     Engine,
@@ -104,6 +104,6 @@ impl<O: Own> AggregateUDFImpl for Replaced<O> {
     }
 
     fn reverse_expr(&self) -> ReversedUDAF {
-        ReversedUDAF::Identical
+        self.inner.reverse_udf()
     }
 }

@@ -11,8 +11,6 @@ use datafusion::error::Result;
 use datafusion::logical_expr::expr::Between;
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, binary_expr, cast, lit};
 
-use crate::exact::is_far;
-
 /// Where a double lies among exact numbers of a scale.
 enum Place {
     /// Between two neighbours, which are the same number where it is one.
@@ -46,26 +44,32 @@ pub(crate) fn comparison(
     }
 }
 
-/// Rewrites `BETWEEN` with doubles in the SQL beside an exact number.
+/// Rewrites `BETWEEN` where one of its comparisons is such.
 pub(crate) fn between(between: &Between, schema: &DFSchema) -> Result<Option<Expr>> {
-    let bound = |op, bound: &Expr| match double(bound) {
-        Some(value) => compared(&between.expr, op, value, schema),
-        None => Ok(None),
-    };
-    let low = bound(Operator::GtEq, &between.low)?;
-    let high = bound(Operator::LtEq, &between.high)?;
-    if low.is_none() && high.is_none() {
+    let side =
+        |op, bound: &Expr| BinaryExpr::new(between.expr.clone(), op, Box::new(bound.clone()));
+    let low = side(Operator::GtEq, &between.low);
+    let high = side(Operator::LtEq, &between.high);
+    let (exact_low, exact_high) = (comparison(&low, schema)?, comparison(&high, schema)?);
+    if exact_low.is_none() && exact_high.is_none() {
         return Ok(None);
     }
-    let plain = |op, bound: &Expr| binary_expr((*between.expr).clone(), op, bound.clone());
-    let low = low.unwrap_or_else(|| plain(Operator::GtEq, &between.low));
-    let high = high.unwrap_or_else(|| plain(Operator::LtEq, &between.high));
-    let both = low.and(high);
+    let low = exact_low.unwrap_or(Expr::BinaryExpr(low));
+    let both = low.and(exact_high.unwrap_or(Expr::BinaryExpr(high)));
     Ok(Some(if between.negated {
         Expr::Not(Box::new(both))
     } else {
         both
     }))
+}
+
+/// Whether it is a text that says a time which no count of nanoseconds reaches: before 1677 or after 2262.
+pub(crate) fn is_far(expr: &Expr) -> bool {
+    let Expr::Literal(text @ ScalarValue::Utf8(Some(_)), _) = expr else {
+        return false;
+    };
+    let is = |unit| text.cast_to(&DataType::Timestamp(unit, None)).is_ok();
+    !is(TimeUnit::Nanosecond) && is(TimeUnit::Microsecond)
 }
 
 /// Compares a time with a text that says one which no count of nanoseconds reaches.

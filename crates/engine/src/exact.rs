@@ -170,7 +170,9 @@ fn converted(
 ) -> Result<Transformed<Expr>> {
     let from = expr.get_type(schema)?;
     let to = match to {
-        DataType::Timestamp(TimeUnit::Nanosecond, zone) if is_coarse(&from) || is_far(&expr) => {
+        DataType::Timestamp(TimeUnit::Nanosecond, zone)
+            if is_coarse(&from) || beside::is_far(&expr) =>
+        {
             DataType::Timestamp(TimeUnit::Microsecond, zone)
         }
         to => to,
@@ -188,15 +190,6 @@ const fn is_coarse(kind: &DataType) -> bool {
             | DataType::Date64
             | DataType::Timestamp(Second | Millisecond | Microsecond, _)
     )
-}
-
-/// Whether it is a text that says a time which no count of nanoseconds reaches: before 1677 or after 2262.
-pub(crate) fn is_far(expr: &Expr) -> bool {
-    let Expr::Literal(text @ ScalarValue::Utf8(Some(_)), _) = expr else {
-        return false;
-    };
-    let is = |unit| text.cast_to(&DataType::Timestamp(unit, None)).is_ok();
-    !is(TimeUnit::Nanosecond) && is(TimeUnit::Microsecond)
 }
 
 /// `SIMILAR TO` by its definition in SQL: the pattern covers the whole text.

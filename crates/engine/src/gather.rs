@@ -196,7 +196,14 @@ impl Gathered {
                     DataType::UInt64 => exactly(column, &DataType::Decimal128(20, 0))?,
                     _ => column.clone(),
                 };
-                for value in values.as_primitive::<Decimal128Type>() {
+                let values = values.as_primitive::<Decimal128Type>();
+                // What else is null, no number may be.
+                if values.iter().flatten().any(|value| value == i128::MIN) {
+                    return Err(EngineError::Failed(
+                        "a decimal has more digits than its type",
+                    ));
+                }
+                for value in values {
                     keys.extend(value);
                     self.cells.push(value.map_or(NULL, i128::cast_unsigned));
                 }

@@ -156,7 +156,7 @@ impl Moments {
     /// The mean of integers or decimals; `None` of doubles.
     pub(crate) fn exact_mean(&self) -> Option<Ratio> {
         let exact = !self.doubles && self.count > 0;
-        exact.then(|| Ratio::new(self.whole.clone(), BigInt::from(self.count) * self.power()))
+        exact.then(|| self.scaled(self.whole.clone(), BigInt::from(self.count), 1))
     }
 
     /// The sample variance of integers or decimals; `None` of doubles, and of fewer than two values.
@@ -165,14 +165,19 @@ impl Moments {
         exact.then(|| {
             let count = BigInt::from(self.count);
             let squares = &count * &self.whole_squares - self.whole.pow(2);
-            let over = &count * (&count - 1) * self.power().pow(2);
-            Ratio::new(squares, over)
+            let over = &count * (&count - 1);
+            self.scaled(squares, over, 2)
         })
     }
 
-    /// The power of ten that decimals were multiplied with.
-    fn power(&self) -> BigInt {
-        BigInt::from(10).pow(u32::try_from(self.scale).unwrap_or(0))
+    /// Undoes that decimals were taken times a power of ten, in a figure of this degree in them.
+    fn scaled(&self, number: BigInt, over: BigInt, degree: u32) -> Ratio {
+        let power = BigInt::from(10).pow(u32::from(self.scale.unsigned_abs()) * degree);
+        if self.scale < 0 {
+            Ratio::new(number * power, over)
+        } else {
+            Ratio::new(number, over * power)
+        }
     }
 
     /// The sample standard deviation, with `n - 1`; `None` for fewer than two values.

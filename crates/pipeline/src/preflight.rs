@@ -20,7 +20,7 @@ use crate::ports::Folder;
 use crate::run::{Prepared, Runner};
 
 impl Runner {
-    /// Looks at every step whose inputs' columns are known; keeps what was found out about sources.
+    /// Looks at every step of the file whose inputs' columns are known; keeps what was found out about sources.
     ///
     /// # Errors
     /// A [`Problem`] with the place in the file.

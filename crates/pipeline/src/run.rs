@@ -182,12 +182,28 @@ impl Runner {
         };
         let grant = self.door.ask::<StartRun>(&session, target)?;
         let first = grant.entry();
-        let mut prepared = Prepared {
-            overrides,
-            commit: (!request.dry_run).then(|| self.folder.commit()).flatten(),
-            ..self.prepare(&session, &declared, &steps)?
+        let prepared = self
+            .prepare(&session, &declared, &steps)
+            .and_then(|prepared| {
+                let mut prepared = Prepared {
+                    overrides,
+                    commit: (!request.dry_run).then(|| self.folder.commit()).flatten(),
+                    ..prepared
+                };
+                self.preflight(&declared.file, &declared.graph, &mut prepared)?;
+                Ok(prepared)
+            });
+        let prepared = match prepared {
+            Ok(prepared) => prepared,
+            Err(problem) => {
+                grant.conclude(&Done {
+                    ok: false,
+                    error: Some(problem.code.clone()),
+                    ..Done::default()
+                })?;
+                return Err(problem);
+            }
         };
-        self.preflight(&declared.file, &declared.graph, &mut prepared)?;
         let context = Context {
             file: &declared.file,
             graph: &declared.graph,

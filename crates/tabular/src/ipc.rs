@@ -31,13 +31,14 @@ const ROWS_OF_NOTHING: u64 = 1 << 20;
 
 /// An Arrow file or stream, batch by batch.
 pub(crate) struct Batches<'a> {
-    from: From<'a>,
+    from: Messages<'a>,
     schema: SchemaRef,
     version: MetadataVersion,
     dictionaries: HashMap<i64, ArrayRef>,
 }
 
-enum From<'a> {
+/// Where messages come from.
+enum Messages<'a> {
     File {
         file: &'a mut dyn Original,
         /// The messages that are left, dictionaries first.
@@ -148,7 +149,7 @@ impl<'a> Batches<'a> {
         Ok(Self {
             schema: schema_of(footer.schema().ok_or_else(broken)?)?,
             version: footer.version(),
-            from: From::File { file, blocks },
+            from: Messages::File { file, blocks },
             dictionaries: HashMap::new(),
         })
     }
@@ -160,7 +161,7 @@ impl<'a> Batches<'a> {
         Ok(Self {
             schema: schema_of(schema)?,
             version: message.version(),
-            from: From::Stream(from),
+            from: Messages::Stream(from),
             dictionaries: HashMap::new(),
         })
     }
@@ -172,8 +173,8 @@ impl<'a> Batches<'a> {
     /// Returns the next message.
     fn message(&mut self) -> Result<Option<Framed>, TabularError> {
         match &mut self.from {
-            From::Stream(from) => framed(from),
-            From::File { file, blocks } => {
+            Messages::Stream(from) => framed(from),
+            Messages::File { file, blocks } => {
                 let Some(block) = blocks.pop_front() else {
                     return Ok(None);
                 };
@@ -291,7 +292,11 @@ fn check(batch: arrow_ipc::RecordBatch<'_>, body: &[u8]) -> Result<(), TabularEr
             .into());
     }
     if rows > ROWS_OF_NOTHING && rows / 8 > unpacked {
-        return Err(broken());
+        return Err(
+            Refusal::new("a batch of it has more rows than bytes for them")
+                .hint("leave out columns that are null throughout, or write it as Parquet")
+                .into(),
+        );
     }
     Ok(())
 }

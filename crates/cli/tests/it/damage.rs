@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::e2e::files_below;
@@ -60,33 +60,6 @@ fn a_crash_leaves_no_core_file() {
     assert!(!files.iter().any(core), "{files:?}");
 }
 
-/// Runs a script in which `$1` is a folder that can be mounted upon and `$2` the project's.
-fn scripted(world: &World, script: &str) -> Output {
-    let small = world.folder.path().join("small");
-    fs::create_dir_all(&small).unwrap();
-    let command = world.command(&[]);
-    Command::new("unshare")
-        .args([
-            "--user",
-            "--map-root-user",
-            "--mount",
-            "/bin/sh",
-            "-c",
-            script,
-        ])
-        .arg(command.get_program())
-        .args([&small, &world.path("")])
-        .current_dir(world.path(""))
-        .env_clear()
-        .envs(
-            command
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        )
-        .output()
-        .unwrap()
-}
-
 /// On a disk of 24 MiB: what has no room is refused and named, nothing acknowledged is lost, and with room
 /// again everything goes on without repair.
 #[test]
@@ -115,7 +88,7 @@ fn a_full_disk_is_told_and_loses_nothing() {
         "$0" ls
         "$0" verify --all
     "#;
-    let output = scripted(&world, script);
+    let output = world.scripted(script);
     check(&output, 0, "everything holds");
     let told = text(&output);
     assert!(told.contains("exit 75"), "{told}");
@@ -165,7 +138,7 @@ fn a_full_disk_is_called_a_full_disk_everywhere() {
         sh -c 'cd "$HOME/elsewhere" && "$0" init --key-file "$full/new.key"' "$0"
         "$0" verify --all
     "#;
-    let output = scripted(&world, script);
+    let output = world.scripted(script);
     check(&output, 0, "everything holds");
     let told = text(&output);
     for name in ["get", "export", "answer", "init", "key", "environment"] {

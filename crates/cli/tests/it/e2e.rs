@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use crate::world::{World, assert_ok, check, text};
@@ -259,27 +259,8 @@ fn what_a_step_logs_is_figures() {
 #[test]
 fn a_project_among_the_systems_folders_runs_no_step() {
     let world = World::of_words();
-    let script = r#"mount --bind "$1" /usr/local/lib && cd /usr/local/lib && "$0" run"#;
-    let command = world.command(&[]);
-    let output = Command::new("unshare")
-        .args([
-            "--user",
-            "--map-root-user",
-            "--mount",
-            "/bin/sh",
-            "-c",
-            script,
-        ])
-        .arg(command.get_program())
-        .arg(world.path(""))
-        .env_clear()
-        .envs(
-            command
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        )
-        .output()
-        .unwrap();
+    let script = r#"mount --bind "$2" /usr/local/lib && cd /usr/local/lib && "$0" run"#;
+    let output = world.scripted(script);
     check(&output, 2, "which every step sees");
 }
 

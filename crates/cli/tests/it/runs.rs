@@ -551,7 +551,9 @@ fn columns_of_every_source_are_known_before_anything_runs() {
                 "  loans:\n    source:\n      file: {file}\n      output: loans\n{columns}      origin: {{publisher: us, url: 'https://example.com', licence: CC0-1.0, legal_basis: consent, classification: internal}}\n",
             );
             let query = "  query:\n    sql:\n      inputs: {loans: loans}\n      outputs: {rows: SELECT * FROM loans}\n";
-            for (more, input) in [("", "loans"), (query, "rows"), ("", "kept@latest")] {
+            // The way through a query, and a version that is there, are the same for all.
+            let ways = [("", "loans"), (query, "rows"), ("", "kept@latest")];
+            for (more, input) in ways.into_iter().take(if number == 0 { 3 } else { 1 }) {
                 world.pipeline(&format!("{source}{more}{}", check(input, mistake)));
                 let told = assert_says(&world.run(&["run", "--dry-run"]), 2, &[says]);
                 assert!(told.contains('^'), "{number} {input}: {told}");
@@ -594,4 +596,16 @@ fn columns_of_every_source_are_known_before_anything_runs() {
             "{told}"
         );
     }
+    // A mistake that the columns show ends the run's entry with its own code; a second run says the same.
+    world.pipeline(&format!("{source}{}", check("loans", "not_null: [idd]")));
+    for _ in 0..2 {
+        assert_says(&world.run(&["run"]), 2, &["did you mean `id`?"]);
+        let log = world.yes(&["--json", "ledger", "log", "--limit", "6"]);
+        assert!(log.contains("CUS-PIPE-001"), "{log}");
+    }
+    assert_says(
+        &world.run(&["ls", "--quarantine"]),
+        0,
+        &["nothing is in quarantine"],
+    );
 }

@@ -65,6 +65,24 @@ impl World {
         })
     }
 
+    /// Runs a script in which `$0` is the program, `$1` a folder that can be mounted upon and `$2` the project's.
+    pub(crate) fn scripted(&self, script: &str) -> Output {
+        let small = self.folder.path().join("small");
+        fs::create_dir_all(&small).unwrap();
+        let command = self.command(&[]);
+        let environment = command.get_envs();
+        Command::new("unshare")
+            .args(["--user", "--map-root-user", "--mount"])
+            .args(["/bin/sh", "-c", script])
+            .arg(command.get_program())
+            .args([&small, &self.path("")])
+            .current_dir(self.path(""))
+            .env_clear()
+            .envs(environment.filter_map(|(name, value)| Some((name, value?))))
+            .output()
+            .unwrap()
+    }
+
     /// Runs the pipeline, and returns the reply: the last line.
     pub(crate) fn reply(&self, arguments: &[&str]) -> Value {
         let output = self.run(&[&["--json", "run"], arguments].concat());

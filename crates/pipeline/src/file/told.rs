@@ -9,12 +9,13 @@ use super::place::excerpt;
 const ENDS: &[char] = &[' ', ',', '}', ']', '#', '\n'];
 /// What the library says, and what is meant.
 const WORDS: &[(&str, &str)] = &[
-    ("invalid u", "a whole number is expected, not below 0"),
-    ("invalid i", "a whole number is expected"),
-    ("floating point", "a number is expected"),
-    ("expected sequence", "a list is expected, such as `[a, b]`"),
+    ("invalid floating point", "a number is expected"),
     (
-        "expected mapping",
+        "expected sequence start",
+        "a list is expected, such as `[a, b]`",
+    ),
+    (
+        "expected mapping start",
         "names with values are expected, such as `{a: 1}`",
     ),
     (
@@ -57,6 +58,15 @@ pub(crate) fn told(error: &Error, text: &str) -> String {
 }
 
 fn worded(message: &str) -> String {
+    match message.strip_prefix("invalid ") {
+        Some("u8" | "u16" | "u32" | "u64" | "u128" | "usize") => {
+            return "a whole number is expected, not below 0".to_owned();
+        }
+        Some("i8" | "i16" | "i32" | "i64" | "i128" | "isize") => {
+            return "a whole number is expected".to_owned();
+        }
+        _ => {}
+    }
     let known = WORDS.iter().find(|(theirs, _)| message.contains(theirs));
     known.map_or_else(|| message.to_owned(), |(_, ours)| (*ours).to_owned())
 }
