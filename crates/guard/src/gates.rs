@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use custody_attest::slsa::{Provenance, ROLE};
 use custody_attest::statement::ResourceDescriptor;
 use custody_store::Version;
-use custody_types::{Digest, EvidenceKind, ExitCode, Kind, Problem, VersionName};
+use custody_types::{Digest, EvidenceKind, ExitCode, Kind, Problem, ProjectName, VersionName};
 use serde_json::Value;
 
+use crate::door::lock;
 use crate::evidence::Evidence;
+use crate::holds::Waiver;
 
 const SCHEME: &str = "custody://";
 
@@ -137,6 +139,34 @@ impl Evidence<'_> {
             Some((false, _)) => Err(format!("the last contract of `{name}` was broken")),
             _ => Err(format!("no contract was passed by the content of `{name}`")),
         }
+    }
+
+    /// Finds the approval of content that breaks the contract with this step key, if there is one.
+    pub fn waiver(
+        &self,
+        project: &ProjectName,
+        content: Digest,
+        step_key: Digest,
+    ) -> Option<Waiver> {
+        lock(&self.door.0.holds).waiver(project, content, step_key)
+    }
+
+    /// Says who approved content that breaks its contract, and why.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the signed approval is missing or damaged.
+    pub fn approval(&self, waiver: &Waiver) -> Result<String, Problem> {
+        let entry = waiver.entry;
+        let Some(statement) = waiver.statement else {
+            return Ok(format!("approved by ledger entry {entry}"));
+        };
+        let approval = self.statement(&statement)?;
+        let said = |key: &str| approval.predicate.get(key).and_then(Value::as_str);
+        Ok(format!(
+            "approved by {}, ledger entry {entry}: {}",
+            self.name_of(said("approver").unwrap_or_default()),
+            said("reason").unwrap_or_default(),
+        ))
     }
 
     /// Says which gate this very content passed: the one that it was registered by, or every gate that

@@ -33,6 +33,8 @@ const STEP_KEY: &str = "step_key";
 pub(crate) const CONTRACT: &str = "contract";
 /// The name of the note in the index.
 const NOTE: &str = "quarantine";
+/// The format of the note; one of another format is made anew.
+const NOTE_FORMAT: u8 = 2;
 /// The use of the key that authenticates the note.
 const NOTE_KEY: &str = "custody 2026 what the ledger says of quarantine";
 /// How many entries may come after the note before it is written anew.
@@ -53,6 +55,15 @@ pub(crate) struct Hold {
     pub(crate) shares: Option<Digest>,
 }
 
+/// An approval of content that breaks a contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiver {
+    /// The ledger entry of the approval.
+    pub entry: u64,
+    /// The signed statement that says who approved it and why.
+    pub statement: Option<Digest>,
+}
+
 /// What is held.
 #[derive(Debug, Default)]
 pub(crate) struct Holds {
@@ -63,7 +74,7 @@ pub(crate) struct Holds {
     /// Which findings of which content were approved in which project.
     approved: BTreeSet<(String, Digest, Digest)>,
     /// Which broken contract of which content was approved in which project.
-    waived: BTreeSet<(String, Digest, Digest)>,
+    waived: BTreeMap<(String, Digest, Digest), Waiver>,
     /// Files of held contents, by project, with the content. Filled when something is made.
     files: BTreeMap<(String, Digest), Digest>,
     /// Of which contents the files are known.
@@ -81,7 +92,7 @@ struct Note {
     names: BTreeSet<VersionName>,
     contents: Vec<(String, Digest, Hold)>,
     approved: BTreeSet<(String, Digest, Digest)>,
-    waived: BTreeSet<(String, Digest, Digest)>,
+    waived: Vec<(String, Digest, Digest, Waiver)>,
 }
 
 /// What an entry says that matters to quarantine.
@@ -166,7 +177,7 @@ impl Holds {
             }
             let step_key = told.digest(STEP_KEY);
             let waived = step_key
-                .is_some_and(|step_key| self.waived.contains(&(project, content, step_key)));
+                .is_some_and(|step_key| self.waived.contains_key(&(project, content, step_key)));
             if let Some(version) = told.version(QUARANTINE).filter(|_| !waived) {
                 let hold = Hold {
                     entry: index,
@@ -219,7 +230,12 @@ impl Holds {
         if told.facts.contains_key(CONTRACT) {
             self.contents.remove(&(project.clone(), content));
             if let Some(step_key) = told.digest(CONTRACT) {
-                self.waived.insert((project, content, step_key));
+                let statement = told.lineage.statement;
+                let waiver = Waiver {
+                    entry: index,
+                    statement,
+                };
+                self.waived.insert((project, content, step_key), waiver);
             }
         }
     }
@@ -250,29 +266,46 @@ impl Holds {
             .contains(&(project.to_string(), content, findings))
     }
 
+    /// Returns the approval of this content for all that it breaks the contract of this step key, if there is one.
+    pub(crate) fn waiver(
+        &self,
+        project: &ProjectName,
+        content: Digest,
+        step_key: Digest,
+    ) -> Option<Waiver> {
+        let key = (project.to_string(), content, step_key);
+        self.waived.get(&key).copied()
+    }
+
     fn note(&self, checkpoint: String) -> Note {
         let contents = self.contents.iter();
+        let waived = self.waived.iter();
         Note {
-            v: 1,
+            v: NOTE_FORMAT,
             checkpoint,
             names: self.names.clone(),
             contents: contents
                 .map(|((project, content), hold)| (project.clone(), *content, hold.clone()))
                 .collect(),
             approved: self.approved.clone(),
-            waived: self.waived.clone(),
+            waived: waived
+                .map(|((project, content, key), waiver)| (project.clone(), *content, *key, *waiver))
+                .collect(),
         }
     }
 
     fn of_note(note: Note, noted: u64) -> Self {
         let contents = note.contents.into_iter();
+        let waived = note.waived.into_iter();
         Self {
             names: note.names,
             contents: contents
                 .map(|(project, content, hold)| ((project, content), hold))
                 .collect(),
             approved: note.approved,
-            waived: note.waived,
+            waived: waived
+                .map(|(project, content, key, waiver)| ((project, content, key), waiver))
+                .collect(),
             noted,
             ..Self::default()
         }
@@ -310,7 +343,7 @@ impl Inner {
         let sound = || {
             let (tag, text) = text.split_once('\n')?;
             let note: Note = serde_json::from_str(text).ok()?;
-            let own = tag == self.note_tag(text) && note.v == 1;
+            let own = tag == self.note_tag(text) && note.v == NOTE_FORMAT;
             let ledger = &self.parts.ledger;
             ledger.extends(&note.checkpoint).ok().filter(|()| own)?;
             let checkpoint = Checkpoint::open(&note.checkpoint, ledger.verifier()).ok()?;

@@ -32,6 +32,7 @@ pub use door::{Anchor, Door, Keyring, Parts};
 pub use evidence::Evidence;
 pub use gates::{Missing, dependency, role};
 pub use grant::Grant;
+pub use holds::Waiver;
 pub use making::{Done, Made, Making, NewVersion, StatementOf};
 pub use rollback::ROLLBACK;
 pub use scanning::{

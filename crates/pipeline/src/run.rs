@@ -32,6 +32,7 @@ mod prepare;
 mod reasons;
 mod schedule;
 
+pub(crate) use carry_out::has_passed;
 pub(crate) use inputs::Inputs;
 pub(crate) use prepare::{Prepared, Wanted};
 pub(crate) use reasons::{ROWS, last, with_size};
@@ -41,7 +42,7 @@ use carry_out::{Teller, deciding};
 /// Part of every step's key: a runner that does something else has another.
 const RUNNER: u32 = 2;
 /// Where a statement names the key of its step.
-const STEP_KEY: &str = "stepKey";
+pub(crate) const STEP_KEY: &str = "stepKey";
 /// Where a statement names the commit that the project's folder stood at.
 pub(crate) const COMMIT: &str = "commit";
 /// The code of a model that waits for an approval.

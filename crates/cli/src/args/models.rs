@@ -78,9 +78,8 @@ pub(crate) struct Rescan {
 ///
 /// A model that a scan left to a person, or data that broke its contract, by its bytes. The reason is kept in a
 /// signed statement, and the same findings in the same bytes, or the same contract broken by them, need no
-/// second approval. Steps that wait for a broken contract go on waiting: a step that is to read an approved batch names
-/// its version. Nobody approves what they made, unless they own the workspace; what is malicious or unscannable nobody
-/// can approve.
+/// second approval: the next run goes on with them, and `verify` says who approved what. Nobody approves what they
+/// made, unless they own the workspace; what is malicious or unscannable nobody can approve.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  custody ls --quarantine\n  custody show vendor/model@1\n  custody approve vendor/model@1 --reason \"vendor.layers read line by line, ticket 4711\""

@@ -210,9 +210,27 @@ fn an_approval_of_somebody_else_lets_a_content_out() {
     for version in ["demo/raw@1", "demo/raw@2"] {
         world.yes(&["get", version, "--to", &version.replace(['/', '@'], "-")]);
     }
-    // The same contract is still broken, which is told; what was approved is not held for it again.
-    world.told(&["run"], 1, "REFUSED");
+    // The same contract is still broken, which is told; what needs the data goes on, now and when nothing changed.
+    let because = "approved by sol, ledger entry ";
+    let told = world.told(&["run"], 0, because);
+    assert!(
+        told.contains("looked at each grade") && told.contains("made     copy"),
+        "{told}"
+    );
+    assert!(told.contains("expected between 0 and 5"), "{told}");
+    world.told(&["run"], 0, because);
     world.told(&["ls", "--quarantine"], 0, "nothing is in quarantine");
+    let told = world.told(&["verify", "demo/copy@1"], 0, because);
+    assert!(told.contains("was broken by `demo/raw@1`"), "{told}");
+    assert!(told.contains("looked at each grade"), "{told}");
+    // Approved is not passed.
+    world.told(
+        &["verify", "demo/copy@1", "--require", "contract"],
+        1,
+        "no contract was passed by",
+    );
+    world.told(&["alias", "demo/raw", "production", "1"], 3, "was broken");
+    // Of another contract nobody said anything.
     world.write("custody.yaml", &with_check(4));
     world.told(&["run"], 1, "REFUSED");
     world.told(&["ls", "--quarantine"], 0, "demo/raw@2");

@@ -81,7 +81,7 @@ fn broken_contract(dataset: &str, report: &ContractReport) -> Problem {
             rows(&check.rows)
         ));
     }
-    problem.hint(format!("the batch is in quarantine, unless somebody approved it: see `custody ls --quarantine`; correct the source or the contract and run again. An approved batch is read where a step names its version, as in `{dataset}@1`"))
+    problem.hint("the batch is in quarantine: see `custody ls --quarantine`; correct the source or the contract and run again, or let somebody who may approve it decide: `custody approve`")
 }
 
 /// Names rows: by their keys where there is a key, and by file and row.

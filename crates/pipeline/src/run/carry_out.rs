@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use custody_guard::{Done, RunStep, Target};
+use custody_guard::{Done, RunStep, Target, Waiver};
 use custody_types::{ExitCode, Problem};
 use custody_wire::{RunEvent, StepOutcome, StepState};
+use serde_json::Value;
 
 use super::inputs::Inputs;
 use super::schedule::{Skip, Work, schedule};
@@ -160,7 +161,12 @@ impl Runner {
                 ("reused".to_owned(), "true".to_owned()),
                 ("named".to_owned(), names(reuse.versions.values())),
             ]);
-            facts.extend(passed(context, step, &inputs));
+            facts.extend(checked(context, step, &inputs, reuse.passed));
+            if !reuse.passed
+                && let Some(waiver) = waiver(context, step, &inputs)
+            {
+                outcome.notes.push(context.evidence.approval(&waiver)?);
+            }
             let versions = reuse.versions.values();
             let done = Done {
                 ok: true,
@@ -254,18 +260,43 @@ pub(crate) fn names<'a>(versions: impl Iterator<Item = &'a Known>) -> String {
     names.join(" ")
 }
 
-/// Tells the ledger which content passed its contract: that lets it out of quarantine.
-pub(crate) fn passed(context: &Context<'_>, step: &Step, inputs: &Inputs) -> Vec<(String, String)> {
-    match (step, inputs.versions.get("data")) {
-        // A contract of this project lets nothing of another out.
-        (Step::Check(_), Some(data)) if *data.name.artifact.project() == context.file.project => {
-            vec![
-                ("passed".to_owned(), data.name.to_string()),
-                ("content".to_owned(), data.digest.to_string()),
-            ]
-        }
-        _ => Vec::new(),
-    }
+/// Tells the ledger which content passed its contract, or broke it: that lets it out of quarantine, or puts it there
+/// where nobody approved the breach. A contract of this project says nothing about the versions of another.
+pub(crate) fn checked(
+    context: &Context<'_>,
+    step: &Step,
+    inputs: &Inputs,
+    passed: bool,
+) -> Vec<(String, String)> {
+    let Some(data) = contract_data(context, step, inputs) else {
+        return Vec::new();
+    };
+    let fact = if passed { "passed" } else { "quarantine" };
+    vec![
+        (fact.to_owned(), data.name.to_string()),
+        ("content".to_owned(), data.digest.to_string()),
+    ]
+}
+
+/// Finds the approval for which what needs a dataset goes on although it breaks this contract.
+pub(crate) fn waiver(context: &Context<'_>, step: &Step, inputs: &Inputs) -> Option<Waiver> {
+    let data = contract_data(context, step, inputs)?;
+    let evidence = &context.evidence;
+    evidence.waiver(&context.file.project, data.digest, inputs.key)
+}
+
+/// Returns the dataset that the step checks, if it checks one of its own project.
+fn contract_data<'a>(context: &Context<'_>, step: &Step, inputs: &'a Inputs) -> Option<&'a Known> {
+    let data = inputs.versions.get("data")?;
+    let own = *data.name.artifact.project() == context.file.project;
+    (own && matches!(step, Step::Check(_))).then_some(data)
+}
+
+/// Returns whether a statement's byproducts say that a contract was passed.
+pub(crate) fn has_passed(byproducts: &[Value]) -> bool {
+    byproducts
+        .iter()
+        .any(|one| one.get("result").and_then(Value::as_str) == Some("PASSED"))
 }
 
 /// Tells that a step's models wait for an approval, if any does.

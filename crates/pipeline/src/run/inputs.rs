@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use custody_guard::{Evidence, dependency, role};
-
 use custody_types::{Classification, Digest, Kind, Problem, Reference, VersionName};
 use serde_json::{Value, json};
 
+use super::carry_out::has_passed;
 use super::prepare::Wanted;
 use super::{Context, Known, RUNNER, Runner, STEP_KEY};
 use crate::collect::{self, SourceFile};
@@ -37,6 +37,8 @@ pub(crate) struct Reuse {
     pub(crate) statement: Digest,
     /// By artifact.
     pub(crate) versions: BTreeMap<String, Known>,
+    /// Whether it is a check whose contract was passed.
+    pub(crate) passed: bool,
 }
 
 impl Inputs {
@@ -98,10 +100,13 @@ impl Runner {
                 _ => return Ok((inputs, None)),
             }
         }
+        let byproducts = told.predicate.pointer("/runDetails/byproducts");
+        let byproducts = byproducts.and_then(Value::as_array);
         let whole = versions.len() == step.outputs(name).len();
         let reuse = whole.then_some(Reuse {
             statement,
             versions,
+            passed: byproducts.is_some_and(|byproducts| has_passed(byproducts)),
         });
         Ok((inputs, reuse))
     }

@@ -12,7 +12,7 @@ use custody_types::{ExitCode, Problem, Timestamp, VersionFiles};
 use custody_wire::{RunEvent, StepOutcome};
 use serde_json::{Value, json};
 
-use super::carry_out::{Teller, names, passed, waiting};
+use super::carry_out::{Teller, checked, has_passed, names, waiting, waiver};
 use super::inputs::Inputs;
 use super::reasons::last;
 use super::{COMMIT, Context, Known, RUNNER, Runner, STEP_KEY};
@@ -82,7 +82,15 @@ impl Runner {
             }
             _ => self.produce(context, name, step, session, inputs, environment, teller)?,
         };
-        let refused = product.refused.take();
+        let mut refused = product.refused.take();
+        let waiver = waiver(context, step, inputs);
+        if let Some((breach, waiver)) = refused.take_if(|_| waiver.is_some()).zip(waiver) {
+            product.notes.extend(breach.because);
+            product.notes.push(context.evidence.approval(&waiver)?);
+            product.byproducts.push(
+                json!({"name": "approval", "entry": waiver.entry, "statement": waiver.statement}),
+            );
+        }
         outcome.notes.append(&mut product.notes);
         let definition = BuildDefinition {
             build_type: BUILD_TYPE.to_owned(),
@@ -116,7 +124,17 @@ impl Runner {
         )?;
         outcome.versions = made.iter().map(|kept| kept.known.name.clone()).collect();
         outcome.notes.extend(made.iter().filter_map(scan));
-        let done = done(context, name, step, inputs, refused.as_ref(), &made, &used);
+        let passed = refused.is_none() && has_passed(&product.byproducts);
+        let done = done(
+            context,
+            name,
+            step,
+            inputs,
+            refused.as_ref(),
+            passed,
+            &made,
+            &used,
+        );
         let findings = |kept: &Kept| kept.scan.as_ref().map(|scan| scan.findings.clone());
         let findings: Vec<_> = made
             .iter()
@@ -337,6 +355,7 @@ fn done(
     step: &Step,
     inputs: &Inputs,
     refused: Option<&Problem>,
+    passed: bool,
     made: &[Kept],
     used: &[Known],
 ) -> Done {
@@ -349,17 +368,7 @@ fn done(
         outputs: made.iter().map(|kept| kept.known.digest).collect(),
         facts: BTreeMap::from([("step_key".to_owned(), inputs.key.to_string())]),
     };
-    // A contract of this project says nothing about the versions of another.
-    if let (Step::Check(_), Some(_), Some(data)) = (step, refused, inputs.versions.get("data"))
-        && *data.name.artifact.project() == context.file.project
-    {
-        done.facts
-            .insert("quarantine".to_owned(), data.name.to_string());
-        done.facts
-            .insert("content".to_owned(), data.digest.to_string());
-    } else if refused.is_none() {
-        done.facts.extend(passed(context, step, inputs));
-    }
+    done.facts.extend(checked(context, step, inputs, passed));
     let used = used.iter().chain(made.iter().map(|kept| &kept.known));
     done.facts.insert("named".to_owned(), names(used));
     done
