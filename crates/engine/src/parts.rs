@@ -468,9 +468,9 @@ impl Folders {
             match &names {
                 Some(known) if *known != own => {
                     return Err(format!(
-                        "the folders of `{path}` give the columns `{}`, those of other files `{}`",
-                        own.join("`, `"),
-                        known.join("`, `")
+                        "the folders of `{path}` give {}, those of other files {}",
+                        columns_of(&own),
+                        columns_of(known)
                     ));
                 }
                 Some(_) => {}
@@ -509,6 +509,14 @@ impl Folders {
             }
             None => ScalarValue::try_from(&kind).unwrap_or(ScalarValue::Null),
         }
+    }
+}
+
+fn columns_of(names: &[String]) -> String {
+    match names {
+        [] => "no column".to_owned(),
+        [name] => format!("the column `{name}`"),
+        _ => format!("the columns `{}`", names.join("`, `")),
     }
 }
 

@@ -139,7 +139,7 @@ impl Inner {
             .parts
             .store
             .rebuild(&valid, &|name, content| holds.in_quarantine(name, content))
-            .map_err(|error| problem::store(&error))?;
+            .map_err(|error| problem::rebuild(&error))?;
         if versions.len() < valid.len() {
             let found: BTreeSet<_> = versions
                 .iter()
@@ -156,7 +156,7 @@ impl Inner {
                 "the store lacks versions that the ledger names",
             )
             .because(format!("made valid by the entries {}", missing.join(", ")))
-            .hint("put the missing packs back from a copy"));
+            .hint("put the missing files of the folder `packs` back from a copy, then run `custody index rebuild`"));
         }
         self.replay_marks(0)?;
         let mut steps = Vec::new();

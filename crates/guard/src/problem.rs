@@ -114,6 +114,15 @@ pub(crate) fn store(error: &StoreError) -> Problem {
     std::error::Error::source(error).map_or(problem.clone(), |source| problem.because_of(source))
 }
 
+/// Tells that the index could not be made anew.
+pub(crate) fn rebuild(error: &StoreError) -> Problem {
+    let problem = store(error);
+    match error {
+        StoreError::Damaged { .. } => problem.hint("versions that the ledger names are in that file alone: put it back from a copy, then run `custody index rebuild`; without them nothing goes on, for their numbers would be given twice"),
+        _ => problem,
+    }
+}
+
 fn phrase(action: Action) -> &'static str {
     match action {
         Action::Collect => "collect into",

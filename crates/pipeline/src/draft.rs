@@ -6,13 +6,14 @@
 mod contract;
 mod field;
 mod file;
+mod otherwise;
 mod plan;
 mod task;
 mod words;
 
 use bytes::Bytes;
 use custody_engine::file_values;
-use custody_tabular::{ColumnType, Declared, Format};
+use custody_tabular::{ColumnType, Csv, Declared, Format};
 use custody_types::{ExitCode, Problem, ProjectName};
 
 use crate::collect::{self, Collected};
@@ -80,6 +81,11 @@ pub fn draft(folder: &dyn Folder, wish: &Wish) -> Result<Draft, Problem> {
         .hint("name a file with data: the contract is suggested from them"));
     }
     let (label, task) = task(&fields, wish)?;
+    let read_otherwise = if survey.csv == Csv::default() {
+        Vec::new()
+    } else {
+        read_otherwise(&fields, &wish.declared.csv)
+    };
     let plan = label.map(|label| Plan::new(&fields, label, task));
     if let Some(plan) = &plan
         && plan.features.is_empty()
@@ -88,13 +94,14 @@ pub fn draft(folder: &dyn Folder, wish: &Wish) -> Result<Draft, Problem> {
             .left_out
             .iter()
             .map(|(field, why)| format!("{}: {why}", words::text(&field.name)));
-        return Err(Problem::new(
+        let problem = Problem::new(
             "CUS-NEW-005",
             ExitCode::Usage,
             "there is nothing from which a model could tell the label",
         )
-        .because(why.collect::<Vec<_>>().join("; "))
-        .hint("begin without a model: `--kind none`"));
+        .because(why.collect::<Vec<_>>().join("; "));
+        let problem = read_otherwise.into_iter().fold(problem, Problem::because);
+        return Err(problem.hint("begin without a model: `--kind none`"));
     }
     let key = match &plan {
         Some(plan) => plan.key,
@@ -141,6 +148,8 @@ pub fn draft(folder: &dyn Folder, wish: &Wish) -> Result<Draft, Problem> {
     })?;
     let mut notes = vec![format!("{rows} rows, {} columns", fields.len())];
     notes.extend(survey.told.iter().cloned());
+    notes.extend(read_otherwise);
+    notes.extend(of_persons(&fields));
     notes.extend(
         plan.as_ref()
             .map_or_else(|| without_model(&fields), with_model),
@@ -150,6 +159,51 @@ pub fn draft(folder: &dyn Folder, wish: &Wish) -> Result<Draft, Problem> {
         task,
         files,
         notes,
+    })
+}
+
+/// Tells which columns are texts that would be something else if the file were read otherwise, and how to say so.
+fn read_otherwise(fields: &[Field], csv: &Csv) -> Vec<String> {
+    let found = || {
+        let fields = fields.iter();
+        fields.filter_map(|field| Some((field, field.otherwise.as_ref()?)))
+    };
+    let mut told: Vec<_> = found()
+        .map(|(field, otherwise)| {
+            format!(
+                "read as text: {}, which holds {}",
+                words::text(&field.name),
+                otherwise.what
+            )
+        })
+        .collect();
+    let points = fields
+        .iter()
+        .any(|field| field.sort == Sort::Number && !field.whole);
+    let columns = found().map(|(_, otherwise)| otherwise);
+    let declared =
+        otherwise::declared(csv, columns, points).and_then(|csv| serde_json::to_value(csv).ok());
+    if let Some(csv) = declared.as_ref().and_then(serde_json::Value::as_object) {
+        told.push(format!(
+            "to read it as what it holds, begin with `--csv '{}'`",
+            one_line(csv)
+        ));
+    }
+    if points && found().any(|(_, otherwise)| otherwise.has_comma()) {
+        told.push("other columns have decimal points, and a file has one decimal mark: turn the commas into points in a `sql` step".to_owned());
+    }
+    told
+}
+
+/// Tells which columns look as if they were about persons, and what that means.
+fn of_persons(fields: &[Field]) -> Option<String> {
+    let named = fields.iter().filter(|field| field.is_personal());
+    let named: Vec<_> = named.map(|field| words::text(&field.name)).collect();
+    (!named.is_empty()).then(|| {
+        format!(
+            "classified as personal, and so is what is made of it: {} look as if they were about persons",
+            named.join(", ")
+        )
     })
 }
 
@@ -183,7 +237,7 @@ fn no_table(source: &str) -> Problem {
         format!("`{source}` is not read as one table"),
     )
     .because("a project begins with one file of Parquet, CSV, TSV, JSON lines or Arrow")
-    .hint("name one such file, or say what it is: `--format csv`")
+    .hint("name one such file, or say what it is: `--format csv`; where a folder holds more of them, begin with one and change `file:` to the folder or a pattern afterwards")
 }
 
 fn table(folder: &dyn Folder, wish: &Wish) -> Result<Collected, Problem> {
@@ -545,6 +599,34 @@ mod tests {
         assert!(
             text(&draft, "train.py")
                 .contains("NOT_FEATURES = [LABEL, \"loan_id\", \"customer_id\"]")
+        );
+    }
+
+    #[test]
+    fn what_would_be_numbers_is_told_with_how_to_say_so() {
+        let table = rows("id;income;score;when;paid", |row| {
+            let income = ["1234,5", "17,25", "NaN"][row % 3];
+            let when = format!("{:02}.12.{}", row % 28 + 1, 1900 + row);
+            format!("{row};{income};{row};{when};{}", row % 2)
+        });
+        let mut wish = wish("paid");
+        let told = draft(&table, &wish).unwrap();
+        let line =
+            "begin with `--csv '{nulls: [\"\",\"NaN\"], decimal: \",\", dates: [\"%d.%m.%Y\"]}'`";
+        assert!(
+            told.notes.iter().any(|note| note.contains(line)),
+            "{:?}",
+            told.notes
+        );
+        wish.declared.csv.nulls = Some(vec![String::new(), "NaN".to_owned()]);
+        wish.declared.csv.decimal = Some(",".to_owned());
+        wish.declared.csv.dates = vec!["%d.%m.%Y".to_owned()];
+        let read = draft(&table, &wish).unwrap();
+        assert!(!read.notes.iter().any(|note| note.contains("read as text")));
+        let file = text(&read, "custody.yaml");
+        assert!(
+            file.contains("income: double") && file.contains("when: date"),
+            "{file}"
         );
     }
 

@@ -176,7 +176,7 @@ fn engine(name: &str, error: &EngineError) -> Problem {
     };
     let hint = match error {
         EngineError::Table { .. } => {
-            "`check`, `sql` and `evaluate` read Parquet: store the data as `.parquet` files"
+            "a table is all files of a version, in Parquet, with the same columns: take what is none out of the version (`file:` takes a pattern), or correct the file"
         }
         EngineError::Memory(_) => "read fewer rows or columns at once",
         _ => "correct the SQL; a `check` of the kind `schema` names the columns that there are",

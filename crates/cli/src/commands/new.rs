@@ -87,6 +87,15 @@ fn source(folder: &Path, file: &Path) -> Result<String, Problem> {
         .because(because)
         .hint("name a file with a table: Parquet, CSV, TSV, JSON lines or Arrow")
     };
+    if file.is_dir() {
+        return Err(Problem::new(
+            "CUS-CLI-042",
+            ExitCode::Usage,
+            format!("`{}` is a folder", file.display()),
+        )
+        .because("a project begins with one file of Parquet, CSV, TSV, JSON lines or Arrow")
+        .hint("name one of the folder's files; where they are one table, change `file:` in the written `custody.yaml` to the folder or a pattern"));
+    }
     let (_, _) = user_files::open(file).map_err(|error| user_files_problem(&error))?;
     let whole = file
         .canonicalize()

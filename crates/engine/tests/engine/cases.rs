@@ -337,7 +337,7 @@ fn every_file_is_read_or_the_table_is_refused_and_the_file_named() {
         ),
         (
             vec![("d=1/a.parquet", one), ("b.parquet", one)],
-            "give the columns",
+            "give no column, those of other files the column `d`",
         ),
         (
             vec![("x=1/a.parquet", one)],

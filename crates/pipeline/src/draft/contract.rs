@@ -132,11 +132,16 @@ fn room(field: &Field) -> Option<(String, String)> {
         return None;
     }
     let step = 10f64.powf(-places);
-    let mut least = ((low - width / 10.0) / step).floor() * step;
+    // What lies on a step but for the rounding of doubles lies on it.
+    let (down, up) = (
+        |steps: f64| (steps + 1e-6).floor(),
+        |steps: f64| (steps - 1e-6).ceil(),
+    );
+    let mut least = down((low - width / 10.0) / step) * step;
     if low >= 0.0 {
         least = least.max(0.0);
     }
-    let most = ((high + width / 10.0) / step).ceil() * step;
+    let most = up((high + width / 10.0) / step) * step;
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -185,6 +190,7 @@ mod tests {
         check(&[250.0, 18424.0], "0", "21000");
         check(&[0.001, 0.002], "0.0009", "0.0021");
         check(&[5.0, 5.0], "4.5", "5.5");
+        check(&[1.0, 5.0], "0.6", "5.4");
         check(&[0.0, 0.0], "0.0", "0.1");
         assert_eq!(room(&doubles(&[1e300, 2.0])), None);
         assert_eq!(room(&doubles(&[f64::INFINITY, 2.0])), None);

@@ -7,6 +7,7 @@ use custody_engine::Values;
 use custody_stats::personal::{self, Hits, words_of};
 use custody_tabular::ColumnType;
 
+use super::otherwise::{Otherwise, Texts};
 use super::words;
 
 /// A column's values are told one by one up to so many different ones.
@@ -53,8 +54,8 @@ pub(super) struct Field {
     pub(super) counts_rows: bool,
     /// What its texts look like.
     pub(super) looks: Hits,
-    /// Texts that are numbers.
-    pub(super) numeric: usize,
+    /// What its texts would be if the file were read otherwise.
+    pub(super) otherwise: Option<Otherwise>,
 }
 
 impl Field {
@@ -86,7 +87,7 @@ impl Field {
             whole: true,
             counts_rows: values.is_some_and(counts_rows),
             looks: Hits::default(),
-            numeric: 0,
+            otherwise: None,
         };
         if let Some(values) = values {
             field.look(values);
@@ -98,6 +99,7 @@ impl Field {
         // Two values of one hash would count as one: a key may be missed so, never a value.
         let mut seen = HashSet::new();
         let mut few: BTreeMap<String, usize> = BTreeMap::new();
+        let mut texts = Texts::default();
         for row in 0..self.rows {
             let Some(text) = values.text(row) else {
                 let nan = matches!(values, Values::Doubles { values, .. } if values.get(row).is_some_and(Option::is_some));
@@ -109,10 +111,12 @@ impl Field {
                 self.span = Some((low.min(number), high.max(number)));
                 self.whole &= number.fract() == 0.0;
             }
-            if let (Values::Texts(_), Some(looks)) = (values, personal::kind_of(&text)) {
-                self.looks.note(looks);
+            if matches!(values, Values::Texts(_)) {
+                if let Some(looks) = personal::kind_of(&text) {
+                    self.looks.note(looks);
+                }
+                texts.note(&text);
             }
-            self.numeric += usize::from(text.parse::<f64>().is_ok_and(f64::is_finite));
             let mut hasher = DefaultHasher::new();
             text.hash(&mut hasher);
             seen.insert(hasher.finish());
@@ -121,6 +125,7 @@ impl Field {
             }
         }
         self.distinct = seen.len();
+        self.otherwise = texts.otherwise();
         self.whole &= self.span.is_some();
         if seen.len() <= FEW {
             self.few = few.into_iter().collect();
@@ -214,6 +219,34 @@ impl Field {
         personal::reason(&self.name, &self.looks, filled).is_some()
     }
 
+    /// Returns whether its name says that it stands for a person.
+    pub(super) fn is_of_persons(&self) -> bool {
+        const WORDS: &[&str] = &[
+            "account",
+            "applicant",
+            "borrower",
+            "citizen",
+            "client",
+            "customer",
+            "employee",
+            "guest",
+            "household",
+            "member",
+            "patient",
+            "person",
+            "student",
+            "subject",
+            "tenant",
+            "user",
+            "kunde",
+            "kunden",
+            "mitarbeiter",
+            "patienten",
+        ];
+        let words = words_of(&self.name);
+        words.iter().any(|word| WORDS.contains(&word.as_str()))
+    }
+
     /// Returns whether it looks like an attribute by which people must not be treated differently.
     pub(super) fn is_attribute(&self) -> bool {
         const WORDS: &[&str] = &[
@@ -231,6 +264,11 @@ impl Field {
         words_of(&self.name)
             .iter()
             .any(|part| WORDS.contains(&part.as_str()))
+    }
+
+    /// Returns whether what is made of it is about persons, as far as can be seen.
+    pub(super) fn is_personal(&self) -> bool {
+        self.names_a_person() || self.is_attribute()
     }
 
     /// Returns whether it looks like the age of a person.

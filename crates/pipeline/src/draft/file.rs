@@ -28,9 +28,7 @@ pub(super) struct Content<'a> {
 
 impl Content<'_> {
     fn is_personal(&self) -> bool {
-        self.fields
-            .iter()
-            .any(|field| field.names_a_person() || field.is_attribute())
+        self.fields.iter().any(Field::is_personal)
     }
 
     /// Writes the file.

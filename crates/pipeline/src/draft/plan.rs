@@ -44,7 +44,7 @@ impl<'a> Plan<'a> {
         let is = |other: Option<&Field>, field: &Field| {
             other.is_some_and(|other| other.name == field.name)
         };
-        let together = fields.iter().find(|field| {
+        let candidates = fields.iter().filter(|field| {
             let names = field.is_called_id() && matches!(field.sort, Sort::Integer | Sort::Text);
             names
                 && field.name != label.name
@@ -53,6 +53,8 @@ impl<'a> Plan<'a> {
                 && field.distinct > MAX_CATEGORIES
                 && field.distinct < field.rows
         });
+        // What a person has more of than one must not stand on both sides; else the widest group.
+        let together = candidates.min_by_key(|field| (!field.is_of_persons(), field.distinct));
         let mut plan = Self {
             task,
             label,
@@ -198,9 +200,9 @@ fn feature(field: &Field) -> Result<String, &'static str> {
         Sort::Time => Ok(format!(
             "CAST(date_part('epoch', {name}) AS DOUBLE) / 86400"
         )),
-        Sort::Text if field.distinct > MAX_CATEGORIES && field.numeric * 2 > field.filled() => Err(
-            "most of it are numbers, but not all: say how a missing one is written, `--csv '{nulls: [NA]}'`",
-        ),
+        Sort::Text if field.distinct > MAX_CATEGORIES && field.otherwise.is_some() => {
+            Err("it is read as text")
+        }
         Sort::Text if field.distinct > MAX_CATEGORIES => {
             Err("it has too many different texts for a category")
         }

@@ -82,15 +82,7 @@ impl Runner {
             }
             _ => self.produce(context, name, step, session, inputs, environment, teller)?,
         };
-        let mut refused = product.refused.take();
-        let waiver = waiver(context, step, inputs);
-        if let Some((breach, waiver)) = refused.take_if(|_| waiver.is_some()).zip(waiver) {
-            product.notes.extend(breach.because);
-            product.notes.push(context.evidence.approval(&waiver)?);
-            product.byproducts.push(
-                json!({"name": "approval", "entry": waiver.entry, "statement": waiver.statement}),
-            );
-        }
+        let refused = refusal(context, step, inputs, &mut product)?;
         outcome.notes.append(&mut product.notes);
         let definition = BuildDefinition {
             build_type: BUILD_TYPE.to_owned(),
@@ -124,17 +116,8 @@ impl Runner {
         )?;
         outcome.versions = made.iter().map(|kept| kept.known.name.clone()).collect();
         outcome.notes.extend(made.iter().filter_map(scan));
-        let passed = refused.is_none() && has_passed(&product.byproducts);
-        let done = done(
-            context,
-            name,
-            step,
-            inputs,
-            refused.as_ref(),
-            passed,
-            &made,
-            &used,
-        );
+        let told = checked(context, step, inputs, has_passed(&product.byproducts));
+        let done = done(name, inputs, refused.as_ref(), told, &made, &used);
         let findings = |kept: &Kept| kept.scan.as_ref().map(|scan| scan.findings.clone());
         let findings: Vec<_> = made
             .iter()
@@ -339,6 +322,26 @@ fn builder() -> Builder {
     }
 }
 
+/// Takes why the answer of a step is no, if it is. A contract that is broken by what somebody approved for all that
+/// stops nothing: the step tells what broke it and who approved it, and its statement says so.
+fn refusal(
+    context: &Context<'_>,
+    step: &Step,
+    inputs: &Inputs,
+    product: &mut Product,
+) -> Result<Option<Problem>, Problem> {
+    let refused = product.refused.take();
+    let Some((breach, waiver)) = refused.as_ref().zip(waiver(context, step, inputs)) else {
+        return Ok(refused);
+    };
+    product.notes.extend(breach.because.iter().cloned());
+    product.notes.push(context.evidence.approval(&waiver)?);
+    product
+        .byproducts
+        .push(json!({"name": "approval", "entry": waiver.entry, "statement": waiver.statement}));
+    Ok(None)
+}
+
 fn scan(kept: &Kept) -> Option<String> {
     let scan = kept.scan.as_ref()?;
     Some(format!(
@@ -350,12 +353,10 @@ fn scan(kept: &Kept) -> Option<String> {
 }
 
 fn done(
-    context: &Context<'_>,
     name: &str,
-    step: &Step,
     inputs: &Inputs,
     refused: Option<&Problem>,
-    passed: bool,
+    told: Vec<(String, String)>,
     made: &[Kept],
     used: &[Known],
 ) -> Done {
@@ -368,7 +369,7 @@ fn done(
         outputs: made.iter().map(|kept| kept.known.digest).collect(),
         facts: BTreeMap::from([("step_key".to_owned(), inputs.key.to_string())]),
     };
-    done.facts.extend(checked(context, step, inputs, passed));
+    done.facts.extend(told);
     let used = used.iter().chain(made.iter().map(|kept| &kept.known));
     done.facts.insert("named".to_owned(), names(used));
     done
