@@ -32,9 +32,9 @@ pub(crate) fn list(app: &App, call: Call) -> Answer {
         (None, None) => Target::Workspace,
     };
     let grant = app.door.ask::<List>(&call.session, target)?;
-    let versions = grant.views(&query)?;
+    let listed = grant.views(&query)?;
     grant.finish()?;
-    reply(ListReply { versions })
+    reply(listed)
 }
 
 pub(crate) fn show(app: &App, call: Call) -> Answer {
@@ -374,7 +374,10 @@ pub(crate) fn rebuild_index(app: &App, call: Call) -> Answer {
         .door
         .ask::<RebuildIndex>(&call.session, Target::Workspace)?;
     let versions = grant.rebuild()?;
-    reply(ListReply { versions })
+    reply(ListReply {
+        versions,
+        held_back: 0,
+    })
 }
 
 fn reference(call: &Call) -> Result<Reference, Problem> {

@@ -34,8 +34,8 @@ use compile::{Rule, compile};
 
 /// What a condition calls the table, where it names it.
 const TABLE: &str = "data";
-/// How many failing rows are named.
-const NAMED: usize = 10;
+/// How many rows that break a check are named, the first ones.
+pub const NAMED: usize = 10;
 
 /// Why a contract gives no report.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

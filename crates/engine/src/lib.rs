@@ -34,7 +34,7 @@ mod value;
 mod windows;
 
 pub use columns::{Values, file_columns, file_values};
-pub use contract::ContractError;
+pub use contract::{ContractError, NAMED};
 pub use error::EngineError;
 pub use query::{Engine, Written};
 pub use schema::{Column, Layout};

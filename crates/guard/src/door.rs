@@ -15,7 +15,7 @@ use custody_policy::{Decision, PolicySet, Request, ResourceFacts, Source};
 use custody_store::{DomainId, Store, StoreError, Version, VersionFilter};
 use custody_types::{
     Action, Actor, Clock, Digest, Entropy, ExitCode, Kind, Problem, ProjectName, Purpose,
-    Reference, ResourceKind, Timestamp,
+    Reference, ResourceKind, Selector, Timestamp,
 };
 
 use crate::act::{Act, List};
@@ -439,13 +439,33 @@ impl Door {
         let mut draft = self
             .0
             .draft(session, action, Phase::Grant, &target.facts(None));
-        let told = problem::not_found(reference);
+        let mut told = problem::not_found(reference);
+        if self.is_held_back(session, reference) {
+            told = told
+                .because("all its versions are in quarantine")
+                .hint("see why with `custody ls --quarantine`; name one by its number to look at it: `custody show`");
+        }
         draft.outcome = Some(Outcome::Error);
         draft.error = Some(told.code.clone());
         match self.0.append(draft) {
             Ok(_) => told,
             Err(problem) => problem,
         }
+    }
+
+    /// Returns whether an artifact has versions in quarantine alone, as far as the session's person may see.
+    fn is_held_back(&self, session: &Session, reference: &Reference) -> bool {
+        let filter = VersionFilter {
+            project: None,
+            artifact: Some(reference.artifact.clone()),
+        };
+        let versions = self.0.parts.store.versions(&filter).unwrap_or_default();
+        reference.selector == Selector::Latest
+            && !versions.is_empty()
+            && versions.into_iter().all(|version| {
+                let version = self.0.confirmed(version);
+                version.quarantined && self.0.may_list(session, &version)
+            })
     }
 
     /// Derives a session that acts as the narrower principal `name`: what `--as` does.

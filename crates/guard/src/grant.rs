@@ -9,7 +9,9 @@ use custody_ledger::{EntryDraft, Outcome, Phase, Receipt};
 use custody_policy::{PolicySet, ResourceFacts, Source};
 use custody_store::{Version, VersionFilter};
 use custody_types::{Alias, Classification, ExitCode, Kind, Problem, VersionFiles, VersionNumber};
-use custody_wire::{EntryRef, ListQuery, PolicyReply, PolicySource, ShowReply, VersionView};
+use custody_wire::{
+    EntryRef, ListQuery, ListReply, PolicyReply, PolicySource, ShowReply, VersionView,
+};
 
 use crate::act::{
     Act, ChangePolicy, Export, List, Looks, ReadPolicy, Reads, RebuildIndex, SetAlias,
@@ -278,11 +280,11 @@ impl Grant<List> {
             .map_err(|error| problem::store(&error))
     }
 
-    /// Lists the versions that match and that the session's person may see.
+    /// Lists the versions that match and that the session's person may see, those in quarantine or the others.
     ///
     /// # Errors
     /// A [`Problem`] when a record is damaged.
-    pub fn views(&self, query: &ListQuery) -> Result<Vec<VersionView>, Problem> {
+    pub fn views(&self, query: &ListQuery) -> Result<ListReply, Problem> {
         let filter = VersionFilter {
             project: query.project.clone(),
             artifact: query.artifact.clone(),
@@ -293,14 +295,17 @@ impl Grant<List> {
             .store
             .versions(&filter)
             .map_err(|error| problem::store(&error))?;
-        versions
+        let (listed, others): (Vec<_>, Vec<_>) = versions
             .into_iter()
             .filter(|version| query.kind.is_none_or(|kind| version.record.kind == kind))
             .map(|version| inner.confirmed(version))
-            .filter(|version| version.quarantined == query.quarantine)
             .filter(|version| inner.may_list(&self.session, version))
-            .map(|version| self.evidence().view(&version))
-            .collect()
+            .partition(|version| version.quarantined == query.quarantine);
+        let views = listed.iter().map(|version| self.evidence().view(version));
+        Ok(ListReply {
+            versions: views.collect::<Result<_, _>>()?,
+            held_back: if query.quarantine { 0 } else { others.len() },
+        })
     }
 
     /// Shows the version with its files and evidence.

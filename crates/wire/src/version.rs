@@ -35,6 +35,9 @@ pub struct ArtifactQuery {
 pub struct ListReply {
     /// In the order of artifact and number.
     pub versions: Vec<VersionView>,
+    /// How many more match that are in quarantine, where those that may be used are listed.
+    #[serde(default)]
+    pub held_back: usize,
 }
 
 /// One version as its record tells it.

@@ -17,12 +17,20 @@ pub(crate) fn run(context: &Context, args: &Ls) -> Result<ExitCode, Problem> {
     };
     let reply = context.client()?.list(&query)?;
     context.output.answer(reply, |reply, text| {
+        let held_back = match reply.held_back {
+            0 => None,
+            1 => Some("1 more is in quarantine: custody ls --quarantine".to_owned()),
+            more => Some(format!(
+                "{more} more are in quarantine: custody ls --quarantine"
+            )),
+        };
         if reply.versions.is_empty() {
-            text.line(if args.quarantine {
-                "nothing is in quarantine"
-            } else {
-                "there are no versions"
+            text.line(match (args.quarantine, &held_back) {
+                (true, _) => "nothing is in quarantine",
+                (false, None) => "there are no versions",
+                (false, Some(_)) => "there are no versions that may be used",
             });
+            held_back.into_iter().for_each(|line| text.line(line));
             return Ok(());
         }
         let last = if args.quarantine { "why" } else { "aliases" };
@@ -30,6 +38,7 @@ pub(crate) fn run(context: &Context, args: &Ls) -> Result<ExitCode, Problem> {
         let mut rows = vec![head.map(str::to_owned).to_vec()];
         rows.extend(reply.versions.iter().map(row));
         text.table(&rows);
+        held_back.into_iter().for_each(|line| text.line(line));
         Ok(())
     })?;
     Ok(ExitCode::Done)

@@ -100,6 +100,16 @@ fn held() -> World {
 fn quarantine_holds_by_content() {
     let world = held();
     world.told(&["ls", "--quarantine"], 0, "its contract failed");
+    world.told(
+        &["ls"],
+        0,
+        "1 more is in quarantine: custody ls --quarantine",
+    );
+    world.told(
+        &["get", "demo/raw", "--to", "out"],
+        5,
+        "all its versions are in quarantine",
+    );
     world.told(&["verify", "demo/raw@1"], 1, "missing: contract");
     // The check is gone; the same bytes are collected again, or reused: nothing reads them.
     world.write("custody.yaml", HEAD);

@@ -1,6 +1,6 @@
 //! Checks a dataset against its contract.
 
-use custody_engine::{ContractError, Table};
+use custody_engine::{ContractError, NAMED, Table};
 use custody_stats::contract::{ContractReport, FailingRow};
 use custody_types::{ExitCode, Problem};
 use serde_json::json;
@@ -41,7 +41,7 @@ impl Workshop {
                 report.checks.len(),
                 report.rows,
             )],
-            refused: (!report.ok).then(|| broken_contract(&contract.input, &report)),
+            refused: (!report.ok).then(|| broken_contract(contract, &report)),
             byproducts: vec![
                 json!({"name": "test-result", "result": if report.ok { "PASSED" } else { "FAILED" }, "checks": report.checks.len(), "passed": passed, "broken": broken}),
             ],
@@ -63,7 +63,8 @@ fn mistaken(name: &str, error: ContractError, given: &Given) -> Problem {
     }
 }
 
-fn broken_contract(dataset: &str, report: &ContractReport) -> Problem {
+fn broken_contract(contract: &Contract, report: &ContractReport) -> Problem {
+    let (dataset, key) = (&contract.input, contract.key.as_deref());
     let mut problem = Problem::new(
         "CUS-RUN-003",
         ExitCode::No,
@@ -78,23 +79,28 @@ fn broken_contract(dataset: &str, report: &ContractReport) -> Problem {
             check.check,
             check.observed,
             check.expected,
-            rows(&check.rows)
+            rows(key.unwrap_or("key"), &check.rows)
         ));
     }
     problem.hint("the batch is in quarantine: see `custody ls --quarantine`; correct the source or the contract and run again, or let somebody who may approve it decide: `custody approve`")
 }
 
-/// Names rows: by their keys where there is a key, and by file and row.
-fn rows(rows: &[FailingRow]) -> String {
+/// Names the first rows that break a check: by their keys where there is a key, and by file and row.
+fn rows(key: &str, rows: &[FailingRow]) -> String {
     if rows.is_empty() {
         return String::new();
     }
     let named: Vec<_> = rows
         .iter()
         .map(|row| match &row.key {
-            Some(key) => format!("{key} ({} row {})", row.file, row.row),
+            Some(value) => format!("{key} {value} ({} row {})", row.file, row.row),
             None => format!("{} row {}", row.file, row.row),
         })
         .collect();
-    format!("; {}", named.join(", "))
+    let first = if rows.len() < NAMED {
+        ""
+    } else {
+        "the first: "
+    };
+    format!("; {first}{}", named.join(", "))
 }
