@@ -5,7 +5,7 @@
 //!
 //! - [`casts`]: a cast in the SQL is computed and then compared; it is not moved to the other side of a comparison, where
 //!   it would round differently or not fail;
-//! - [`arithmetic`]: `+ - * / %` and the minus sign on integers and decimals check for overflow;
+//! - [`arithmetic`]: `+ - * / %`, the minus sign and shifts on integers and decimals check for overflow;
 //!   doubles have one zero and one NaN, as they have in tables;
 //! - [`guard`]: the right side of `AND` and `OR` is computed for rows alone that the left side leaves open, where it can
 //!   fail. `CASE` is so already; the planner makes `AND` and `OR` of some.
@@ -14,7 +14,7 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Datum};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Datum, Decimal128Array};
 use datafusion::arrow::compute::kernels::numeric;
 use datafusion::arrow::compute::{CastOptions, cast_with_options, nullif};
 use datafusion::arrow::datatypes::{
@@ -153,7 +153,13 @@ fn rewrite(
 const fn is_arithmetic(op: Operator) -> bool {
     matches!(
         op,
-        Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide | Operator::Modulo
+        Operator::Plus
+            | Operator::Minus
+            | Operator::Multiply
+            | Operator::Divide
+            | Operator::Modulo
+            | Operator::BitwiseShiftLeft
+            | Operator::BitwiseShiftRight
     )
 }
 
@@ -418,7 +424,7 @@ impl ScalarUDFImpl for Cast {
     }
 }
 
-/// `+ - * / %` on integers or decimals.
+/// `+ - * / %` on integers or decimals, `<< >>` on integers.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Arithmetic {
     op: Operator,
@@ -466,6 +472,8 @@ impl ScalarUDFImpl for Arithmetic {
                 Operator::Minus => numeric::sub,
                 Operator::Multiply => numeric::mul,
                 Operator::Divide => numeric::div,
+                Operator::BitwiseShiftLeft => shift_left,
+                Operator::BitwiseShiftRight => shift_right,
                 _ => numeric::rem,
             };
         let result = match (left, right) {
@@ -485,6 +493,59 @@ impl ScalarUDFImpl for Arithmetic {
         within_precision(&result)?;
         Ok(ColumnarValue::Array(result))
     }
+}
+
+/// Multiplies integers by powers of two.
+fn shift_left(left: &dyn Datum, right: &dyn Datum) -> std::result::Result<ArrayRef, ArrowError> {
+    shift(left, right, |value, bits| match value {
+        0 => Some(0),
+        _ => value.checked_mul(1_i128.checked_shl(bits).filter(|power| *power > 0)?),
+    })
+}
+
+/// Divides integers by powers of two, towards minus infinity.
+fn shift_right(left: &dyn Datum, right: &dyn Datum) -> std::result::Result<ArrayRef, ArrowError> {
+    shift(left, right, |value, bits| Some(value >> bits.min(127)))
+}
+
+/// Shifts integers by a number of bits each. A number of bits below zero is an error, and so is what does not fit.
+fn shift(
+    left: &dyn Datum,
+    right: &dyn Datum,
+    shifted: impl Fn(i128, u32) -> Option<i128>,
+) -> std::result::Result<ArrayRef, ArrowError> {
+    let wide = DataType::Decimal128(DECIMAL128_MAX_PRECISION, 0);
+    let exactly = CastOptions {
+        safe: false,
+        ..CastOptions::default()
+    };
+    let ((values, one_value), (bits, one_width)) = (left.get(), right.get());
+    let kind = values.data_type().clone();
+    let values = cast_with_options(values, &wide, &exactly)?;
+    let bits = cast_with_options(bits, &wide, &exactly)?;
+    let (values, bits) = (
+        values.as_primitive::<Decimal128Type>(),
+        bits.as_primitive::<Decimal128Type>(),
+    );
+    let rows = if one_value { bits.len() } else { values.len() };
+    let at = |one: bool, row: usize| if one { 0 } else { row };
+    let results = (0..rows).map(|row| {
+        let (value, width) = (at(one_value, row), at(one_width, row));
+        if values.is_null(value) || bits.is_null(width) {
+            return Ok(None);
+        }
+        let width = bits.value(width);
+        let result = u32::try_from(width.min(i128::from(u32::MAX)))
+            .ok()
+            .and_then(|width| shifted(values.value(value), width));
+        match result {
+            Some(result) => Ok(Some(result)),
+            None => Err(ArrowError::ArithmeticOverflow("shift".to_owned())),
+        }
+    });
+    let results: Decimal128Array = results.collect::<std::result::Result<_, _>>()?;
+    let results = results.with_data_type(wide);
+    cast_with_options(&results, &kind, &exactly)
 }
 
 /// Checks that decimals have no more digits than their type.

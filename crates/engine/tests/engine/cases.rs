@@ -508,6 +508,10 @@ fn arithmetic_is_right_or_an_error() {
         "SELECT CAST(s AS INT) AS x FROM t",
         "SELECT i FROM t WHERE CAST(b AS INT) > 1",
         "SELECT i / (i - 3) AS x FROM t",
+        "SELECT b << 1 AS x FROM t",
+        "SELECT i << CAST(31 AS INT) AS x FROM t",
+        "SELECT b << 64 AS x FROM t",
+        "SELECT b >> -1 AS x FROM t",
     ] {
         let failed = run(sql);
         assert!(
@@ -520,11 +524,21 @@ fn arithmetic_is_right_or_an_error() {
         "SELECT sum(i) AS x, avg(b) AS y FROM t",
         "SELECT coalesce(TRY_CAST(s AS INT), 0) AS x FROM t",
         "SELECT CASE WHEN i > 3 THEN 0 ELSE 6 / (i - 1) END AS x FROM t",
+        "SELECT b >> 62 AS x, b >> 200 AS y, i << CAST(0 AS INT) AS z FROM t",
         "SELECT x FROM (SELECT 6 / (i - 3) AS x FROM t WHERE i > 3) AS u WHERE x < 9",
     ] {
         let done = run(sql);
         assert!(done.is_ok(), "{sql}: {done:?}");
     }
+    let shifted = engine().check(
+        &rows,
+        &checks(r#"{"sql": {"name": "shifts", "condition": "b >> 62 = b / 4611686018427387904 AND (0 - b) >> 1 = -((b + 0) / 2) - b % 2 AND i % 4 << 3 = 8 * (i % 4) AND b >> 200 = 0"}}"#),
+        None,
+    );
+    assert!(
+        shifted.as_ref().is_ok_and(|report| report.ok),
+        "{shifted:?}"
+    );
     let doubled = run("SELECT a.i, b.i FROM t AS a JOIN t AS b ON a.i = b.i");
     assert!(matches!(doubled, Err(EngineError::Plan(text)) if text.contains("two columns `i`")));
 }
