@@ -272,6 +272,22 @@ def test_a_wrong_file_is_found_before_anything_runs(cases):
         path.write_text(text)
 
 
+def test_the_figures_of_a_version_are_its_own(cases):
+    """Another version has the same bytes and was measured on other data, later."""
+    path = cases.folder / "custody.yaml"
+    text = path.read_text()
+    before = cases.json("metrics", "bug/pair@1")["subjects"][0]["figures"]
+    try:
+        path.write_text(text.replace(MEASURED["m-edge"], "{model: trained, data: fresh, label: y, key: id}"))
+        cases.run("run", "m-edge")
+    finally:
+        path.write_text(text)
+    own, other = (subject["figures"] for subject in cases.json("metrics", "bug/pair@1", "bug/trained@1")["subjects"])
+    assert own == before
+    area = metrics.roc_auc_score(column(cases, "fresh", "y"), column(cases, "fresh", "x"))
+    assert other["m-edge.roc_auc"] == pytest.approx(area, rel=1e-6) != own["m-edge.roc_auc"]
+
+
 def test_the_program_that_scores_leaves_no_traceback(tmp_path):
     """Whatever goes wrong in it becomes a document."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "python/src"), "CUSTODY_INPUT_MODEL": str(tmp_path), "CUSTODY_INPUT_DATA": str(tmp_path)}

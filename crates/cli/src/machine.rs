@@ -9,6 +9,7 @@ use custody_backends::anchor;
 use custody_backends::code_files::{self, CodeError};
 use custody_backends::environment::{self, Environment, EnvironmentError, EnvironmentSpec};
 use custody_backends::ledger_files::LedgerFolder;
+use custody_backends::user_files::UserFilesError;
 use custody_backends::workspace::{Keyring, ProjectKeys, Workspace};
 use custody_backends::{git, user_files};
 use custody_crypto::{DomainKeys, KeyService};
@@ -110,13 +111,16 @@ impl LocalFolder {
         let (code, hint) = match error {
             CodeError::Files(error) => {
                 let problem = user_files_problem(error);
-                return if problem.exit == ExitCode::NotFound {
-                    problem.hint(format!(
-                        "files of a pipeline are named from `{}`, the folder with the workspace",
-                        self.0.display()
-                    ))
-                } else {
-                    problem
+                let named = format!(
+                    "files of a pipeline are named from `{}`, the folder with the workspace",
+                    self.0.display()
+                );
+                return match error {
+                    UserFilesError::Name { .. } => problem.hint(format!(
+                        "{named}, and lie below it: that tells them apart wherever the project stands. Move the code there, or `custody init` in the folder above both"
+                    )),
+                    _ if problem.exit == ExitCode::NotFound => problem.hint(named),
+                    _ => problem,
                 };
             }
             CodeError::Outside { .. } => (

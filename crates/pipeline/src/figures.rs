@@ -171,17 +171,25 @@ impl Measured<'_> {
             }
         }
         if record.kind == Kind::Model {
-            for report in self.evaluations(version)? {
+            for report in self.evaluations(version, &links)? {
                 self.add(&mut figures, &report)?;
             }
         }
         Ok(figures)
     }
 
-    /// Finds the newest evaluation of each step that measured a model's content.
-    fn evaluations(&self, model: &Version) -> Result<Vec<Version>, Problem> {
+    /// Finds an evaluation of each step that measured a model's content: the one that it was registered by, else the
+    /// newest of this very version, else the newest of these bytes. `made_from`: what the model was made from.
+    fn evaluations(&self, model: &Version, made_from: &[Link]) -> Result<Vec<Version>, Problem> {
+        let same = made_from
+            .iter()
+            .filter(|link| link.version.record.digest == model.record.digest);
+        let (decided, same): (BTreeSet<_>, BTreeSet<_>) = (
+            made_from.iter().map(|link| link.version.name()).collect(),
+            same.map(|link| link.version.name()).collect(),
+        );
         let project = model.record.artifact.project();
-        let mut newest = BTreeMap::new();
+        let mut best: BTreeMap<_, (_, Version)> = BTreeMap::new();
         for version in self.evidence.versions(Some(project))? {
             if version.record.kind != Kind::Report || version.record.statement.is_none() {
                 continue;
@@ -191,12 +199,19 @@ impl Measured<'_> {
             let measured = inputs
                 .filter(|input| role(input) == "model")
                 .filter_map(dependency)
-                .any(|(_, digest)| digest == model.record.digest);
-            if measured && is_evaluation(&link) {
-                newest.insert(link.version.record.artifact.clone(), link.version);
+                .find(|(_, digest)| *digest == model.record.digest);
+            let Some((measured, _)) = measured.filter(|_| is_evaluation(&link)) else {
+                continue;
+            };
+            let version = link.version;
+            let rank = (decided.contains(&version.name()), same.contains(&measured));
+            let artifact = version.record.artifact.clone();
+            // Versions come in order: of equal ones the newest is taken.
+            if best.get(&artifact).is_none_or(|(other, _)| rank >= *other) {
+                best.insert(artifact, (rank, version));
             }
         }
-        Ok(newest.into_values().collect())
+        Ok(best.into_values().map(|(_, version)| version).collect())
     }
 
     /// Adds what a report says was measured, where the policy lets it be read.
