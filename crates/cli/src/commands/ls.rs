@@ -30,7 +30,9 @@ pub(crate) fn run(context: &Context, args: &Ls) -> Result<ExitCode, Problem> {
                 (false, None) => "there are no versions",
                 (false, Some(_)) => "there are no versions that may be used",
             });
-            held_back.into_iter().for_each(|line| text.line(line));
+            if let Some(line) = held_back {
+                text.line(line);
+            }
             return Ok(());
         }
         let last = if args.quarantine { "why" } else { "aliases" };
@@ -38,7 +40,9 @@ pub(crate) fn run(context: &Context, args: &Ls) -> Result<ExitCode, Problem> {
         let mut rows = vec![head.map(str::to_owned).to_vec()];
         rows.extend(reply.versions.iter().map(row));
         text.table(&rows);
-        held_back.into_iter().for_each(|line| text.line(line));
+        if let Some(line) = held_back {
+            text.line(line);
+        }
         Ok(())
     })?;
     Ok(ExitCode::Done)
