@@ -4,8 +4,9 @@
 
 Without network where the kernel allows it (`unshare`). A peer flags a file when it has a dangerous, critical or high finding; it is
 incomplete when it errs, skips or reads nothing. Custody flags with `malicious` or `review`; `unscannable` is no pass, hence
-counts as stopped for a hostile sample and as incomplete for a benign one. The exit code is 1 when Custody missed a hostile
-sample, alarmed on a benign one or could not read one; 2 for bad arguments.
+counts as stopped for a hostile sample and as incomplete for a benign one. Custody scans all of them in one process. The exit
+code is 1 when Custody missed a hostile sample, alarmed on a benign one, could not read one or took too much memory; 2 for bad
+arguments.
 """
 
 import argparse
@@ -22,6 +23,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 SECONDS_PER_FILE = 30
+SECONDS = 600
+# The most memory that a scan takes, in KiB.
+MEMORY = 64 << 10
+# From best to worst.
+VERDICTS = ("clean", "review", "unscannable", "malicious")
 PEERS = ("picklescan", "modelscan", "fickling", "modelaudit")
 FLAGGED, INCOMPLETE, CLEAN = "flagged", "incomplete", "clean"
 STATE_OF_VERDICT = {"malicious": FLAGGED, "review": FLAGGED, "unscannable": INCOMPLETE, "clean": CLEAN}
@@ -52,8 +58,9 @@ def main() -> int:
     wrap = ["unshare", "--user", "--map-root-user", "--net"] if _may_unshare() else []
     print(f"{len(samples)} samples; network {'cut off' if wrap else 'reachable: unshare is not allowed here'}")
     results: dict[str, list[Row]] = {}
+    peak = 0
     if arguments.custody:
-        results["custody"] = [run_custody(arguments.custody.resolve(), arguments.samples, sample["path"], wrap) for sample in samples]
+        results["custody"], peak = run_custody(arguments.custody.resolve(), arguments.samples, samples, wrap)
     if arguments.peers:
         for peer in PEERS:
             results[peer] = run_peer(peer, arguments.peers, arguments.samples, samples, wrap)
@@ -66,7 +73,9 @@ def main() -> int:
     if arguments.json:
         rows = {tool: [asdict(row) for row in rows] for tool, rows in results.items()}
         arguments.json.write_text(json.dumps({"counts": report, "rows": rows, "faults": faults}, indent=1) + "\n")
-    return 1 if any(faults.values()) else 0
+    if arguments.custody:
+        print(f"\ncustody, most memory over all samples in one process: {peak >> 10} MiB, at most {MEMORY >> 10}")
+    return 1 if any(faults.values()) or peak > MEMORY else 0
 
 
 def _may_unshare() -> bool:
@@ -76,25 +85,55 @@ def _may_unshare() -> bool:
     return subprocess.run(["unshare", "--user", "--map-root-user", "--net", "true"], capture_output=True).returncode == 0
 
 
-def run_custody(binary: Path, root: Path, path: str, wrap: list[str]) -> Row:
-    """Custody over one sample; its verdict comes from the JSON document and must agree with the exit code."""
+# A process begins with the memory of the one that starts it: so a small one starts the scan and measures it.
+MEASURE = """
+import resource, subprocess, sys
+code = subprocess.run(sys.argv[1:]).returncode
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, code, file=sys.stderr)
+"""
+
+
+def run_custody(binary: Path, root: Path, samples: list[dict], wrap: list[str]) -> tuple[list[Row], int]:
+    """Custody over all samples in one process; also returns the most memory that it took, in KiB."""
+    command = [*wrap, sys.executable, "-S", "-c", MEASURE, str(binary), "scan", "--json", "hostile", "benign"]
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     try:
+        done = subprocess.run(command, cwd=root, capture_output=True, timeout=SECONDS)
+        files = json.loads(done.stdout)["files"]
+        peak, code = (int(word) for word in done.stderr.split()[-2:])
+    except (subprocess.TimeoutExpired, ValueError, KeyError, TypeError):
+        print("custody gave no answer over all samples at once: one by one, to see on which")
+        return [one_custody(binary, root, sample["path"], wrap) for sample in samples], 0
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    wall = (time.monotonic() - started) / len(samples)
+    cpu = (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / len(samples)
+    paths = {sample["path"] for sample in samples}
+    worst: dict[str, str] = {}
+    for file in files:
+        # A sample is a file or a folder of them.
+        parts = file["file"].split("/")
+        path = next((path for path in ("/".join(parts[:length]) for length in range(len(parts), 0, -1)) if path in paths), None)
+        if path is None:
+            raise SystemExit(f"{file['file']} belongs to no sample")
+        worst[path] = max(worst.get(path, "clean"), file["verdict"], key=VERDICTS.index)
+    if code != {"clean": 0, "unscannable": 2}.get(max(worst.values(), key=VERDICTS.index), 1):
+        raise SystemExit(f"the verdicts and the exit code {code} differ")
+    rows = [Row(path, STATE_OF_VERDICT[worst[path]], worst[path], wall, cpu) if path in worst else Row(path, INCOMPLETE, "not told", wall, cpu) for path in (s["path"] for s in samples)]
+    return rows, peak
+
+
+def one_custody(binary: Path, root: Path, path: str, wrap: list[str]) -> Row:
+    """Custody over one sample."""
+    started = time.monotonic()
+    try:
         done = subprocess.run([*wrap, str(binary), "scan", "--json", str(root / path)], capture_output=True, timeout=SECONDS_PER_FILE)
+        verdict = json.loads(done.stdout)["verdict"]
+        return Row(path, STATE_OF_VERDICT[verdict], verdict, time.monotonic() - started, 0.0)
     except subprocess.TimeoutExpired:
         return Row(path, INCOMPLETE, "no answer in time", time.monotonic() - started, 0.0)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    wall = time.monotonic() - started
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    try:
-        verdict = json.loads(done.stdout)["verdict"]
-        state = STATE_OF_VERDICT[verdict]
     except (ValueError, KeyError, TypeError):
-        return Row(path, INCOMPLETE, f"exit {done.returncode}, no verdict: {done.stderr.decode(errors='replace')[:200]}", wall, cpu)
-    expected = {"clean": 0, "unscannable": 2}.get(verdict, 1)
-    if done.returncode != expected:
-        return Row(path, INCOMPLETE, f"verdict {verdict} but exit {done.returncode}", wall, cpu)
-    return Row(path, state, verdict, wall, cpu)
+        told = f"exit {done.returncode}, no verdict: {done.stderr.decode(errors='replace')[:200]}"
+        return Row(path, INCOMPLETE, told, time.monotonic() - started, 0.0)
 
 
 def run_peer(peer: str, python: Path, root: Path, samples: list[dict], wrap: list[str]) -> list[Row]:

@@ -1,6 +1,6 @@
 //! What is written to the terminal: the answer to standard output, all else to standard error.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 
 use custody_types::{ExitCode, Problem, is_no_room, visible};
 use custody_wire::{Document, Schema};
@@ -32,12 +32,12 @@ impl Output {
         text: impl FnOnce(&T, &mut Text) -> io::Result<()>,
     ) -> Result<(), Problem> {
         let written = if self.json {
-            let mut line =
-                serde_json::to_vec_pretty(&Document::new(reply)).map_err(io::Error::other);
-            if let Ok(line) = &mut line {
-                line.push(b'\n');
-            }
-            line.and_then(|line| io::stdout().write_all(&line))
+            // Piece by piece: a report on many files is never in memory twice.
+            let mut out = BufWriter::new(io::stdout().lock());
+            serde_json::to_writer_pretty(&mut out, &Document::new(reply))
+                .map_err(io::Error::from)
+                .and_then(|()| out.write_all(b"\n"))
+                .and_then(|()| out.flush())
         } else {
             let mut out = Text {
                 lines: String::new(),

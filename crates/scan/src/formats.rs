@@ -77,6 +77,16 @@ pub(crate) const ALL: &[Format] = &[
     text::FORMAT,
 ];
 
+/// Those that are texts.
+pub(crate) const TEXTS: &[Format] = &[
+    lightgbm::FORMAT,
+    saved_model::TEXT,
+    xml::FORMAT,
+    json::FORMAT,
+    yaml::FORMAT,
+    text::FORMAT,
+];
+
 /// What no format recognises.
 pub(crate) const OPAQUE: Format = Format {
     name: "opaque bytes",

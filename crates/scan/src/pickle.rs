@@ -14,7 +14,8 @@ mod value;
 use std::collections::HashSet;
 
 use crate::cursor::Stop;
-use crate::scan::{Found, Scan, Understood};
+use crate::rules::Judgement;
+use crate::scan::{Found, Scan, Understood, shown};
 use crate::sniff::{Format, Head};
 use crate::source::{Slice, Source};
 
@@ -126,7 +127,7 @@ fn nest(source: &dyn Source, nested: Vec<(u64, u64)>, scan: &mut Scan<'_>) {
 }
 
 /// What a look at bytes as a pickle gave.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Probe {
     /// It ran to its `STOP`.
     pub(crate) stopped: bool,
@@ -134,70 +135,135 @@ pub(crate) struct Probe {
     pub(crate) calls: u32,
     /// It makes so much that it can be nothing else.
     long: bool,
+    /// What it imports before it ends or breaks, the first of them: the name, where, and whether by an opcode that
+    /// no text has.
+    imports: Vec<(String, u64, bool)>,
 }
 
 impl Probe {
     /// Whether a loader would take it for a pickle and get somewhere.
-    pub(crate) fn is_pickle(self) -> bool {
+    pub(crate) fn is_pickle(&self) -> bool {
         self.stopped || self.calls > 0 || self.long
     }
 }
 
 /// How far a probe goes, in bytes.
 const PROBED: u64 = 1 << 20;
+/// How many imports a probe remembers.
+const MAX_IMPORTS: usize = 64;
 
 /// Runs bytes as a pickle without judging them, at most `len` of them.
 pub(crate) fn probe(source: &dyn Source, len: u64) -> Probe {
-    /// How many calls there are before a loader is asked for an object by id: a plain one stops there.
-    struct Count(u32, bool);
-    impl Observer for Count {
-        fn event(&mut self, heap: &Heap, _: u64, event: Event<'_>) {
+    struct Look<'s> {
+        source: &'s dyn Source,
+        found: Probe,
+        /// A loader was asked for an object by id: a plain one stops there.
+        stopped: bool,
+    }
+    impl Observer for Look<'_> {
+        fn event(&mut self, heap: &Heap, at: u64, event: Event<'_>) {
+            let name = |id| {
+                let names = heap.names(id)?;
+                (is_name(&names.module) && is_name(&names.name)).then(|| names.full())
+            };
             let real = |value| match value {
-                Value::Global(id) => heap.names(id).is_some_and(|names| {
-                    let letters = |text: &str| {
-                        !text.is_empty()
-                            && text
-                                .chars()
-                                .all(|c| c.is_alphanumeric() || matches!(c, '_' | '.'))
-                    };
-                    letters(&names.module) && letters(&names.name)
-                }),
+                Value::Global(id) => name(id).is_some(),
                 Value::Computed | Value::Instance(_) => true,
                 _ => false,
             };
             match event {
-                Event::Persistent(_) => self.1 = true,
-                _ if self.1 => {}
-                Event::Call { callable, .. } if real(callable) => self.0 += 1,
-                Event::Build { on, .. } if real(on) => self.0 += 1,
+                Event::Persistent(_) => self.stopped = true,
+                _ if self.stopped => {}
+                Event::Call { callable, .. } if real(callable) => self.found.calls += 1,
+                Event::Build { on, .. } if real(on) => self.found.calls += 1,
+                Event::Global(id) if self.found.imports.len() < MAX_IMPORTS => {
+                    let mut opcode = [0];
+                    let read = self.source.read_at(at, &mut opcode);
+                    let is_binary = read.is_ok() && !opcode.is_ascii();
+                    let import = name(id).map(|name| (name, at, is_binary));
+                    self.found.imports.extend(import);
+                }
                 _ => {}
             }
         }
     }
     let slice = Slice::new(source, 0, len.min(PROBED));
-    let mut count = Count(0, false);
+    let mut look = Look {
+        source: &slice,
+        found: Probe::default(),
+        stopped: false,
+    };
     let mut machine = Machine::new(&slice, 0);
-    let stopped = machine.run(&mut count).is_ok();
+    let stopped = machine.run(&mut look).is_ok();
     Probe {
         stopped,
-        calls: count.0,
         long: machine.cursor.at() >= PROBED,
+        ..look.found
     }
 }
 
-/// Reports a pickle that hides in a part of another format: some loader would run it.
-pub(crate) fn hidden(source: &dyn Source, scan: &mut Scan<'_>) {
+/// Whether a text could be the name of a module, or of something in one.
+fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .chars()
+            .all(|c| c.is_alphanumeric() || matches!(c, '_' | '.'))
+}
+
+/// What attacks take of modules. In a list of words, `cos` and `sin` on two lines are an import too.
+const TAKEN: [&str; 18] = [
+    "Popen",
+    "call",
+    "check_call",
+    "check_output",
+    "eval",
+    "exec",
+    "execl",
+    "execv",
+    "execve",
+    "getoutput",
+    "import_module",
+    "open",
+    "popen",
+    "run",
+    "run_path",
+    "spawn",
+    "startfile",
+    "system",
+];
+
+/// Reports a pickle that hides in a part of another format: some loader would run it, up to where it breaks.
+/// `is_text`: words on lines of their own read as imports, which means nothing as long as nobody knows what they take.
+pub(crate) fn hidden(source: &dyn Source, is_text: bool, scan: &mut Scan<'_>) {
     let probe = probe(source, source.len());
-    if probe.calls > 0 {
-        scan.found(
-            Found::malicious(
-                "polyglot/pickle",
-                "the same bytes are a pickle that calls something",
-            )
-            .at(0)
+    let found = |what: String, at: u64| {
+        Found::malicious("polyglot/pickle", what)
+            .at(at)
             .why("another loader than the one expected would run it")
-            .see(&["AML.T0074"]),
-        );
+            .see(&["AML.T0074"])
+    };
+    if probe.calls > 0 {
+        let what = "the same bytes are a pickle that calls something";
+        scan.found(found(what.to_owned(), 0));
+        return;
+    }
+    let rules = scan.rules;
+    for (name, at, is_binary) in probe.imports {
+        let known = match rules.judge("pickle", &name) {
+            Judgement::Allowed(_) => continue,
+            Judgement::Sink(sink) => {
+                let taken = name.rsplit(':').next().unwrap_or_default();
+                sink.names.contains(&name) || TAKEN.contains(&taken)
+            }
+            Judgement::Unknown => false,
+        };
+        if known || is_binary || !is_text {
+            let what = format!(
+                "the same bytes are a pickle that imports `{}` before it breaks off",
+                shown(&name)
+            );
+            scan.found(found(what, at));
+        }
     }
 }
 
@@ -239,6 +305,31 @@ pub fn trace(source: &dyn Source) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::{Rules, Verdict, scan};
+
+    #[test]
+    fn what_is_imported_before_a_stream_breaks_counts() {
+        let rules = Rules::built_in().unwrap();
+        let verdict = |bytes: &[u8]| scan("labels", &bytes, &rules).verdict;
+        for hostile in [
+            &b"cposix\nsystem\n#\n(S'true'\ntR."[..],
+            b"\x8c\x07evilpkg\x8c\x03run\x93\nhello world\n",
+            b"(]cevil.pkg\nrun\n\xff\xff",
+            b"(ibuiltins\neval\n",
+            b"U\x07evilpkgU\x03run\x93",
+        ] {
+            assert!(verdict(hostile) >= Verdict::Review, "{hostile:?}");
+        }
+        for words in [
+            &b"cat\ndog\nbird\n"[..],
+            b"cos\nsin\ntan\n",
+            b"cast\niron\n",
+            b"import\nos\n",
+            b"int\nfloat\n",
+            b"class\nname.first\n",
+        ] {
+            assert_eq!(verdict(words), Verdict::Clean, "{words:?}");
+        }
+    }
 
     #[test]
     fn the_bytes_of_a_joblib_array_lie_between_frames() {

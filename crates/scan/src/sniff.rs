@@ -72,6 +72,7 @@ fn hidden(format: &Format, head: &Head<'_>, scan: &mut Scan<'_>) {
     }
     formats::jinja::file(head.source, is(&formats::text::FORMAT), scan);
     if !is(&pickle::FORMAT) && !is(&formats::torch::LEGACY) {
-        pickle::hidden(head.source, scan);
+        let is_text = formats::TEXTS.iter().any(is);
+        pickle::hidden(head.source, is_text, scan);
     }
 }
