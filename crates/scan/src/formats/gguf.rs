@@ -82,6 +82,30 @@ const TYPES: [(u64, u64); 43] = [
     (64, 18),
 ];
 
+/// The types of values: 0 to 6 numbers of 8 to 32 bits, 10 to 12 of 64.
+const TEXT: u32 = 8;
+const ARRAY: u32 = 9;
+/// The list whose length counts for those beside it.
+const TOKENS: &str = "tokenizer.ggml.tokens";
+/// Lists that loaders read as this type without a look at the one that the file names, each up to the number of tokens
+/// where it says so.
+const LISTS: [(&str, &[u32], bool); 6] = [
+    (TOKENS, &[TEXT], false),
+    ("tokenizer.ggml.scores", &[6], true),
+    // Signed or not, four bytes.
+    ("tokenizer.ggml.token_type", &[4, 5], true),
+    ("tokenizer.ggml.merges", &[TEXT], false),
+    ("tokenizer.ggml.added_tokens", &[TEXT], false),
+    ("tokenizer.ggml.precompiled_charsmap", &[0, 1], false),
+];
+/// Keys whose values are texts.
+const TEXTS: [&str; 4] = [
+    "general.architecture",
+    "general.name",
+    "tokenizer.ggml.model",
+    "tokenizer.ggml.pre",
+];
+
 /// Reads numbers in the order of the file's bytes.
 struct Reader<'a> {
     cursor: Cursor<'a>,
@@ -123,6 +147,8 @@ struct Walk<'a, 's, 'r> {
     keys: HashSet<u64>,
     hasher: RandomState,
     alignment: u64,
+    /// How long the lists of [`LISTS`] are that were read, and where they begin.
+    lists: [Option<(u64, u64)>; LISTS.len()],
 }
 
 /// Reads pairs, tensor infos and the ranges of the tensors.
@@ -152,6 +178,7 @@ pub(crate) fn parse(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understo
         keys: HashSet::new(),
         hasher: RandomState::new(),
         alignment: ALIGNMENT,
+        lists: [None; LISTS.len()],
     };
     let tensors = walk.reader.count("the number of tensors")?;
     let pairs = walk.reader.count("the number of pairs")?;
@@ -164,6 +191,7 @@ pub(crate) fn parse(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understo
     for _ in 0..pairs {
         walk.pair()?;
     }
+    walk.lists()?;
     walk.tensors(tensors)?;
     Ok(Understood {
         format: "GGUF",
@@ -228,12 +256,57 @@ impl Walk<'_, '_, '_> {
     fn pair(&mut self) -> Result<(), Stop> {
         let at = self.at();
         let key = self.name("a key")?;
+        if key.is_empty() {
+            return Err(self.attack("has an empty key".to_owned(), at));
+        }
         self.once("key", &key, at);
         let kind = self.reader.u32("the type of a value")?;
         if key == "general.alignment" {
             return self.alignment(kind);
         }
+        if TEXTS.contains(&key.as_str()) && kind != TEXT {
+            return Err(Stop::malformed(format!("`{key}` is no text"), at));
+        }
+        if let Some(list) = LISTS.iter().position(|(name, ..)| *name == key) {
+            return self.list(list, kind, at);
+        }
         self.value(kind, key.contains("chat_template"), 0)
+    }
+
+    /// Reads a list of a known type.
+    fn list(&mut self, list: usize, kind: u32, at: u64) -> Result<(), Stop> {
+        let Some((name, types, _)) = LISTS.get(list) else {
+            return Ok(());
+        };
+        let begin = self.at();
+        let of = if kind == ARRAY {
+            Some(self.reader.u32("the type of an array")?)
+        } else {
+            None
+        };
+        if !of.is_some_and(|of| types.contains(&of)) {
+            let what = format!("`{name}` is of another type than loaders read");
+            return Err(self.attack(what, at));
+        }
+        let count = self.reader.count("the length of an array")?;
+        if let Some(place) = self.lists.get_mut(list) {
+            *place = Some((count, at));
+        }
+        self.reader.cursor.seek(begin);
+        self.array(false, 0)
+    }
+
+    /// Holds the lists against each other: loaders walk through them side by side.
+    fn lists(&mut self) -> Result<(), Stop> {
+        let tokens = self.lists.first().copied().flatten();
+        let tokens = tokens.map_or(0, |(count, _)| count);
+        for ((name, _, beside), found) in LISTS.iter().zip(self.lists) {
+            if let Some((count, at)) = found.filter(|(count, _)| *beside && *count < tokens) {
+                let what = format!("`{name}` has {count} values for {tokens} tokens");
+                return Err(self.attack(what, at));
+            }
+        }
+        Ok(())
     }
 
     fn alignment(&mut self, kind: u32) -> Result<(), Stop> {
@@ -251,8 +324,8 @@ impl Walk<'_, '_, '_> {
 
     fn value(&mut self, kind: u32, template: bool, depth: usize) -> Result<(), Stop> {
         match kind {
-            8 => self.text(template),
-            9 => self.array(template, depth),
+            TEXT => self.text(template),
+            ARRAY => self.array(template, depth),
             7 => {
                 let at = self.at();
                 match self.reader.cursor.u8("a truth value")? {
@@ -304,7 +377,7 @@ impl Walk<'_, '_, '_> {
         }
         let kind = self.reader.u32("the type of an array")?;
         let count = self.reader.count("the length of an array")?;
-        if matches!(kind, 8 | 9) {
+        if matches!(kind, TEXT | ARRAY) {
             self.fits("values of an array", count, 4)?;
             for _ in 0..count {
                 self.value(kind, template, depth + 1)?;
@@ -359,6 +432,11 @@ impl Walk<'_, '_, '_> {
         let (mut elements, mut row) = (Some(1u64), 1);
         for index in 0..dimensions {
             let size = self.reader.count("a dimension")?;
+            // A count of rows is divided by it; one beyond 63 bits is below zero for the loader.
+            if size == 0 || i64::try_from(size).is_err() {
+                let what = format!("tensor `{}` has a dimension of {size}", shown(&name));
+                return Err(self.attack(what, at));
+            }
             if index == 0 {
                 row = size;
             }
@@ -383,6 +461,7 @@ impl Walk<'_, '_, '_> {
                 at,
             ));
         }
+        let elements = elements.filter(|elements| i64::try_from(*elements).is_ok());
         match elements.and_then(|elements| (elements / block).checked_mul(bytes)) {
             Some(size) => Ok((offset, size)),
             None => Err(self.attack(
@@ -540,6 +619,11 @@ mod tests {
         assert_eq!(one(tensor("a", &[8], 0, 1), 33), Unscannable);
         let over = [tensor("a", &[16], 0, 0), tensor("b", &[16], 0, 32)];
         assert_eq!(verdict(&file(&[], &over, 96)), Malicious);
+        assert_eq!(one(tensor("a", &[8, 0], 0, 0), 32), Malicious);
+        assert_eq!(one(tensor("a", &[1 << 63], 0, 0), 32), Malicious);
+        assert_eq!(verdict(&file(&[pair("", 7, &[0])], &[], 0)), Malicious);
+        let named = pair("general.architecture", 4, &[0; 4]);
+        assert_eq!(verdict(&file(&[named], &[], 0)), Unscannable);
         let twice = pair("k", 7, &[0]);
         assert_eq!(verdict(&file(&[twice.clone(), twice], &[], 0)), Malicious);
         let zero = pair("general.alignment", 4, &[0; 4]);
@@ -557,6 +641,47 @@ mod tests {
             nested = [&9u32.to_le_bytes()[..], &1u64.to_le_bytes(), &nested].concat();
         }
         assert_eq!(verdict(&file(&[pair("k", 9, &nested)], &[], 0)), Malicious);
+    }
+
+    #[test]
+    fn lists_are_what_loaders_read_them_as() {
+        let list = |of: u32, count: u64, values: &[u8]| {
+            [&of.to_le_bytes()[..], &count.to_le_bytes(), values].concat()
+        };
+        let tokens = || {
+            let values = [text("a"), text("b")].concat();
+            pair("tokenizer.ggml.tokens", 9, &list(8, 2, &values))
+        };
+        let beside = |key: &str, of: u32, count: u64, width: usize| {
+            let values = vec![0; usize::try_from(count).unwrap() * width];
+            let key = format!("tokenizer.ggml.{key}");
+            let list = pair(&key, 9, &list(of, count, &values));
+            [
+                verdict(&file(&[tokens(), list.clone()], &[], 0)),
+                verdict(&file(&[list, tokens()], &[], 0)),
+            ]
+        };
+        for good in [
+            beside("scores", 6, 2, 4),
+            beside("token_type", 5, 2, 4),
+            beside("token_type", 4, 3, 4),
+            beside("precompiled_charsmap", 0, 9, 1),
+            beside("anything", 0, 1, 1),
+        ] {
+            assert_eq!(good, [Verdict::Clean; 2]);
+        }
+        for bad in [
+            beside("scores", 0, 2, 1),
+            beside("scores", 12, 2, 8),
+            beside("scores", 6, 1, 4),
+            beside("token_type", 0, 2, 1),
+            beside("token_type", 5, 1, 4),
+            beside("merges", 4, 2, 4),
+        ] {
+            assert_eq!(bad, [Verdict::Malicious; 2]);
+        }
+        let scalar = pair("tokenizer.ggml.scores", 6, &[0; 4]);
+        assert_eq!(verdict(&file(&[scalar], &[], 0)), Verdict::Malicious);
     }
 
     proptest! {

@@ -97,6 +97,12 @@ pub(crate) fn parse(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understo
         return Err(Stop::malformed("has a false header length", 0));
     }
     let start = cursor.at();
+    if cursor.u8("the header")? != b'{' {
+        return Err(Stop::malformed(
+            "has a header that does not begin with `{`, on which readers differ",
+            start,
+        ));
+    }
     let data = start.saturating_add(length);
     let mut header = Header {
         scan,
@@ -397,6 +403,9 @@ mod tests {
         check(r#"{"__metadata__":{"a":"1","a":"2"}}"#, 0, Malicious);
         check(&format!("{{{a},}}"), 2, Unscannable);
         check(&"{".repeat(5000), 0, Unscannable);
+        for before in [" ", "\n", "\u{feff}", "   "] {
+            check(&format!("{before}{{{a}}}"), 2, Unscannable);
+        }
         let mut long = file("{}", 0);
         long[4] = 1;
         assert_eq!(verdict(&long), Malicious);
