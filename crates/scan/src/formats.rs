@@ -1,6 +1,7 @@
 //! The formats, in the order in which they are asked: first those with a magic number, then those told
 //! by their structure, text last.
 
+mod booster;
 mod checkpoint_index;
 pub(crate) mod compressed;
 mod gguf;

@@ -12,6 +12,7 @@ mod skops;
 
 use crate::cursor::{Cursor, Stop};
 use crate::files::{Beside, FileKind};
+use crate::formats::booster::{Booster, Step};
 use crate::formats::{jinja, names, path, yaml};
 use crate::report::Severity;
 use crate::scan::{Found, Scan, Understood, shown};
@@ -109,10 +110,20 @@ pub(crate) fn parse(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understo
 fn walk(cursor: &mut Cursor<'_>, scan: &mut Scan<'_>) -> Result<(), Stop> {
     let mut lexer = Lexer::new(cursor);
     let mut state = State::new(judge);
+    let mut booster = Booster::default();
     while let Some(token) = lexer.next()? {
         let at = lexer.at();
+        booster.step(match &token {
+            Token::Key(key) => Step::Key(&key.text),
+            Token::Object | Token::Array => Step::Open,
+            Token::End => Step::End,
+            Token::String(text) => Step::Text(&text.text),
+            Token::Number(number) => Step::Number(*number),
+            Token::Bool(_) | Token::Null => Step::Other,
+        });
         state.take(token, at, scan);
     }
+    booster.finish(scan);
     let lines = scan.name().rsplit_once('.').is_some_and(|(_, ending)| {
         ["jsonl", "ndjson", "jsonlines"].contains(&ending.to_ascii_lowercase().as_str())
     });
@@ -198,7 +209,7 @@ impl State {
                 self.value(Value::Other);
             }
             Token::Null => self.value(Value::Null),
-            Token::Number => self.value(Value::Other),
+            Token::Number(_) => self.value(Value::Other),
         }
     }
 

@@ -3,6 +3,7 @@
 //! Source: the model schema of XGBoost 3. A booster is numbers; its loader makes nothing else of it. The
 //! text attributes are kept for the user and not evaluated.
 
+use super::booster::Booster;
 use super::ubjson;
 use crate::cursor::{Cursor, Stop};
 use crate::scan::{Found, Scan, Understood, shown};
@@ -45,7 +46,8 @@ fn is_ubjson(head: &Head<'_>) -> bool {
 fn parse(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understood, Stop> {
     let mut cursor = Cursor::new(source);
     let mut keys = Vec::new();
-    ubjson::object(&mut cursor, &mut keys)?;
+    let mut booster = Booster::default();
+    ubjson::object(&mut cursor, &mut keys, &mut booster)?;
     for key in keys.iter().filter(|key| !KEYS.contains(&key.as_str())) {
         scan.found(
             Found::review(
@@ -58,6 +60,7 @@ fn parse(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understood, Stop> {
     if cursor.left() > 0 {
         return Err(Stop::malformed("goes on after its end", cursor.at()));
     }
+    booster.finish(scan);
     Ok(Understood {
         format: FORMAT.name,
         bytes: cursor.at(),
@@ -131,6 +134,108 @@ mod tests {
             b"}".to_vec(),
         ]
         .concat()
+    }
+
+    /// A booster of one tree: a split by a number, one by categories, three leaves.
+    const TREE: &str = r#"{"learner": {"gradient_booster": {"model": {
+        "gbtree_model_param": {"num_parallel_tree": "1", "num_trees": "1"}, "iteration_indptr": [0, 1], "tree_info": [0],
+        "trees": [{"base_weights": [0.5, 0, 1, 1, -1], "categories": [0, 1, 3], "categories_nodes": [1],
+            "categories_segments": [0], "categories_sizes": [3], "default_left": [0, 0, 0, 0, 0], "id": 0,
+            "left_children": [1, 3, -1, -1, -1], "loss_changes": [3, 2, 0, 0, 0], "parents": [2147483647, 0, 0, 1, 1],
+            "right_children": [2, 4, -1, -1, -1], "split_conditions": [1.5, 1e-45, 0.25, 0.5, -0.5],
+            "split_indices": [1, 3, 0, 0, 0], "split_type": [0, 1, 0, 0, 0], "sum_hessian": [9, 8, 1, 4, 4],
+            "tree_param": {"num_deleted": "0", "num_feature": "4", "num_nodes": "5", "size_leaf_vector": "1"}}]},
+        "name": "gbtree"}, "learner_model_param": {"num_class": "0", "num_feature": "4", "num_target": "1"}},
+        "version": [3, 2, 0]}"#;
+
+    /// Writes JSON as UBJSON, every number in its own way.
+    fn ubjson(value: &serde_json::Value, out: &mut Vec<u8>) {
+        use serde_json::Value;
+        match value {
+            Value::Object(fields) => {
+                out.push(b'{');
+                for (name, value) in fields {
+                    out.extend(key(name));
+                    ubjson(value, out);
+                }
+                out.push(b'}');
+            }
+            Value::Array(values) if values.iter().all(Value::is_i64) => {
+                out.extend(b"[$l#L");
+                out.extend((values.len() as u64).to_be_bytes());
+                for value in values {
+                    let number = i32::try_from(value.as_i64().unwrap()).unwrap();
+                    out.extend(number.to_be_bytes());
+                }
+            }
+            Value::Array(values) => {
+                out.push(b'[');
+                values.iter().for_each(|value| ubjson(value, out));
+                out.push(b']');
+            }
+            Value::String(text) => {
+                out.push(b'S');
+                out.extend(key(text));
+            }
+            number => {
+                out.push(b'D');
+                out.extend(number.as_f64().unwrap().to_be_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn places_beyond_a_booster_are_refused() {
+        let both = |text: &str| {
+            let mut binary = Vec::new();
+            ubjson(&serde_json::from_str(text).unwrap(), &mut binary);
+            [
+                scan("model.json", &text.as_bytes(), &RULES).verdict,
+                report(&binary).verdict,
+            ]
+        };
+        assert_eq!(both(TREE), [Verdict::Clean; 2]);
+        for (from, to) in [
+            (r#"left_children": [1"#, r#"left_children": [5"#),
+            (r#"left_children": [1"#, r#"left_children": [-2"#),
+            (r#"left_children": [1"#, r#"left_children": [2"#),
+            (r#"left_children": [1, 3"#, r#"left_children": [1, 0"#),
+            (r#"left_children": [1"#, r#"left_children": [1.5"#),
+            (
+                r#"right_children": [2, 4, -1"#,
+                r#"right_children": [2, 4, 0"#,
+            ),
+            (r#"right_children": [2, "#, r#"right_children": ["#),
+            (r#"split_indices": [1"#, r#"split_indices": [4"#),
+            (r#"split_indices": [1"#, r#"split_indices": [-1"#),
+            (r#"split_type": [0"#, r#"split_type": [1"#),
+            (r#"split_conditions": [1.5, "#, r#"split_conditions": ["#),
+            (r#"categories_nodes": [1]"#, r#"categories_nodes": [5]"#),
+            (r#"categories_nodes": [1]"#, r#"categories_nodes": []"#),
+            (
+                r#"categories_segments": [0]"#,
+                r#"categories_segments": [1]"#,
+            ),
+            (r#"categories_sizes": [3]"#, r#"categories_sizes": [-1]"#),
+            (r#""num_nodes": "5""#, r#""num_nodes": "6""#),
+            (r#""num_nodes": "5""#, r#""num_nodes": "x""#),
+            (r#""num_trees": "1""#, r#""num_trees": "2""#),
+            (r#""tree_info": [0]"#, r#""tree_info": [1]"#),
+            (r#""tree_info": [0]"#, r#""tree_info": [0, 0]"#),
+            (r#""tree_info": [0]"#, r#""tree_info": [-1]"#),
+            (
+                r#""iteration_indptr": [0, 1]"#,
+                r#""iteration_indptr": [0, 2]"#,
+            ),
+            (
+                r#""iteration_indptr": [0, 1]"#,
+                r#""iteration_indptr": [0, 9, 1]"#,
+            ),
+        ] {
+            let broken = TREE.replace(from, to);
+            assert_ne!(broken, TREE, "{from}");
+            assert_eq!(both(&broken), [Verdict::Unscannable; 2], "{to}");
+        }
     }
 
     fn check(what: &str, file: &[u8], verdict: Verdict) {

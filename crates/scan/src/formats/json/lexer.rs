@@ -36,7 +36,8 @@ pub(super) enum Token {
     /// The name of the value that follows.
     Key(Text),
     String(Text),
-    Number,
+    /// A number; `None`: it is not whole, or beyond 64 bits.
+    Number(Option<i64>),
     Bool(bool),
     Null,
 }
@@ -170,15 +171,12 @@ impl<'c, 's> Lexer<'c, 's> {
         let token = match byte {
             b'{' | b'[' => return self.start(byte),
             b'"' => Token::String(self.string()?),
-            b'-' | b'0'..=b'9' => {
-                self.number()?;
-                Token::Number
-            }
+            b'-' | b'0'..=b'9' => Token::Number(self.number()?),
             b't' => self.word(b"true", Token::Bool(true))?,
             b'f' => self.word(b"false", Token::Bool(false))?,
             b'n' => self.word(b"null", Token::Null)?,
-            b'N' => self.word(b"NaN", Token::Number)?,
-            b'I' => self.word(b"Infinity", Token::Number)?,
+            b'N' => self.word(b"NaN", Token::Number(None))?,
+            b'I' => self.word(b"Infinity", Token::Number(None))?,
             byte => return Err(self.unexpected(byte)),
         };
         self.after_value();
@@ -216,35 +214,37 @@ impl<'c, 's> Lexer<'c, 's> {
         Ok(token)
     }
 
-    fn digits(&mut self) -> Result<u64, Stop> {
-        let start = self.at();
-        while self
-            .cursor
-            .peek()?
-            .is_some_and(|byte| byte.is_ascii_digit())
-        {
+    /// Reads digits; returns how many there are, and their number where it has at most 63 bits.
+    fn digits(&mut self) -> Result<(u64, Option<i64>), Stop> {
+        let (start, mut number) = (self.at(), Some(0_i64));
+        while let Some(byte) = self.cursor.peek()?.filter(u8::is_ascii_digit) {
             self.cursor.byte()?;
+            number = number
+                .and_then(|number| number.checked_mul(10))
+                .and_then(|number| number.checked_add(i64::from(byte - b'0')));
         }
-        Ok(self.at().saturating_sub(start))
+        Ok((self.at().saturating_sub(start), number))
     }
 
-    fn number(&mut self) -> Result<(), Stop> {
+    fn number(&mut self) -> Result<Option<i64>, Stop> {
         let start = self.at();
         let wrong = || Stop::malformed("has a number that JSON does not have", start);
-        if self.cursor.peek()? == Some(b'-') {
+        let negative = self.cursor.peek()? == Some(b'-');
+        if negative {
             self.cursor.byte()?;
         }
         if self.cursor.peek()? == Some(b'I') {
-            return self.word(b"Infinity", Token::Number).map(|_| ());
+            return self.word(b"Infinity", Token::Number(None)).map(|_| None);
         }
         let zero = self.cursor.peek()? == Some(b'0');
-        let whole = self.digits()?;
+        let (whole, mut number) = self.digits()?;
         if whole == 0 || (zero && whole > 1) {
             return Err(wrong());
         }
         if self.cursor.peek()? == Some(b'.') {
             self.cursor.byte()?;
-            if self.digits()? == 0 {
+            number = None;
+            if self.digits()?.0 == 0 {
                 return Err(wrong());
             }
         }
@@ -253,11 +253,12 @@ impl<'c, 's> Lexer<'c, 's> {
             if matches!(self.cursor.peek()?, Some(b'+' | b'-')) {
                 self.cursor.byte()?;
             }
-            if self.digits()? == 0 {
+            number = None;
+            if self.digits()?.0 == 0 {
                 return Err(wrong());
             }
         }
-        Ok(())
+        Ok(number.map(|number| if negative { -number } else { number }))
     }
 
     fn string(&mut self) -> Result<Text, Stop> {
