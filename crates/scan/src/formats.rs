@@ -1,6 +1,7 @@
 //! The formats, in the order in which they are asked: first those with a magic number, then those told
 //! by their structure, text last.
 
+mod arrow;
 mod booster;
 mod checkpoint_index;
 pub(crate) mod compressed;
@@ -56,6 +57,7 @@ pub(crate) const ALL: &[Format] = &[
     media::FORMAT,
     xgboost::FORMAT,
     xgboost::LEGACY,
+    arrow::FORMAT,
     // By structure.
     safetensors::FORMAT,
     onnx::FORMAT,

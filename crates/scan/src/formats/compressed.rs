@@ -143,7 +143,7 @@ const RATIO_FROM: u64 = 64 << 20;
 const MAX_RATIO: u64 = 500;
 
 fn sealed(head: &Head<'_>) -> Option<&'static str> {
-    const MAGIC: [(&[u8], &str); 24] = [
+    const MAGIC: [(&[u8], &str); 32] = [
         (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
         (b"Rar!\x1a\x07", "a RAR archive"),
         (&[0x1f, 0x9d], "a file of `compress`"),
@@ -163,6 +163,17 @@ fn sealed(head: &Head<'_>) -> Option<&'static str> {
             "serialised .NET",
         ),
         (b"\x04\x08", "serialised Ruby"),
+        (b"7JL", "serialised Julia"),
+        (b"HDF5-based Julia Data Format", "a file of Julia's JLD2"),
+        (
+            b"4\n1\n3\nV 1\n",
+            "a file of Torch7, whose objects and functions are Lua",
+        ),
+        (b"ftrt", "an engine of TensorRT, which is native code"),
+        (b"ptrt", "an engine of TensorRT, which is native code"),
+        (b"MXNX", "a model of MXNet"),
+        (b"O:", "serialised PHP"),
+        (b"\x1bLJ", "bytecode of LuaJIT"),
         // What R reads can be a promise, which is code that runs when it is looked at (CVE-2024-27322).
         (b"RDX2\n", "an R workspace"),
         (b"RDX3\n", "an R workspace"),
@@ -176,10 +187,56 @@ fn sealed(head: &Head<'_>) -> Option<&'static str> {
     if head.bytes.get(4..8) == Some(b"TFL3") {
         return Some("a model of TensorFlow Lite");
     }
+    if is_torch7(head.bytes) {
+        return Some("a file of Torch7, whose objects and functions are Lua");
+    }
+    if is_bson(head) {
+        return Some("BSON, in which Julia's BSON.jl finds code");
+    }
     MAGIC
         .iter()
         .find(|(magic, _)| head.starts_with(magic))
         .map(|(_, name)| *name)
+}
+
+/// Torch7's binary form: the kind of a value, its number, and then an object's version or a function's bytecode.
+fn is_torch7(head: &[u8]) -> bool {
+    let number = |at: usize| {
+        let bytes = head.get(at..)?.first_chunk::<4>()?;
+        Some(u32::from_le_bytes(*bytes))
+    };
+    let after = |at: usize, text: &[u8]| head.get(at..).is_some_and(|rest| rest.starts_with(text));
+    match number(0) {
+        // An object, or a table that has one early on.
+        Some(4) => number(8) == Some(3) && after(12, b"V 1"),
+        Some(3) => {
+            let early = head.get(..256).unwrap_or(head);
+            early.windows(7).any(|window| window == b"\x03\0\0\0V 1")
+        }
+        Some(6..=8) => after(8, b"\x1bL") || after(12, b"\x1bL"),
+        _ => false,
+    }
+}
+
+/// A BSON document: its own length, elements, a zero.
+fn is_bson(head: &Head<'_>) -> bool {
+    let Some((length, [kind, rest @ ..])) = head.bytes.split_first_chunk::<4>() else {
+        return false;
+    };
+    let mut last = [1];
+    let size = head.source.len();
+    let name = rest.iter().position(|byte| *byte == 0);
+    u64::from(u32::from_le_bytes(*length)) == size
+        && (1..=0x13).contains(kind)
+        && name.is_some_and(|end| {
+            let name = rest.get(..end).unwrap_or_default();
+            !name.is_empty() && name.iter().all(|byte| (0x20..0x7f).contains(byte))
+        })
+        && head
+            .source
+            .read_at(size.saturating_sub(1), &mut last)
+            .is_ok()
+        && last == [0]
 }
 
 /// A zlib header: the method, a checksum of two bytes, no preset dictionary; and it must unpack.
@@ -270,4 +327,38 @@ pub(crate) fn bomb(at: u64, packed: u64) -> Found {
     .severity(Severity::High)
     .why("unpacking it takes memory or disk that the file does not show")
     .see(&["CWE-409", "AML.T0029"])
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::report::Verdict;
+    use crate::{Rules, scan};
+
+    #[test]
+    fn containers_whose_loaders_run_code_are_not_data() {
+        let rules = Rules::built_in().unwrap();
+        let verdict = |bytes: &[u8]| scan("m.bin", &bytes, &rules).verdict;
+        let document = b"\x02tag\0\x07\0\0\0struct\0\0";
+        let length = u32::try_from(document.len()).unwrap() + 4;
+        let bson = [&length.to_le_bytes(), &document[..]].concat();
+        for bytes in [
+            &b"\x08\0\0\0\x01\0\0\0\x1bLJ\x02"[..],
+            b"\x06\0\0\0\x01\0\0\0\x40\0\0\0\x1bLua",
+            b"\x04\0\0\0\x01\0\0\0\x03\0\0\0V 1\x10\0\0\0torch",
+            b"4\n1\n3\nV 1\n13\nnn.Sequential\n",
+            b"7JL\x0b\x04\0\0\0",
+            b"ftrt\0\0\0\0",
+            b"HDF5-based Julia Data Format, version 0.1.1",
+            &bson,
+        ] {
+            assert_eq!(verdict(bytes), Verdict::Unscannable, "{bytes:?}");
+        }
+        for bytes in [
+            &b"\x08\0\0\0\x01\0\0\0\x01\0\0\0"[..],
+            b"\x03\0\0\0\x01\0\0\0\x01\0\0\0",
+            &bson[..bson.len() - 1],
+        ] {
+            assert_eq!(verdict(bytes), Verdict::Clean, "{bytes:?}");
+        }
+    }
 }

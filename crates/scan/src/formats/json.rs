@@ -310,6 +310,21 @@ impl State {
             "_class_name" if self.frames.len() == 1 && pipeline::is_index(scan) => {
                 pipeline::pipeline(&text.text, text.at, scan);
             }
+            // Zarr: the bytes of a chunk go through these on their way to an array.
+            "id" | "name"
+                if matches!(text.text.as_str(), "pickle" | "numcodecs.pickle")
+                    && self.under(|key| {
+                        matches!(key, "filters" | "compressor" | "object_codec" | "codecs")
+                    }) =>
+            {
+                scan.found(
+                    Found::unscannable("zarr/pickle", "an array whose chunks are pickles")
+                        .severity(Severity::High)
+                        .why("reading a chunk loads it as a pickle, and a chunk is compressed")
+                        .see(&["CWE-502", "AML.T0011.000"])
+                        .at(text.at),
+                );
+            }
             "loader_module" => names::loader_module(scan, &text.text, text.at),
             _ => {}
         }

@@ -242,10 +242,27 @@ impl Walk {
         if local == "extension" {
             script(text, at, scan);
         }
-        if self.format == "OpenVINO" && local == "layer" && text.contains("version=\"extension\"") {
+        if self.format == "OpenVINO" && local == "layer" {
+            self.layer(tag, at, scan);
+        }
+    }
+
+    /// A layer is of one of OpenVINO's own sets of operations; any other comes from a library that the loader is given.
+    fn layer(&self, tag: &BytesStart<'_>, at: u64, scan: &mut Scan<'_>) {
+        let version = tag.attributes().flatten().find_map(|attribute| {
+            (attribute.key.as_ref() == "version").then(|| attribute.value.to_string())
+        });
+        // IR before version 10 names no set, and its layers are all the loader's own.
+        let is_own = version.as_deref().is_none_or(|version| {
+            version
+                .strip_prefix("opset")
+                .is_some_and(|number| number.parse::<u8>().is_ok_and(|number| number >= 1))
+        });
+        if !is_own {
+            let of = shown(version.as_deref().unwrap_or_default());
             scan.found(
-                Found::review("openvino/extension", "a layer of an extension library")
-                    .why("the loader needs native code that is not part of the file")
+                Found::review("openvino/extension", format!("a layer of `{of}`"))
+                    .why("the loader needs native code for it that is not part of the file")
                     .see(&["CWE-829"])
                     .at(at),
             );
@@ -258,7 +275,8 @@ impl Walk {
                 self.format = "PMML";
                 if !text.contains("http://www.dmg.org/PMML-") {
                     scan.found(
-                        Found::review("pmml/namespace", "it is PMML of no namespace that is known")
+                        Found::note("pmml/namespace", "it is PMML of no namespace that is known")
+                            .why("readers take it by the names of its elements")
                             .at(at),
                     );
                 }
@@ -379,7 +397,7 @@ mod tests {
         );
         check(
             &PMML.replace("/PMML-4_4", "/other"),
-            Verdict::Review,
+            Verdict::Clean,
             "pmml/namespace",
         );
         check(
@@ -397,6 +415,20 @@ mod tests {
             Verdict::Malicious,
             "xml/active",
         );
+        for (version, verdict) in [
+            ("version=\"opset1\"", Verdict::Clean),
+            ("version=\"opset16\"", Verdict::Clean),
+            ("", Verdict::Clean),
+            ("version=\"extension\"", Verdict::Review),
+            ("version=\"opset\"", Verdict::Review),
+            ("version='custom_opset'", Verdict::Review),
+        ] {
+            let net = format!(
+                "<net name=\"n\"><layers><layer id=\"0\" {version} type=\"x\"/></layers></net>"
+            );
+            let report = scan("m.xml", &net.as_bytes(), &Rules::built_in().unwrap());
+            assert_eq!(report.verdict, verdict, "{net}");
+        }
         check(&"<net>".repeat(20_000), Verdict::Unscannable, "limits/size");
     }
 
