@@ -332,6 +332,40 @@ mod tests {
     }
 
     #[test]
+    fn the_objects_of_a_joblib_array_are_judged_by_their_own_names() {
+        let wrapper = |of: &str| {
+            format!(
+                "\u{fffd}\x02cjoblib.numpy_pickle\nNumpyArrayWrapper\n)\u{fffd}}}(Vshape\nK\x01\u{fffd}Vdtype\ncnumpy\ndtype\n(V{of}\nI00\nI01\ntRub"
+            )
+        };
+        // The opcodes beyond ASCII, which no text of Rust holds.
+        let mut opcodes = [0x80, 0x81, 0x85].into_iter();
+        let text = wrapper("O8");
+        let mut file = Vec::new();
+        for letter in text.chars() {
+            if letter == '\u{fffd}' {
+                file.push(opcodes.next().unwrap());
+            } else {
+                file.push(u8::try_from(letter).unwrap());
+            }
+        }
+        let whole = |objects: &[u8]| [&file[..], objects, b"."].concat();
+        let rules = Rules::built_in().unwrap();
+        let verdict = |objects: &[u8]| scan("m.joblib", &whole(objects), &rules).verdict;
+        assert_eq!(verdict(b"\x80\x02]K\x01a."), Verdict::Clean);
+        // The first name of either stream is the first of its own.
+        let plain = b"\x80\x02ccollections\nOrderedDict\n)R.";
+        assert_eq!(verdict(plain), Verdict::Clean);
+        for hostile in [
+            &b"\x80\x02cos\nsystem\n(Vtrue\ntR."[..],
+            b"\x80\x02cposix\nsystem\n\x8c\x04true\x85R.",
+            b"cbuiltins\neval\n(Vtrue\ntR.",
+        ] {
+            assert_eq!(verdict(hostile), Verdict::Malicious, "{hostile:?}");
+        }
+    }
+
+    #[test]
     fn the_bytes_of_a_joblib_array_lie_between_frames() {
         let wrapper = b"cjoblib.numpy_pickle\nNumpyArrayWrapper\n)\x81}(Vshape\nK\x03\x85\
             Vdtype\ncnumpy\ndtype\n(Vu1\nI00\nI01\ntRub";

@@ -668,11 +668,15 @@ impl<'s> Machine<'s> {
             self.cursor.skip(u64::from(padding), "array")?;
         }
         let Some(bytes) = array.bytes else {
+            // The stream of the objects has a memo of its own; the names of both have one numbering, by which the
+            // observer knows them.
             let mut machine = Self::new(self.source, self.cursor.at());
             machine.arrays = false;
-            machine.run(observer)?;
+            machine.heap = std::mem::take(&mut self.heap);
+            let end = machine.run(observer);
             self.cursor.seek(machine.cursor.at());
-            return Ok(());
+            self.heap = machine.heap;
+            return end.map(drop);
         };
         self.cursor.skip(bytes, "array")
     }
