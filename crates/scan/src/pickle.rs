@@ -36,8 +36,35 @@ const MAX_STREAMS: usize = 100_000;
 fn recognises(head: &Head<'_>) -> bool {
     match head.bytes {
         [0x80, 0..=5, ..] => true,
-        _ => probe(head.source, head.source.len()).is_pickle(),
+        _ => is_stream(head.source),
     }
+}
+
+/// Whether a loader would take bytes without the mark of a protocol for a pickle and get somewhere. A text whose first
+/// words are opcodes, up to a full stop, is none: they do nothing, and nothing follows that does.
+fn is_stream(source: &dyn Source) -> bool {
+    let first = probe(source, source.len());
+    if !first.is_pickle() || first.calls > 0 || first.long || !first.imports.is_empty() {
+        return first.is_pickle();
+    }
+    let rest = Slice::new(source, first.end, u64::MAX);
+    if rest.is_empty() {
+        return true;
+    }
+    let mut next = [0; 2];
+    let count = rest.read_at(0, &mut next).unwrap_or_default();
+    matches!(next.get(..count), Some([0x80, 0..=5]))
+        || probe(&rest, rest.len()).is_pickle()
+        || !is_text(source)
+}
+
+/// Whether the beginning is text.
+fn is_text(source: &dyn Source) -> bool {
+    let mut head = vec![0; 4096];
+    let count = source.read_at(0, &mut head).unwrap_or_default();
+    head.truncate(count);
+    let plain = |byte: &u8| !byte.is_ascii_control() || byte.is_ascii_whitespace();
+    head.iter().all(plain)
 }
 
 /// Reads all streams of a part.
@@ -135,6 +162,8 @@ pub(crate) struct Probe {
     pub(crate) calls: u32,
     /// It makes so much that it can be nothing else.
     long: bool,
+    /// Where it stopped or broke, in bytes.
+    end: u64,
     /// What it imports before it ends or breaks, the first of them: the name, where, and whether by an opcode that
     /// no text has.
     imports: Vec<(String, u64, bool)>,
@@ -198,16 +227,17 @@ pub(crate) fn probe(source: &dyn Source, len: u64) -> Probe {
     Probe {
         stopped,
         long: machine.cursor.at() >= PROBED,
+        end: machine.cursor.at(),
         ..look.found
     }
 }
 
-/// Whether a text could be the name of a module, or of something in one.
+/// Whether a text could be the name of a module, or of something in one: identifiers with dots between them.
 fn is_name(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .chars()
-            .all(|c| c.is_alphanumeric() || matches!(c, '_' | '.'))
+    text.split('.').all(|part| {
+        part.starts_with(|first: char| first.is_alphabetic() || first == '_')
+            && part.chars().all(|c| c.is_alphanumeric() || c == '_')
+    })
 }
 
 /// What attacks take of modules. In a list of words, `cos` and `sin` on two lines are an import too.
@@ -251,9 +281,9 @@ pub(crate) fn hidden(source: &dyn Source, is_text: bool, scan: &mut Scan<'_>) {
     for (name, at, is_binary) in probe.imports {
         let known = match rules.judge("pickle", &name) {
             Judgement::Allowed(_) => continue,
-            Judgement::Sink(sink) => {
+            Judgement::Sink(_) => {
                 let taken = name.rsplit(':').next().unwrap_or_default();
-                sink.names.contains(&name) || TAKEN.contains(&taken)
+                TAKEN.contains(&taken)
             }
             Judgement::Unknown => false,
         };

@@ -271,6 +271,27 @@ impl<'j, 's, 'r, 'w> Judge<'j, 's, 'r, 'w> {
         )
     }
 
+    /// Whether an instance of a known class and the name of its attribute make a method that no rule calls bad. It is
+    /// taken, not called.
+    fn is_bound(&mut self, heap: &Heap, at: u64, items: &[Value]) -> bool {
+        let [instance, name] = items else {
+            return false;
+        };
+        let (Some(class), Some(name)) = (heap.maker(*instance), heap.as_text(*name)) else {
+            return false;
+        };
+        let known = matches!(
+            self.role(heap, at, class),
+            Role::Class | Role::Mapping | Role::Sequence | Role::Set
+        );
+        let full = format!("{}.{name}", heap.full_name(class));
+        let rules = self.scan.rules;
+        known
+            && !name.starts_with("__")
+            && !name.contains('.')
+            && !matches!(rules.judge("pickle", &full), Judgement::Sink(_))
+    }
+
     /// Whether the arguments are of the kind that a rule allows.
     fn allows(
         &mut self,
@@ -316,12 +337,27 @@ impl<'j, 's, 'r, 'w> Judge<'j, 's, 'r, 'w> {
                     .and_then(|name| heap.as_text(*name))
                     .is_some_and(|name| !name.starts_with('_') && !name.contains('.'));
                 items.len() == 2
-                    && (plain && class(self, items.first()) || self.names_allowed(heap, items))
+                    && (plain && class(self, items.first())
+                        || plain && matches!(items.first(), Some(Value::Text(_)))
+                        || self.names_allowed(heap, items)
+                        || self.is_bound(heap, at, items))
             }
             Some("function" | "optional-function") => match items.first() {
                 Some(Value::Global(id)) => {
                     !matches!(self.role(heap, at, *id), Role::Sink | Role::Unknown)
                 }
+                // What a partial function calls was judged when it was made.
+                Some(Value::Instance(id)) => heap.full_name(*id) == "functools:partial",
+                _ => false,
+            },
+            Some("plain-names") => items.iter().all(|item| {
+                heap.as_text(*item).is_some_and(|names| {
+                    let mut parts = names.split('.');
+                    parts.all(|part| !part.is_empty() && !part.starts_with('_'))
+                })
+            }),
+            Some("container") => match items {
+                [item] => heap.kind(*item).is_some() || matches!(item, Value::Text(_)),
                 _ => false,
             },
             // It calls its first argument with its third.

@@ -587,7 +587,9 @@ impl<'s> Machine<'s> {
             | "numpy._core.multiarray:_reconstruct" => first(),
             "builtins:getattr" => self.attribute(arguments),
             "dill._dill:_load_type" => self.plain_type(arguments),
-            "numpy:dtype" | "joblib.numpy_pickle:NumpyArrayWrapper" => {
+            "numpy:dtype"
+            | "joblib.numpy_pickle:NumpyArrayWrapper"
+            | "sklearn.externals.joblib.numpy_pickle:NumpyArrayWrapper" => {
                 self.heap.made(Content::Made {
                     global: id,
                     arguments,
@@ -639,7 +641,10 @@ impl<'s> Machine<'s> {
                 .maker(on)
                 .and_then(|id| self.heap.names(id))
                 .is_some_and(|names| {
-                    names.module == "joblib.numpy_pickle" && names.name == "NumpyArrayWrapper"
+                    // scikit-learn before 0.21 brings its own.
+                    let module = names.module.strip_prefix("sklearn.externals.");
+                    module.unwrap_or(&names.module) == "joblib.numpy_pickle"
+                        && names.name == "NumpyArrayWrapper"
                 });
         if wrapper {
             self.array(state, observer)?;

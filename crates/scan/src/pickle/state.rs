@@ -7,6 +7,35 @@ use crate::scan::{Found, shown};
 
 /// Packages whose classes evaluate a part of their state: it must be a plain dictionary, which can be seen.
 const EVALUATING: [&str; 2] = ["scipy.stats", "statsmodels"];
+/// The class of one of these packages that is a dictionary and evaluates nothing.
+const PLAIN: &str = "statsmodels.tools.tools:Bunch";
+/// Functions that a formula may call: they compute with the columns, and do nothing else.
+const CALLED: [&str; 24] = [
+    "C",
+    "I",
+    "Poly",
+    "Q",
+    "Sum",
+    "Treatment",
+    "abs",
+    "bs",
+    "cc",
+    "center",
+    "cr",
+    "exp",
+    "log",
+    "log10",
+    "log1p",
+    "log2",
+    "np.abs",
+    "np.exp",
+    "np.log",
+    "np.log1p",
+    "np.sqrt",
+    "scale",
+    "sqrt",
+    "standardize",
+];
 /// Where `scipy.stats` keeps the source of three functions, which it executes (`rv_generic.__setstate__`).
 const SOURCE: &str = "_parse_arg_template";
 /// Where `statsmodels` keeps a formula, which it evaluates (`ModelData.__setstate__`).
@@ -18,10 +47,11 @@ const TAILS: [(&str, &str); 2] = [("loc=0, scale=1", "loc, scale"), ("loc=0", "l
 
 /// Judges the state that an instance of the class `owner` (`module:name`) is given.
 pub(super) fn judge(heap: &Heap, owner: &str, state: Value) -> Option<Found> {
-    let evaluates = EVALUATING.iter().any(|package| {
-        let rest = owner.strip_prefix(package);
-        rest.is_some_and(|rest| rest.starts_with(['.', ':']))
-    });
+    let evaluates = owner != PLAIN
+        && EVALUATING.iter().any(|package| {
+            let rest = owner.strip_prefix(package);
+            rest.is_some_and(|rest| rest.starts_with(['.', ':']))
+        });
     let Some(items) = heap.items(state, Kind::Dict) else {
         return (evaluates && state != Value::Unknown).then(|| {
             code(
@@ -69,11 +99,21 @@ fn code(owner: &str, what: &str) -> Found {
         .see(&["CWE-95", "AML.T0011.000"])
 }
 
-/// Whether a formula names variables and no more: calls are evaluated as Python.
+/// Whether a formula names variables, and calls functions that compute and no more: calls are evaluated as Python.
 fn is_plain_formula(formula: &str) -> bool {
-    formula
-        .chars()
-        .all(|letter| letter.is_ascii_alphanumeric() || " _~+-*:/^.".contains(letter))
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || " _~+-*:/^.,()=".contains(letter);
+    let is_name = |letter: char| letter.is_ascii_alphanumeric() || "_.".contains(letter);
+    // Python takes a blank between a function and its arguments.
+    let calls_known = formula.split('(').rev().skip(1).all(|before| {
+        let before = before.trim_end();
+        let start = before
+            .rfind(|letter| !is_name(letter))
+            .map_or(0, |place| place + 1);
+        let called = before.get(start..).unwrap_or_default();
+        // The result of a call is called where a parenthesis closes before.
+        !before.ends_with(')') && (called.is_empty() || CALLED.contains(&called))
+    });
+    formula.chars().all(plain) && !formula.contains("__") && calls_known
 }
 
 /// Whether it is the source that `scipy` writes, for some names of arguments.
@@ -135,9 +175,27 @@ mod tests {
     }
 
     #[test]
-    fn a_formula_calls_nothing() {
-        assert!(is_plain_formula("y ~ x_1 + a:b - 1"));
-        for formula in ["y ~ I(x)", "y ~ C(a)", "y ~ x['a']", "y ~ 'a'", "y ~ x @ y"] {
+    fn a_formula_calls_what_computes_and_no_more() {
+        for formula in [
+            "y ~ x_1 + a:b - 1",
+            "y ~ I(x) + C(a)",
+            "y ~ a + np.log(b + 1) + C(g, Treatment(reference=2)) + (a + b)**2",
+            "log(y) ~ bs(x, df=4)",
+        ] {
+            assert!(is_plain_formula(formula), "{formula}");
+        }
+        for formula in [
+            "y ~ f(x)",
+            "y ~ np.load(x)",
+            "y ~ I(open(x))",
+            "y ~ I(x.__class__)",
+            "y ~ I (x)(y)",
+            "y ~ x.f (y)",
+            "y ~ x['a']",
+            "y ~ 'a'",
+            "y ~ x @ y",
+            "y ~ I(x if y else z), (lambda: x)()",
+        ] {
             assert!(!is_plain_formula(formula), "{formula}");
         }
     }
