@@ -42,6 +42,7 @@ const OPERATIONS: [&str; 2] = ["TFOpLambda", "SlicingOpLambda"];
 /// Judges a layer by the function that it calls. Keras looks that up among all that TensorFlow offers,
 /// what reads files and loads libraries too, and calls it with arguments of the model's choice.
 fn operation(frame: &Frame, class: &str, scan: &mut Scan<'_>) {
+    const KIND: &str = "TensorFlow function";
     let Some(name) = frame.function() else {
         return ask(frame, "class", class, scan);
     };
@@ -50,7 +51,6 @@ fn operation(frame: &Frame, class: &str, scan: &mut Scan<'_>) {
         .iter()
         .find_map(|version| name.strip_prefix(version))
         .unwrap_or(name);
-    const KIND: &str = "TensorFlow function";
     // The operators themselves: what is known of them here does not say where they read and write.
     if let Some(operator) = short.strip_prefix("raw_ops.")
         && let Judgement::Sink(known) = scan.rules.judge("tensorflow", operator)
