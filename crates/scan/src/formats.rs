@@ -74,6 +74,7 @@ pub(crate) const ALL: &[Format] = &[
     pickle::FORMAT,
     compressed::LZMA,
     compressed::ZLIB,
+    onnx::PART,
     // Numbers alone: last, so that it is nothing else.
     saved_model::FINGERPRINT,
     // Text.

@@ -1,8 +1,8 @@
 //! Models that are protocol buffers and begin as those of TensorFlow do: Core ML, CNTK, and the graphs of
-//! MediaPipe.
+//! `MediaPipe`.
 //!
 //! Source: `Model.proto` of Core ML's specification, `CNTK.proto` of CNTK 2, `calculator.proto` of
-//! MediaPipe.
+//! `MediaPipe`.
 //!
 //! INVARIANT: what is clean here has no node and no layer wherever TensorFlow and Keras look for one, as a
 //! saved model, a meta graph, a graph or the metadata of layers. Their loaders pass over fields that they
@@ -32,7 +32,7 @@ pub(crate) const CNTK: Format = Format {
     parse: cntk,
 };
 
-/// A graph of MediaPipe.
+/// A graph of `MediaPipe`.
 pub(crate) const MEDIA_PIPE: Format = Format {
     name: "MediaPipe graph",
     recognises: is_media_pipe,
@@ -161,7 +161,7 @@ static DICTIONARY_VALUE: Message = Message {
     ],
 };
 
-/// A graph of MediaPipe: without a library of functions, which that of TensorFlow has at its field 2.
+/// A graph of `MediaPipe`: without a library of functions, which that of TensorFlow has at its field 2.
 static GRAPH: Message = Message {
     name: "CalculatorGraphConfig",
     fields: &[
@@ -261,7 +261,7 @@ fn is_cntk(head: &Head<'_>) -> bool {
         })
 }
 
-/// A graph of MediaPipe has nodes and streams that go into it or come out.
+/// A graph of `MediaPipe` has nodes and streams that go into it or come out.
 fn is_media_pipe(head: &Head<'_>) -> bool {
     if !head.starts_with(b"\x0a") {
         return false;

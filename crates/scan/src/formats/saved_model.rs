@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::json;
+use super::onnx;
 use super::path;
 use super::protobuf::{self, Message, Value, Visitor};
 use super::saved_model_paths::{MAX_PART, Paths};
@@ -38,7 +39,7 @@ pub(crate) const META_GRAPH: Format = Format {
 /// A bare graph, as frozen models are.
 pub(crate) const GRAPH: Format = Format {
     name: "TensorFlow graph",
-    recognises: |head| is_graph(Cursor::new(head.source)),
+    recognises: |head| is_graph(Cursor::new(head.source)) && !onnx::is_graph(head),
     parse: |source, scan| graph(source, scan, &GRAPH_DEF, "TensorFlow graph"),
 };
 
@@ -297,7 +298,8 @@ impl Visitor for Model<'_, '_> {
         at: u64,
     ) -> Result<(), Stop> {
         if is(message, &TENSOR_PROTO) {
-            return self.tensor(number, value, at);
+            self.tensor(number, value, at);
+            return Ok(());
         }
         let Value::Text(text) = value else {
             return Ok(());
@@ -383,7 +385,7 @@ impl Model<'_, '_> {
     }
 
     /// Takes a field of a tensor, which stands at `at`.
-    fn tensor(&mut self, number: u32, value: Value<'_>, at: u64) -> Result<(), Stop> {
+    fn tensor(&mut self, number: u32, value: Value<'_>, at: u64) {
         /// The number of the type of texts.
         const TEXT: u64 = 7;
         match (number, value) {
@@ -399,7 +401,6 @@ impl Model<'_, '_> {
             }
             _ => {}
         }
-        Ok(())
     }
 
     /// Judges an operator or a function, as far as it can be judged before all functions are known.

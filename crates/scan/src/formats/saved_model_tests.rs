@@ -397,7 +397,7 @@ fn the_places_that_a_saver_has_itself_are_told_by_its_caller() {
     ];
     for graph in [
         vec![text("save/Const", &["model"]), plain.clone()],
-        [&default[..], &[plain.clone()]].concat(),
+        [&default[..], std::slice::from_ref(&plain)].concat(),
         [&default[..], &[text("part", &[part])], &shards[..]].concat(),
     ] {
         check("usual", &saved(&graph, &[]), Verdict::Clean, "");

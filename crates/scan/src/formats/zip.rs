@@ -95,7 +95,7 @@ struct End {
 
 fn parse(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understood, Stop> {
     if let Some(pieces) = pieces(source)? {
-        return checkpoint(source, &pieces, scan);
+        return Ok(checkpoint(source, &pieces, scan));
     }
     one(source, scan, false)
 }
@@ -149,21 +149,17 @@ fn piece(source: &dyn Source, past: u64) -> Result<Option<u64>, Stop> {
 }
 
 /// Scans the archives of a distributed checkpoint, each as the file that its loader takes it for.
-fn checkpoint(
-    source: &dyn Source,
-    pieces: &[(u64, u64)],
-    scan: &mut Scan<'_>,
-) -> Result<Understood, Stop> {
+fn checkpoint(source: &dyn Source, pieces: &[(u64, u64)], scan: &mut Scan<'_>) -> Understood {
     for (index, (start, past)) in pieces.iter().enumerate() {
         let piece = Slice::new(source, *start, past.saturating_sub(*start));
         scan.inside(&format!("archive {index}"), &piece, |scan| {
             one(&piece, scan, true).map_err(|stop| ("PyTorch archive", stop))
         });
     }
-    Ok(Understood {
+    Understood {
         format: "PyTorch distributed checkpoint",
         bytes: source.len(),
-    })
+    }
 }
 
 /// Reads one archive, which is PyTorch's where `wanted` says so.
