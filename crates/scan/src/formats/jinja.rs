@@ -11,6 +11,7 @@ use minijinja::machinery::{Token, parse, tokenize};
 use minijinja::syntax::SyntaxConfig;
 
 use crate::cursor::Cursor;
+use crate::formats::text;
 use crate::report::Severity;
 use crate::rules::Judgement;
 use crate::scan::{Found, Scan, shown};
@@ -110,6 +111,8 @@ pub(crate) fn file(source: &dyn Source, is_text: bool, scan: &mut Scan<'_>) {
         .ok()
         .and_then(|bytes| String::from_utf8(bytes).ok());
     match text {
+        // The source of a program is reported as such; what it has in braces is no template.
+        Some(text) if !named && text::is_code(&text) => {}
         Some(text) if named || is_template(&text) => check(&text, scan, None),
         None if named => scan.found(
             Found::unscannable(

@@ -265,7 +265,7 @@ fn what_one_key_hides_behind_another_is_judged_too() {
 
 #[test]
 fn what_no_rule_asks_about_may_stand_twice() {
-    let text = r#"{"a": 1, "b": {"words": 1, "words": 2}, "a": {"auto_map": 1}, "a": 2}"#;
+    let text = r#"{"a": 1, "b": {"words": 1, "words": 2}, "a": {"auto_map": {"A": "b"}}, "a": 2}"#;
     check(text, Verdict::Review, "huggingface/remote-code");
     let text = r#"{"a": 1, "b": {"words": 1, "words": 2}, "a": 3, "a": 2}"#;
     check(text, Verdict::Clean, "json/duplicate-key");
