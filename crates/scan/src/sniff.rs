@@ -61,7 +61,9 @@ pub(crate) fn parse(
 /// template says.
 fn hidden(format: &Format, head: &Head<'_>, scan: &mut Scan<'_>) {
     let is = |other: &Format| format.name == other.name;
-    if !is(&formats::zip::FORMAT) {
+    if formats::compressed::is_tflite(head) {
+        formats::zip::appended(head.source, scan);
+    } else if !is(&formats::zip::FORMAT) {
         formats::zip::hidden(head.source, scan);
     }
     if !is(&formats::tar::FORMAT) {

@@ -94,6 +94,8 @@ pub(super) struct Booster {
     key: String,
     tree: Option<(usize, Tree)>,
     trees: usize,
+    /// Whether it has a list of trees: a configuration has none.
+    has_trees: bool,
     is_booster: bool,
     features: Option<i64>,
     greatest: i32,
@@ -137,6 +139,7 @@ impl Booster {
         if self.path.len() <= 2 && self.key == "learner" {
             self.is_booster = true;
         }
+        self.has_trees |= self.key == "trees";
         if in_trees && self.tree.is_none() {
             self.tree = Some((self.path.len(), Tree::default()));
             self.trees += 1;
@@ -245,7 +248,7 @@ impl Booster {
             return self.wrong.clone();
         }
         let trees = i64::try_from(self.trees).unwrap_or(i64::MAX);
-        if self.claimed.is_some_and(|claimed| claimed != trees) {
+        if self.has_trees && self.claimed.is_some_and(|claimed| claimed != trees) {
             return Some(format!("claims another number of trees than its {trees}"));
         }
         if self.trees == 0 {
@@ -333,7 +336,7 @@ impl Tree {
             .any(|list| list.count != count && list.count > 0)
             || right.count != count
             || features.count != count
-            || self.weights % count != 0
+            || !self.weights.is_multiple_of(count)
         {
             return Err(format!("whose lists are not of its {count} nodes"));
         }

@@ -142,6 +142,11 @@ const RATIO_FROM: u64 = 64 << 20;
 /// A higher ratio than this is a bomb's.
 const MAX_RATIO: u64 = 500;
 
+/// Whether a part is a model of TensorFlow Lite.
+pub(crate) fn is_tflite(head: &Head<'_>) -> bool {
+    head.bytes.get(4..8) == Some(b"TFL3")
+}
+
 fn sealed(head: &Head<'_>) -> Option<&'static str> {
     const MAGIC: [(&[u8], &str); 32] = [
         (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
@@ -184,7 +189,7 @@ fn sealed(head: &Head<'_>) -> Option<&'static str> {
         (b"B\n\x02\0\0\0", "serialised R"),
         (b"B\n\x03\0\0\0", "serialised R"),
     ];
-    if head.bytes.get(4..8) == Some(b"TFL3") {
+    if is_tflite(head) {
         return Some("a model of TensorFlow Lite");
     }
     if is_torch7(head.bytes) {

@@ -13,7 +13,7 @@ mod skops;
 use crate::cursor::{Cursor, Stop};
 use crate::files::{Beside, FileKind};
 use crate::formats::booster::{Booster, Step};
-use crate::formats::{booster, jinja, names, path, yaml};
+use crate::formats::{booster, jinja, lightgbm, names, path, yaml};
 use crate::report::Severity;
 use crate::scan::{Found, Scan, Understood, shown};
 use crate::sniff::{Format, Head};
@@ -381,6 +381,9 @@ impl State {
         if names::is_base64_code(&text.text) {
             names::bytecode(scan, text.at);
         }
+        if self.under(|key| matches!(key, "_handle" | "handle")) {
+            handle(text, scan);
+        }
         if key == ":serialized:" || names::is_base64_pickle(&text.text) {
             serialised(key, text, scan);
         }
@@ -533,6 +536,20 @@ fn file_name(name: &str, at: u64, scan: &mut Scan<'_>) {
             .why("the model is no more than what is scanned")
             .advice("scan the whole folder of the model"),
         );
+    }
+}
+
+/// The state of a booster of LightGBM: its text, which skops writes as JSON once more.
+fn handle(text: &Text, scan: &mut Scan<'_>) {
+    let inner = serde_json::from_str::<String>(&text.text).ok();
+    let inner = inner.as_ref().unwrap_or(&text.text);
+    if !text.whole {
+        whole(text, "the state of a booster", scan);
+    } else if inner.contains("Tree=") {
+        let bytes = inner.as_bytes();
+        scan.inside("booster", &bytes, |scan| {
+            (lightgbm::FORMAT.parse)(&bytes, scan).map_err(|stop| (lightgbm::FORMAT.name, stop))
+        });
     }
 }
 

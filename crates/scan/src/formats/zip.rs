@@ -169,7 +169,7 @@ fn one(source: &dyn Source, scan: &mut Scan<'_>, wanted: bool) -> Result<Underst
         return Err(Stop::malformed("has no end record", source.len()));
     };
     let archive = directory(source, end, scan)?;
-    let accounted = account(&archive, end, scan)?;
+    let accounted = account(&archive, end, 0, scan)?;
     if wanted && !torch::is_archive(&archive) {
         return Err(Stop::malformed(
             "is one of several in a file, and not PyTorch's",
@@ -489,12 +489,12 @@ fn odd(member: &Member, scan: &mut Scan<'_>) {
     }
 }
 
-/// Accounts for every byte of the archive: members in order with nothing between them, then the
+/// Accounts for every byte of the archive from `start` on: members in order with nothing between them, then the
 /// directory.
-fn account(archive: &Archive<'_>, end: End, scan: &mut Scan<'_>) -> Result<u64, Stop> {
+fn account(archive: &Archive<'_>, end: End, start: u64, scan: &mut Scan<'_>) -> Result<u64, Stop> {
     let mut order: Vec<_> = archive.members.iter().collect();
     order.sort_by_key(|member| member.header);
-    let mut at = 0u64;
+    let mut at = start;
     for member in order {
         if member.header < at {
             return Err(Stop::malformed(
@@ -765,6 +765,31 @@ pub(crate) fn hidden(source: &dyn Source, scan: &mut Scan<'_>) {
             .why("a reader of archives finds other content than a reader of this format")
             .see(&["AML.T0074"]),
     );
+}
+
+/// Scans the archive behind a model of TensorFlow Lite, where its labels lie: one that is whole and fills
+/// the end of the file. Anything else of an archive there hides.
+pub(crate) fn appended(source: &dyn Source, scan: &mut Scan<'_>) {
+    let whole = |scan: &mut Scan<'_>| -> Result<Option<()>, Stop> {
+        let Some(end) = end(source)? else {
+            return Ok(None);
+        };
+        let archive = directory(source, end, scan)?;
+        let first = archive.members.iter().map(|member| member.header).min();
+        account(&archive, end, first.unwrap_or(end.directory), scan)?;
+        for member in &archive.members {
+            archive.scan(member, scan);
+        }
+        Ok(Some(()))
+    };
+    match whole(scan) {
+        Ok(Some(())) => scan.found(Found::note(
+            "tflite/appended",
+            "an archive is appended to the model: what it holds is looked into",
+        )),
+        Ok(None) => {}
+        Err(_) => hidden(source, scan),
+    }
 }
 
 #[cfg(test)]

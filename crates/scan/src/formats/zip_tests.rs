@@ -125,3 +125,55 @@ fn encrypted_members_are_not_looked_into() {
         assert_eq!(report.verdict, Verdict::Malicious, "{report:?}");
     }
 }
+
+#[test]
+fn an_archive_behind_a_model_of_tensorflow_lite_is_looked_into() {
+    let model = [b"\x1c\0\0\0TFL3", &[0; 60][..]].concat();
+    // The places of its members count from the start of the model.
+    let behind = |pickle: &[u8]| {
+        let member = ("labels.txt", 0, 0, pickle, pickle.len());
+        let mut file = archive(&[("a", 0, 0, &model, model.len()), member], false);
+        let start = file
+            .windows(4)
+            .skip(1)
+            .position(|four| four == b"PK\x03\x04");
+        let before = start.unwrap() + 1;
+        // Only the second one is in the directory.
+        let directory = file
+            .windows(4)
+            .position(|four| four == b"PK\x01\x02")
+            .unwrap();
+        file.drain(directory..directory + 47);
+        file.splice(
+            ..before,
+            [&model[..], &vec![0; before - model.len()]].concat(),
+        );
+        let end = file.len() - 22;
+        let len = u32::try_from(end - directory).unwrap();
+        file[end + 8..end + 12].copy_from_slice(&[1, 0, 1, 0]);
+        file[end + 12..end + 16].copy_from_slice(&len.to_le_bytes());
+        file
+    };
+    let rules = |bytes: &[u8]| {
+        let report = scanned("m.tflite", bytes);
+        let rules: Vec<_> = report
+            .findings
+            .iter()
+            .map(|found| found.rule.clone())
+            .collect();
+        (report.verdict, rules)
+    };
+    let (verdict, found) = rules(&behind(b"cat\n"));
+    assert_eq!(verdict, Verdict::Unscannable, "{found:?}");
+    assert!(!found.contains(&"polyglot/zip".to_owned()), "{found:?}");
+    let (verdict, found) = rules(&behind(EVIL));
+    assert_eq!(verdict, Verdict::Malicious, "{found:?}");
+    let mut broken = behind(b"cat\n");
+    broken.push(0);
+    let (verdict, _) = rules(&broken);
+    assert_eq!(verdict, Verdict::Unscannable);
+    // In a file that is none, it hides.
+    let mut other = behind(b"cat\n");
+    other[4] = b'X';
+    assert_eq!(rules(&other).0, Verdict::Malicious);
+}

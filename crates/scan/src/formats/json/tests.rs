@@ -285,6 +285,33 @@ fn what_no_rule_asks_about_may_stand_twice() {
 }
 
 #[test]
+fn the_state_of_a_booster_is_looked_into() {
+    let node = |text: &str| {
+        let inner = serde_json::Value::from(text).to_string();
+        let content = serde_json::json!({"_handle": {"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode", "content": inner}});
+        content.to_string()
+    };
+    for broken in [
+        "tree\nversion=v4\nTree=0\nnum_leaves=5\n",
+        "x\nTree=0\nsplit_feature=-9\n",
+    ] {
+        let report = scanned("schema.json", node(broken).as_bytes());
+        assert!(report.verdict >= Verdict::Unscannable, "{report:?}");
+    }
+    check(&node("words"), Verdict::Clean, "");
+    check(
+        r#"{"learner": {"gradient_booster": {"gbtree_model_param": {"num_trees": "3"}}}}"#,
+        Verdict::Clean,
+        "",
+    );
+    check(
+        r#"{"learner": {"gradient_booster": {"model": {"gbtree_model_param": {"num_trees": "3"}, "trees": []}}}}"#,
+        Verdict::Unscannable,
+        "xgboost/place",
+    );
+}
+
+#[test]
 fn several_values_and_a_mark_before_them_are_told() {
     check("{\"a\": 1}\n{\"a\": 2}\n", Verdict::Clean, "json/several");
     check("\u{feff}{\"a\": 1}", Verdict::Clean, "json/bom");
