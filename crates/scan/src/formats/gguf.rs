@@ -30,6 +30,8 @@ const MAX_NAME: usize = 65_535;
 const MAX_DIMENSIONS: u32 = 4;
 /// The alignment without `general.alignment`, in bytes.
 const ALIGNMENT: u64 = 32;
+/// How small an alignment may be, in bytes: it is a multiple of that.
+const MIN_ALIGNMENT: u64 = 8;
 /// How large an alignment may be, in bytes.
 const MAX_ALIGNMENT: u64 = 1 << 20;
 
@@ -82,7 +84,11 @@ const TYPES: [(u64, u64); 43] = [
     (64, 18),
 ];
 
+/// A type of tensors that is met while computing, not in models.
+const Q8_1: u32 = 9;
+
 /// The types of values: 0 to 6 numbers of 8 to 32 bits, 10 to 12 of 64.
+const TRUTH: u32 = 7;
 const TEXT: u32 = 8;
 const ARRAY: u32 = 9;
 /// The list whose length counts for those beside it.
@@ -105,6 +111,43 @@ const TEXTS: [&str; 4] = [
     "tokenizer.ggml.model",
     "tokenizer.ggml.pre",
 ];
+
+/// More layers than any model has.
+const MAX_LAYERS: i128 = 4096;
+/// Longer than any text that a model takes at once.
+const MAX_LENGTH: i128 = 1 << 30;
+/// Architectures without attention, whose converters write that they have no heads.
+const HEADLESS: [&str; 3] = ["mamba", "rwkv", "arwkv"];
+
+/// Keys whose value is a whole number that loaders compute with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// The number of a token.
+    Token,
+    /// How many parts a vector is divided into; one for each layer, where it is a list.
+    Heads,
+    /// How many layers there are.
+    Layers,
+    /// How long a text or a vector may be: memory is taken by it.
+    Length,
+}
+
+impl Role {
+    fn of(key: &str) -> Option<Self> {
+        let is = |end: &str| key.ends_with(end);
+        if key.starts_with("tokenizer.") && is("_token_id") {
+            Some(Self::Token)
+        } else if is(".head_count") || is(".head_count_kv") {
+            Some(Self::Heads)
+        } else if is(".block_count") {
+            Some(Self::Layers)
+        } else if is(".context_length") || is(".embedding_length") {
+            Some(Self::Length)
+        } else {
+            None
+        }
+    }
+}
 
 /// Reads numbers in the order of the file's bytes.
 struct Reader<'a> {
@@ -133,6 +176,30 @@ impl Reader<'_> {
         })
     }
 
+    /// Reads a whole number of a type; `None` where the type is none of these.
+    fn whole(&mut self, kind: u32) -> Result<Option<i128>, Stop> {
+        let what = "a number";
+        let two = |reader: &mut Self| -> Result<u16, Stop> {
+            let bytes = reader.cursor.array(what)?;
+            Ok(if reader.big {
+                u16::from_be_bytes(bytes)
+            } else {
+                u16::from_le_bytes(bytes)
+            })
+        };
+        Ok(Some(match kind {
+            0 => i128::from(self.cursor.u8(what)?),
+            1 => i128::from(i8::from_le_bytes(self.cursor.array(what)?)),
+            2 => i128::from(two(self)?),
+            3 => i128::from(two(self)?.cast_signed()),
+            4 => i128::from(self.u32(what)?),
+            5 => i128::from(self.u32(what)?.cast_signed()),
+            10 => i128::from(self.u64(what)?),
+            11 => i128::from(self.u64(what)?.cast_signed()),
+            _ => return Ok(None),
+        }))
+    }
+
     fn count(&mut self, what: &'static str) -> Result<u64, Stop> {
         if self.narrow {
             return self.u32(what).map(u64::from);
@@ -149,6 +216,8 @@ struct Walk<'a, 's, 'r> {
     alignment: u64,
     /// How long the lists of [`LISTS`] are that were read, and where they begin.
     lists: [Option<(u64, u64)>; LISTS.len()],
+    /// The number of a token that is greatest or below zero: the key that says it, and where.
+    token: Option<(i128, String, u64)>,
 }
 
 /// Reads pairs, tensor infos and the ranges of the tensors.
@@ -179,6 +248,7 @@ pub(crate) fn parse(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understo
         hasher: RandomState::new(),
         alignment: ALIGNMENT,
         lists: [None; LISTS.len()],
+        token: None,
     };
     let tensors = walk.reader.count("the number of tensors")?;
     let pairs = walk.reader.count("the number of pairs")?;
@@ -235,6 +305,13 @@ impl Walk<'_, '_, '_> {
         let length = self.length(what)?;
         let at = self.at();
         let bytes = self.reader.cursor.bytes(length, MAX_NAME, what)?;
+        if bytes.iter().any(u8::is_ascii_control) {
+            // Loaders in C end a name at the first zero.
+            return Err(Stop::malformed(
+                format!("{what} has a control character in it"),
+                at,
+            ));
+        }
         String::from_utf8(bytes).map_err(|_| Stop::malformed(format!("{what} is not UTF-8"), at))
     }
 
@@ -270,7 +347,61 @@ impl Walk<'_, '_, '_> {
         if let Some(list) = LISTS.iter().position(|(name, ..)| *name == key) {
             return self.list(list, kind, at);
         }
+        if let Some(role) = Role::of(&key) {
+            return self.number(role, &key, kind, at);
+        }
         self.value(kind, key.contains("chat_template"), 0)
+    }
+
+    /// Reads a number that loaders compute with.
+    fn number(&mut self, role: Role, key: &str, kind: u32, at: u64) -> Result<(), Stop> {
+        if role == Role::Heads && kind == ARRAY {
+            let begin = self.at();
+            let of = self.reader.u32("the type of an array")?;
+            if !matches!(of, 0..=5 | 10 | 11) {
+                return Err(Stop::malformed(
+                    format!("`{}` is no list of numbers", shown(key)),
+                    at,
+                ));
+            }
+            self.reader.cursor.seek(begin);
+            return self.array(false, 0);
+        }
+        let Some(number) = self.reader.whole(kind)? else {
+            return Err(Stop::malformed(
+                format!("`{}` is no whole number", shown(key)),
+                at,
+            ));
+        };
+        let odd = match role {
+            Role::Token => {
+                let worse = self
+                    .token
+                    .as_ref()
+                    .is_none_or(|(worst, ..)| *worst >= 0 && (number < 0 || number > *worst));
+                if worse {
+                    self.token = Some((number, key.to_owned(), at));
+                }
+                false
+            }
+            Role::Heads => number <= 0 && !HEADLESS.iter().any(|name| key.starts_with(name)),
+            Role::Layers => !(0..=MAX_LAYERS).contains(&number),
+            Role::Length => !(1..=MAX_LENGTH).contains(&number),
+        };
+        if odd {
+            self.odd_number(key, number, at);
+        }
+        Ok(())
+    }
+
+    fn odd_number(&mut self, key: &str, number: i128, at: u64) {
+        self.scan.found(
+            Found::review("gguf/number", format!("`{}` is {number}", shown(key)))
+                .severity(Severity::High)
+                .at(at)
+                .why("loaders divide by it, count with it, or look there, and some do not ask whether they can")
+                .see(&["CWE-369", "CWE-129", "AML.T0076"]),
+        );
     }
 
     /// Reads a list of a known type.
@@ -299,6 +430,11 @@ impl Walk<'_, '_, '_> {
     /// Holds the lists against each other: loaders walk through them side by side.
     fn lists(&mut self) -> Result<(), Stop> {
         let tokens = self.lists.first().copied().flatten();
+        if let (Some((count, _)), Some((number, key, at))) = (tokens, self.token.take())
+            && !(0..i128::from(count)).contains(&number)
+        {
+            self.odd_number(&key, number, at);
+        }
         let tokens = tokens.map_or(0, |(count, _)| count);
         for ((name, _, beside), found) in LISTS.iter().zip(self.lists) {
             if let Some((count, at)) = found.filter(|(count, _)| *beside && *count < tokens) {
@@ -315,7 +451,8 @@ impl Walk<'_, '_, '_> {
             return Err(Stop::malformed("`general.alignment` is no u32", at));
         }
         self.alignment = u64::from(self.reader.u32("the alignment")?);
-        if !self.alignment.is_power_of_two() || self.alignment > MAX_ALIGNMENT {
+        let usual = MIN_ALIGNMENT..=MAX_ALIGNMENT;
+        if !self.alignment.is_power_of_two() || !usual.contains(&self.alignment) {
             let alignment = self.alignment;
             return Err(self.attack(format!("has an alignment of {alignment}"), at));
         }
@@ -326,7 +463,7 @@ impl Walk<'_, '_, '_> {
         match kind {
             TEXT => self.text(template),
             ARRAY => self.array(template, depth),
-            7 => {
+            TRUTH => {
                 let at = self.at();
                 match self.reader.cursor.u8("a truth value")? {
                     0 | 1 => Ok(()),
@@ -377,8 +514,18 @@ impl Walk<'_, '_, '_> {
         }
         let kind = self.reader.u32("the type of an array")?;
         let count = self.reader.count("the length of an array")?;
-        if matches!(kind, TEXT | ARRAY) {
-            self.fits("values of an array", count, 4)?;
+        if kind == ARRAY {
+            self.scan.found(
+                Found::unscannable("gguf/nested", "an array of arrays")
+                    .at(at)
+                    .why(
+                        "loaders read plain arrays; some end there, some read it as something else",
+                    ),
+            );
+        }
+        if matches!(kind, TEXT | ARRAY | TRUTH) {
+            let least = if kind == TRUTH { 1 } else { 4 };
+            self.fits("values of an array", count, least)?;
             for _ in 0..count {
                 self.value(kind, template, depth + 1)?;
             }
@@ -421,6 +568,9 @@ impl Walk<'_, '_, '_> {
     fn tensor(&mut self) -> Result<(u64, u64), Stop> {
         let at = self.at();
         let name = self.name("a tensor's name")?;
+        if name.is_empty() {
+            return Err(Stop::malformed("has a tensor without a name", at));
+        }
         self.once("tensor", &name, at);
         let dimensions = self.reader.u32("the number of dimensions")?;
         if dimensions > MAX_DIMENSIONS {
@@ -444,6 +594,15 @@ impl Walk<'_, '_, '_> {
         }
         let kind = self.reader.u32("a tensor's type")?;
         let offset = self.reader.u64("a tensor's offset")?;
+        if kind == Q8_1 {
+            return Err(Stop::malformed(
+                format!(
+                    "tensor `{}` is of the type `Q8_1`, whose blocks have one length for writers and another for loaders",
+                    shown(&name)
+                ),
+                at,
+            ));
+        }
         let (block, bytes) = usize::try_from(kind)
             .ok()
             .and_then(|kind| TYPES.get(kind).copied())
@@ -682,6 +841,86 @@ mod tests {
         }
         let scalar = pair("tokenizer.ggml.scores", 6, &[0; 4]);
         assert_eq!(verdict(&file(&[scalar], &[], 0)), Verdict::Malicious);
+    }
+
+    #[test]
+    fn numbers_that_loaders_compute_with_are_sane() {
+        use Verdict::{Clean, Review, Unscannable};
+        let tokens = [
+            &8u32.to_le_bytes()[..],
+            &2u64.to_le_bytes(),
+            &text("a"),
+            &text("b"),
+        ]
+        .concat();
+        let tokens = pair("tokenizer.ggml.tokens", 9, &tokens);
+        let check = |key: &str, kind: u32, value: &[u8], expected: Verdict| {
+            let number = pair(key, kind, value);
+            for pairs in [[tokens.clone(), number.clone()], [number, tokens.clone()]] {
+                assert_eq!(
+                    verdict(&file(&pairs, &[], 0)),
+                    expected,
+                    "{key} {kind} {value:?}"
+                );
+            }
+        };
+        let id = "tokenizer.ggml.bos_token_id";
+        check(id, 4, &1u32.to_le_bytes(), Clean);
+        check(id, 4, &2u32.to_le_bytes(), Review);
+        check(id, 5, &(-1i32).to_le_bytes(), Review);
+        check(id, 11, &i64::MIN.to_le_bytes(), Review);
+        check(id, 8, &text("1"), Unscannable);
+        check(id, 6, &1f32.to_le_bytes(), Unscannable);
+        for key in [
+            "llama.attention.head_count",
+            "llama.attention.head_count_kv",
+        ] {
+            check(key, 4, &8u32.to_le_bytes(), Clean);
+            check(key, 4, &[0; 4], Review);
+            check(key, 8, &text("8"), Unscannable);
+            // One for each layer, where some have no attention.
+            let list = |of: u32| [&of.to_le_bytes()[..], &2u64.to_le_bytes(), &[0; 8]].concat();
+            check(key, 9, &list(5), Clean);
+            check(key, 9, &list(6), Unscannable);
+        }
+        check("mamba.attention.head_count", 4, &[0; 4], Clean);
+        check("llama.block_count", 4, &80u32.to_le_bytes(), Clean);
+        check("llama.block_count", 4, &u32::MAX.to_le_bytes(), Review);
+        check("llama.context_length", 4, &[0; 4], Review);
+        check(
+            "llama.embedding_length",
+            10,
+            &u64::MAX.to_le_bytes(),
+            Review,
+        );
+        // Only the worst is told, wherever it stands.
+        let both = [
+            tokens.clone(),
+            pair(id, 4, &9u32.to_le_bytes()),
+            pair("tokenizer.ggml.eos_token_id", 4, &1u32.to_le_bytes()),
+        ];
+        assert_eq!(verdict(&file(&both, &[], 0)), Review);
+        assert_eq!(verdict(&file(&both[1..], &[], 0)), Clean);
+    }
+
+    #[test]
+    fn what_loaders_read_otherwise_is_not_clean() {
+        use Verdict::{Clean, Malicious, Unscannable};
+        let array = |of: u32, values: &[u8], count: u64| {
+            [&of.to_le_bytes()[..], &count.to_le_bytes(), values].concat()
+        };
+        let check = |pair: Vec<u8>, expected| assert_eq!(verdict(&file(&[pair], &[], 0)), expected);
+        check(pair("k", 9, &array(9, &array(0, &[1], 1), 1)), Unscannable);
+        check(pair("k", 9, &array(9, &[], 0)), Unscannable);
+        check(pair("k", 9, &array(7, &[0, 1], 2)), Clean);
+        check(pair("k", 9, &array(7, &[0, 2], 2)), Unscannable);
+        check(pair("k\0x", 7, &[0]), Unscannable);
+        check(pair("general.alignment", 4, &1u32.to_le_bytes()), Malicious);
+        check(pair("general.alignment", 4, &64u32.to_le_bytes()), Clean);
+        for name in ["", "a\0"] {
+            let file = file(&[], &[tensor(name, &[8], 0, 0)], 32);
+            assert_eq!(verdict(&file), Unscannable);
+        }
     }
 
     proptest! {
