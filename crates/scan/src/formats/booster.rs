@@ -316,7 +316,7 @@ impl Tree {
             .any(|list| list.count != count && list.count > 0)
             || right.count != count
             || features.count != count
-            || self.weights % count != 0
+            || !self.weights.is_multiple_of(count)
         {
             return Err(format!("whose lists are not of its {count} nodes"));
         }

@@ -219,7 +219,7 @@ impl Shape {
         if classes < 1 || round < 1 || round > classes {
             return refuse("has a false number of classes or of trees in a round");
         }
-        if self.trees % u64::try_from(round).unwrap_or(1) != 0 {
+        if !self.trees.is_multiple_of(u64::try_from(round).unwrap_or(1)) {
             return refuse("has a round with too few trees");
         }
         match self.sizes {

@@ -170,7 +170,9 @@ mod tests {
             }
             Value::Array(values) => {
                 out.push(b'[');
-                values.iter().for_each(|value| ubjson(value, out));
+                for value in values {
+                    ubjson(value, out);
+                }
                 out.push(b']');
             }
             Value::String(text) => {

@@ -195,17 +195,15 @@ impl Heap {
         Value::Node(id)
     }
 
-    /// Makes a node for what a call or a persistent id gave.
-    pub(crate) fn made(&mut self, content: Content) -> Value {
-        let Some(id) = self.room() else {
-            return Value::Unknown;
-        };
+    /// Makes a node for what a call or a persistent id gave; `None` where there are too many.
+    pub(crate) fn made(&mut self, content: Content) -> Option<Value> {
+        let id = self.room()?;
         self.nodes.push(Node {
             content,
             weight: 1.0,
             depth: 1,
         });
-        Value::Node(id)
+        Some(Value::Node(id))
     }
 
     fn room(&self) -> Option<u32> {
@@ -347,6 +345,18 @@ impl Memo {
             self.count = self.count.saturating_add(1);
         }
         true
+    }
+
+    /// Puts back what a number had before.
+    pub(crate) fn restore(&mut self, key: u64, value: Option<Value>) {
+        if let Some(value) = value {
+            self.put(key, value);
+            return;
+        }
+        let index = usize::try_from(key).ok();
+        let dense = index.and_then(|index| self.dense.get_mut(index));
+        let gone = dense.and_then(Option::take).is_some() || self.sparse.remove(&key).is_some();
+        self.count = self.count.saturating_sub(u64::from(gone));
     }
 
     /// Returns a kept value.
