@@ -202,8 +202,8 @@ pub(crate) fn probe(source: &dyn Source, len: u64) -> Probe {
             };
             match event {
                 Event::Persistent(_) => self.stopped = true,
-                Event::Call { callable, .. } if real(callable) => self.found.calls += 1,
                 _ if self.stopped => {}
+                Event::Call { callable, .. } if real(callable) => self.found.calls += 1,
                 Event::Build { on, .. } if real(on) => self.found.calls += 1,
                 Event::Global(id) if self.found.imports.len() < MAX_IMPORTS => {
                     let mut opcode = [0];

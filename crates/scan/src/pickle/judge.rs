@@ -499,10 +499,11 @@ impl<'j, 's, 'r, 'w> Judge<'j, 's, 'r, 'w> {
         if !known {
             self.found(
                 at,
-                Found::malicious(
+                Found::review(
                     "pickle/state",
                     format!("has `{}` call what the stream computed", shown(&name)),
                 )
+                .severity(Severity::High)
                 .why("it is called when the object is used, or already while it is loaded")
                 .see(&["AML.T0011.000"]),
             );
@@ -628,7 +629,10 @@ fn literal(heap: &Heap, rule: &str, items: &[Value]) -> bool {
         "plain-names" => items.iter().all(|item| {
             heap.as_text(*item).is_some_and(|names| {
                 let mut parts = names.split('.');
-                parts.all(|part| !part.is_empty() && !part.starts_with('_'))
+                parts.all(|part| {
+                    part.starts_with(|first: char| first.is_ascii_alphabetic())
+                        && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+                })
             })
         }),
         "container" => match items {
