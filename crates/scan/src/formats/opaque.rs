@@ -2,6 +2,7 @@
 
 use crate::cursor::Stop;
 use crate::scan::{Found, Scan, Understood};
+use crate::sniff::HEAD;
 use crate::source::Source;
 
 /// Endings that promise a format with a magic number or a structure: what stands there and has neither
@@ -43,6 +44,13 @@ pub(crate) fn parse(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understo
         .name()
         .rsplit_once('.')
         .map(|(_, ending)| ending.to_ascii_lowercase());
+    if is_wide_yaml(source, ending.as_deref()) {
+        scan.found(
+            Found::unscannable("yaml/encoding", "YAML in UTF-16")
+                .why("some loaders read it and others do not, so it can hide what it says")
+                .see(&["AML.T0074"]),
+        );
+    }
     let promised = ending.filter(|ending| PROMISING.contains(&ending.as_str()));
     match promised {
         Some(ending) => scan.found(
@@ -67,4 +75,60 @@ pub(crate) fn parse(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understo
         format: "opaque bytes",
         bytes: source.len(),
     })
+}
+
+/// Whether it is text in UTF-16 that is called YAML, or has a tag of Python.
+fn is_wide_yaml(source: &dyn Source, ending: Option<&str>) -> bool {
+    let mut head = vec![0; HEAD];
+    let count = source.read_at(0, &mut head).unwrap_or_default();
+    head.truncate(count);
+    let wide = match head.as_slice() {
+        [0xff, 0xfe, ..] => Some(u16::from_le_bytes as fn([u8; 2]) -> u16),
+        [0xfe, 0xff, ..] => Some(u16::from_be_bytes as fn([u8; 2]) -> u16),
+        _ => None,
+    };
+    wide.is_some_and(|unit| {
+        let units: Vec<u16> = head
+            .as_chunks::<2>()
+            .0
+            .iter()
+            .map(|pair| unit(*pair))
+            .collect();
+        let text = String::from_utf16_lossy(&units);
+        matches!(ending, Some("yaml" | "yml"))
+            || text.contains("!!python")
+            || text.contains("python/")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::report::Verdict;
+    use crate::{Rules, scan};
+
+    #[test]
+    fn yaml_in_other_encodings_hides_nothing() {
+        let rules = Rules::built_in().unwrap();
+        let text = "a: !!python/object/apply:os.system [id]\n";
+        for big in [false, true] {
+            let mut bytes = if big {
+                vec![0xfe, 0xff]
+            } else {
+                vec![0xff, 0xfe]
+            };
+            bytes.extend(text.encode_utf16().flat_map(|unit| {
+                if big {
+                    unit.to_be_bytes()
+                } else {
+                    unit.to_le_bytes()
+                }
+            }));
+            for name in ["a.yaml", "config"] {
+                assert_eq!(scan(name, &bytes, &rules).verdict, Verdict::Unscannable);
+            }
+        }
+        let table = "a,b\n1,2\n".encode_utf16().flat_map(u16::to_le_bytes);
+        let bytes: Vec<u8> = [0xff, 0xfe].into_iter().chain(table).collect();
+        assert_eq!(scan("t.csv", &bytes, &rules).verdict, Verdict::Clean);
+    }
 }
