@@ -8,6 +8,7 @@ mod joblib;
 mod judge;
 mod literal;
 mod machine;
+mod places;
 mod state;
 mod value;
 
@@ -93,6 +94,7 @@ fn streams(source: &dyn Source, start: u64, scan: &mut Scan<'_>) -> Result<u64, 
         while machine.cursor.at() < at {
             machine.run(&mut judge)?;
         }
+        // The arrays were looked into at the first reading.
         let nested = judge.nested;
         nest(source, nested, scan);
     }
@@ -134,8 +136,9 @@ pub(crate) fn stream(
     let mut judge = judge::Judge::new(scan, watch);
     let mut machine = Machine::new(source, start);
     let root = machine.run(&mut judge);
-    let nested = judge.nested;
+    let (nested, checks) = (judge.nested, judge.checks);
     nest(source, nested, scan);
+    places::look(source, checks, scan)?;
     Ok(Stream {
         root: root?,
         end: machine.cursor.at(),

@@ -16,11 +16,9 @@ pub(super) struct Array {
 
 /// Returns what follows a wrapper with this state; `None` where the state does not tell.
 pub(super) fn array(heap: &Heap, state: Value) -> Option<Array> {
-    let shape = heap.items(heap.entry(state, "shape")?, Kind::Tuple)?;
-    let count = shape.iter().try_fold(1u64, |count, length| match length {
-        Value::Int(length) => count.checked_mul(u64::try_from(*length).ok()?),
-        _ => None,
-    })?;
+    let shape = heap.entry(state, "shape")?;
+    heap.items(shape, Kind::Tuple)?;
+    let count = product(heap, shape)?;
     let padded = heap
         .entry(state, "numpy_array_alignment_bytes")
         .is_some_and(|value| value != Value::None);
@@ -53,6 +51,38 @@ const MAX_FIELDS: u32 = 8;
 /// Whether a state that is given to a `numpy.dtype` agrees with the code that it was made from: NumPy believes it.
 pub(super) fn is_sound(heap: &Heap, dtype: Value, state: Value) -> bool {
     arguments(heap, dtype).is_some_and(|arguments| of(heap, arguments, state, 0).is_some())
+}
+
+/// Returns how many bytes an element takes that is no object.
+pub(super) fn size_of(heap: &Heap, dtype: Value) -> Option<u64> {
+    let element = element(heap, dtype)?;
+    (!element.objects).then_some(element.size)
+}
+
+/// Returns the fields of a type: a dictionary of names and pairs of a type and an offset.
+pub(super) fn fields(heap: &Heap, dtype: Value) -> Option<Value> {
+    heap.items(state(heap, dtype)?, Kind::Tuple)?
+        .get(4)
+        .copied()
+}
+
+/// Returns the kind and the bytes of a plain number, and whether the greatest byte comes first.
+pub(super) fn number(heap: &Heap, dtype: Value) -> Option<(char, usize, bool)> {
+    let code = heap.as_text(*heap.items(arguments(heap, dtype)?, Kind::Tuple)?.first()?)?;
+    let (kind, size) = code_of(code)?;
+    let order = heap.items(state(heap, dtype)?, Kind::Tuple)?.get(1)?;
+    let big = heap.as_text(*order) == Some(">");
+    Some((kind, usize::try_from(size?).ok()?, big))
+}
+
+fn state(heap: &Heap, dtype: Value) -> Option<Value> {
+    let Value::Node(id) = dtype else {
+        return None;
+    };
+    match heap.node(id)?.content {
+        Content::Made { state, .. } => Some(state),
+        _ => None,
+    }
 }
 
 /// Reads a symbolic `numpy.dtype`.
@@ -154,7 +184,7 @@ fn of(heap: &Heap, arguments: Value, state: Value, depth: u32) -> Option<Element
 }
 
 /// Multiplies the lengths of a shape, or takes the one length that stands for it.
-fn product(heap: &Heap, shape: Value) -> Option<u64> {
+pub(super) fn product(heap: &Heap, shape: Value) -> Option<u64> {
     let length = |value: &Value| match value {
         Value::Int(length) => u64::try_from(*length).ok(),
         _ => None,

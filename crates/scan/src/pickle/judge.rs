@@ -9,6 +9,7 @@ use crate::scan::{Found, Scan, shown};
 use super::Watch;
 use super::joblib;
 use super::machine::{Event, How, Observer, PLAIN_TYPES};
+use super::places::{self, Check};
 use super::state;
 use super::value::{Content, Global, Heap, Kind, Value};
 
@@ -60,6 +61,9 @@ const PLAIN_MAKERS: [&str; 20] = [
 ];
 /// How many arguments of a call are shown.
 const SHOWN_ARGUMENTS: usize = 4;
+/// Classes that keep a model in its own format, and where.
+const BOOSTERS: [&str; 2] = ["lightgbm.basic:Booster", "xgboost.core:Booster"];
+const HANDLES: [&str; 2] = ["handle", "_handle"];
 /// How many nested pickles are followed.
 const MAX_NESTED: usize = 256;
 
@@ -69,8 +73,10 @@ pub(super) struct Judge<'j, 's, 'r, 'w> {
     roles: Vec<Option<Role>>,
     /// Who owns persistent ids and hears of all events; `None` where nothing may ask by id.
     watch: Option<&'r mut Watch<'w>>,
-    /// Bytes that are loaded as pickles themselves: where and how long.
+    /// Bytes that are loaded as pickles themselves, or as models: where and how long.
     pub(super) nested: Vec<(u64, u64)>,
+    /// Arrays that are to be looked into.
+    pub(super) checks: Vec<Check>,
 }
 
 impl<'j, 's, 'r, 'w> Judge<'j, 's, 'r, 'w> {
@@ -80,6 +86,7 @@ impl<'j, 's, 'r, 'w> Judge<'j, 's, 'r, 'w> {
             roles: Vec::new(),
             watch,
             nested: Vec::new(),
+            checks: Vec::new(),
         }
     }
 
@@ -510,8 +517,54 @@ impl<'j, 's, 'r, 'w> Judge<'j, 's, 'r, 'w> {
         }
     }
 
+    /// What native code will believe of a state: the arrays of trees and matrices, boosters in their own formats.
+    fn places(&mut self, heap: &Heap, at: u64, on: Value, given: Value) {
+        let Some(maker) = heap.maker(on) else {
+            return;
+        };
+        let owner = heap.full_name(maker);
+        if BOOSTERS.contains(&owner.as_str()) {
+            let handle = HANDLES.iter().find_map(|key| heap.entry(given, key));
+            match handle {
+                Some(Value::Bytes { at, len } | Value::LongText { at, len })
+                    if self.nested.len() < MAX_NESTED =>
+                {
+                    self.nested.push((at, u64::from(len)));
+                }
+                Some(text @ Value::Text(_)) => {
+                    let text = heap.as_text(text).unwrap_or_default().as_bytes();
+                    self.scan.member("booster", &text);
+                }
+                _ => {}
+            }
+            return;
+        }
+        match places::checks(heap, &owner, on, given) {
+            Some(checks) if self.checks.len() < places::MAX_CHECKS => {
+                for check in checks {
+                    match check.at_once(heap) {
+                        Ok(found) => found.into_iter().for_each(|found| self.found(at, found)),
+                        Err(later) => self.checks.push(later),
+                    }
+                }
+            }
+            _ => self.found(
+                at,
+                Found::unscannable(
+                    "pickle/place",
+                    format!(
+                        "gives `{}` arrays of places that cannot be looked into",
+                        shown(&owner)
+                    ),
+                )
+                .see(&["CWE-125", "AML.T0076"]),
+            ),
+        }
+    }
+
     fn built(&mut self, heap: &Heap, at: u64, on: Value, given: Value) {
         self.factory(heap, at, on, given);
+        self.places(heap, at, on, given);
         if let Some(class) = heap.maker(on)
             && let Some(found) = state::judge(heap, &heap.full_name(class), given)
         {
@@ -669,7 +722,7 @@ fn unruled(heap: &Heap, role: Role, how: How, items: &[Value]) -> bool {
         )
     };
     let bare = |item: &Value| match item {
-        Value::Text(_) | Value::LongText | Value::Bytes { .. } | Value::Computed => true,
+        Value::Text(_) | Value::LongText { .. } | Value::Bytes { .. } | Value::Computed => true,
         Value::Instance(id) => is_text(*id),
         _ => false,
     };

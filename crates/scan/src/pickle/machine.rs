@@ -374,13 +374,13 @@ impl<'s> Machine<'s> {
                 let line = self.line()?;
                 match literal::string(&line.bytes) {
                     Some(bytes) if !line.cut => self.heap.text(&bytes),
-                    _ if line.cut => Value::LongText,
+                    _ if line.cut => Value::LONG,
                     _ => {
                         self.malformed(
                             observer,
                             "has a STRING that is not quoted or escaped right",
                         );
-                        Value::LongText
+                        Value::LONG
                     }
                 }
             }
@@ -388,10 +388,10 @@ impl<'s> Machine<'s> {
                 let line = self.line()?;
                 match literal::raw_unicode_escape(&line.bytes) {
                     Some(text) if !line.cut => self.heap.text(text.as_bytes()),
-                    _ if line.cut => Value::LongText,
+                    _ if line.cut => Value::LONG,
                     _ => {
                         self.malformed(observer, "has a UNICODE with a broken escape");
-                        Value::LongText
+                        Value::LONG
                     }
                 }
             }
@@ -426,14 +426,16 @@ impl<'s> Machine<'s> {
     /// what is too long to be kept is stepped over.
     fn counted(&mut self, len: u64) -> Result<(Value, bool), Stop> {
         if len > MAX_TEXT as u64 {
+            let at = self.cursor.at();
             self.cursor.skip(len, "text")?;
-            return Ok((Value::LongText, true));
+            let len = u32::try_from(len).unwrap_or(u32::MAX);
+            return Ok((Value::LongText { at, len }, true));
         }
         let bytes = self.cursor.bytes(len, MAX_TEXT, "text")?;
         if std::str::from_utf8(&bytes).is_ok() || literal::is_utf8_with_surrogates(&bytes) {
             return Ok((self.heap.text(&bytes), true));
         }
-        Ok((Value::LongText, false))
+        Ok((Value::LONG, false))
     }
 
     fn bytes(&mut self, opcode: u8) -> Result<(), Stop> {
@@ -445,11 +447,7 @@ impl<'s> Machine<'s> {
         let at = self.cursor.at();
         self.cursor.skip(len, "bytes")?;
         let len = u32::try_from(len).unwrap_or(u32::MAX);
-        self.push(if opcode == 0x96 {
-            Value::Plain(Kind::Bytearray)
-        } else {
-            Value::Bytes { at, len }
-        })
+        self.push(Value::Bytes { at, len })
     }
 
     fn persistent(&mut self, opcode: u8, observer: &mut dyn Observer) -> Result<(), Stop> {
@@ -526,7 +524,12 @@ impl<'s> Machine<'s> {
             let (module, name) = (module.to_owned(), name.to_owned());
             return self.found(&module, &name, observer);
         }
-        let texts = |value| matches!(value, Value::LongText | Value::Unknown | Value::Text(_));
+        let texts = |value| {
+            matches!(
+                value,
+                Value::LongText { .. } | Value::Unknown | Value::Text(_)
+            )
+        };
         if texts(module) && texts(name) {
             return Err(Stop::limit(
                 "the name of a global",
@@ -631,7 +634,19 @@ impl<'s> Machine<'s> {
         };
         let value = match self.heap.full_name(id).as_str() {
             "builtins:getattr" => self.attribute(arguments),
+            // The same bytes, which can be looked into.
+            "builtins:bytearray" | "builtins:bytes" => {
+                match self.heap.items(arguments, Kind::Tuple) {
+                    Some([bytes @ Value::Bytes { .. }]) => *bytes,
+                    _ => Value::Instance(id),
+                }
+            }
             "dill._dill:_load_type" => self.plain_type(arguments),
+            // Looked into where their numbers are places; there may be more than are kept.
+            "numpy:ndarray" | "sklearn.tree._tree:Tree" | "_codecs:encode" => {
+                self.noted(id, arguments)
+            }
+            name if name.ends_with(":_frombuffer") => self.noted(id, arguments),
             "numpy:dtype"
             | "joblib.numpy_pickle:NumpyArrayWrapper"
             | "sklearn.externals.joblib.numpy_pickle:NumpyArrayWrapper" => {
@@ -645,6 +660,16 @@ impl<'s> Machine<'s> {
             _ => Value::Instance(id),
         };
         Ok(value)
+    }
+
+    /// Returns something made with what it was made of, where there is room.
+    fn noted(&mut self, global: u32, arguments: Value) -> Value {
+        let made = self.heap.made(Content::Made {
+            global,
+            arguments,
+            state: Value::None,
+        });
+        made.unwrap_or(Value::Instance(global))
     }
 
     /// Returns what `getattr` gives where that is known: the function that makes a time zone, which older
@@ -694,13 +719,11 @@ impl<'s> Machine<'s> {
                         && names.name == "NumpyArrayWrapper"
                 });
         if wrapper {
-            self.array(state, observer)?;
+            let bytes = self.array(state, observer)?;
             // joblib puts the array in the place of its wrapper.
             self.pop()?;
-            let Some(class) = self.heap.global("numpy", "ndarray") else {
-                return Err(Stop::limit("the number of its globals", "65536", self.at));
-            };
-            self.push(Value::Instance(class))?;
+            let array = self.arrived(state, bytes)?;
+            self.push(array)?;
         }
         Ok(())
     }
@@ -754,8 +777,29 @@ impl<'s> Machine<'s> {
         }
     }
 
-    /// Steps over the bytes of an array, which joblib reads from the file after its wrapper.
-    fn array(&mut self, state: Value, observer: &mut dyn Observer) -> Result<(), Stop> {
+    /// Makes the array that joblib reads for a wrapper with this state, as a pickle of the array itself would.
+    fn arrived(&mut self, wrapper: Value, bytes: Value) -> Result<Value, Stop> {
+        let Some(class) = self.heap.global("numpy", "ndarray") else {
+            return Err(Stop::limit("the number of its globals", "65536", self.at));
+        };
+        let array = self.noted(class, Value::None);
+        if let Value::Node(id) = array {
+            let entry = |key| self.heap.entry(wrapper, key).unwrap_or(Value::Unknown);
+            let items = [
+                Value::Int(1),
+                entry("shape"),
+                entry("dtype"),
+                entry("order"),
+                bytes,
+            ];
+            let state = self.heap.container(Kind::Tuple, &items);
+            self.heap.set_state(id, state);
+        }
+        Ok(array)
+    }
+
+    /// Steps over the bytes of an array, which joblib reads from the file after its wrapper; returns where they are.
+    fn array(&mut self, state: Value, observer: &mut dyn Observer) -> Result<Value, Stop> {
         if self.cursor.at() < self.frame_end {
             return Err(Stop::malformed(
                 "has the bytes of an array behind opcodes of the same frame",
@@ -786,9 +830,12 @@ impl<'s> Machine<'s> {
             let end = machine.run(observer);
             self.cursor.seek(machine.cursor.at());
             self.heap = machine.heap;
-            return end.map(drop);
+            return end.map(|_| Value::Unknown);
         };
-        self.cursor.skip(bytes, "array")
+        let at = self.cursor.at();
+        self.cursor.skip(bytes, "array")?;
+        let len = u32::try_from(bytes).unwrap_or(u32::MAX);
+        Ok(Value::Bytes { at, len })
     }
 
     fn empty(&mut self, kind: Kind) -> Result<(), Stop> {
