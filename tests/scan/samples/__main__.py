@@ -15,6 +15,8 @@ FAMILIES = (
     "pickle_calls",
     "pickle_tricks",
     "pickle_states",
+    "pickle_broken",
+    "pickle_composed",
     "pickle_benign",
     "torch_files",
     "arrays",
