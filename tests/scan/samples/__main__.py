@@ -21,6 +21,7 @@ FAMILIES = (
     "torch_files",
     "arrays",
     "graphs",
+    "places",
     "weights",
     "keras_files",
     "folders",

@@ -158,6 +158,8 @@ def _script(family: Family) -> None:
     """TorchScript code that touches files, and orderly code."""
     put = family.hostile
     put("from_file.pt", "the code maps a file of the host by torch.from_file", script_zip('    return torch.from_file("/etc/passwd", False, 100, dtype=0)\n'))
+    for name, blank in (("blank", " "), ("tab", "\t"), ("lines", "\n      "), ("comment", " # (\n      ")):
+        put(f"from_file_{name}.pt", f"the same with a {name} before the parenthesis", script_zip(f'    return (torch.from_file{blank}("/etc/passwd", False, 100, dtype=0))\n'))
     put("save.pt", "the code writes a file by torch.save", script_zip('    _0 = torch.save(x, "custody-sample-marker")\n    return x\n'))
     put("ops_from_file.pt", "the code maps a file by ops.aten.from_file", script_zip('    return ops.aten.from_file("/etc/passwd", False, 100, 0, 0, None, False)\n'))
     put("ops_save.pt", "the code writes by ops.aten.save", script_zip('    _0 = ops.aten.save(x, "custody-sample-marker")\n    return x\n'))
