@@ -22,9 +22,11 @@ FAMILIES = (
     "arrays",
     "graphs",
     "places",
+    "foreign",
     "weights",
     "keras_files",
     "folders",
+    "documents",
     "libraries",
 )
 
