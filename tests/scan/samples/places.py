@@ -107,19 +107,30 @@ def _xgboost(family: Family) -> None:
     family.benign("xgboost_unchanged.ubj", "the same booster, unchanged", ubjson(whole), source)
 
 
-def ubjson(item: object) -> bytes:
-    """UBJSON as XGBoost writes it: lengths of 64 bits, lists of numbers of one type."""
+# The lists of one type of number, by its letter; and how the letters pack numbers.
+TYPED = {
+    **dict.fromkeys(("base_weights", "loss_changes", "split_conditions", "sum_hessian"), "d"),
+    **dict.fromkeys(("categories", "categories_nodes", "feature_segments", "left_children", "offsets", "parents", "right_children", "sorted_idx", "split_indices"), "l"),
+    **dict.fromkeys(("categories_segments", "categories_sizes", "values"), "L"),
+    **dict.fromkeys(("default_left", "split_type"), "U"),
+}
+CODES = {"d": "f", "l": "i", "L": "q", "U": "B", "i": "b", "I": "h"}
+
+
+def ubjson(item: object, key: str = "") -> bytes:
+    """UBJSON as XGBoost writes it."""
     if isinstance(item, dict):
-        return b"{" + b"".join(_length(key) + key.encode() + ubjson(part) for key, part in item.items()) + b"}"
+        return b"{" + b"".join(_length(name) + name.encode() + ubjson(part, name) for name, part in item.items()) + b"}"
     if isinstance(item, str):
         return b"S" + _length(item) + item.encode()
+    if isinstance(item, list) and key in TYPED:
+        kind = "i" if key == "values" and not item else TYPED[key]
+        return b"[$" + kind.encode() + b"#" + _length(item) + struct.pack(f">{len(item)}{CODES[kind]}", *item)
     if isinstance(item, list):
-        kind, code = ("d", "f") if any(isinstance(part, float) for part in item) else ("l", "i")
-        if item and all(isinstance(part, int | float) for part in item):
-            return b"[$" + kind.encode() + b"#" + _length(item) + struct.pack(f">{len(item)}{code}", *item)
         return b"[#" + _length(item) + b"".join(ubjson(part) for part in item)
     if isinstance(item, int):
-        return b"l" + struct.pack(">i", item)
+        kind = "i" if -128 <= item < 128 else "I" if -32768 <= item < 32768 else "l"
+        return kind.encode() + struct.pack(">" + CODES[kind], item)
     raise TypeError(f"no UBJSON for `{type(item).__name__}`")
 
 
@@ -164,11 +175,16 @@ def _sklearn(family: Family) -> None:
     family.hostile("sklearn_histogram_bits_beyond.pkl", "a tree of histograms: a categorical split whose set is not there", pickle.dumps(model), REFERENCE)
     for kind in (KDTree, BallTree):
         model = kind(x, leaf_size=10)
-        for name, slot, index, field, place in (("point_beyond", 1, 0, None, 5_000_000), ("point_negative", 1, 0, None, -77), ("start_beyond", 2, 0, "idx_start", 5_000_000), ("end_beyond", 2, 0, "idx_end", 5_000_000)):
+        # The last node is a leaf.
+        changes = {
+            "point_beyond": (1, 0, None, 5_000_000),
+            "point_negative": (1, 0, None, -77),
+            "start_negative": (2, -1, "idx_start", -5_000_000),
+            "end_beyond": (2, -1, "idx_end", 5_000_000),
+            "children_beyond": (2, -1, "is_leaf", 0),
+        }
+        for name, (slot, index, field, place) in changes.items():
             state = list(copy.deepcopy(model.__getstate__()))
             array = state[slot] if field is None else state[slot][field]
             array[index] = place
             family.hostile(f"sklearn_{kind.__name__}_{name}.pkl", f"a {kind.__name__}: {name}", pickle.dumps(Rebuilt(model, tuple(state))), REFERENCE)
-        state = list(model.__getstate__())
-        state[6] = 5_000_000
-        family.hostile(f"sklearn_{kind.__name__}_nodes.pkl", f"a {kind.__name__} that tells more nodes than it has", pickle.dumps(Rebuilt(model, tuple(state))), REFERENCE)
