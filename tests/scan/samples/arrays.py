@@ -3,10 +3,12 @@
 import bz2
 import gzip
 import lzma
+import pickle
 import struct
 import zlib
 
 import lz4.frame
+import numpy as np
 import zstandard
 
 from . import assembler as a
@@ -70,7 +72,7 @@ def _joblib_objects(family: Family) -> None:
         inner = a.stream(sums + a.call("builtins", "exec", (CODE,), 4), 4)
         family.hostile(f"objects_names_{count}.joblib", f"the objects' pickle has {count} names, as many as there are without, and calls the last", a.stream(array(1, typecode="O8", raw=inner), 3))
     family.hostile("objects_broken.joblib", "the objects' pickle calls, and ends before its STOP", a.stream(array(1, typecode="O8", raw=EVIL[:-1] + b"\xff"), 3))
-    family.hostile("objects_second.joblib", "the second of two object arrays calls", a.stream(array(1, typecode="O8", raw=a.stream(a.value(["x"]), 3)) + a.POP + array(1, typecode="O8", raw=EVIL), 3))
+    family.hostile("objects_second.joblib", "the second of two object arrays calls", a.stream(array(1, typecode="O8", raw=pickle.dumps(np.array(["x"], dtype=object))) + a.POP + array(1, typecode="O8", raw=EVIL), 3))
 
 
 def _joblib_opcodes(family: Family) -> None:
@@ -96,7 +98,7 @@ def _joblib_types(family: Family) -> None:
     double = a.Raw(a.call("numpy", "dtype", ("f8", False, True), 3) + told + a.BUILD)
     for name, offset, size in (("beyond", 4096, 8), ("before", -64, 8), ("straddles", 4, 8), ("size", 0, 1)):
         lie = a.value((3, "|", None, ("a",), {"a": (double, offset)}, size, 1, 0), 3)
-        family.hostile(f"dtype_{name}.joblib", f"the field of the array's type lies {name}", a.stream(array(8, typecode="V8").replace(told, lie), 3), "CWE-125")
+        family.hostile(f"dtype_{name}.joblib", f"the field of the array's type lies {name}", a.stream(array(8, typecode="V8", raw=bytes(8 * size)).replace(told, lie), 3), "CWE-125")
 
 
 def compressed(raw: bytes) -> dict[str, bytes]:

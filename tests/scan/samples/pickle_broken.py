@@ -67,7 +67,7 @@ def _long(family: Family) -> None:
         "float_line": a.float_line("1." + "0" * size),
         "binunicode": a.text("x" * size),
         "binbytes": a.data(b"\xff" * size),
-        "binstring": a.bin_string(b"\xfe" * size),
+        "binstring": a.bin_string(b"x" * size),
         "long4": b"\x8b" + size.to_bytes(4, "little") + b"\x7f" * size,
     }
     for number, (name, code) in enumerate(literals.items()):
