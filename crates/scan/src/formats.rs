@@ -11,6 +11,7 @@ pub(crate) mod jinja;
 mod json;
 mod json_stream;
 mod lightgbm;
+mod lookalikes;
 mod media;
 mod names;
 mod native;
@@ -23,6 +24,7 @@ mod path;
 mod protobuf;
 mod safetensors;
 pub(crate) mod saved_model;
+mod saved_model_paths;
 mod saved_model_schema;
 pub(crate) mod tar;
 pub(crate) mod text;
@@ -61,6 +63,9 @@ pub(crate) const ALL: &[Format] = &[
     // By structure.
     safetensors::FORMAT,
     onnx::FORMAT,
+    lookalikes::CORE_ML,
+    lookalikes::CNTK,
+    lookalikes::MEDIA_PIPE,
     saved_model::FORMAT,
     saved_model::META_GRAPH,
     saved_model::GRAPH,
@@ -69,6 +74,7 @@ pub(crate) const ALL: &[Format] = &[
     pickle::FORMAT,
     compressed::LZMA,
     compressed::ZLIB,
+    onnx::PART,
     // Numbers alone: last, so that it is nothing else.
     saved_model::FINGERPRINT,
     // Text.

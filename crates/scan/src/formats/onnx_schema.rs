@@ -43,7 +43,7 @@ pub(super) static GRAPH: Message = Message {
     name: "graph",
     fields: &[
         many(1, Of(&NODE)),
-        one(2, Data),
+        one(2, Text),
         many(5, Of(&TENSOR)),
         one(10, Data),
         many(11, Of(&VALUE_INFO)),
@@ -58,8 +58,8 @@ pub(super) static GRAPH: Message = Message {
 pub(super) static NODE: Message = Message {
     name: "node",
     fields: &[
-        many(1, Data),
-        many(2, Data),
+        many(1, Text),
+        many(2, Text),
         one(3, Data),
         one(4, Text),
         many(5, Of(&ATTRIBUTE)),
@@ -71,10 +71,10 @@ pub(super) static NODE: Message = Message {
     ],
 };
 
-static ATTRIBUTE: Message = Message {
+pub(super) static ATTRIBUTE: Message = Message {
     name: "attribute",
     fields: &[
-        one(1, Data),
+        one(1, Text),
         one(2, Fixed32),
         one(3, Varint),
         one(4, Data),
@@ -126,7 +126,7 @@ static SPARSE: Message = Message {
     fields: &[one(1, Of(&TENSOR)), one(2, Of(&TENSOR)), many(3, Varint)],
 };
 
-static TYPE: Message = Message {
+pub(super) static TYPE: Message = Message {
     name: "type",
     fields: &[
         one(1, Of(&TENSOR_TYPE)),
@@ -156,7 +156,7 @@ static MAP_TYPE: Message = Message {
 
 static OPAQUE_TYPE: Message = Message {
     name: "opaque type",
-    fields: &[one(1, Data), one(2, Data)],
+    fields: &[one(1, Text), one(2, Text)],
 };
 
 static SHAPE: Message = Message {
@@ -169,10 +169,10 @@ static DIMENSION: Message = Message {
     fields: &[one(1, Varint), one(2, Data), one(3, Data)],
 };
 
-static VALUE_INFO: Message = Message {
+pub(super) static VALUE_INFO: Message = Message {
     name: "value",
     fields: &[
-        one(1, Data),
+        one(1, Text),
         one(2, Of(&TYPE)),
         one(3, Data),
         many(4, Of(&ENTRY)),
@@ -245,4 +245,44 @@ static SHARDED: Message = Message {
 static SHARDED_SIMPLY: Message = Message {
     name: "shards",
     fields: &[one(1, Varint), one(2, Data), one(3, Varint)],
+};
+
+/// A value that a model is given or gives, as a file of its own: a list of tensors.
+pub(super) static SEQUENCE: Message = Message {
+    name: "sequence",
+    fields: &[
+        one(1, Text),
+        one(2, Varint),
+        many(3, Of(&TENSOR)),
+        many(4, Of(&SPARSE)),
+        many(5, Of(&SEQUENCE)),
+        many(6, Of(&MAP)),
+        many(7, Of(&OPTIONAL)),
+    ],
+};
+
+/// The same: one that may be missing.
+pub(super) static OPTIONAL: Message = Message {
+    name: "optional value",
+    fields: &[
+        one(1, Text),
+        one(2, Varint),
+        one(3, Of(&TENSOR)),
+        one(4, Of(&SPARSE)),
+        one(5, Of(&SEQUENCE)),
+        one(6, Of(&MAP)),
+        one(7, Of(&OPTIONAL)),
+    ],
+};
+
+/// The same: keys with their values.
+pub(super) static MAP: Message = Message {
+    name: "map",
+    fields: &[
+        one(1, Text),
+        one(2, Varint),
+        many(3, Varint),
+        many(4, Data),
+        one(5, Of(&SEQUENCE)),
+    ],
 };

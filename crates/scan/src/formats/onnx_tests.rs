@@ -173,11 +173,147 @@ fn operators_that_run_code_are_malicious() {
         ("PyOp", "ai.onnx.contrib"),
         ("PythonOp", "com.microsoft"),
         ("PyOp", "anything"),
-        ("ATen", "org.pytorch.aten"),
+        ("ExternalGradient", "com.microsoft"),
         ("EPContext", "com.microsoft"),
     ] {
         let file = model(&[node(name, domain)], &[]);
         check(name, &file, Verdict::Malicious, "onnx/sink");
+    }
+}
+
+#[test]
+fn an_operator_of_pytorch_is_judged_by_its_name() {
+    let node = |attributes: &[Vec<u8>]| {
+        let fields = node_fields("ATen", "org.pytorch.aten");
+        message(1, &[&fields[..], attributes].concat())
+    };
+    let attribute =
+        |name: &str, text: &str| message(5, &[bytes(1, name), bytes(4, text), number(20, 3)]);
+    let clean = |attributes: &[Vec<u8>]| {
+        let wanted = message(8, &[bytes(1, "org.pytorch.aten"), number(2, 1)]);
+        model(&[node(attributes)], &[wanted])
+    };
+    for name in ["embedding_bag", "aten::repeat_interleave"] {
+        let named = attribute("operator", name);
+        let file = clean(&[named.clone(), attribute("overload_name", "")]);
+        check(name, &file, Verdict::Clean, "");
+        let turned = message(5, &[bytes(4, name), number(20, 3), bytes(1, "operator")]);
+        check(name, &clean(&[turned]), Verdict::Clean, "");
+        let twice = clean(&[named.clone(), attribute("operator", "from_file")]);
+        check(name, &twice, Verdict::Review, "onnx/sink");
+        // The attribute of a node around it says nothing of this one.
+        let inner = message(5, &[bytes(1, "a"), bytes(6, node(&[]))]);
+        check(name, &clean(&[named, inner]), Verdict::Review, "onnx/sink");
+    }
+    for name in ["from_file", "aten::save", "load"] {
+        let file = clean(&[attribute("operator", name)]);
+        check(name, &file, Verdict::Malicious, "onnx/sink");
+    }
+    let long = "x".repeat(200);
+    for name in ["", "mine::relu", "aten::aten::relu", &long] {
+        let file = clean(&[attribute("operator", name)]);
+        check(name, &file, Verdict::Review, "onnx/sink");
+    }
+    check("none", &clean(&[]), Verdict::Review, "onnx/sink");
+    let other = clean(&[attribute("operators", "relu")]);
+    check("other", &other, Verdict::Review, "onnx/sink");
+}
+
+#[test]
+fn messages_beside_a_model_are_read() {
+    let part = |name: &str, file: &[u8], verdict: Verdict| {
+        let report = scan(name, &file, &RULES);
+        assert_eq!(report.verdict, verdict, "{name} {report:?}");
+        report.parts[0].format.clone()
+    };
+    let plain = [
+        number(1, 1),
+        number(1, 3),
+        number(2, 1),
+        bytes(8, "x"),
+        bytes(9, [0; 12]),
+    ];
+    let tensor = plain.concat();
+    let kind = message(
+        1,
+        &[number(1, 1), message(2, &[message(1, &[number(1, 3)])])],
+    );
+    let info = [bytes(1, "x"), message(2, std::slice::from_ref(&kind))].concat();
+    let graph = [
+        node("MatMul", ""),
+        bytes(2, "g"),
+        bytes(5, &tensor),
+        bytes(11, &info),
+    ]
+    .concat();
+    for (what, file) in [
+        ("tensor", tensor.clone()),
+        (
+            "sequence",
+            [
+                bytes(1, "s"),
+                number(2, 1),
+                bytes(3, &tensor),
+                bytes(3, &tensor),
+            ]
+            .concat(),
+        ),
+        ("empty", [bytes(1, "s"), number(2, 1)].concat()),
+        (
+            "map",
+            [
+                number(2, 7),
+                number(3, 1),
+                message(5, &[number(2, 1), bytes(3, &tensor)]),
+            ]
+            .concat(),
+        ),
+        ("type", kind),
+        ("value", info),
+        ("node", node_fields("Add", "").concat()),
+        ("graph", graph.clone()),
+        (
+            "attribute",
+            [bytes(1, "a"), bytes(5, &tensor), number(20, 4)].concat(),
+        ),
+    ] {
+        assert_eq!(
+            part("input_0.pb", &file, Verdict::Clean),
+            "ONNX part",
+            "{what}"
+        );
+        let cut = &file[..file.len() - 1];
+        assert_ne!(
+            part("input_0.pb", cut, Verdict::Unscannable),
+            "ONNX part",
+            "{what}"
+        );
+    }
+    part("t.pb", &outside("/etc/passwd").concat(), Verdict::Malicious);
+    let wrong = [number(1, 9), number(2, 1), bytes(9, [0; 12])].concat();
+    part("t.pb", &wrong, Verdict::Malicious);
+    part(
+        "n.pb",
+        &node_fields("Evil", "evil").concat(),
+        Verdict::Review,
+    );
+    // What TensorFlow would read is judged as such, whatever it is named.
+    let reads = [
+        bytes(1, "n"),
+        bytes(2, "ReadFile"),
+        bytes(3, "x"),
+        bytes(4, "Add"),
+    ];
+    for name in ["graph.pb", "graph.bin"] {
+        part(name, &message(1, &reads), Verdict::Malicious);
+        let hidden = [node("Add", ""), bytes(2, message(1, &reads))].concat();
+        assert!(scan(name, &hidden.as_slice(), &RULES).parts[0].format != "ONNX part");
+    }
+    for hidden in [
+        [bytes(1, reads.concat()), number(2, 1)].concat(),
+        [bytes(1, reads[..2].concat()), number(2, 1), bytes(9, "")].concat(),
+    ] {
+        part("graph.pb", &hidden, Verdict::Malicious);
     }
 }
 

@@ -3,16 +3,17 @@
 //! Source: the `.proto` files of TensorFlow and its registry of operators. A graph is a program: every
 //! node, in every library function too, names an operator, and some read and write files or run Python.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::json;
+use super::onnx;
 use super::path;
 use super::protobuf::{self, Message, Value, Visitor};
+use super::saved_model_paths::{MAX_PART, Paths};
 use super::saved_model_schema::{
     ASSET_FILE_DEF, ATTR_ENTRY, ATTR_VALUE, FINGERPRINT_DEF, FUNCTION_DEF, GRAPH_DEF,
     KERAS_METADATA, KERAS_NODE, META_GRAPH_DEF, META_INFO_DEF, NAME_ATTR_LIST, NODE_DEF, OP_DEF,
-    SAVED_MODEL, SAVED_USER_OBJECT,
+    SAVED_MODEL, SAVED_USER_OBJECT, TENSOR_PROTO,
 };
 use crate::cursor::{Cursor, Stop};
 use crate::report::Severity;
@@ -38,7 +39,7 @@ pub(crate) const META_GRAPH: Format = Format {
 /// A bare graph, as frozen models are.
 pub(crate) const GRAPH: Format = Format {
     name: "TensorFlow graph",
-    recognises: |head| is_graph(Cursor::new(head.source)),
+    recognises: |head| is_graph(Cursor::new(head.source)) && !onnx::is_graph(head),
     parse: |source, scan| graph(source, scan, &GRAPH_DEF, "TensorFlow graph"),
 };
 
@@ -296,12 +297,16 @@ impl Visitor for Model<'_, '_> {
         value: Value<'_>,
         at: u64,
     ) -> Result<(), Stop> {
+        if is(message, &TENSOR_PROTO) {
+            self.tensor(number, value, at);
+            return Ok(());
+        }
         let Value::Text(text) = value else {
             return Ok(());
         };
         if is(message, &NODE_DEF) {
             match number {
-                1 => self.paths.name = hashed(text),
+                1 => self.paths.name(text),
                 2 => self.operator = name(text, at)?,
                 _ => self.paths.input(text),
             }
@@ -361,87 +366,6 @@ impl Visitor for Model<'_, '_> {
     }
 }
 
-/// Operators that write or read a checkpoint where their first input says.
-const CHECKPOINTS: [&str; 6] = [
-    "SaveV2",
-    "RestoreV2",
-    "Save",
-    "SaveSlices",
-    "Restore",
-    "RestoreSlice",
-];
-/// How many constants of a graph are remembered.
-const MAX_CONSTANTS: usize = 1 << 20;
-/// How many copies of a constant are followed.
-const MAX_COPIES: usize = 16;
-
-/// The constants of a graph or function, and the checkpoints that it writes or reads. Names are hashed.
-#[derive(Debug, Default)]
-struct Paths {
-    name: u64,
-    input: Option<u64>,
-    /// Nodes that are constants, or copies of the node that follows.
-    constants: HashMap<u64, Option<u64>>,
-    checkpoints: Vec<(&'static str, u64, u64)>,
-}
-
-impl Paths {
-    fn node(&mut self) {
-        (self.name, self.input) = (0, None);
-    }
-
-    /// Takes an input of the node: the first one counts, without the number of its output.
-    fn input(&mut self, text: &[u8]) {
-        let node = text.split(|byte| *byte == b':').next().unwrap_or(text);
-        self.input.get_or_insert(hashed(node));
-    }
-
-    fn leave(&mut self, operator: &str, at: u64) -> Result<(), Stop> {
-        let known = CHECKPOINTS.iter().find(|known| **known == operator);
-        match (operator, known, self.input) {
-            ("Const", ..) => {
-                self.constants.insert(self.name, None);
-            }
-            ("Identity" | "StopGradient" | "Reshape", _, Some(input)) => {
-                self.constants.insert(self.name, Some(input));
-            }
-            (_, Some(known), Some(input)) if self.checkpoints.len() < MAX_NAMES => {
-                self.checkpoints.push((known, input, at));
-            }
-            _ => {}
-        }
-        if self.constants.len() > MAX_CONSTANTS {
-            return Err(Stop::limit("the number of constants", MAX_CONSTANTS, at));
-        }
-        Ok(())
-    }
-
-    /// Returns the checkpoints whose place is a constant.
-    fn fixed(&self) -> Vec<(&'static str, u64)> {
-        let is_constant = |mut node: u64| {
-            for _ in 0..MAX_COPIES {
-                match self.constants.get(&node) {
-                    Some(None) => return true,
-                    Some(Some(input)) => node = *input,
-                    None => return false,
-                }
-            }
-            true
-        };
-        self.checkpoints
-            .iter()
-            .filter(|(_, input, _)| is_constant(*input))
-            .map(|(operator, _, at)| (*operator, *at))
-            .collect()
-    }
-}
-
-fn hashed(name: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    name.hash(&mut hasher);
-    hasher.finish()
-}
-
 impl Model<'_, '_> {
     /// Reports checkpoints at places that the graph itself says: a saver is told by its caller.
     fn fixed_paths(&mut self) {
@@ -457,6 +381,25 @@ impl Model<'_, '_> {
                 .see(&["CWE-73", "AML.T0011.000"])
                 .why("running the model reads or writes files of its choice"),
             );
+        }
+    }
+
+    /// Takes a field of a tensor, which stands at `at`.
+    fn tensor(&mut self, number: u32, value: Value<'_>, at: u64) {
+        /// The number of the type of texts.
+        const TEXT: u64 = 7;
+        match (number, value) {
+            (1, Value::Number(kind)) => self.paths.tensor_type(kind == TEXT),
+            (4, Value::Data(len)) if len > 0 => self.paths.packed(),
+            (8, Value::Data(len)) if len > MAX_PART => self.paths.text(None),
+            (8, Value::Data(len)) => {
+                // The number of the field and the length are a byte each, unless they are written
+                // longer than they need to be: the text is then another.
+                let mut cursor = Cursor::range(self.source, at.saturating_add(2), u64::MAX);
+                let text = cursor.bytes(len, MAX_NAME, "a text");
+                self.paths.text(text.ok().as_deref());
+            }
+            _ => {}
         }
     }
 

@@ -512,7 +512,7 @@ static GRAPH_DEBUG_INFO_FILE_LINE_COL: Message = Message {
     ],
 };
 
-static TENSOR_PROTO: Message = Message {
+pub(super) static TENSOR_PROTO: Message = Message {
     name: "TensorProto",
     fields: &[
         one(1, Varint),

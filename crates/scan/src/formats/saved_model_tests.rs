@@ -358,6 +358,82 @@ fn the_text_form_is_never_clean() {
     }
 }
 
+/// A node with a constant text.
+fn text(name: &str, texts: &[&str]) -> Vec<u8> {
+    let mut tensor = vec![number(1, 7), message(2, &[])];
+    tensor.extend(texts.iter().map(|text| bytes(8, *text)));
+    let value = attribute("value", &[message(8, &tensor)]);
+    message(1, &[bytes(1, name), bytes(2, "Const"), value])
+}
+
+fn wired(name: &str, operator: &str, inputs: &[&str]) -> Vec<u8> {
+    let mut fields = vec![bytes(1, name), bytes(2, operator)];
+    fields.extend(inputs.iter().map(|input| bytes(3, *input)));
+    message(1, &fields)
+}
+
+#[test]
+fn the_places_that_a_saver_has_itself_are_told_by_its_caller() {
+    let part = "_temp_0123456789abcdef0123456789abcdef/part";
+    let shards = [
+        message(
+            1,
+            &[
+                bytes(1, "n"),
+                bytes(2, "Const"),
+                attribute("value", &[message(8, &[number(1, 3), number(7, 1)])]),
+            ],
+        ),
+        wired("join", "StringJoin", &["save/Const", "part"]),
+        wired("shard", "ShardedFilename", &["join", "n", "n"]),
+        wired("s", "SaveV2", &["shard", "names"]),
+        wired("all", "Pack", &["shard", "^s"]),
+        wired("m", "MergeV2Checkpoints", &["all", "save/Const"]),
+    ];
+    let plain = wired("s", "RestoreV2", &["save/Const", "names"]);
+    let default = [
+        text("in", &["model"]),
+        wired("save/Const", "PlaceholderWithDefault", &["in"]),
+    ];
+    for graph in [
+        vec![text("save/Const", &["model"]), plain.clone()],
+        [&default[..], std::slice::from_ref(&plain)].concat(),
+        [&default[..], &[text("part", &[part])], &shards[..]].concat(),
+    ] {
+        check("usual", &saved(&graph, &[]), Verdict::Clean, "");
+    }
+    let other = [text("in", &["/etc/x"]), default[1].clone()];
+    let packed = message(
+        1,
+        &[
+            bytes(1, "save/Const"),
+            bytes(2, "Const"),
+            attribute(
+                "value",
+                &[message(
+                    8,
+                    &[number(1, 7), bytes(4, "\u{6}/etc/x"), bytes(8, "model")],
+                )],
+            ),
+        ],
+    );
+    for graph in [
+        vec![text("save/Const", &["models"]), plain.clone()],
+        vec![text("save/Const", &["model", "/etc/x"]), plain.clone()],
+        vec![packed, plain.clone()],
+        [&other[..], &[plain]].concat(),
+        [&default[..], &[text("part", &["/../../x"])], &shards[..]].concat(),
+        [&other[..], &[text("part", &[part])], &shards[5..]].concat(),
+    ] {
+        check(
+            "its own",
+            &saved(&graph, &[]),
+            Verdict::Review,
+            "tensorflow/fixed-path",
+        );
+    }
+}
+
 #[test]
 fn a_checkpoint_at_a_place_of_the_graphs_own_is_found() {
     let node = |name: &str, operator: &str, inputs: &[&str]| {

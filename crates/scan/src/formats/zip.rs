@@ -36,6 +36,8 @@ const MAX_MEMBERS: u64 = 50_000;
 /// How long all names together may be, in bytes.
 const MAX_NAMES: usize = 8 << 20;
 const END_LEN: u64 = 22;
+const LOCATOR64_LEN: u64 = 20;
+const END64_LEN: u64 = 56;
 const MAX_COMMENT: u64 = 65_535;
 
 /// A member by the central directory.
@@ -51,6 +53,23 @@ pub(crate) struct Member {
     /// Where its bytes begin.
     start: u64,
     link: bool,
+}
+
+impl Member {
+    /// Says in which way its content cannot be read, if it cannot.
+    fn sealed(&self) -> Option<&'static str> {
+        /// The method of AES, whose mark may be missing.
+        const AES: u16 = 99;
+        if self.method == AES {
+            Some("encrypted with AES")
+        } else if self.flags & 0x2041 != 0 {
+            Some("encrypted")
+        } else if self.flags & 0x20 != 0 {
+            Some("a patch of another file")
+        } else {
+            None
+        }
+    }
 }
 
 /// An archive whose members can be opened.
@@ -75,11 +94,87 @@ struct End {
 }
 
 fn parse(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understood, Stop> {
+    if let Some(pieces) = pieces(source)? {
+        return Ok(checkpoint(source, &pieces, scan));
+    }
+    one(source, scan, false)
+}
+
+/// Returns where the archives of a file begin and end that holds several, one behind the other with
+/// nothing between, each with the places of its own: so the distributed checkpoints of PyTorch are.
+/// `None` where the last archive begins at the start, and where anything else stands there.
+fn pieces(source: &dyn Source) -> Result<Option<Vec<(u64, u64)>>, Stop> {
+    let mut pieces = Vec::new();
+    let mut past = source.len();
+    while past > 0 {
+        let Some(start) = piece(source, past)? else {
+            return Ok(None);
+        };
+        pieces.push((start, past));
+        if pieces.len() as u64 > MAX_MEMBERS {
+            return Err(Stop::limit("the number of archives", MAX_MEMBERS, start));
+        }
+        past = start;
+    }
+    pieces.reverse();
+    Ok((pieces.len() > 1).then_some(pieces))
+}
+
+/// Returns where the archive begins whose end record, without a comment, ends at `past`.
+fn piece(source: &dyn Source, past: u64) -> Result<Option<u64>, Stop> {
+    let what = "end record";
+    let Some(at) = past.checked_sub(END_LEN) else {
+        return Ok(None);
+    };
+    let mut cursor = Cursor::range(source, at, past);
+    if cursor.u32(what)? != END {
+        return Ok(None);
+    }
+    cursor.skip(8, what)?;
+    let len = u64::from(cursor.u32(what)?);
+    let mut records = len.checked_add(u64::from(cursor.u32(what)?));
+    let mut here = Some(at);
+    if let Some(locator) = at.checked_sub(LOCATOR64_LEN) {
+        let mut cursor = Cursor::range(source, locator, at);
+        if cursor.u32(what)? == LOCATOR64 {
+            cursor.skip(4, what)?;
+            records = Some(cursor.u64(what)?);
+            here = locator.checked_sub(END64_LEN);
+        }
+    }
+    let start = here
+        .zip(records)
+        .and_then(|(here, records)| here.checked_sub(records));
+    Ok(start.filter(|start| *start < at))
+}
+
+/// Scans the archives of a distributed checkpoint, each as the file that its loader takes it for.
+fn checkpoint(source: &dyn Source, pieces: &[(u64, u64)], scan: &mut Scan<'_>) -> Understood {
+    for (index, (start, past)) in pieces.iter().enumerate() {
+        let piece = Slice::new(source, *start, past.saturating_sub(*start));
+        scan.inside(&format!("archive {index}"), &piece, |scan| {
+            one(&piece, scan, true).map_err(|stop| ("PyTorch archive", stop))
+        });
+    }
+    Understood {
+        format: "PyTorch distributed checkpoint",
+        bytes: source.len(),
+    }
+}
+
+/// Reads one archive, which is PyTorch's where `wanted` says so.
+fn one(source: &dyn Source, scan: &mut Scan<'_>, wanted: bool) -> Result<Understood, Stop> {
     let Some(end) = end(source)? else {
         return Err(Stop::malformed("has no end record", source.len()));
     };
     let archive = directory(source, end, scan)?;
     let accounted = account(&archive, end, scan)?;
+    if wanted && !torch::is_archive(&archive) {
+        return Err(Stop::malformed(
+            "is one of several in a file, and not PyTorch's",
+            0,
+        ));
+    }
     if torch::is_archive(&archive) {
         torch::archive(&archive, scan);
         return Ok(Understood {
@@ -159,7 +254,7 @@ fn end(source: &dyn Source) -> Result<Option<End>, Stop> {
 }
 
 fn end64(source: &dyn Source, at: u64) -> Result<Option<End>, Stop> {
-    let Some(locator) = at.checked_sub(20) else {
+    let Some(locator) = at.checked_sub(LOCATOR64_LEN) else {
         return Ok(None);
     };
     let mut cursor = Cursor::range(source, locator, at);
@@ -369,16 +464,17 @@ fn local(source: &dyn Source, member: &mut Member, scan: &mut Scan<'_>) -> Resul
 /// Reports what no writer of models makes of a member.
 fn odd(member: &Member, scan: &mut Scan<'_>) {
     let name = shown(&member.name);
-    // Encrypted, patched data, strong encryption, masked headers.
-    if member.flags & 0x2061 != 0 {
+    if let Some(how) = member.sealed() {
         scan.found(
             Found::unscannable(
                 "zip/encrypted",
-                format!("`{name}` is marked as encrypted or patched"),
+                format!("`{name}` is {how}: its content is not looked into"),
             )
             .at(member.header)
             .severity(Severity::High)
-            .see(&["CVE-2025-1945"]),
+            .why("what only its readers with a password see cannot be called clean; some readers pass over the mark")
+            .see(&["CVE-2025-1945"])
+            .advice("get it without a password, then scan it"),
         );
     }
     if member.link {
@@ -496,8 +592,12 @@ impl<'a> Archive<'a> {
         }
     }
 
-    /// Opens a member's content: a stored one in place, a packed one unpacked. Reports why not.
+    /// Opens a member's content: a stored one in place, a packed one unpacked. Reports why not; of an
+    /// encrypted one that is reported already.
     pub(crate) fn open(&self, member: &Member, scan: &mut Scan<'_>) -> Option<Content<'a>> {
+        if member.sealed().is_some() {
+            return None;
+        }
         let packed = Slice::new(self.source, member.start, member.packed);
         if member.method == 0 {
             if member.packed != member.size {
@@ -620,21 +720,28 @@ fn decoder<'a>(method: u16, packed: Slice<'a>) -> io::Result<Box<dyn Read + 'a>>
 /// Reports a ZIP archive that hides at the end of a part of another format: readers of archives look
 /// for the end first.
 pub(crate) fn hidden(source: &dyn Source, scan: &mut Scan<'_>) {
-    let Ok(Some(end)) = end(source) else {
-        return;
+    let at = match end(source) {
+        Ok(Some(end)) => {
+            let directory = end.records.saturating_sub(end.directory_len);
+            let mut cursor = Cursor::range(source, directory, source.len());
+            if end.directory_len == 0 || cursor.u32("directory") != Ok(CENTRAL) {
+                return;
+            }
+            directory
+        }
+        // Readers take its records where they stand, not where it says that they do.
+        Err(Stop::Malformed { at, .. } | Stop::Truncated { at, .. }) => at,
+        Ok(None) | Err(_) => return,
     };
-    let mut cursor = Cursor::range(
-        source,
-        end.records.saturating_sub(end.directory_len),
-        source.len(),
+    scan.found(
+        Found::malicious("polyglot/zip", "the same bytes are a ZIP archive")
+            .at(at)
+            .severity(Severity::High)
+            .why("a reader of archives finds other content than a reader of this format")
+            .see(&["AML.T0074"]),
     );
-    if end.directory_len > 0 && cursor.u32("directory") == Ok(CENTRAL) {
-        scan.found(
-            Found::malicious("polyglot/zip", "the same bytes are a ZIP archive")
-                .at(cursor.at().saturating_sub(4))
-                .severity(Severity::High)
-                .why("a reader of archives finds other content than a reader of this format")
-                .see(&["AML.T0074"]),
-        );
-    }
 }
+
+#[cfg(test)]
+#[path = "zip_tests.rs"]
+mod tests;

@@ -65,6 +65,8 @@ pub(super) struct Frame {
     /// Under which key the innermost child that ended stood, with the child's class and module: what
     /// a node of skops must agree with.
     pub(super) object: Option<(String, String)>,
+    /// The `function` of the `config` that ended last.
+    function: Option<String>,
     kept: Vec<(&'static str, Value)>,
     /// The first items of an array.
     items: Vec<Value>,
@@ -118,6 +120,11 @@ impl Frame {
         }
     }
 
+    /// Returns the function that the configuration names, where it is a text.
+    pub(super) fn function(&self) -> Option<&str> {
+        self.function.as_deref()
+    }
+
     /// Returns a copy of what can be judged so far.
     pub(super) fn clone_judged(&self) -> Self {
         Self {
@@ -125,6 +132,7 @@ impl Frame {
             at: self.at,
             hashes: HashSet::new(),
             object: self.object.clone(),
+            function: self.function.clone(),
             kept: self.kept.clone(),
             items: Vec::new(),
             is_object: self.is_object,
@@ -141,6 +149,7 @@ impl Frame {
                     .map(|(module, class)| (module.to_owned(), class.to_owned()));
             }
             "content" => self.object.clone_from(&child.object),
+            "config" => self.function = child.text("function").map(str::to_owned),
             _ => {}
         }
     }

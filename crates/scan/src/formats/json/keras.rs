@@ -31,7 +31,39 @@ pub(super) fn judge(frame: &Frame, scan: &mut Scan<'_>) {
             };
             ask(frame, "function", name, scan);
         }
+        class if OPERATIONS.contains(&class) => operation(frame, class, scan),
         class => ask(frame, "class", class, scan),
+    }
+}
+
+/// Layers that call the function of TensorFlow that their configuration names.
+const OPERATIONS: [&str; 2] = ["TFOpLambda", "SlicingOpLambda"];
+
+/// Judges a layer by the function that it calls. Keras looks that up among all that TensorFlow offers,
+/// what reads files and loads libraries too, and calls it with arguments of the model's choice.
+fn operation(frame: &Frame, class: &str, scan: &mut Scan<'_>) {
+    const KIND: &str = "TensorFlow function";
+    let Some(name) = frame.function() else {
+        return ask(frame, "class", class, scan);
+    };
+    let at = frame.at;
+    let short = ["compat.v1.", "compat.v2."]
+        .iter()
+        .find_map(|version| name.strip_prefix(version))
+        .unwrap_or(name);
+    // The operators themselves: what is known of them here does not say where they read and write.
+    if let Some(operator) = short.strip_prefix("raw_ops.")
+        && let Judgement::Sink(known) = scan.rules.judge("tensorflow", operator)
+    {
+        let found = names::sink("keras/function", KIND, name, known, at);
+        return scan.found(found);
+    }
+    match scan.rules.judge("keras", &format!("op:{short}")) {
+        Judgement::Allowed(_) => {}
+        Judgement::Sink(known) => {
+            scan.found(names::sink("keras/function", KIND, name, known, at));
+        }
+        Judgement::Unknown => scan.found(names::unknown("keras/function", KIND, name, at)),
     }
 }
 
@@ -55,6 +87,9 @@ pub(super) fn judge_metadata(frame: &Frame, scan: &mut Scan<'_>) {
     }
     // A class may be registered under a package: `package>Class`.
     let plain = class.rsplit('>').next().unwrap_or(class);
+    if OPERATIONS.contains(&plain) {
+        return operation(frame, plain, scan);
+    }
     if let Judgement::Sink(known) = scan.rules.judge("keras", &format!("class:{plain}")) {
         scan.found(names::sink("keras/class", "class", class, known, frame.at));
     }
@@ -85,7 +120,10 @@ fn ask(frame: &Frame, kind: &'static str, name: &str, scan: &mut Scan<'_>) {
         "function" => "keras/function",
         _ => "keras/class",
     };
-    let plain = name.strip_prefix("Addons>").unwrap_or(name);
+    let plain = name
+        .strip_prefix("Addons>")
+        .or_else(|| own_optimizer(name))
+        .unwrap_or(name);
     match scan.rules.judge("keras", &format!("{kind}:{plain}")) {
         Judgement::Allowed(_) => {}
         Judgement::Sink(known) => scan.found(names::sink(rule, kind, name, known, frame.at)),
@@ -99,11 +137,33 @@ fn ask(frame: &Frame, kind: &'static str, name: &str, scan: &mut Scan<'_>) {
     }
 }
 
+/// Optimizers that Keras 2 registers itself, as a program registers its own classes.
+const OPTIMIZERS: [&str; 12] = [
+    "Adadelta",
+    "Adafactor",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Ftrl",
+    "Lion",
+    "LossScaleOptimizer",
+    "Nadam",
+    "RMSprop",
+    "SGD",
+];
+
+/// Returns the optimizer of Keras that a registered name is.
+fn own_optimizer(name: &str) -> Option<&str> {
+    name.strip_prefix("Custom>")
+        .filter(|name| OPTIMIZERS.contains(name))
+}
+
 /// A class that a program registered: its code is not in the file.
 fn registered(frame: &Frame, scan: &mut Scan<'_>) {
     let Some(name) = frame
         .text("registered_name")
-        .filter(|name| name.contains('>'))
+        .filter(|name| name.contains('>') && own_optimizer(name).is_none())
     else {
         return;
     };

@@ -171,6 +171,91 @@ fn keras_configurations_are_judged_at_any_depth() {
 }
 
 #[test]
+fn functions_of_tensorflow_are_judged_by_their_names() {
+    let lambda = |name: &str| {
+        format!(
+            r#"{{"class_name":"Functional","config":{{"layers":[{{"class_name":"TFOpLambda","config":{{"name":"tf.x","function":"{name}"}},"inbound_nodes":[["in",0,0,{{"y":1.0,"name":null}}]]}}]}}}}"#
+        )
+    };
+    for name in [
+        "math.multiply",
+        "compat.v1.nn.conv2d",
+        "__operators__.add",
+        "expand_dims",
+        "image.resize",
+        "strings.as_string",
+        "debugging.check_numerics",
+        "io.decode_jpeg",
+    ] {
+        check(&lambda(name), Verdict::Clean, "");
+        let slicing = lambda(name).replace("TFOpLambda", "SlicingOpLambda");
+        check(&slicing, Verdict::Clean, "");
+    }
+    let rule = "keras/function";
+    for name in [
+        "io.read_file",
+        "compat.v1.read_file",
+        "py_function",
+        "numpy_function",
+        "load_op_library",
+        "keras.utils.get_file",
+        "saved_model.load",
+        "data.experimental.save",
+        "debugging.experimental.enable_dump_debug_info",
+        "raw_ops.ReadFile",
+        "compat.v1.raw_ops.WriteFile",
+        "compat.v1.gfile.Open",
+    ] {
+        check(&lambda(name), Verdict::Malicious, rule);
+    }
+    for name in [
+        "print",
+        "raw_ops.MatMul",
+        "map_fn",
+        "math.a.b",
+        "mathx.add",
+        "",
+        "compat.v1.compat.v1.math.add",
+    ] {
+        check(&lambda(name), Verdict::Review, rule);
+    }
+    for other in [
+        r#"{"class_name":"TFOpLambda","config":{}}"#,
+        r#"{"class_name":"TFOpLambda","config":["math.add"]}"#,
+        r#"{"class_name":"TFOpLambda","config":{"function":["math.add"]}}"#,
+        r#"{"class_name":"TFOpLambda","config":{"a":{"function":"math.add"}}}"#,
+        r#"{"class_name":"InstanceMethod","config":{"function":"math.add"}}"#,
+    ] {
+        check(other, Verdict::Review, "keras/class");
+    }
+    let twice =
+        r#"{"class_name":"TFOpLambda","config":{"function":"io.read_file","function":"math.add"}}"#;
+    check(twice, Verdict::Review, "json/duplicate-key");
+}
+
+#[test]
+fn optimizers_that_keras_registers_are_its_own() {
+    let optimizer = |name: &str| format!(r#"{{"class_name":"{name}","config":{{"name":"a"}}}}"#);
+    for name in ["Adam", "SGD", "LossScaleOptimizer"] {
+        let text = optimizer(&format!("Custom>{name}"));
+        check(&text, Verdict::Clean, "");
+        let text = text.replace(
+            "\"config\"",
+            &format!("\"registered_name\":\"Custom>{name}\",\"config\""),
+        );
+        check(&text, Verdict::Clean, "");
+    }
+    for name in [
+        "Custom>Adamant",
+        "Mine>Adam",
+        "Custom>Custom>Adam",
+        "Custom>Dense",
+    ] {
+        check(&optimizer(name), Verdict::Review, "keras/class");
+    }
+}
+
+#[test]
 fn what_one_key_hides_behind_another_is_judged_too() {
     let text = r#"{"class_name":"Lambda","class_name":"Dense","config":{}}"#;
     check(text, Verdict::Review, "json/duplicate-key");
