@@ -165,7 +165,7 @@ def _sklearn(family: Family) -> None:
     state = model.tree_.__getstate__()
     model.tree_ = Rebuilt(model.tree_, {**state, "node_count": 5000})
     family.hostile("sklearn_tree_count.pkl", "a decision tree that tells more nodes than it has", pickle.dumps(model), REFERENCE)
-    for name, field, place in (("left_beyond", "left", 5000), ("right_beyond", "right", 5000), ("cycle", "left", 0), ("feature_beyond", "feature_idx", 5000), ("feature_negative", "feature_idx", -77)):
+    for name, field, place in (("left_beyond", "left", 5000), ("right_beyond", "right", 5000), ("cycle", "left", 0), ("feature_negative", "feature_idx", -77)):
         model = HistGradientBoostingClassifier(max_iter=1, min_samples_leaf=5, random_state=0).fit(x, y)
         model._predictors[0][0].nodes[field][0] = place
         family.hostile(f"sklearn_histogram_{name}.pkl", f"a tree of histograms: {name}", pickle.dumps(model), REFERENCE)

@@ -292,6 +292,14 @@ impl Walk<'_, '_> {
         if is_dunder(name) || matches!(self.scan.rules.judge("jinja", &key), Judgement::Sink(_)) {
             self.name("variable", name);
         }
+        // How much a template makes is told from its calls of `range`, by this name.
+        if name == "range" {
+            self.report(
+                Found::review("jinja/alias", "`range` is used as a value")
+                    .why("under another name it makes as much as it likes, unseen")
+                    .see(&REFERENCES),
+            );
+        }
     }
 
     fn member(&mut self, name: &str) {

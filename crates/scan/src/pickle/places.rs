@@ -78,6 +78,8 @@ enum Rule {
         feature: Number,
         leaf: Option<Number>,
         features: Option<u64>,
+        /// Whether a node divides by a set of categories, which set, and how many there are.
+        sets: Option<(Number, Number, u64)>,
     },
     /// Each number lies below this.
     Below(Number, u64),
@@ -102,12 +104,16 @@ pub(super) fn checks(heap: &Heap, owner: &str, on: Value, state: Value) -> Optio
     let (rule, nodes): (Rule, Array) = match owner {
         "sklearn.tree._tree:Tree" => {
             let array = array(heap, heap.entry(state, "nodes")?)?;
+            if !is_count(heap.entry(state, "node_count")?, array.count) {
+                return None;
+            }
             let rule = Rule::Nodes {
                 left: field(heap, array.dtype, "left_child")?,
                 right: field(heap, array.dtype, "right_child")?,
                 feature: field(heap, array.dtype, "feature")?,
                 leaf: None,
                 features: features(heap, on),
+                sets: None,
             };
             (rule, array)
         }
@@ -119,6 +125,7 @@ pub(super) fn checks(heap: &Heap, owner: &str, on: Value, state: Value) -> Optio
                 feature: field(heap, array.dtype, "feature_idx")?,
                 leaf: Some(field(heap, array.dtype, "is_leaf")?),
                 features: None,
+                sets: sets(heap, array.dtype, state),
             };
             (rule, array)
         }
@@ -141,6 +148,16 @@ pub(super) fn checks(heap: &Heap, owner: &str, on: Value, state: Value) -> Optio
     Some(vec![nodes.check(owner, rule)])
 }
 
+/// The sets of categories of a tree of histograms, which versions before 1.0 have not.
+fn sets(heap: &Heap, dtype: Value, state: Value) -> Option<(Number, Number, u64)> {
+    let sets = rows(heap, heap.entry(state, "raw_left_cat_bitsets")?)?;
+    let (divides, set) = (
+        field(heap, dtype, "is_categorical")?,
+        field(heap, dtype, "bitset_idx")?,
+    );
+    Some((divides, set, sets))
+}
+
 /// The first argument of a tree is how many features it splits by.
 fn features(heap: &Heap, tree: Value) -> Option<u64> {
     let Value::Node(id) = tree else {
@@ -155,12 +172,24 @@ fn features(heap: &Heap, tree: Value) -> Option<u64> {
     }
 }
 
+fn is_count(value: Value, count: u64) -> bool {
+    matches!(value, Value::Int(value) if u64::try_from(value) == Ok(count))
+}
+
 /// A tree of neighbours: its points in an order, and which of them lie in each node.
 fn neighbours(heap: &Heap, owner: &str, state: Value) -> Option<Vec<Check>> {
-    let [points, order, nodes, ..] = heap.items(state, Kind::Tuple)? else {
+    let [points, order, nodes, _, _, levels, count, ..] = heap.items(state, Kind::Tuple)? else {
         return None;
     };
     let (order, nodes) = (array(heap, *order)?, array(heap, *nodes)?);
+    // All nodes of so many levels.
+    let whole = match levels {
+        Value::Int(levels @ 1..=62) => (1_u64 << levels) - 1,
+        _ => return None,
+    };
+    if nodes.count != whole || !is_count(*count, whole) {
+        return None;
+    }
     let count = rows(heap, *points)?;
     if order.count != count {
         return None;
@@ -426,6 +455,7 @@ impl Rule {
                 feature,
                 leaf,
                 features,
+                sets,
             } => {
                 let (left, right) = (left.of(element)?, right.of(element)?);
                 let is_leaf = match leaf {
@@ -435,6 +465,13 @@ impl Rule {
                 let within = |child: i128| (index + 1..count).contains(&child);
                 let feature = feature.of(element)?;
                 let known = feature >= 0 && features.is_none_or(|most| feature < i128::from(most));
+                let known = known
+                    && match sets {
+                        Some((divides, set, count)) if divides.of(element)? != 0 => {
+                            set.of(element)? < i128::from(count)
+                        }
+                        _ => true,
+                    };
                 is_leaf || within(left) && within(right) && known
             }
             Self::Below(number, end) => (0..i128::from(end)).contains(&number.of(element)?),

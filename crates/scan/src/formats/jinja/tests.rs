@@ -226,3 +226,9 @@ fn a_line_without_end_is_no_crash() {
     let verdict = scan("page.txt", &text.as_bytes(), &RULES).verdict;
     assert_eq!(verdict, Verdict::Clean);
 }
+
+#[test]
+fn range_has_no_other_name() {
+    let verdict = report("{% set r = range %}{% for i in r(1000000000) %}x{% endfor %}").verdict;
+    assert_eq!(verdict, Verdict::Review);
+}
