@@ -83,6 +83,8 @@ enum Rule {
     },
     /// Each number lies below this.
     Below(Number, u64),
+    /// A node that is no leaf has the two children of its place, as in a heap.
+    Halves(Number),
     /// The numbers ascend from 0 up to no more than this.
     Ascending(Number, u64),
 }
@@ -204,6 +206,7 @@ fn neighbours(heap: &Heap, owner: &str, state: Value) -> Option<Vec<Check>> {
         check(order, Rule::Below(plain(heap, order.dtype)?, count)),
         check(nodes, Rule::Below(first, end)),
         check(nodes, Rule::Below(last, end)),
+        check(nodes, Rule::Halves(field(heap, nodes.dtype, "is_leaf")?)),
     ])
 }
 
@@ -474,6 +477,7 @@ impl Rule {
                     };
                 is_leaf || within(left) && within(right) && known
             }
+            Self::Halves(leaf) => leaf.of(element)? != 0 || index * 2 + 2 < count,
             Self::Below(number, end) => (0..i128::from(end)).contains(&number.of(element)?),
             Self::Ascending(number, end) => {
                 let number = number.of(element)?;
