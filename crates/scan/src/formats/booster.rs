@@ -59,6 +59,23 @@ const BY_NODE: [&str; 4] = [
     "sum_hessian",
 ];
 
+/// Whether the value of a key says where something lies, or how much of it there is.
+pub(super) fn is_read(key: &str) -> bool {
+    const OTHERS: [&str; 10] = [
+        "base_weights",
+        "gbtree_model_param",
+        "gradient_booster",
+        "iteration_indptr",
+        "learner_model_param",
+        "num_feature",
+        "num_nodes",
+        "num_trees",
+        "tree_info",
+        "tree_param",
+    ];
+    PLACES.contains(&key) || BY_NODE.contains(&key) || OTHERS.contains(&key)
+}
+
 #[derive(Debug, Default)]
 struct Tree {
     nodes: Option<i64>,

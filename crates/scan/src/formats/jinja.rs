@@ -11,6 +11,7 @@ use minijinja::machinery::{Token, parse, tokenize};
 use minijinja::syntax::SyntaxConfig;
 
 use crate::cursor::Cursor;
+use crate::formats::text;
 use crate::report::Severity;
 use crate::rules::Judgement;
 use crate::scan::{Found, Scan, shown};
@@ -80,6 +81,29 @@ pub(crate) fn check(template: &str, scan: &mut Scan<'_>, offset: Option<u64>) {
     }
 }
 
+/// Judges a template that is written as a list of `lines`, the first of which stands at `offset`: as the
+/// one text that they make, and whatever of it is a template by itself.
+pub(crate) fn lines(lines: &[String], scan: &mut Scan<'_>, offset: u64) {
+    let joined = lines.concat();
+    let apart = lines.join("\n");
+    let whole = parses(&joined);
+    if whole || !parses(&apart) {
+        check(&joined, scan, Some(offset));
+    }
+    if is_template(&apart) {
+        check(&apart, scan, Some(offset));
+    }
+    for line in lines.iter().filter(|line| is_template(line)) {
+        check(line, scan, Some(offset));
+    }
+}
+
+/// Whether a text is a template that the parser reads.
+fn parses(text: &str) -> bool {
+    let known = extensions(text);
+    !is_endless(&known) && parse(&known, "template", SyntaxConfig::default()).is_ok()
+}
+
 /// Judges a part that is a file of its own: one whose name promises a template, and text that is one.
 pub(crate) fn file(source: &dyn Source, is_text: bool, scan: &mut Scan<'_>) {
     let ending = scan
@@ -97,6 +121,8 @@ pub(crate) fn file(source: &dyn Source, is_text: bool, scan: &mut Scan<'_>) {
         .ok()
         .and_then(|bytes| String::from_utf8(bytes).ok());
     match text {
+        // The source of a program is reported as such; what it has in braces is no template.
+        Some(text) if !named && text::is_code(&text) => {}
         Some(text) if named || is_template(&text) => check(&text, scan, None),
         None if named => scan.found(
             Found::unscannable(

@@ -13,7 +13,7 @@ mod skops;
 use crate::cursor::{Cursor, Stop};
 use crate::files::{Beside, FileKind};
 use crate::formats::booster::{Booster, Step};
-use crate::formats::{jinja, names, path, yaml};
+use crate::formats::{booster, jinja, names, path, yaml};
 use crate::report::Severity;
 use crate::scan::{Found, Scan, Understood, shown};
 use crate::sniff::{Format, Head};
@@ -91,8 +91,7 @@ pub(crate) fn parse(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understo
     if start.starts_with(BOM) {
         cursor.skip(3, "a byte order mark")?;
         scan.found(
-            Found::review("json/bom", "the JSON begins with a byte order mark")
-                .severity(Severity::Low)
+            Found::note("json/bom", "the JSON begins with a byte order mark")
                 .why("RFC 8259 forbids it: some loaders take it and others do not"),
         );
     }
@@ -130,11 +129,25 @@ fn walk(cursor: &mut Cursor<'_>, scan: &mut Scan<'_>) -> Result<(), Stop> {
     let single = scan.name().to_ascii_lowercase().ends_with(".json");
     if state.documents > 1 && single && !lines {
         scan.found(
-            Found::review(
+            Found::note(
                 "json/several",
                 format!("{} JSON values follow each other", state.documents),
             )
-            .why("loaders differ in which of them they read"),
+            .why("loaders differ in which of them they read; each is judged"),
+        );
+    }
+    if let Some((key, at)) = state.twice {
+        scan.found(
+            Found::note(
+                "json/duplicate-key",
+                format!(
+                    "{} keys stand twice in one object, `{}` first",
+                    state.times,
+                    shown(&key)
+                ),
+            )
+            .why("loaders differ in which value they take; no rule asks about these keys")
+            .at(at),
         );
     }
     Ok(())
@@ -177,6 +190,11 @@ struct State {
     frames: Vec<Frame>,
     documents: u64,
     hashes: usize,
+    /// The first key that stands twice and that no rule asks about, with where, and how many there are.
+    twice: Option<(String, u64)>,
+    times: u64,
+    /// How many bytes the lines of templates have that are held.
+    lines: usize,
     /// Judges an object or array at its end.
     judge: fn(&Frame, &mut Scan<'_>),
 }
@@ -187,6 +205,9 @@ impl State {
             frames: Vec::new(),
             documents: 0,
             hashes: 0,
+            twice: None,
+            times: 0,
+            lines: 0,
             judge,
         }
     }
@@ -230,16 +251,22 @@ impl State {
         if room && frame.hashes.insert(key.hash) {
             self.hashes += 1;
         } else if frame.hashes.contains(&key.hash) || frame.has(&key.text) {
-            scan.found(
-                Found::review(
-                    "json/duplicate-key",
-                    format!("the key `{}` stands twice in one object", shown(&key.text)),
-                )
-                .severity(Severity::High)
-                .why("loaders differ in which value they take, so one can hide the other")
-                .see(&["CWE-436"])
-                .at(key.at),
-            );
+            if is_asked(&key.text) {
+                scan.found(
+                    Found::review(
+                        "json/duplicate-key",
+                        format!("the key `{}` stands twice in one object", shown(&key.text)),
+                    )
+                    .severity(Severity::High)
+                    .why("loaders differ in which value they take, so one can hide the other")
+                    .see(&["CWE-436"])
+                    .at(key.at),
+                );
+            } else {
+                self.times = self.times.saturating_add(1);
+                self.twice
+                    .get_or_insert_with(|| (key.text.chars().take(200).collect(), key.at));
+            }
             // Both values are judged: this is the first.
             let first = frame.clone_judged();
             (self.judge)(&first, scan);
@@ -271,6 +298,11 @@ impl State {
         };
         self.hashes = self.hashes.saturating_sub(frame.hashes.len());
         (self.judge)(&frame, scan);
+        if let Some((lines, at)) = frame.lines() {
+            jinja::lines(lines, scan, at);
+            let held = lines.iter().map(|line| line.len().max(1)).sum();
+            self.lines = self.lines.saturating_sub(held);
+        }
         if self.frames.len() == 1 && pipeline::is_index(scan) {
             pipeline::part(&frame, scan);
         }
@@ -287,11 +319,23 @@ impl State {
         }
     }
 
-    fn string(&self, text: &Text, scan: &mut Scan<'_>) {
-        let key = self.own_key();
+    fn string(&mut self, text: &Text, scan: &mut Scan<'_>) {
+        let key = self.own_key().to_owned();
+        let key = key.as_str();
         if self.under(|key| key.contains("chat_template")) && key != "name" {
             whole(text, "a chat template", scan);
-            jinja::check(&text.text, scan, Some(text.at));
+            match self.frames.last_mut() {
+                Some(frame) if !frame.is_object() => {
+                    // An empty line takes room too.
+                    self.lines = self.lines.saturating_add(text.text.len().max(1));
+                    if self.lines <= jinja::MAX_TEMPLATE {
+                        frame.line(&text.text, text.at);
+                    } else {
+                        long_lines(text.at, scan);
+                    }
+                }
+                _ => jinja::check(&text.text, scan, Some(text.at)),
+            }
         }
         match key {
             "auto_map" => remote_code(scan, "an `auto_map`", text.at),
@@ -343,6 +387,40 @@ impl State {
     }
 }
 
+/// Keys that rules ask about, beside those whose values a frame keeps.
+const ASKED: [&str; 22] = [
+    "_attn_implementation",
+    "_class_name",
+    "_target_",
+    "__target__",
+    ":serialized:",
+    "attn_implementation",
+    "auto_map",
+    "auto_mapping",
+    "codecs",
+    "compressor",
+    "custom_pipeline",
+    "custom_pipelines",
+    "enable_unsafe_deserialization",
+    "filters",
+    "learner",
+    "loader_module",
+    "object_codec",
+    "parent_library",
+    "template",
+    "trees",
+    "trust_remote_code",
+    "weight_map",
+];
+
+/// Whether a rule asks about the value of a key, or about what lies in it.
+fn is_asked(key: &str) -> bool {
+    frame::is_kept(key)
+        || ASKED.contains(&key)
+        || key.contains("chat_template")
+        || booster::is_read(key)
+}
+
 /// Judges an object or array at its end.
 fn judge(frame: &Frame, scan: &mut Scan<'_>) {
     keras::judge(frame, scan);
@@ -389,6 +467,19 @@ fn notebook(frame: &Frame, scan: &mut Scan<'_>) {
             .at(frame.at),
         );
     }
+}
+
+fn long_lines(at: u64, scan: &mut Scan<'_>) {
+    scan.found(
+        Found::unscannable(
+            "limits/size",
+            format!(
+                "a template in lines of more than {} bytes",
+                jinja::MAX_TEMPLATE
+            ),
+        )
+        .at(at),
+    );
 }
 
 fn whole(text: &Text, what: &'static str, scan: &mut Scan<'_>) {

@@ -33,6 +33,11 @@ const ASKED: [&str; 21] = [
     "nbformat",
 ];
 
+/// Whether the value of a key is kept.
+pub(super) fn is_kept(key: &str) -> bool {
+    ASKED.contains(&key)
+}
+
 /// A value as far as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Value {
@@ -70,6 +75,9 @@ pub(super) struct Frame {
     kept: Vec<(&'static str, Value)>,
     /// The first items of an array.
     items: Vec<Value>,
+    /// The lines of a template, and where the first stands.
+    lines: Vec<String>,
+    lines_at: Option<u64>,
     is_object: bool,
 }
 
@@ -95,6 +103,21 @@ impl Frame {
         };
         self.kept.retain(|(key, _)| key != asked);
         self.kept.push((asked, value.cut()));
+    }
+
+    pub(super) fn is_object(&self) -> bool {
+        self.is_object
+    }
+
+    /// Takes a line of a template.
+    pub(super) fn line(&mut self, line: &str, at: u64) {
+        self.lines_at.get_or_insert(at);
+        self.lines.push(line.to_owned());
+    }
+
+    /// Returns the lines of a template, and where the first stands.
+    pub(super) fn lines(&self) -> Option<(&[String], u64)> {
+        self.lines_at.map(|at| (self.lines.as_slice(), at))
     }
 
     /// Returns the first items of an array.
@@ -135,6 +158,8 @@ impl Frame {
             function: self.function.clone(),
             kept: self.kept.clone(),
             items: Vec::new(),
+            lines: Vec::new(),
+            lines_at: None,
             is_object: self.is_object,
         }
     }

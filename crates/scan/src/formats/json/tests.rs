@@ -264,6 +264,72 @@ fn what_one_key_hides_behind_another_is_judged_too() {
 }
 
 #[test]
+fn what_no_rule_asks_about_may_stand_twice() {
+    let text = r#"{"a": 1, "b": {"words": 1, "words": 2}, "a": {"auto_map": {"A": "b"}}, "a": 2}"#;
+    check(text, Verdict::Review, "huggingface/remote-code");
+    let text = r#"{"a": 1, "b": {"words": 1, "words": 2}, "a": 3, "a": 2}"#;
+    check(text, Verdict::Clean, "json/duplicate-key");
+    let report = scanned("config.json", text.as_bytes());
+    assert_eq!(report.findings.len(), 1, "{report:?}");
+    assert!(report.findings[0].what.starts_with("3 keys"), "{report:?}");
+    for key in [
+        "type",
+        "config",
+        "chat_template",
+        "trust_remote_code",
+        "split_indices",
+    ] {
+        let text = format!(r#"{{"{key}": "", "{key}": ""}}"#);
+        check(&text, Verdict::Review, "json/duplicate-key");
+    }
+}
+
+#[test]
+fn several_values_and_a_mark_before_them_are_told() {
+    check("{\"a\": 1}\n{\"a\": 2}\n", Verdict::Clean, "json/several");
+    check("\u{feff}{\"a\": 1}", Verdict::Clean, "json/bom");
+    let second = "{\"a\": 1}\n{\"trust_remote_code\": true}\n";
+    check(second, Verdict::Review, "huggingface/remote-code");
+}
+
+#[test]
+fn a_template_in_lines_is_judged_as_one() {
+    let check = |lines: &[&str], verdict, rule| {
+        for text in [
+            serde_json::json!({"chat_template": lines}),
+            serde_json::json!({"chat_template": [{"name": "default", "template": lines}]}),
+        ] {
+            check(&text.to_string(), verdict, rule);
+        }
+    };
+    check(
+        &[
+            "{% for m in messages %}",
+            "{{ m['content'] }}\n",
+            "{% endfor %}",
+        ],
+        Verdict::Clean,
+        "",
+    );
+    check(&["{%- if true", "-%}a{% endif %}"], Verdict::Clean, "");
+    check(
+        &["{{ x.__cl", "ass__.__mro__ }}"],
+        Verdict::Malicious,
+        "jinja/injection",
+    );
+    check(
+        &["{% raw %}", "{{ ''.__class__ }}", "{% endraw %}"],
+        Verdict::Malicious,
+        "jinja/injection",
+    );
+    check(
+        &["{% for m in", "messages"],
+        Verdict::Review,
+        "jinja/unparsed",
+    );
+}
+
+#[test]
 fn skops_nodes_are_judged() {
     let node = |loader: &str, module: &str, class: &str, content: &str| {
         format!(
@@ -354,9 +420,7 @@ fn encodings_and_broken_documents_are_never_clean() {
         .flat_map(u16::to_le_bytes)
         .collect();
     assert_eq!(scanned("config.json", &wide).verdict, Verdict::Unscannable);
-    check("\u{feff}{}", Verdict::Review, "json/bom");
     check("{\"a\":1", Verdict::Unscannable, "format/truncated");
-    check("{}{}", Verdict::Review, "json/several");
     check("{\"a\":1 \"b\"", Verdict::Unscannable, "format/malformed");
     check(
         "{\"_target_\": os.system}",
