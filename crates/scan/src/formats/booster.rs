@@ -99,6 +99,8 @@ pub(super) struct Booster {
     tree: Option<(usize, Tree)>,
     trees: usize,
     is_booster: bool,
+    /// Whether there is a list of trees.
+    listed: bool,
     features: Option<i64>,
     greatest: i32,
     classes: Option<i64>,
@@ -152,6 +154,7 @@ impl Booster {
             self.tree = Some((self.path.len(), Tree::default()));
             self.trees += 1;
         }
+        self.listed |= self.key == "trees";
         match self.key.as_str() {
             "tree_info" if self.tree.is_none() => self.info = Some((0, 0)),
             "iteration_indptr" if self.tree.is_none() => self.rounds = Some(Vec::new()),
@@ -264,7 +267,8 @@ impl Booster {
             return self.wrong.clone();
         }
         let trees = i64::try_from(self.trees).unwrap_or(i64::MAX);
-        if self.claimed.is_some_and(|claimed| claimed != trees) {
+        // A configuration that is saved by itself has no list of trees.
+        if self.listed && self.claimed.is_some_and(|claimed| claimed != trees) {
             return Some(format!("claims another number of trees than its {trees}"));
         }
         let groups = self

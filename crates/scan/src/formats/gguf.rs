@@ -83,6 +83,7 @@ const TYPES: [(u64, u64); 43] = [
 ];
 
 /// The types of values: 0 to 6 numbers of 8 to 32 bits, 10 to 12 of 64.
+const UNSIGNED: u32 = 4;
 const TEXT: u32 = 8;
 const ARRAY: u32 = 9;
 /// The list whose length counts for those beside it.
@@ -97,6 +98,31 @@ const LISTS: [(&str, &[u32], bool); 6] = [
     ("tokenizer.ggml.merges", &[TEXT], false),
     ("tokenizer.ggml.added_tokens", &[TEXT], false),
     ("tokenizer.ggml.precompiled_charsmap", &[0, 1], false),
+];
+/// Architectures all of whose layers attend: others have layers without a head.
+const ATTENDING: [&str; 22] = [
+    "baichuan",
+    "bert",
+    "bloom",
+    "chatglm",
+    "command-r",
+    "deepseek2",
+    "falcon",
+    "gemma",
+    "gemma2",
+    "gpt2",
+    "gptneox",
+    "internlm2",
+    "llama",
+    "mpt",
+    "olmo",
+    "phi2",
+    "phi3",
+    "qwen",
+    "qwen2",
+    "qwen3",
+    "stablelm",
+    "starcoder2",
 ];
 /// Keys whose values are texts.
 const TEXTS: [&str; 4] = [
@@ -147,6 +173,12 @@ struct Walk<'a, 's, 'r> {
     keys: HashSet<u64>,
     hasher: RandomState,
     alignment: u64,
+    /// What the model is: `llama`.
+    architecture: String,
+    /// The greatest number of a special token, and where it stands.
+    special: Option<(u64, u64)>,
+    /// Where a model is said to have no heads of attention.
+    headless: Option<u64>,
     /// How long the lists of [`LISTS`] are that were read, and where they begin.
     lists: [Option<(u64, u64)>; LISTS.len()],
 }
@@ -178,6 +210,9 @@ pub(crate) fn parse(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understo
         keys: HashSet::new(),
         hasher: RandomState::new(),
         alignment: ALIGNMENT,
+        architecture: String::new(),
+        special: None,
+        headless: None,
         lists: [None; LISTS.len()],
     };
     let tensors = walk.reader.count("the number of tensors")?;
@@ -270,6 +305,22 @@ impl Walk<'_, '_, '_> {
         if let Some(list) = LISTS.iter().position(|(name, ..)| *name == key) {
             return self.list(list, kind, at);
         }
+        if key == "general.architecture" {
+            self.architecture = self.name("the architecture")?;
+            return Ok(());
+        }
+        if kind == UNSIGNED {
+            let number = u64::from(self.reader.u32("a value")?);
+            let is_special = key.starts_with("tokenizer.ggml.") && key.ends_with("_token_id");
+            if is_special && self.special.is_none_or(|(most, _)| number > most) {
+                self.special = Some((number, at));
+            }
+            let heads = [".attention.head_count", ".attention.head_count_kv"];
+            if number == 0 && heads.iter().any(|end| key.ends_with(end)) {
+                self.headless = Some(at);
+            }
+            return Ok(());
+        }
         self.value(kind, key.contains("chat_template"), 0)
     }
 
@@ -298,7 +349,29 @@ impl Walk<'_, '_, '_> {
 
     /// Holds the lists against each other: loaders walk through them side by side.
     fn lists(&mut self) -> Result<(), Stop> {
+        if let Some(at) = self
+            .headless
+            .filter(|_| ATTENDING.contains(&self.architecture.as_str()))
+        {
+            return Err(self.attack(
+                "has no heads of attention, by which loaders divide".to_owned(),
+                at,
+            ));
+        }
         let tokens = self.lists.first().copied().flatten();
+        if let (Some((count, _)), Some((number, at))) = (tokens, self.special)
+            && number >= count
+        {
+            self.scan.found(
+                Found::review(
+                    "gguf/special-token",
+                    format!("has the special token {number} of {count} tokens"),
+                )
+                .at(at)
+                .why("loaders of before 2025 read beyond the list")
+                .see(&["CWE-125"]),
+            );
+        }
         let tokens = tokens.map_or(0, |(count, _)| count);
         for ((name, _, beside), found) in LISTS.iter().zip(self.lists) {
             if let Some((count, at)) = found.filter(|(count, _)| *beside && *count < tokens) {
@@ -682,6 +755,32 @@ mod tests {
         }
         let scalar = pair("tokenizer.ggml.scores", 6, &[0; 4]);
         assert_eq!(verdict(&file(&[scalar], &[], 0)), Verdict::Malicious);
+    }
+
+    #[test]
+    fn special_tokens_and_heads_are_there() {
+        let number = |key: &str, number: u32| pair(key, 4, &number.to_le_bytes());
+        let list = [
+            &8u32.to_le_bytes()[..],
+            &2u64.to_le_bytes(),
+            &text("a"),
+            &text("b"),
+        ]
+        .concat();
+        let tokens = || pair("tokenizer.ggml.tokens", 9, &list);
+        let named = |name: &str| pair("general.architecture", 8, &text(name));
+        let special = |id: u32| {
+            let id = number("tokenizer.ggml.bos_token_id", id);
+            verdict(&file(&[id, tokens()], &[], 0))
+        };
+        assert_eq!((special(1), special(2)), (Verdict::Clean, Verdict::Review));
+        let heads = |name: &str, heads: u32| {
+            let heads = number("x.attention.head_count", heads);
+            verdict(&file(&[heads, named(name)], &[], 0))
+        };
+        assert_eq!(heads("llama", 32), Verdict::Clean);
+        assert_eq!(heads("llama", 0), Verdict::Malicious);
+        assert_eq!(heads("mamba", 0), Verdict::Clean);
     }
 
     proptest! {
