@@ -309,19 +309,42 @@ impl Walk<'_, '_, '_> {
             self.architecture = self.name("the architecture")?;
             return Ok(());
         }
+        let heads = [".attention.head_count", ".attention.head_count_kv"];
+        let heads = heads.iter().any(|end| key.ends_with(end));
+        if heads && kind == ARRAY {
+            return self.heads(at);
+        }
         if kind == UNSIGNED {
             let number = u64::from(self.reader.u32("a value")?);
             let is_special = key.starts_with("tokenizer.ggml.") && key.ends_with("_token_id");
             if is_special && self.special.is_none_or(|(most, _)| number > most) {
                 self.special = Some((number, at));
             }
-            let heads = [".attention.head_count", ".attention.head_count_kv"];
-            if number == 0 && heads.iter().any(|end| key.ends_with(end)) {
+            if heads && number == 0 {
                 self.headless = Some(at);
             }
             return Ok(());
         }
         self.value(kind, key.contains("chat_template"), 0)
+    }
+
+    /// Reads how many heads each layer has.
+    fn heads(&mut self, at: u64) -> Result<(), Stop> {
+        let kind = self.reader.u32("the type of an array")?;
+        if self.size(kind)? != 4 {
+            return Err(Stop::malformed(
+                "has heads of attention that are no numbers",
+                at,
+            ));
+        }
+        let count = self.reader.count("the length of an array")?;
+        self.fits("values of an array", count, 4)?;
+        for _ in 0..count {
+            if self.reader.u32("a number of heads")? == 0 {
+                self.headless = Some(at);
+            }
+        }
+        Ok(())
     }
 
     /// Reads a list of a known type.
