@@ -68,7 +68,7 @@ fn hidden(format: &Format, head: &Head<'_>, scan: &mut Scan<'_>) {
         formats::tar::hidden(head, scan);
     }
     if !is(&formats::saved_model::TEXT) {
-        formats::saved_model::text_form(scan);
+        formats::saved_model::text_form(head.source, scan);
     }
     formats::jinja::file(head.source, is(&formats::text::FORMAT), scan);
     if !is(&pickle::FORMAT) && !is(&formats::torch::LEGACY) {

@@ -59,28 +59,36 @@ pub(crate) const TEXT: Format = Format {
             .iter()
             .any(|start| text.starts_with(start))
     },
-    parse: |_, _| {
-        Err(Stop::malformed(
-            "is the text form of a saved model, which the scanner does not read",
-            0,
-        ))
+    parse: |source, scan| {
+        text::read(source, scan)?;
+        Ok(Understood {
+            format: TEXT.name,
+            bytes: source.len(),
+        })
     },
 };
 
-/// Reports a part whose name promises the text form of a graph, which begins with whatever its writer likes.
-pub(crate) fn text_form(scan: &mut Scan<'_>) {
+/// Reads a part whose name promises the text form of a graph, which begins with whatever its writer likes.
+pub(crate) fn text_form(source: &dyn Source, scan: &mut Scan<'_>) {
     let ending = scan
         .name()
         .rsplit_once('.')
         .map_or("", |(_, ending)| ending);
-    if ["pbtxt", "prototxt", "textproto"]
+    let named = ["pbtxt", "prototxt", "textproto"]
         .iter()
-        .any(|text| ending.eq_ignore_ascii_case(text))
-    {
-        scan.found(Found::unscannable(
+        .any(|text| ending.eq_ignore_ascii_case(text));
+    if !named {
+        return;
+    }
+    if let Err(stop) = text::read(source, scan) {
+        let found = Found::unscannable(
             "tensorflow/text-form",
-            "the name promises the text form of a graph, which the scanner does not read",
-        ));
+            format!("the name promises a protocol buffer as text, which {stop}"),
+        );
+        scan.found(match stop.at() {
+            Some(at) => found.at(at),
+            None => found,
+        });
     }
 }
 
@@ -227,18 +235,7 @@ fn graph(
     format: &'static str,
 ) -> Result<Understood, Stop> {
     let mut cursor = Cursor::new(source);
-    let mut model = Model {
-        source,
-        scan,
-        operator: String::new(),
-        paths: Paths::default(),
-        around: Vec::new(),
-        attributes: Vec::new(),
-        signature: String::new(),
-        identifier: Vec::new(),
-        unknown: BTreeMap::new(),
-        functions: BTreeSet::new(),
-    };
+    let mut model = Model::new(source, scan);
     protobuf::walk(&mut cursor, message, &mut model)?;
     model.resolve();
     Ok(Understood {
@@ -266,6 +263,23 @@ struct Model<'s, 'r> {
     unknown: BTreeMap<String, u64>,
     /// The functions of the model's own library.
     functions: BTreeSet<String>,
+}
+
+impl<'s, 'r> Model<'s, 'r> {
+    fn new(source: &'s dyn Source, scan: &'s mut Scan<'r>) -> Self {
+        Self {
+            source,
+            scan,
+            operator: String::new(),
+            paths: Paths::default(),
+            around: Vec::new(),
+            attributes: Vec::new(),
+            signature: String::new(),
+            identifier: Vec::new(),
+            unknown: BTreeMap::new(),
+            functions: BTreeSet::new(),
+        }
+    }
 }
 
 fn is(message: &'static Message, other: &'static Message) -> bool {
@@ -486,7 +500,13 @@ impl Model<'_, '_> {
             return Ok(());
         }
         let end = at.saturating_add(text.len() as u64);
-        match json::keras_metadata(self.source, at, end, self.scan) {
+        let read = json::keras_metadata(self.source, at, end, self.scan);
+        self.no_json(read, text, at)
+    }
+
+    /// Reports what Keras keeps of an object and is no JSON.
+    fn no_json(&mut self, read: Result<(), Stop>, text: &[u8], at: u64) -> Result<(), Stop> {
+        match read {
             Ok(()) => {}
             Err(Stop::Malformed { .. } | Stop::Truncated { .. }) => {
                 if self.identifier.starts_with(KERAS_OBJECT) || mentions_classes(text) {
@@ -544,6 +564,9 @@ fn name(text: &[u8], at: u64) -> Result<String, Stop> {
     }
     Ok(String::from_utf8_lossy(text).into_owned())
 }
+
+#[path = "saved_model_text.rs"]
+mod text;
 
 #[cfg(test)]
 #[path = "saved_model_tests.rs"]

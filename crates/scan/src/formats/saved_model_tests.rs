@@ -307,8 +307,8 @@ fn what_is_no_part_of_a_model_is_never_clean() {
     check("cut", cut, Verdict::Unscannable, "format/truncated");
     let twice = [good.clone(), number(1, 1)].concat();
     check("twice", &twice, Verdict::Unscannable, "format/field-twice");
-    let text = b"saved_model_schema_version: 1\nmeta_graphs { }";
-    check("text", text, Verdict::Unscannable, "format/malformed");
+    let text = b"saved_model_schema_version: 1\nmeta_graphs { ";
+    check("text", text, Verdict::Unscannable, "format/truncated");
 }
 
 #[test]
@@ -342,20 +342,107 @@ proptest! {
 }
 
 #[test]
-fn the_text_form_is_never_clean() {
-    let graph = "meta_graphs { graph_def { node { name: \"r\" op: \"ReadFile\" } } }";
-    for text in [
-        graph.to_owned(),
-        format!("saved_model_schema_version: 1\n{graph}"),
-        format!("# a comment\n{graph}"),
-        "node { name: \"r\" op: \"ReadFile\" }".to_owned(),
-        "a: b\n".to_owned(),
-    ] {
-        for name in ["saved_model.pbtxt", "graph.PBTXT"] {
+fn the_text_form_is_judged_as_the_binary_one() {
+    let check = |text: &str, verdict: Verdict, rule: &str| {
+        for name in [
+            "saved_model.pbtxt",
+            "graph.PBTXT",
+            "net.prototxt",
+            "a.textproto",
+        ] {
             let report = report(name, text.as_bytes());
-            assert_eq!(report.verdict, Verdict::Unscannable, "{name} {text}");
+            assert_eq!(report.verdict, verdict, "{name} {text} {report:?}");
+            let found = report.findings.iter().any(|found| found.rule == rule);
+            assert!(found || rule.is_empty(), "{name} {text} {report:?}");
         }
+    };
+    let reads = "node { name: \"r\" op: \"ReadFile\" }";
+    for text in [
+        reads.to_owned(),
+        format!("meta_graphs {{ graph_def {{ {reads} }} }}"),
+        format!("saved_model_schema_version: 1\nmeta_graphs {{ graph_def {{ {reads} }} }}"),
+        format!("# a comment }}\n{reads}"),
+        "node < op: 'Read' \"File\" >".to_owned(),
+        "node: { op: \"\\122\\x65adFile\" }".to_owned(),
+        "node { op: \"Relu\" } node { op: # {\n'\\u0052eadFile', };".to_owned(),
+        "node [ { op: 'Relu' }, < op: 'ReadFile' > ]".to_owned(),
+        "library { function { signature { name: 'f' } node_def { op: 'ReadFile' } } }".to_owned(),
+        "node { op: 'Relu' attr { key: 'f' value { func { name: 'ReadFile' } } } }".to_owned(),
+        "node { op: 'Relu' attr { key: 'f' value { list { func [{ name: 'ReadFile' }] } } } }"
+            .to_owned(),
+        "any_info { [type.googleapis.com/tensorflow.GraphDef] { node { op: 'ReadFile' } } }"
+            .to_owned(),
+        format!("{reads} node {{"),
+        "node { op: 'ReadFile' op: 'Relu' }".to_owned(),
+    ] {
+        check(&text, Verdict::Malicious, "tensorflow/sink");
     }
+    check(
+        "node { op: 'PrintV2' attr { key: 'output_stream' value { s: 'file:///x' } } }",
+        Verdict::Malicious,
+        "tensorflow/print-to-file",
+    );
+    check(
+        "meta_graphs { asset_file_def { filename: '../../x' } }",
+        Verdict::Malicious,
+        "tensorflow/asset-escape",
+    );
+    check(
+        "meta_graphs { object_graph_def { nodes { user_object { identifier: '_tf_keras_layer' metadata: '{\"class_name\": \"Lam' 'bda\"}' } } } }",
+        Verdict::Malicious,
+        "keras/class",
+    );
+    check(
+        "node { op: 'EvilOp' }",
+        Verdict::Review,
+        "tensorflow/unknown-operator",
+    );
+    check(
+        "node { name: 'p' op: 'Const' attr { key: 'value' value { tensor { dtype: DT_STRING string_val: '/x' } } } } node { name: 's' op: 'RestoreV2' input: 'p' }",
+        Verdict::Review,
+        "tensorflow/fixed-path",
+    );
+    check(
+        "layer { name: 'a' type: 'Python' python_param { module: 'm' layer: 'L' } }",
+        Verdict::Review,
+        "caffe/python",
+    );
+    check(
+        "name: 'm'\nbackend: 'python'\n",
+        Verdict::Review,
+        "triton/python",
+    );
+    for plain in [
+        "item { id: 1 name: 'cat' }",
+        "name: 'x' layer { name: 'c' type: 'Convolution' param { lr_mult: 1.5e-3 } top: 'a' } # end",
+        "node { name: 'p' op: 'Const' attr { key: 'value' value { tensor { dtype: DT_STRING string_val: 'model' } } } } node { name: 's' op: 'RestoreV2' input: 'p' }",
+        "node { op: 'f' } library { function { signature { name: 'f' } node_def { op: 'Relu' } } } versions { producer: 38 }",
+        "node { op: 'Const' attr { key: 'v' value { tensor { float_val: -inf float_val: [1, -2.0, .5e+3] } } } }",
+        "a: b\n",
+        "",
+    ] {
+        check(plain, Verdict::Clean, "");
+    }
+    for broken in [
+        "node { op: 'Relu' ",
+        "node { op: 'Relu' >",
+        "node { op: 'Re\nlu' }",
+        "node { op: '\\q' }",
+        "node op",
+        "node { op: }",
+        "}",
+        "\u{1}",
+        "{}",
+        "node { op_type: 'Add' }",
+    ] {
+        let report = report("graph.pbtxt", broken.as_bytes());
+        assert_eq!(report.verdict, Verdict::Unscannable, "{broken} {report:?}");
+    }
+    let deep = "a {".repeat(2000);
+    assert_eq!(
+        report("a.pbtxt", deep.as_bytes()).verdict,
+        Verdict::Unscannable
+    );
 }
 
 /// A node with a constant text.
