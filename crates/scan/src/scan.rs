@@ -2,6 +2,7 @@
 
 use crate::cursor::Stop;
 use crate::files::{Beside, Files};
+use crate::formats;
 use crate::report::{Finding, Part, Place, Report, Severity, Verdict};
 use crate::rules::Rules;
 use crate::sniff;
@@ -20,6 +21,10 @@ const FREE_UNPACKED: u64 = 256 << 20;
 /// How many bytes may be unpacked for each byte of the file beyond that.
 const MAX_RATIO: u64 = 200;
 
+/// How many bytes may be unpacked beyond that where all of them belong to what is understood, such as the
+/// zeros of an array: each is read once or a few times, and none is kept.
+const MAX_ACCOUNTED: u64 = 16 << 30;
+
 /// The state of a scan of one file. Parsers receive it and report to it.
 #[derive(Debug)]
 pub struct Scan<'a> {
@@ -36,6 +41,9 @@ pub struct Scan<'a> {
     left_out: u64,
     worst: Verdict,
     unpackable: u64,
+    accountable: u64,
+    /// The format of the part that ended last, and whether all of it is understood.
+    last: Option<(&'static str, bool)>,
 }
 
 /// A finding in the making; see [`Scan::found`].
@@ -158,6 +166,8 @@ fn whole(file: &str, source: &dyn Source, rules: &Rules, files: Option<&Files>) 
             .len()
             .saturating_mul(MAX_RATIO)
             .saturating_add(FREE_UNPACKED),
+        accountable: MAX_ACCOUNTED,
+        last: None,
     };
     scan.part(source, |scan| sniff::parse(source, scan));
     Report {
@@ -197,6 +207,7 @@ impl Scan<'_> {
         source: &dyn Source,
         parse: impl FnOnce(&mut Self) -> Result<Understood, (&'static str, Stop)>,
     ) {
+        self.last = None;
         if self.trail.len() >= MAX_DEPTH {
             self.found(
                 Found::unscannable(
@@ -281,6 +292,22 @@ impl Scan<'_> {
         self.unpackable = self.unpackable.saturating_sub(bytes);
     }
 
+    /// Returns how many bytes may still be unpacked of what is read whole.
+    pub(crate) fn accountable(&self) -> u64 {
+        self.accountable
+    }
+
+    /// Takes `bytes` from that.
+    pub(crate) fn accounted(&mut self, bytes: u64) {
+        self.accountable = self.accountable.saturating_sub(bytes);
+    }
+
+    /// Whether the part that ended last was of a format that is known, and read to its end.
+    pub(crate) fn read_whole(&self) -> bool {
+        self.last
+            .is_some_and(|(format, whole)| whole && format != formats::OPAQUE.name)
+    }
+
     /// Scans the members of a container of files, each of which may name others of its `files`, that are
     /// listed by [`shown`] names.
     pub(crate) fn together(&mut self, files: Files, members: impl FnOnce(&mut Self)) {
@@ -362,6 +389,7 @@ impl Scan<'_> {
                 ),
             ));
         }
+        self.last = Some((understood.format, understood.bytes >= source.len()));
         if listed && let Some(part) = self.parts.get_mut(index) {
             understood.format.clone_into(&mut part.format);
             part.understood = understood.bytes;

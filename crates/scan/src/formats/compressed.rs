@@ -12,7 +12,7 @@ use crate::cursor::Stop;
 use crate::report::Severity;
 use crate::scan::{Found, Scan, Understood};
 use crate::sniff::{Format, Head};
-use crate::source::{Sequence, Slice, Source, Unpack, unpack};
+use crate::source::{Opened, Sequence, Slice, Source, Unpack, unpack};
 
 /// The formats.
 pub(crate) const GZIP: Format = Format {
@@ -298,18 +298,25 @@ fn parse(
     open: fn(Sequence<'_>) -> io::Result<Box<dyn Read + '_>>,
 ) -> Result<Understood, Stop> {
     let limit = scan.unpackable();
-    let packed = Slice::new(source, 0, u64::MAX);
-    match unpack(limit, move || open(Sequence::owned(packed))) {
-        Ok(opened) => {
-            let size = opened.source().len();
-            scan.unpacked(size);
-            ratio(source.len(), size, 0, scan);
-            scan.member("content", opened.source());
-        }
-        Err(Unpack::TooLong) => scan.found(bomb(0, source.len())),
+    let packed = || Sequence::owned(Slice::new(source, 0, u64::MAX));
+    let read = match unpack(limit, move || open(packed())) {
+        Ok(opened) => Some(opened),
+        Err(Unpack::TooLong) => None,
         Err(Unpack::Damaged(error)) => {
             return Err(Stop::malformed(format!("cannot be unpacked: {error}"), 0));
         }
+    };
+    let usual = read.filter(|opened| !is_high(source.len(), opened.source().len()));
+    if let Some(opened) = usual {
+        scan.unpacked(opened.source().len());
+        scan.member("content", opened.source());
+    } else if let Some(opened) = large(u64::MAX, scan, move || open(packed())) {
+        scan.member("content", opened.source());
+        if !scan.read_whole() {
+            scan.found(bomb(0, source.len()));
+        }
+    } else {
+        scan.found(bomb(0, source.len()));
     }
     Ok(Understood {
         format,
@@ -317,11 +324,35 @@ fn parse(
     })
 }
 
+/// Unpacks content that is more than the scanner follows, if it may be read to its end: an array, which
+/// says in its header how long it is, or a pickle. `None` where it is neither, damaged, or longer than
+/// `limit`. The caller scans it, and reports a bomb where it was not read whole.
+pub(crate) fn large<'a>(
+    limit: u64,
+    scan: &mut Scan<'_>,
+    open: impl Fn() -> io::Result<Box<dyn Read + 'a>> + 'a,
+) -> Option<Opened<'a>> {
+    let mut head = [0; 8];
+    open().ok()?.read_exact(&mut head).ok()?;
+    let known = head.starts_with(b"\x93NUMPY") || matches!(head, [0x80, 2..=5, ..]);
+    if !known {
+        return None;
+    }
+    let opened = unpack(limit.min(scan.accountable()), open).ok()?;
+    scan.accounted(opened.source().len());
+    Some(opened)
+}
+
 /// Reports content that unpacks to far more than it takes.
 pub(crate) fn ratio(packed: u64, size: u64, at: u64, scan: &mut Scan<'_>) {
-    if size > RATIO_FROM && size / packed.max(1) > MAX_RATIO {
+    if is_high(packed, size) {
         scan.found(bomb(at, packed));
     }
+}
+
+/// Whether content unpacks to far more than it takes.
+pub(crate) fn is_high(packed: u64, size: u64) -> bool {
+    size > RATIO_FROM && size / packed.max(1) > MAX_RATIO
 }
 
 /// What is said of content that unpacks to too much.
@@ -338,8 +369,61 @@ pub(crate) fn bomb(at: u64, packed: u64) -> Found {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use crate::report::Verdict;
     use crate::{Rules, scan};
+
+    /// Returns zeros behind a beginning, and an end, packed.
+    fn zeros(beginning: &[u8], count: u64, end: &[u8]) -> Vec<u8> {
+        let content = beginning.chain(std::io::repeat(0).take(count)).chain(end);
+        zstd::stream::encode_all(content, 3).unwrap()
+    }
+
+    fn array(elements: u64) -> Vec<u8> {
+        let mut header =
+            format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({elements},), }}");
+        while (header.len() + 11) % 64 != 0 {
+            header.push(' ');
+        }
+        header.push('\n');
+        let len = u16::try_from(header.len()).unwrap().to_le_bytes();
+        [b"\x93NUMPY\x01\x00", &len[..], header.as_bytes()].concat()
+    }
+
+    #[test]
+    fn an_array_of_zeros_is_no_bomb_and_what_nobody_reads_is() {
+        const ELEMENTS: u64 = 10 << 20;
+        const BYTES: u64 = ELEMENTS * 8;
+        let rules = Rules::built_in().unwrap();
+        let report = |bytes: &[u8]| scan("a.npy.zst", &bytes, &rules);
+        let clean = zeros(&array(ELEMENTS), BYTES, b"");
+        assert_eq!(report(&clean).verdict, Verdict::Clean);
+        // A bytes object, then the end of the pickle.
+        let bytes = [b"\x80\x04\x8e", &BYTES.to_le_bytes()[..]].concat();
+        let pickle = zeros(&bytes, BYTES, b".");
+        assert_eq!(report(&pickle).verdict, Verdict::Clean);
+        for bomb in [
+            zeros(b"", BYTES, b""),
+            zeros(b"words", BYTES, b""),
+            zeros(&array(ELEMENTS), BYTES, b"\0"),
+            zeros(&array(ELEMENTS), BYTES - 1, b""),
+            zeros(&array(1), BYTES, b""),
+            zeros(b"\x80\x04N.", BYTES, b""),
+            zstd::stream::encode_all(zeros(b"", BYTES, b"").as_slice(), 3).unwrap(),
+            zeros(&clean, BYTES, b""),
+        ] {
+            let report = report(&bomb);
+            let nested = report.parts.len() > 2;
+            assert!(
+                nested || report.verdict == Verdict::Unscannable,
+                "{report:?}"
+            );
+        }
+        // The bomb lies in a pickle that does more.
+        let evil = zeros(b"\x80\x04cos\nsystem\n0", 1, b"");
+        assert_eq!(report(&evil).verdict, Verdict::Malicious);
+    }
 
     #[test]
     fn containers_whose_loaders_run_code_are_not_data() {

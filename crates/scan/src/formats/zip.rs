@@ -16,6 +16,7 @@ use crate::scan::{Found, Scan, Understood, shown};
 use crate::sniff::{Format, Head};
 use crate::source::{Opened, Sequence, Slice, Source, Unpack, unpack};
 
+use super::compressed;
 use super::torch;
 
 /// The format.
@@ -587,9 +588,36 @@ impl<'a> Archive<'a> {
         if member.name.ends_with('/') && member.size == 0 {
             return;
         }
+        if self.scan_large(member, scan) {
+            return;
+        }
         if let Some(opened) = self.open(member, scan) {
             scan.member(&member.name, opened.source());
         }
+    }
+
+    /// Scans a member that unpacks to more than the scanner follows, if it is one that can be read to its
+    /// end. Returns whether it is.
+    fn scan_large(&self, member: &Member, scan: &mut Scan<'_>) -> bool {
+        let high = compressed::is_high(member.packed, member.size);
+        let more = member.size > scan.unpackable();
+        if member.method == 0 || member.sealed().is_some() || !(high || more) {
+            return false;
+        }
+        let packed = Slice::new(self.source, member.start, member.packed);
+        let method = member.method;
+        let opened = compressed::large(member.size, scan, move || decoder(method, packed));
+        let Some(opened) = opened else {
+            return false;
+        };
+        if opened.source().len() != member.size {
+            scan.found(wrong_length(member));
+        }
+        scan.member(&member.name, opened.source());
+        if !scan.read_whole() {
+            scan.found(compressed::bomb(member.header, member.packed));
+        }
+        true
     }
 
     /// Opens a member's content: a stored one in place, a packed one unpacked. Reports why not; of an
@@ -624,7 +652,7 @@ impl<'a> Archive<'a> {
             Ok(opened) => {
                 let size = opened.source().len();
                 scan.unpacked(size);
-                crate::formats::compressed::ratio(member.packed, size, member.header, scan);
+                compressed::ratio(member.packed, size, member.header, scan);
                 if size != member.size {
                     scan.found(wrong_length(member));
                 }
@@ -635,10 +663,7 @@ impl<'a> Archive<'a> {
                 None
             }
             Err(Unpack::TooLong) => {
-                scan.found(crate::formats::compressed::bomb(
-                    member.header,
-                    member.packed,
-                ));
+                scan.found(compressed::bomb(member.header, member.packed));
                 None
             }
             Err(Unpack::Damaged(error)) => {
@@ -693,7 +718,7 @@ fn decoder<'a>(method: u16, packed: Slice<'a>) -> io::Result<Box<dyn Read + 'a>>
         12 => Ok(Box::new(BzDecoder::new(sequence()))),
         93 => {
             let mut decoder = zstd::Decoder::new(sequence())?;
-            decoder.window_log_max(super::compressed::MAX_WINDOW_LOG)?;
+            decoder.window_log_max(compressed::MAX_WINDOW_LOG)?;
             Ok(Box::new(decoder))
         }
         14 => {
@@ -706,7 +731,7 @@ fn decoder<'a>(method: u16, packed: Slice<'a>) -> io::Result<Box<dyn Read + 'a>>
                     "its LZMA properties are of another length",
                 ));
             }
-            super::compressed::lzma(
+            compressed::lzma(
                 sequence,
                 properties,
                 u32::from_le_bytes(dictionary),
