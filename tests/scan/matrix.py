@@ -24,7 +24,7 @@ from pathlib import Path
 
 SECONDS_PER_FILE = 30
 SECONDS = 600
-# The most memory that a scan takes, in KiB.
+# The most memory that a scan takes beside its answer, in KiB.
 MEMORY = 64 << 10
 # From best to worst.
 VERDICTS = ("clean", "review", "unscannable", "malicious")
@@ -94,13 +94,14 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, code, file=sys.std
 
 
 def run_custody(binary: Path, root: Path, samples: list[dict], wrap: list[str]) -> tuple[list[Row], int]:
-    """Custody over all samples in one process; also returns the most memory that it took, in KiB."""
+    """Custody over all samples in one process; also returns the most memory that it took beside its answer, in KiB."""
     command = [*wrap, sys.executable, "-S", "-c", MEASURE, str(binary), "scan", "--json", "hostile", "benign"]
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     try:
         done = subprocess.run(command, cwd=root, capture_output=True, timeout=SECONDS)
         files = json.loads(done.stdout)["files"]
         peak, code = (int(word) for word in done.stderr.split()[-2:])
+        peak -= len(done.stdout) >> 10
     except (subprocess.TimeoutExpired, ValueError, KeyError, TypeError):
         print("custody gave no answer over all samples at once: one by one, to see on which")
         return [one_custody(binary, root, sample["path"], wrap) for sample in samples], 0

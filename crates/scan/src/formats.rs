@@ -75,6 +75,7 @@ pub(crate) const ALL: &[Format] = &[
     compressed::LZMA,
     compressed::ZLIB,
     onnx::PART,
+    arrow::LEGACY,
     // Numbers alone: last, so that it is nothing else.
     saved_model::FINGERPRINT,
     // Text.

@@ -8,6 +8,7 @@ mod joblib;
 mod judge;
 mod literal;
 mod machine;
+mod places;
 mod state;
 mod value;
 
@@ -93,6 +94,7 @@ fn streams(source: &dyn Source, start: u64, scan: &mut Scan<'_>) -> Result<u64, 
         while machine.cursor.at() < at {
             machine.run(&mut judge)?;
         }
+        // The arrays were looked into at the first reading.
         let nested = judge.nested;
         nest(source, nested, scan);
     }
@@ -134,8 +136,9 @@ pub(crate) fn stream(
     let mut judge = judge::Judge::new(scan, watch);
     let mut machine = Machine::new(source, start);
     let root = machine.run(&mut judge);
-    let nested = judge.nested;
+    let (nested, checks) = (judge.nested, judge.checks);
     nest(source, nested, scan);
+    places::look(source, checks, scan)?;
     Ok(Stream {
         root: root?,
         end: machine.cursor.at(),
@@ -176,12 +179,12 @@ impl Probe {
     }
 }
 
-/// How far a probe goes, in bytes.
-const PROBED: u64 = 1 << 20;
+/// How many opcodes a probe reads.
+const PROBED: u64 = 1 << 18;
 /// How many imports a probe remembers.
 const MAX_IMPORTS: usize = 64;
 
-/// Runs bytes as a pickle without judging them, at most `len` of them.
+/// Runs bytes as a pickle without judging them, `len` of them.
 pub(crate) fn probe(source: &dyn Source, len: u64) -> Probe {
     struct Look<'s> {
         source: &'s dyn Source,
@@ -216,17 +219,19 @@ pub(crate) fn probe(source: &dyn Source, len: u64) -> Probe {
             }
         }
     }
-    let slice = Slice::new(source, 0, len.min(PROBED));
+    let slice = Slice::new(source, 0, len);
     let mut look = Look {
         source: &slice,
         found: Probe::default(),
         stopped: false,
     };
+    // Literals are stepped over: what they hold costs nothing.
     let mut machine = Machine::new(&slice, 0);
+    machine.steps = PROBED;
     let stopped = machine.run(&mut look).is_ok();
     Probe {
         stopped,
-        long: machine.cursor.at() >= PROBED,
+        long: machine.steps == 0,
         end: machine.cursor.at(),
         ..look.found
     }
@@ -262,8 +267,17 @@ const TAKEN: [&str; 18] = [
     "system",
 ];
 
+/// Modules that do something when they are imported.
+const ACTING: [&str; 4] = ["antigravity", "this", "idlelib.idle", "turtledemo.__main__"];
+/// What texts are called.
+const TEXTS: [&str; 24] = [
+    "cfg", "conf", "csv", "dic", "dict", "html", "ini", "json", "jsonl", "labels", "list", "lst",
+    "md", "names", "py", "rst", "text", "toml", "tsv", "txt", "vocab", "xml", "yaml", "yml",
+];
+
 /// Reports a pickle that hides in a part of another format: some loader would run it, up to where it breaks.
-/// `is_text`: words on lines of their own read as imports, which means nothing as long as nobody knows what they take.
+/// `is_text`: words on lines of their own read as imports, which means nothing as long as the file is called like a text
+/// and nobody knows what they take.
 pub(crate) fn hidden(source: &dyn Source, is_text: bool, scan: &mut Scan<'_>) {
     let probe = probe(source, source.len());
     let found = |what: String, at: u64| {
@@ -278,16 +292,20 @@ pub(crate) fn hidden(source: &dyn Source, is_text: bool, scan: &mut Scan<'_>) {
         return;
     }
     let rules = scan.rules;
+    let called_text = scan
+        .name()
+        .rsplit_once('.')
+        .is_none_or(|(_, ending)| TEXTS.contains(&ending.to_ascii_lowercase().as_str()));
     for (name, at, is_binary) in probe.imports {
         let known = match rules.judge("pickle", &name) {
             Judgement::Allowed(_) => continue,
             Judgement::Sink(_) => {
-                let taken = name.rsplit(':').next().unwrap_or_default();
-                TAKEN.contains(&taken)
+                let (module, taken) = name.split_once(':').unwrap_or_default();
+                TAKEN.contains(&taken) || ACTING.contains(&module)
             }
             Judgement::Unknown => false,
         };
-        if known || is_binary || !is_text {
+        if known || is_binary || !(is_text && called_text) {
             let what = format!(
                 "the same bytes are a pickle that imports `{}` before it breaks off",
                 shown(&name)
@@ -311,6 +329,7 @@ pub fn trace(source: &dyn Source) -> Vec<String> {
                 },
                 Event::Build { .. } => "build".to_owned(),
                 Event::Persistent(_) => "persistent".to_owned(),
+                Event::Plain => "plain".to_owned(),
                 Event::Malformed(because) => format!("malformed {because}"),
                 Event::Straddles => "straddles".to_owned(),
                 Event::Append(_)
@@ -345,6 +364,7 @@ mod tests {
             b"\x8c\x07evilpkg\x8c\x03run\x93\nhello world\n",
             b"(]cevil.pkg\nrun\n\xff\xff",
             b"(ibuiltins\neval\n",
+            b"cthis\ns\n",
             b"U\x07evilpkgU\x03run\x93",
         ] {
             assert!(verdict(hostile) >= Verdict::Review, "{hostile:?}");

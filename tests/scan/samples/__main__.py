@@ -15,13 +15,18 @@ FAMILIES = (
     "pickle_calls",
     "pickle_tricks",
     "pickle_states",
+    "pickle_broken",
+    "pickle_composed",
     "pickle_benign",
     "torch_files",
     "arrays",
     "graphs",
+    "places",
+    "foreign",
     "weights",
     "keras_files",
     "folders",
+    "documents",
     "libraries",
 )
 

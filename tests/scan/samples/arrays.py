@@ -3,10 +3,12 @@
 import bz2
 import gzip
 import lzma
+import pickle
 import struct
 import zlib
 
 import lz4.frame
+import numpy as np
 import zstandard
 
 from . import assembler as a
@@ -20,7 +22,8 @@ PLAIN = a.stream(a.value({"weights": [0.25] * 64}), 3)
 def samples() -> list[Sample]:
     """Both families and the wrapped pickles."""
     joblib, numpy, wrapped = Family("joblib"), Family("numpy"), Family("compressed")
-    _joblib(joblib)
+    for part in (_joblib, _joblib_objects, _joblib_opcodes, _joblib_types):
+        part(joblib)
     _numpy(numpy)
     _wrapped(wrapped)
     return joblib.samples + numpy.samples + wrapped.samples
@@ -55,6 +58,47 @@ def _joblib(family: Family) -> None:
     body = a.stream(array(64) + a.POP + CALL, 3)
     for name, raw in compressed(body).items():
         put(f"array_{name}.joblib", f"a call behind an array, {name}", raw)
+
+
+def _joblib_objects(family: Family) -> None:
+    """Object arrays, whose elements are a pickle of their own: its memo and its names are not those around it."""
+    names = [("numpy", "ndarray"), ("numpy", "dtype"), ("joblib.numpy_pickle", "NumpyArrayWrapper"), ("collections", "OrderedDict")]
+    for count in range(1, 5):
+        decoys = b"".join(a.global_(*name) + a.put(slot) + a.POP for slot, name in enumerate(names[: count - 1]))
+        inner = a.stream(decoys + a.global_("os", "system") + a.put(count - 1) + a.POP + a.get(count - 1) + a.text(COMMAND) + a.TUPLE1 + a.REDUCE, 3)
+        outer = b"".join(a.global_(*name) + a.put(slot) + a.POP for slot, name in enumerate(names[:count]))
+        family.hostile(f"objects_memo_{count}.joblib", f"the objects' pickle calls what stands in slot {count - 1} of its own memo; without, a harmless name stands there", a.stream(outer + array(1, typecode="O8", raw=inner), 3))
+        sums = b"".join(a.stack_global(*name) + a.POP for name in names[: count - 1])
+        inner = a.stream(sums + a.call("builtins", "exec", (CODE,), 4), 4)
+        family.hostile(f"objects_names_{count}.joblib", f"the objects' pickle has {count} names, as many as there are without, and calls the last", a.stream(array(1, typecode="O8", raw=inner), 3))
+    family.hostile("objects_broken.joblib", "the objects' pickle calls, and ends before its STOP", a.stream(array(1, typecode="O8", raw=EVIL[:-1] + b"\xff"), 3))
+    family.hostile("objects_second.joblib", "the second of two object arrays calls", a.stream(array(1, typecode="O8", raw=pickle.dumps(np.array(["x"], dtype=object))) + a.POP + array(1, typecode="O8", raw=EVIL), 3))
+
+
+def _joblib_opcodes(family: Family) -> None:
+    """Bytes of an array that joblib.load steps over, and that pickle.load of the same file runs."""
+    code = a.POP + CALL + a.STOP
+    raw = code + bytes(-len(code) % 8)
+    family.hostile("opcodes_unaligned.joblib", "the array's bytes are opcodes for pickle.load", a.stream(array(len(raw) // 8, raw=raw, aligned=False), 3))
+    family.hostile("opcodes_named_pkl.pkl", "the same, named as pickle.load is given it", a.stream(array(len(raw) // 8, raw=raw, aligned=False), 3))
+    text = a.POP + a.MARK + a.text_line(COMMAND) + a.inst("os", "system") + a.STOP
+    raw = text + b" " * (-len(text) % 8)
+    family.hostile("opcodes_text.joblib", "the array's bytes are opcodes of protocol 0 for pickle.load", a.stream(array(len(raw) // 8, raw=raw, aligned=False), 3))
+    # The first byte of the padding is its length, and the opcode POP.
+    pad = code.ljust(a.POP[0] + 1, b"\0")
+    family.hostile("opcodes_padding.joblib", "the padding before the array's bytes is opcodes for pickle.load", a.stream(array(4, pad), 3))
+    raw = (a.POP + a.NONE) * 2 + a.POP + CALL + a.POP * 2
+    raw += a.NONE * (-len(raw) % 8)
+    family.hostile("opcodes_through.joblib", "the array's bytes are opcodes, and what stands behind them ends either reading", a.stream(array(len(raw) // 8, raw=raw, aligned=False), 3))
+
+
+def _joblib_types(family: Family) -> None:
+    """Types within the wrapper whose state tells places that are not theirs."""
+    told = a.value((3, "<", None, None, None, -1, -1, 0), 3)
+    double = a.Raw(a.call("numpy", "dtype", ("f8", False, True), 3) + told + a.BUILD)
+    for name, offset, size in (("beyond", 4096, 8), ("before", -64, 8), ("straddles", 4, 8), ("size", 0, 1)):
+        lie = a.value((3, "|", None, ("a",), {"a": (double, offset)}, size, 1, 0), 3)
+        family.hostile(f"dtype_{name}.joblib", f"the field of the array's type lies {name}", a.stream(array(8, typecode="V8", raw=bytes(8 * size)).replace(told, lie), 3), "CWE-125")
 
 
 def compressed(raw: bytes) -> dict[str, bytes]:

@@ -2,6 +2,7 @@
 
 import functools
 import io
+import json
 import logging
 import os
 import pickle
@@ -20,11 +21,16 @@ import numpy as np
 import onnx
 import pandas as pd
 import safetensors.numpy
+import scipy.interpolate
+import scipy.optimize
 import scipy.sparse
+import scipy.spatial
+import scipy.stats._distr_params
 import skops.io
 import xgboost
 from onnx import external_data_helper, helper, numpy_helper
 
+from . import lightgbm_text
 from .corpus import Family, Sample, zip_bytes
 from .estimators import fitted
 from .folders import TEMPLATES
@@ -119,7 +125,62 @@ def _boosters(models: dict[str, object]) -> Family:
     family.benign("lightgbm_regressor.joblib", "an LGBMRegressor by joblib", bytes_of(lambda path: joblib.dump(lightgbm.LGBMRegressor(n_estimators=2, verbose=-1, n_jobs=1).fit(x, y), path)), "LightGBM, joblib")
     family.benign("lightgbm_booster.pkl", "a Booster by pickle", pickle.dumps(light.booster_), "LightGBM")
     family.benign("lightgbm.txt", "a booster as text", bytes_of(lambda path: light.booster_.save_model(path)), "LightGBM")
+    _lightgbm_texts(family, x, y)
+    _xgboost_files(family, x, y)
     return family
+
+
+def _lightgbm_texts(family: Family, x: np.ndarray, y: np.ndarray) -> None:
+    """LightGBM's text as its versions 2 to 4 write it, the present one by the library itself."""
+    for version in lightgbm_text.VERSIONS:
+        kinds = ("plain", "categorical", "constant", *(("linear",) if version in ("3.3", "4.6") else ()))
+        for kind in kinds:
+            trees = [lightgbm_text.tree(version, kind) for _ in range(1 if kind == "constant" else 2)]
+            family.benign(f"lightgbm_{kind}_{version}.txt", f"{kind} trees as LightGBM {version} writes them", lightgbm_text.model(version, trees), "own writer after LightGBM")
+        three = lightgbm_text.model(version, [lightgbm_text.tree(version)] * 6, num_class="3", num_tree_per_iteration="3", objective="multiclass num_class:3")
+        family.benign(f"lightgbm_classes_{version}.txt", f"three classes as LightGBM {version} writes them", three, "own writer after LightGBM")
+    table = np.c_[x, np.arange(60) % 7]
+    options = {"verbose": -1, "num_threads": 1, "seed": 0, "min_data_in_leaf": 3, "num_leaves": 6, "deterministic": True}
+    kinds = {
+        "categorical": ({"objective": "binary", "max_cat_to_onehot": 1, "min_data_per_group": 1}, y),
+        "linear": ({"objective": "regression", "linear_tree": True}, x @ np.array([1.0, 2.0, 0.0, -1.0])),
+        "classes": ({"objective": "multiclass", "num_class": 3}, np.arange(60) % 3),
+        "forest": ({"objective": "binary", "boosting": "rf", "bagging_freq": 1, "bagging_fraction": 0.7}, y),
+        "dart": ({"objective": "binary", "boosting": "dart"}, y),
+        "constant": ({"objective": "regression", "min_data_in_leaf": 100}, y),
+    }
+    for name, (more, target) in kinds.items():
+        data = lightgbm.Dataset(table, label=target, categorical_feature=[4] if name == "categorical" else [], params={**options, **more})
+        booster = lightgbm.train({**options, **more}, data, 3)
+        family.benign(f"lightgbm_{name}.txt", f"a booster as text: {name}", bytes_of(lambda path, booster=booster: booster.save_model(path)), "LightGBM")
+        family.benign(f"lightgbm_{name}.json", f"a booster as JSON: {name}", json.dumps(booster.dump_model()).encode(), "LightGBM")
+        family.benign(f"lightgbm_{name}_booster.pkl", f"a Booster by pickle: {name}", pickle.dumps(booster), "LightGBM")
+
+
+def _xgboost_files(family: Family, x: np.ndarray, y: np.ndarray) -> None:
+    """XGBoost's own formats, of each kind of booster; and its configuration."""
+    frame = pd.DataFrame({"income": x[:, 0], "city": pd.Categorical(np.array(["a", "b", "c", "d", "e", "f"])[np.arange(60) % 6])})
+    plain = xgboost.DMatrix(x, label=y)
+    labels = np.c_[y, 1 - y]
+    boosters = {
+        "categorical": ({"max_cat_to_onehot": 1, "objective": "binary:logistic"}, xgboost.DMatrix(frame, label=np.arange(60) % 2, enable_categorical=True)),
+        "onehot": ({"max_cat_to_onehot": 9, "objective": "binary:logistic"}, xgboost.DMatrix(frame, label=np.arange(60) % 2, enable_categorical=True)),
+        "dart": ({"booster": "dart", "rate_drop": 0.5}, plain),
+        "linear": ({"booster": "gblinear", "updater": "coord_descent"}, plain),
+        "classes": ({"objective": "multi:softprob", "num_class": 3}, xgboost.DMatrix(x, label=np.arange(60) % 3)),
+        "outputs": ({"multi_strategy": "multi_output_tree", "tree_method": "hist"}, xgboost.DMatrix(x, label=labels)),
+        "trees_per_output": ({"multi_strategy": "one_output_per_tree"}, xgboost.DMatrix(x, label=labels)),
+        "forest": ({"num_parallel_tree": 3, "subsample": 0.7}, plain),
+        "ranking": ({"objective": "rank:ndcg"}, xgboost.DMatrix(x, label=y, group=[30, 30])),
+        "pruned": ({"tree_method": "exact", "gamma": 2.0, "max_depth": 4}, plain),
+        "survival": ({"objective": "survival:cox"}, xgboost.DMatrix(x, label=np.abs(x[:, 0]) + 0.1)),
+    }
+    for name, (options, data) in boosters.items():
+        booster = xgboost.train({"max_depth": 2, "nthread": 1, "seed": 0, **options}, data, 3)
+        for suffix in ("json", "ubj"):
+            family.benign(f"xgboost_{name}.{suffix}", f"a booster as {suffix}: {name}", bytes(booster.save_raw(suffix)), "XGBoost")
+        family.benign(f"xgboost_{name}_config.json", f"the configuration of a booster: {name}", booster.save_config().encode(), "XGBoost")
+        family.benign(f"xgboost_{name}_booster.pkl", f"a Booster by pickle: {name}", pickle.dumps(booster), "XGBoost")
 
 
 def _skops(models: dict[str, object]) -> Family:
@@ -190,6 +251,7 @@ def _numpy() -> Family:
     plain = {name: array for name, array in arrays.items() if name != "objects"}
     family.benign("many.npz", "an npz", bytes_of(lambda path: np.savez(path, **plain), ".npz"), "NumPy")
     family.benign("compressed.npz", "a compressed npz", bytes_of(lambda path: np.savez_compressed(path, **arrays), ".npz"), "NumPy")
+    family.benign("zeros.npz", "an array of ten million zeros, packed a thousandfold", bytes_of(lambda path: np.savez_compressed(path, weights=np.zeros(10_000_000)), ".npz"), "NumPy")
     others = {
         "generator": np.random.default_rng(5),
         "random_state": np.random.RandomState(5),
@@ -229,9 +291,42 @@ def _frames() -> Family:
     for number, (name, item) in enumerate(items.items()):
         version = 2 + number % 4
         family.benign(f"{name}.p{version}.pkl", f"by pickle: {name}", pickle.dumps(item, version), "pandas, SciPy")
+    _scipy(family)
     family.benign("frame.pkl.gz", "DataFrame.to_pickle, gzip", bytes_of(lambda path: frame.to_pickle(path, compression={"method": "gzip", "mtime": 0}), ".pkl.gz"), "pandas")
     family.benign("csr.npz", "scipy.sparse.save_npz", bytes_of(lambda path: scipy.sparse.save_npz(path, items["csr"]), ".npz"), "SciPy")
     return family
+
+
+def _scipy(family: Family) -> None:
+    """Interpolators, results of optimisers, and every distribution with its parameters fixed."""
+    x = np.linspace(0, 1, 9)
+    for kind in ("linear", "nearest", "nearest-up", "zero", "slinear", "quadratic", "cubic", "previous", "next"):
+        family.benign(f"interp1d_{kind}.pkl", f"scipy.interpolate.interp1d: {kind}", pickle.dumps(scipy.interpolate.interp1d(x, x**2, kind=kind)), "SciPy")
+    interpolators = {
+        "CubicSpline": scipy.interpolate.CubicSpline(x, x**2),
+        "PchipInterpolator": scipy.interpolate.PchipInterpolator(x, x**2),
+        "Akima1DInterpolator": scipy.interpolate.Akima1DInterpolator(x, x**2),
+        "BSpline": scipy.interpolate.make_interp_spline(x, x**2),
+        "UnivariateSpline": scipy.interpolate.UnivariateSpline(x, x**2),
+        "RegularGridInterpolator": scipy.interpolate.RegularGridInterpolator((x, x), np.outer(x, x)),
+        "RBFInterpolator": scipy.interpolate.RBFInterpolator(x[:, None], x),
+    }
+    for name, item in interpolators.items():
+        family.benign(f"{name}.pkl", f"scipy.interpolate.{name}", pickle.dumps(item), "SciPy")
+    for method in ("BFGS", "L-BFGS-B", "Nelder-Mead", "trust-constr"):
+        result = scipy.optimize.minimize(lambda point: float(np.sum((point - 1) ** 2)), np.zeros(2), method=method)
+        if method == "trust-constr":
+            result.execution_time = 0.0
+        family.benign(f"OptimizeResult_{method}.pkl", f"an OptimizeResult of {method}", pickle.dumps(result), "SciPy")
+    family.benign("OptimizeResult_linear.pkl", "an OptimizeResult of linprog", pickle.dumps(scipy.optimize.linprog([1, 1], bounds=(0, 1))), "SciPy")
+    # A distribution keeps the generator of the whole process.
+    np.random.seed(7)
+    for number, (name, shape) in enumerate((*scipy.stats._distr_params.distcont, *scipy.stats._distr_params.distdiscrete)):
+        if isinstance(name, str):
+            family.benign(f"distributions/{number}_{name}.pkl", f"the distribution {name}, frozen", pickle.dumps(getattr(scipy.stats, name)(*shape), number % 6), "SciPy")
+    family.benign("gaussian_kde.pkl", "a kernel density", pickle.dumps(scipy.stats.gaussian_kde(x)), "SciPy")
+    family.benign("cKDTree.pkl", "a tree of points", pickle.dumps(scipy.spatial.cKDTree(np.c_[x, x])), "SciPy")
+    family.benign("Rotation.pkl", "a rotation", pickle.dumps(scipy.spatial.transform.Rotation.from_quat([0, 0, 0, 1])), "SciPy")
 
 
 def _pickles() -> Family:

@@ -111,7 +111,6 @@ SINKS: list[tuple[str, str, tuple, str]] = [
     ("pydoc", "pipepager", ("x", COMMAND), "GHSA-5hvc-6wx8-mvv4"),
     ("pydoc", "tempfilepager", ("x", COMMAND), ""),
     ("pkgutil", "resolve_name", ("os:system",), "GHSA-vvpj-8cmc-gx39"),
-    ("_operator", "attrgetter", ("system",), "GHSA-46h3-79wf-xr6c"),
     ("operator", "methodcaller", ("system", COMMAND), "GHSA-955r-x9j8-7rhh"),
     ("uuid", "_get_command_stdout", ("echo", "custody-sample"), "GHSA-g38g-8gr9-h9xp"),
     ("_osx_support", "_read_output", (COMMAND,), "GHSA-g38g-8gr9-h9xp"),

@@ -21,6 +21,7 @@ def samples() -> list[Sample]:
     _hostile_zip(zips)
     _zip_tricks(zips)
     _benign_zip(zips)
+    _distributed(zips)
     _hostile_legacy(legacy)
     _benign_legacy(legacy)
     _script(script)
@@ -118,6 +119,49 @@ def _benign_zip(family: Family) -> None:
     put("own_huggingface/pytorch_model.bin", "a state dict under another top folder", zip_file(PICKLE, STORAGES, "pytorch_model"), source)
 
 
+DCP = "torch.distributed.checkpoint.metadata"
+
+
+def instance(module: str, name: str, state: object) -> a.Raw:
+    """An instance of a class with its state."""
+    return a.Raw(a.stack_global(module, name) + a.EMPTY_TUPLE + a.NEWOBJ + (b"" if state is None else a.value(state, 4) + a.BUILD))
+
+
+def distributed(hostile: bool = False) -> dict[str, bytes]:
+    """A distributed checkpoint: a pickle of what lies where, and files of zips one after another."""
+    def size(*lengths: int) -> a.Raw:
+        return a.Raw(a.call("torch", "Size", (lengths,), 4))
+
+    layout, memory = a.Raw(a.call("torch.serialization", "_get_layout", ("torch.strided",), 4)), a.Raw(a.call(DCP, "_MEM_FORMAT_ENCODING", (0,), 4))
+    properties = instance(DCP, "TensorProperties", (a.Raw(a.stack_global("torch", "float32")), layout, False, memory, False))
+    chunk = instance(DCP, "ChunkStorageMetadata", {"offsets": size(0, 0), "sizes": size(4, 3)})
+    weight = zip_file(a.stream(tensor("0", (4, 3))), {"0": floats(12)})
+    rate = zip_file(a.stream(a.value(0.25)), {})
+    places = a.EMPTY_DICT
+    for name, index, place, length in (("weight", 0, 0, len(weight)), ("rate", None, len(weight), len(rate))):
+        key = instance(DCP, "MetadataIndex", {"fqn": name, "index": index, "offset": size(0, 0)} if index == 0 else {"fqn": name, "index": None})
+        value = instance("torch.distributed.checkpoint.filesystem", "_StorageInfo", {"relative_path": "__0_0.distcp", "offset": place, "length": length})
+        places += key.code + value.code + a.SETITEM
+    whole = {
+        "state_dict_metadata": {"weight": instance(DCP, "TensorStorageMetadata", {"properties": properties, "size": size(4, 3), "chunks": [chunk]}), "rate": instance(DCP, "BytesStorageMetadata", None)},
+        "planner_data": {"weight": ("weight",), "rate": ("rate",)},
+        "storage_data": a.Raw(places),
+        "storage_meta": instance(DCP, "StorageMeta", {"checkpoint_id": a.Raw(a.call("pathlib", "PosixPath", ("checkpoint",), 4)), "save_id": None, "load_id": None, "modules": []}),
+        "version": "1.0.0",
+    }
+    last = zip_file(HOSTILE_DICT, STORAGES) if hostile else b""
+    return {".metadata": a.stream(instance(DCP, "Metadata", whole).code, 4), "__0_0.distcp": weight + rate + last}
+
+
+def _distributed(family: Family) -> None:
+    """Distributed checkpoints."""
+    family.benign("own_distributed", "a distributed checkpoint of two parts", distributed(), "own writer of torch's format")
+    family.hostile("distributed", "a distributed checkpoint with a hostile part behind the others", distributed(hostile=True))
+    family.hostile("distributed_metadata", "a distributed checkpoint whose description is hostile", {**distributed(), ".metadata": EVIL})
+    first = zip_file(HOSTILE_DICT, STORAGES)
+    family.hostile("distributed_first", "the first of several parts is hostile", {**distributed(), "__0_0.distcp": first + distributed()["__0_0.distcp"]})
+
+
 def _hostile_legacy(family: Family) -> None:
     """The stream format before torch 1.6 and the tar before that."""
     put = family.hostile
@@ -158,6 +202,8 @@ def _script(family: Family) -> None:
     """TorchScript code that touches files, and orderly code."""
     put = family.hostile
     put("from_file.pt", "the code maps a file of the host by torch.from_file", script_zip('    return torch.from_file("/etc/passwd", False, 100, dtype=0)\n'))
+    for name, blank in (("blank", " "), ("tab", "\t"), ("lines", "\n      "), ("comment", " # (\n      ")):
+        put(f"from_file_{name}.pt", f"the same with a {name} before the parenthesis", script_zip(f'    return (torch.from_file{blank}("/etc/passwd", False, 100, dtype=0))\n'))
     put("save.pt", "the code writes a file by torch.save", script_zip('    _0 = torch.save(x, "custody-sample-marker")\n    return x\n'))
     put("ops_from_file.pt", "the code maps a file by ops.aten.from_file", script_zip('    return ops.aten.from_file("/etc/passwd", False, 100, 0, 0, None, False)\n'))
     put("ops_save.pt", "the code writes by ops.aten.save", script_zip('    _0 = ops.aten.save(x, "custody-sample-marker")\n    return x\n'))

@@ -28,6 +28,18 @@ INJECTIONS = {
     "map_attribute": "{{ messages|map(attribute='__class__')|list }}",
     "range_bomb": "{% for i in range(999999999) %}{% for j in range(999999999) %}x{% endfor %}{% endfor %}",
     "hidden_after_template": CHATML + INJECTION,
+    "keyword_name": "{% set k = dict(__globals__=1)|first %}{{ lipsum[k]['os'].popen('echo custody-sample').read() }}",
+    "keyword_joined": "{% set k = dict(__glo=1, bals__=2)|join %}{{ cycler|attr('next')|attr(k) }}",
+    "keyword_attribute": "{{ ['x']|map(attribute=('__cla', 'ss__')|join)|map(attribute=('__mr', 'o__')|join)|list }}",
+    "keyword_default": "{{ [lipsum]|map(attribute='x', default=lipsum['__glo' ~ 'bals__'])|list }}",
+    "keyword_macro": "{% macro m(k='__glo') %}{{ (lipsum|attr(k ~ 'bals__')).os.popen('echo custody-sample').read() }}{% endmacro %}{{ m() }}",
+    "keyword_namespace": "{% set ns = namespace(k='__globals__') %}{{ (lipsum|attr(ns.k)).os.popen('echo custody-sample').read() }}",
+    "keyword_sort": "{{ [lipsum]|sort(attribute='__globals__')|list }}",
+    "keyword_groupby": "{{ [lipsum]|groupby(attribute='__globals__.os')|list }}",
+    "shadow_set": "{% set range = lipsum %}{{ (range|attr(dict(__globals__=1)|first)).os.popen('echo custody-sample').read() }}",
+    "shadow_loop": "{% for range in [lipsum] %}{{ range[dict(__globals__=1)|first] }}{% endfor %}",
+    "shadow_macro": "{% macro range(k) %}{{ lipsum|attr(k) }}{% endmacro %}{{ range('__glob' ~ 'als__') }}",
+    "shadow_bomb": "{% set r = range %}{% for i in r(99999999) %}{% for j in r(99999999) %}x{% endfor %}{% endfor %}",
 }
 
 
@@ -94,7 +106,50 @@ def _gguf(family: Family) -> None:
     put("bad_utf8_key.gguf", "a key that is not UTF-8", gguf([*HEAD, struct.pack("<Q", 2) + b"\xff\xfe" + struct.pack("<IB", 7, 1)]))
     put("zip_tail.gguf", "a torch zip behind the tensors", gguf(HEAD, [TENSOR], floats(12)) + zip_bytes([("archive/data.pkl", EVIL)]))
     put("pickle_tail.gguf", "a hostile pickle behind the tensors", gguf(HEAD, [TENSOR], floats(12)) + EVIL)
+    _gguf_vocabulary(family)
     family.benign("own_chatml.gguf", "a small model with an ordinary chat template", gguf([*HEAD, pair("tokenizer.chat_template", CHATML)], [TENSOR], floats(12)))
+
+
+def listed(key: str, kind: int, code: str, values: list[object]) -> bytes:
+    """A key with an array of numbers of the given type."""
+    return text(key) + struct.pack("<IIQ", 9, kind, len(values)) + struct.pack(f"<{len(values)}{code}", *values)
+
+
+def counted(key: str, value: int) -> bytes:
+    """A key with a number of 32 bits."""
+    return text(key) + struct.pack("<II", 4, value)
+
+
+def words(key: str, values: list[str]) -> bytes:
+    """A key with an array of texts."""
+    return text(key) + struct.pack("<IIQ", 9, 8, len(values)) + b"".join(text(value) for value in values)
+
+
+def _gguf_vocabulary(family: Family) -> None:
+    """Lists of a vocabulary and numbers of heads that a loader takes unchecked as places and divisors."""
+    reference = "CVE-2024-23605 family"
+    tokens = words("tokenizer.ggml.tokens", ["<s>", "</s>", "a", "b"])
+    scores = listed("tokenizer.ggml.scores", 6, "f", [0.0] * 4)
+    types = listed("tokenizer.ggml.token_type", 5, "i", [3, 3, 1, 1])
+    model, heads = pair("tokenizer.ggml.model", "llama"), counted("llama.attention.head_count", 2)
+    embedding = counted("llama.embedding_length", 4)
+
+    def put(name: str, what: str, pairs: list[bytes], tensors: list[bytes] | None = None) -> None:
+        family.hostile(f"{name}.gguf", what, gguf([*HEAD, *pairs], tensors or [TENSOR], floats(12)), reference)
+
+    put("dimension_zero", "a dimension of 0", [], [tensor("t", (4, 0))])
+    put("key_empty", "an empty key", [counted("", 1)])
+    put("scores_8bit", "the scores are of 8 bits", [model, tokens, listed("tokenizer.ggml.scores", 0, "B", [0] * 4), types])
+    put("scores_short", "fewer scores than tokens", [model, tokens, listed("tokenizer.ggml.scores", 6, "f", [0.0]), types])
+    put("types_8bit", "the kinds of the tokens are of 8 bits", [model, tokens, scores, listed("tokenizer.ggml.token_type", 1, "b", [1] * 4)])
+    put("types_short", "fewer kinds than tokens", [model, tokens, scores, listed("tokenizer.ggml.token_type", 5, "i", [1])])
+    put("tokens_numbers", "the tokens are numbers", [model, listed("tokenizer.ggml.tokens", 4, "I", [1, 2, 3, 4]), scores, types])
+    for name in ("bos", "eos", "padding", "unknown"):
+        put(f"{name}_beyond", f"the {name} token is none of the four", [model, tokens, scores, types, counted(f"tokenizer.ggml.{name}_token_id", 4_000_000)])
+    put("heads_zero", "no attention head, by whose number the embedding is divided", [embedding, counted("llama.attention.head_count", 0)])
+    put("heads_kv_zero", "a list of heads with a 0 among them", [embedding, listed("llama.attention.head_count", 4, "I", [2, 0])])
+    whole = [*HEAD, model, tokens, scores, types, counted("tokenizer.ggml.bos_token_id", 0), counted("tokenizer.ggml.eos_token_id", 1), embedding, heads]
+    family.benign("own_vocabulary.gguf", "a vocabulary whose lists are of one length", gguf(whole, [TENSOR], floats(12)))
 
 
 def safetensors(header: str | bytes, body: bytes = b"", claimed: int | None = None) -> bytes:
@@ -140,3 +195,5 @@ def _safetensors(family: Family) -> None:
     put("deep_json.safetensors", "a header of 50,000 brackets", safetensors("[" * 50_000 + "]" * 50_000, body), "ATLAS AML.T0029")
     put("bom.safetensors", "the header begins with a byte order mark", safetensors(b"\xef\xbb\xbf" + one.encode(), body))
     put("polyglot_header.safetensors", "the header is followed by a NUL and a second one", safetensors(one.encode() + b"\0" + one.encode(), body))
+    for name, blank in (("space", b" "), ("newline", b"\n"), ("tab", b"\t"), ("many", b" " * 500)):
+        put(f"blank_{name}.safetensors", f"the header begins with a blank: {name}", safetensors(blank + one.encode(), body))

@@ -12,6 +12,25 @@ pub(crate) const FORMAT: Format = Format {
     parse,
 };
 
+/// A stream of the first versions, whose messages begin with their length.
+pub(crate) const LEGACY: Format = Format {
+    name: FORMAT.name,
+    recognises: |head| {
+        let number = |at: usize| {
+            let bytes = head.bytes.get(at..)?.first_chunk::<4>()?;
+            Some(u32::from_le_bytes(*bytes))
+        };
+        // The place of a message's table, and behind it that of the table of its fields.
+        matches!(number(0), Some(64..=0x00ff_ffff))
+            && matches!(number(4), Some(place @ 8..=64) if place % 4 == 0)
+            && head.bytes.get(8..).is_some_and(|rest| {
+                rest.windows(6)
+                    .any(|window| window == b"schema" || window == b"ARROW:")
+            })
+    },
+    parse,
+};
+
 /// The type that is loaded from a pickle.
 const EXTENSION: &[u8] = b"arrow.py_extension_type";
 /// What Parquet keeps of an Arrow schema is in base64: the name, from the first, second and third byte of a group on,

@@ -7,6 +7,8 @@ use crate::scan::{Found, Scan};
 
 /// Trees with more nodes are not followed.
 const MAX_NODES: usize = 1 << 20;
+/// Categories are bits of a list: greater ones are not believed.
+const MAX_CATEGORY: i32 = 1 << 24;
 /// So many trees have their places checked.
 const MAX_TREES: usize = 1 << 20;
 /// How deep objects and arrays are followed: deeper than in any booster.
@@ -38,7 +40,8 @@ struct List {
 }
 
 /// The lists whose numbers are places.
-const PLACES: [&str; 8] = [
+const PLACES: [&str; 9] = [
+    "parents",
     "left_children",
     "right_children",
     "split_indices",
@@ -49,10 +52,9 @@ const PLACES: [&str; 8] = [
     "categories_sizes",
 ];
 /// The other lists that have a value for each node.
-const BY_NODE: [&str; 5] = [
+const BY_NODE: [&str; 4] = [
     "default_left",
     "loss_changes",
-    "parents",
     "split_conditions",
     "sum_hessian",
 ];
@@ -82,6 +84,8 @@ struct Tree {
     by_node: [List; BY_NODE.len()],
     weights: usize,
     leaf_weights: usize,
+    /// The tree's own number.
+    id: Option<i32>,
 }
 
 /// Follows a document and says whether its places lie within their lists.
@@ -94,9 +98,9 @@ pub(super) struct Booster {
     key: String,
     tree: Option<(usize, Tree)>,
     trees: usize,
-    /// Whether it has a list of trees: a configuration has none.
-    has_trees: bool,
     is_booster: bool,
+    /// Whether there is a list of trees.
+    listed: bool,
     features: Option<i64>,
     greatest: i32,
     classes: Option<i64>,
@@ -104,13 +108,20 @@ pub(super) struct Booster {
     claimed: Option<i64>,
     info: Option<(usize, i32)>,
     rounds: Option<Vec<i32>>,
+    /// How many weights there are of trees that may be dropped, and of a linear booster.
+    dropped: Option<usize>,
+    linear: Option<usize>,
     wrong: Option<String>,
 }
 
 impl Booster {
     /// Whether the numbers of the list that begins next are of use; where not, it may be stepped over.
     pub(super) fn wants(&self) -> bool {
-        self.tree.is_some() || matches!(self.key.as_str(), "tree_info" | "iteration_indptr")
+        self.tree.is_some()
+            || matches!(
+                self.key.as_str(),
+                "tree_info" | "iteration_indptr" | "weight_drop" | "weights"
+            )
     }
 
     /// Takes a step.
@@ -139,14 +150,16 @@ impl Booster {
         if self.path.len() <= 2 && self.key == "learner" {
             self.is_booster = true;
         }
-        self.has_trees |= self.key == "trees";
         if in_trees && self.tree.is_none() {
             self.tree = Some((self.path.len(), Tree::default()));
             self.trees += 1;
         }
+        self.listed |= self.key == "trees";
         match self.key.as_str() {
             "tree_info" if self.tree.is_none() => self.info = Some((0, 0)),
             "iteration_indptr" if self.tree.is_none() => self.rounds = Some(Vec::new()),
+            "weight_drop" if self.tree.is_none() => self.dropped = Some(0),
+            "weights" if self.tree.is_none() => self.linear = Some(0),
             _ => {}
         }
         self.path.push(std::mem::take(&mut self.key));
@@ -163,7 +176,8 @@ impl Booster {
             if depth < self.path.len() {
                 self.tree = Some((depth, tree));
             } else if self.trees <= MAX_TREES {
-                let checked = tree.check();
+                let number = i32::try_from(self.trees - 1).unwrap_or(i32::MAX);
+                let checked = tree.check(number);
                 match checked {
                     Ok(greatest) => self.greatest = self.greatest.max(greatest),
                     Err(because) => {
@@ -192,6 +206,11 @@ impl Booster {
             (Some((depth, tree)), list) if self.path.len() == *depth + 2 => {
                 tree.take(list, place, &mut self.wrong);
             }
+            (Some((depth, tree)), _) if self.path.len() == *depth + 1 && self.key == "id" => {
+                tree.id = Some(place);
+            }
+            (None, "weight_drop") => self.dropped = self.dropped.map(|count| count + 1),
+            (None, "weights") => self.linear = self.linear.map(|count| count + 1),
             (None, "tree_info") => {
                 if let Some((count, most)) = &mut self.info {
                     *count += 1;
@@ -248,8 +267,25 @@ impl Booster {
             return self.wrong.clone();
         }
         let trees = i64::try_from(self.trees).unwrap_or(i64::MAX);
-        if self.has_trees && self.claimed.is_some_and(|claimed| claimed != trees) {
+        // A configuration that is saved by itself has no list of trees.
+        if self.listed && self.claimed.is_some_and(|claimed| claimed != trees) {
             return Some(format!("claims another number of trees than its {trees}"));
+        }
+        let groups = self
+            .classes
+            .unwrap_or_default()
+            .max(self.targets.unwrap_or_default())
+            .max(1);
+        if let (Some(count), Some(features)) = (self.linear, self.features) {
+            let wanted = features
+                .checked_add(1)
+                .and_then(|each| each.checked_mul(groups));
+            if i64::try_from(count).ok() != wanted {
+                return Some(format!("has {count} weights for {features} features"));
+            }
+        }
+        if self.dropped.is_some_and(|count| count != self.trees) {
+            return Some("has not a weight for each tree".to_owned());
         }
         if self.trees == 0 {
             return None;
@@ -263,11 +299,6 @@ impl Booster {
                 self.greatest
             ));
         }
-        let groups = self
-            .classes
-            .unwrap_or_default()
-            .max(self.targets.unwrap_or_default())
-            .max(1);
         match self.info {
             Some((count, most)) if count != self.trees || i64::from(most) >= groups => {
                 return Some("has trees of groups that it has not".to_owned());
@@ -311,8 +342,9 @@ impl Tree {
     }
 
     /// Returns the greatest feature by which it splits.
-    fn check(&self) -> Result<i32, String> {
+    fn check(&self, number: i32) -> Result<i32, String> {
         let [
+            parents,
             left,
             right,
             features,
@@ -329,19 +361,43 @@ impl Tree {
                 "which claims another number of nodes than its {count}"
             ));
         }
-        let by_node = self.by_node.iter().chain([right, features, kinds]);
+        if self.id.is_some_and(|id| id != number) {
+            return Err("which has another number".to_owned());
+        }
+        let by_node = self.by_node.iter().chain([parents, right, features, kinds]);
         // Those that a version does not write are not there.
         if by_node
             .clone()
             .any(|list| list.count != count && list.count > 0)
             || right.count != count
             || features.count != count
-            || !self.weights.is_multiple_of(count)
         {
             return Err(format!("whose lists are not of its {count} nodes"));
         }
-        let leaf_values = self.leaf_values.unwrap_or(1).max(1);
+        let leaf_values = self.leaf_values.unwrap_or(1);
+        let several = usize::try_from(leaf_values)
+            .ok()
+            .filter(|values| *values <= MAX_NODES);
+        let Some(several) = several.map(|values| values.max(1)) else {
+            return Err(format!("whose leaves have {leaf_values} values"));
+        };
+        let each = |weights: usize, nodes: usize| {
+            weights == 0 || weights == nodes || weights == nodes.saturating_mul(several)
+        };
+        let told = self.leaf_weights > 0 || self.weights == count.saturating_mul(several);
+        let whole = told && self.leaf_weights.is_multiple_of(several);
+        if several > 1 && !whole || !each(self.weights, count) {
+            return Err("whose leaves have other values than they say".to_owned());
+        }
+        let leaf_values = i64::try_from(several).unwrap_or(i64::MAX);
         let leaves = i64::try_from(self.leaf_weights).unwrap_or(i64::MAX) / leaf_values;
+        if !categories
+            .places
+            .iter()
+            .all(|one| (0..MAX_CATEGORY).contains(one))
+        {
+            return Err("with a category that none can have".to_owned());
+        }
         let with_sets = self.sets(nodes, segments, sizes, categories.count)?;
         let (mut seen, mut open, mut greatest) = (vec![false; count], vec![0_usize], 0);
         while let Some(node) = open.pop() {
@@ -361,7 +417,15 @@ impl Tree {
             }
             for child in [left, right] {
                 let child = usize::try_from(child).ok().filter(|child| *child < count);
-                open.push(child.ok_or_else(|| "with a child that it has not".to_owned())?);
+                let child = child.ok_or_else(|| "with a child that it has not".to_owned())?;
+                let parent = parents
+                    .places
+                    .get(child)
+                    .map(|parent| usize::try_from(*parent));
+                if parent.is_some_and(|parent| parent != Ok(node)) {
+                    return Err(format!("whose node {child} has another parent"));
+                }
+                open.push(child);
             }
             let feature = at(features);
             if feature < 0 {
@@ -385,7 +449,7 @@ impl Tree {
         categories: usize,
     ) -> Result<Vec<bool>, String> {
         let wrong = || Err("whose categories do not end where they say".to_owned());
-        let mut with = vec![false; self.places.first().map_or(0, |left| left.count)];
+        let mut with = vec![false; self.places.get(1).map_or(0, |left| left.count)];
         if nodes.count != segments.count || nodes.count != sizes.count {
             return wrong();
         }

@@ -211,7 +211,14 @@ fn is_torch7(head: &[u8]) -> bool {
         Some(u32::from_le_bytes(*bytes))
     };
     let after = |at: usize, text: &[u8]| head.get(at..).is_some_and(|rest| rest.starts_with(text));
+    let bytecode = || {
+        let early = head.get(..1024).unwrap_or(head);
+        early
+            .windows(4)
+            .any(|window| window.starts_with(b"\x1bLJ") || window == b"\x1bLua")
+    };
     match number(0) {
+        Some(3 | 6..=8) if bytecode() => true,
         // An object, or a table that has one early on.
         Some(4) => number(8) == Some(3) && after(12, b"V 1"),
         Some(3) => {

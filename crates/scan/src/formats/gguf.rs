@@ -104,6 +104,31 @@ const LISTS: [(&str, &[u32], bool); 6] = [
     ("tokenizer.ggml.added_tokens", &[TEXT], false),
     ("tokenizer.ggml.precompiled_charsmap", &[0, 1], false),
 ];
+/// Architectures all of whose layers attend: others have layers without a head.
+const ATTENDING: [&str; 22] = [
+    "baichuan",
+    "bert",
+    "bloom",
+    "chatglm",
+    "command-r",
+    "deepseek2",
+    "falcon",
+    "gemma",
+    "gemma2",
+    "gpt2",
+    "gptneox",
+    "internlm2",
+    "llama",
+    "mpt",
+    "olmo",
+    "phi2",
+    "phi3",
+    "qwen",
+    "qwen2",
+    "qwen3",
+    "stablelm",
+    "starcoder2",
+];
 /// Keys whose values are texts.
 const TEXTS: [&str; 4] = [
     "general.architecture",
@@ -116,16 +141,12 @@ const TEXTS: [&str; 4] = [
 const MAX_LAYERS: i128 = 4096;
 /// Longer than any text that a model takes at once.
 const MAX_LENGTH: i128 = 1 << 30;
-/// Architectures without attention, whose converters write that they have no heads.
-const HEADLESS: [&str; 3] = ["mamba", "rwkv", "arwkv"];
 
 /// Keys whose value is a whole number that loaders compute with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
     /// The number of a token.
     Token,
-    /// How many parts a vector is divided into; one for each layer, where it is a list.
-    Heads,
     /// How many layers there are.
     Layers,
     /// How long a text or a vector may be: memory is taken by it.
@@ -137,8 +158,6 @@ impl Role {
         let is = |end: &str| key.ends_with(end);
         if key.starts_with("tokenizer.") && is("_token_id") {
             Some(Self::Token)
-        } else if is(".head_count") || is(".head_count_kv") {
-            Some(Self::Heads)
         } else if is(".block_count") {
             Some(Self::Layers)
         } else if is(".context_length") || is(".embedding_length") {
@@ -214,10 +233,14 @@ struct Walk<'a, 's, 'r> {
     keys: HashSet<u64>,
     hasher: RandomState,
     alignment: u64,
+    /// What the model is: `llama`.
+    architecture: String,
+    /// The number of a special token that is greatest or below zero, and where it stands.
+    special: Option<(i128, u64)>,
+    /// Where a model is said to have no heads of attention.
+    headless: Option<u64>,
     /// How long the lists of [`LISTS`] are that were read, and where they begin.
     lists: [Option<(u64, u64)>; LISTS.len()],
-    /// The number of a token that is greatest or below zero: the key that says it, and where.
-    token: Option<(i128, String, u64)>,
 }
 
 /// Reads pairs, tensor infos and the ranges of the tensors.
@@ -247,8 +270,10 @@ pub(crate) fn parse(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understo
         keys: HashSet::new(),
         hasher: RandomState::new(),
         alignment: ALIGNMENT,
+        architecture: String::new(),
+        special: None,
+        headless: None,
         lists: [None; LISTS.len()],
-        token: None,
     };
     let tensors = walk.reader.count("the number of tensors")?;
     let pairs = walk.reader.count("the number of pairs")?;
@@ -347,61 +372,72 @@ impl Walk<'_, '_, '_> {
         if let Some(list) = LISTS.iter().position(|(name, ..)| *name == key) {
             return self.list(list, kind, at);
         }
+        if key == "general.architecture" {
+            self.architecture = self.name("the architecture")?;
+            return Ok(());
+        }
+        let heads = [".attention.head_count", ".attention.head_count_kv"];
+        if heads.iter().any(|end| key.ends_with(end)) {
+            return self.heads(&key, kind, at);
+        }
         if let Some(role) = Role::of(&key) {
             return self.number(role, &key, kind, at);
         }
         self.value(kind, key.contains("chat_template"), 0)
     }
 
-    /// Reads a number that loaders compute with.
-    fn number(&mut self, role: Role, key: &str, kind: u32, at: u64) -> Result<(), Stop> {
-        if role == Role::Heads && kind == ARRAY {
-            let begin = self.at();
-            let of = self.reader.u32("the type of an array")?;
-            if !matches!(of, 0..=5 | 10 | 11) {
-                return Err(Stop::malformed(
-                    format!("`{}` is no list of numbers", shown(key)),
-                    at,
-                ));
-            }
-            self.reader.cursor.seek(begin);
-            return self.array(false, 0);
-        }
-        let Some(number) = self.reader.whole(kind)? else {
-            return Err(Stop::malformed(
-                format!("`{}` is no whole number", shown(key)),
-                at,
-            ));
+    /// Reads how many heads the model has, or each of its layers.
+    fn heads(&mut self, key: &str, kind: u32, at: u64) -> Result<(), Stop> {
+        let (kind, count) = if kind == ARRAY {
+            let kind = self.reader.u32("the type of an array")?;
+            let count = self.reader.count("the length of an array")?;
+            self.fits("values of an array", count, self.size(kind)?)?;
+            (kind, count)
+        } else {
+            (kind, 1)
         };
-        let odd = match role {
-            Role::Token => {
-                let worse = self
-                    .token
-                    .as_ref()
-                    .is_none_or(|(worst, ..)| *worst >= 0 && (number < 0 || number > *worst));
-                if worse {
-                    self.token = Some((number, key.to_owned(), at));
-                }
-                false
+        for _ in 0..count {
+            if self.whole(key, kind, at)? <= 0 {
+                self.headless = Some(at);
             }
-            Role::Heads => number <= 0 && !HEADLESS.iter().any(|name| key.starts_with(name)),
-            Role::Layers => !(0..=MAX_LAYERS).contains(&number),
-            Role::Length => !(1..=MAX_LENGTH).contains(&number),
-        };
-        if odd {
-            self.odd_number(key, number, at);
         }
         Ok(())
     }
 
-    fn odd_number(&mut self, key: &str, number: i128, at: u64) {
-        self.scan.found(
-            Found::review("gguf/number", format!("`{}` is {number}", shown(key)))
-                .severity(Severity::High)
-                .at(at)
-                .why("loaders divide by it, count with it, or look there, and some do not ask whether they can")
-                .see(&["CWE-369", "CWE-129", "AML.T0076"]),
-        );
+    /// Reads a whole number of any type.
+    fn whole(&mut self, key: &str, kind: u32, at: u64) -> Result<i128, Stop> {
+        self.reader
+            .whole(kind)?
+            .ok_or_else(|| Stop::malformed(format!("`{}` is no whole number", shown(key)), at))
+    }
+
+    /// Reads a number that loaders compute with.
+    fn number(&mut self, role: Role, key: &str, kind: u32, at: u64) -> Result<(), Stop> {
+        let number = self.whole(key, kind, at)?;
+        let odd = match role {
+            Role::Token => {
+                // One below zero is worse than any.
+                let worse = self
+                    .special
+                    .is_none_or(|(worst, _)| worst >= 0 && (number < 0 || number > worst));
+                if worse {
+                    self.special = Some((number, at));
+                }
+                false
+            }
+            Role::Layers => !(0..=MAX_LAYERS).contains(&number),
+            Role::Length => !(1..=MAX_LENGTH).contains(&number),
+        };
+        if odd {
+            self.scan.found(
+                Found::review("gguf/number", format!("`{}` is {number}", shown(key)))
+                    .severity(Severity::High)
+                    .at(at)
+                    .why("loaders take memory by it, and some do not ask whether they can")
+                    .see(&["CWE-789", "AML.T0076"]),
+            );
+        }
+        Ok(())
     }
 
     /// Reads a list of a known type.
@@ -429,11 +465,28 @@ impl Walk<'_, '_, '_> {
 
     /// Holds the lists against each other: loaders walk through them side by side.
     fn lists(&mut self) -> Result<(), Stop> {
+        if let Some(at) = self
+            .headless
+            .filter(|_| ATTENDING.contains(&self.architecture.as_str()))
+        {
+            return Err(self.attack(
+                "has no heads of attention, by which loaders divide".to_owned(),
+                at,
+            ));
+        }
         let tokens = self.lists.first().copied().flatten();
-        if let (Some((count, _)), Some((number, key, at))) = (tokens, self.token.take())
+        if let (Some((count, _)), Some((number, at))) = (tokens, self.special)
             && !(0..i128::from(count)).contains(&number)
         {
-            self.odd_number(&key, number, at);
+            self.scan.found(
+                Found::review(
+                    "gguf/special-token",
+                    format!("has the special token {number} of {count} tokens"),
+                )
+                .at(at)
+                .why("loaders of before 2025 read beyond the list")
+                .see(&["CWE-125"]),
+            );
         }
         let tokens = tokens.map_or(0, |(count, _)| count);
         for ((name, _, beside), found) in LISTS.iter().zip(self.lists) {
@@ -844,6 +897,45 @@ mod tests {
     }
 
     #[test]
+    fn special_tokens_and_heads_are_there() {
+        let number = |key: &str, number: u32| pair(key, 4, &number.to_le_bytes());
+        let list = [
+            &8u32.to_le_bytes()[..],
+            &2u64.to_le_bytes(),
+            &text("a"),
+            &text("b"),
+        ]
+        .concat();
+        let tokens = || pair("tokenizer.ggml.tokens", 9, &list);
+        let named = |name: &str| pair("general.architecture", 8, &text(name));
+        let special = |id: u32| {
+            let id = number("tokenizer.ggml.bos_token_id", id);
+            verdict(&file(&[id, tokens()], &[], 0))
+        };
+        assert_eq!((special(1), special(2)), (Verdict::Clean, Verdict::Review));
+        let heads = |name: &str, heads: u32| {
+            let heads = number("x.attention.head_count", heads);
+            verdict(&file(&[heads, named(name)], &[], 0))
+        };
+        assert_eq!(heads("llama", 32), Verdict::Clean);
+        assert_eq!(heads("llama", 0), Verdict::Malicious);
+        assert_eq!(heads("mamba", 0), Verdict::Clean);
+        let listed = |name: &str, of: u32| {
+            let list = [
+                &of.to_le_bytes()[..],
+                &2u64.to_le_bytes(),
+                &[1, 0, 0, 0, 0, 0, 0, 0],
+            ]
+            .concat();
+            let heads = pair("x.attention.head_count_kv", 9, &list);
+            verdict(&file(&[heads, named(name)], &[], 0))
+        };
+        assert_eq!(listed("llama", 5), Verdict::Malicious);
+        assert_eq!(listed("jamba", 5), Verdict::Clean);
+        assert_eq!(listed("jamba", 6), Verdict::Unscannable);
+    }
+
+    #[test]
     fn numbers_that_loaders_compute_with_are_sane() {
         use Verdict::{Clean, Review, Unscannable};
         let tokens = [
@@ -871,19 +963,6 @@ mod tests {
         check(id, 11, &i64::MIN.to_le_bytes(), Review);
         check(id, 8, &text("1"), Unscannable);
         check(id, 6, &1f32.to_le_bytes(), Unscannable);
-        for key in [
-            "llama.attention.head_count",
-            "llama.attention.head_count_kv",
-        ] {
-            check(key, 4, &8u32.to_le_bytes(), Clean);
-            check(key, 4, &[0; 4], Review);
-            check(key, 8, &text("8"), Unscannable);
-            // One for each layer, where some have no attention.
-            let list = |of: u32| [&of.to_le_bytes()[..], &2u64.to_le_bytes(), &[0; 8]].concat();
-            check(key, 9, &list(5), Clean);
-            check(key, 9, &list(6), Unscannable);
-        }
-        check("mamba.attention.head_count", 4, &[0; 4], Clean);
         check("llama.block_count", 4, &80u32.to_le_bytes(), Clean);
         check("llama.block_count", 4, &u32::MAX.to_le_bytes(), Review);
         check("llama.context_length", 4, &[0; 4], Review);

@@ -198,6 +198,9 @@ struct Walk {
     names: HashMap<(u64, u64), String>,
 }
 
+/// The messages that are looked at.
+const FOLLOWED: [u64; 6] = [0x06, 0x07, 0x08, 0x0b, 0x0c, 0x11];
+
 impl Walk {
     fn object(&mut self, file: &File<'_>, address: u64, scan: &mut Scan<'_>) -> Result<(), Stop> {
         if file.place(address).is_none() || !self.seen.insert(address) {
@@ -220,6 +223,13 @@ impl Walk {
         messages.append(&mut more);
         for message in messages {
             if message.shared {
+                // What lies elsewhere and is not followed must be nothing but a type or a shape.
+                if FOLLOWED.contains(&message.kind) {
+                    return Err(Stop::malformed(
+                        "keeps a part of an object among shared messages, which are not followed",
+                        message.at,
+                    ));
+                }
                 continue;
             }
             match message.kind {

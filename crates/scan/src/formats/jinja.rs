@@ -21,6 +21,8 @@ use work::{MAX_WORK, Work};
 
 /// How long a template may be, in bytes.
 pub(crate) const MAX_TEMPLATE: usize = 1 << 20;
+/// How long a line of a template may be, in bytes: the parser counts columns in 16 bits.
+const MAX_LINE: usize = 60_000;
 /// How many operators an expression may have, and how many `elif` a template.
 const MAX_CHAIN: usize = 400;
 /// Endings of files that are templates.
@@ -51,6 +53,13 @@ pub(crate) fn check(template: &str, scan: &mut Scan<'_>, offset: Option<u64>) {
         return;
     }
     let known = extensions(template);
+    if is_wide(&known) {
+        walk.report(Found::unscannable(
+            "limits/size",
+            format!("a template with a line of more than {MAX_LINE} bytes"),
+        ));
+        return;
+    }
     if is_endless(&known) {
         walk.report(
             Found::unscannable(
@@ -63,6 +72,7 @@ pub(crate) fn check(template: &str, scan: &mut Scan<'_>, offset: Option<u64>) {
     }
     match parse(&known, "template", SyntaxConfig::default()) {
         Ok(tree) => {
+            walk.identifiers(&known);
             walk.targets(&tree);
             walk.statement(&tree);
             walk.assembled();
@@ -132,10 +142,16 @@ fn is_template(text: &str) -> bool {
             .is_some_and(|(_, rest)| rest.contains(close))
     };
     (tag("{%", "%}") || tag("{{", "}}"))
-        && (DUNDERS.iter().any(|name| text.contains(name)) || {
-            let known = extensions(text);
-            is_endless(&known) || parse(&known, "template", SyntaxConfig::default()).is_ok()
-        })
+        && (DUNDERS.iter().any(|name| text.contains(name))
+            || !is_wide(text) && {
+                let known = extensions(text);
+                is_endless(&known) || parse(&known, "template", SyntaxConfig::default()).is_ok()
+            })
+}
+
+/// Whether a line is too long for the parser.
+fn is_wide(template: &str) -> bool {
+    template.split('\n').any(|line| line.len() > MAX_LINE)
 }
 
 /// Whether some expression has more operators, or the template more alternatives, than the parser and the
@@ -302,6 +318,14 @@ impl Walk<'_, '_> {
         if is_dunder(name) || matches!(self.scan.rules.judge("jinja", &key), Judgement::Sink(_)) {
             self.name("variable", name);
         }
+        // How much a template makes is told from its calls of `range`, by this name.
+        if name == "range" {
+            self.report(
+                Found::review("jinja/alias", "`range` is used as a value")
+                    .why("under another name it makes as much as it likes, unseen")
+                    .see(&REFERENCES),
+            );
+        }
     }
 
     fn member(&mut self, name: &str) {
@@ -316,6 +340,21 @@ impl Walk<'_, '_> {
             return;
         }
         self.name("attribute", name);
+    }
+
+    /// Names of any kind, wherever they stand: of keywords, macros, their arguments, blocks. A dictionary makes texts of
+    /// its keywords.
+    fn identifiers(&mut self, template: &str) {
+        for token in tokenize(template, false, SyntaxConfig::default()) {
+            let Ok((Token::Ident(name), _)) = token else {
+                continue;
+            };
+            if is_dunder(name) {
+                self.injection(format!("the name `{}`", shown(name)));
+                return;
+            }
+            self.underscores |= name.starts_with("__") || name.ends_with("__");
+        }
     }
 
     fn text(&mut self, text: &str) {

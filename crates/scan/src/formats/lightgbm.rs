@@ -59,6 +59,7 @@ fn parse(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understood, Stop> {
         if !belongs(text, part) {
             odd(text, at, scan);
         }
+        shape.windows |= line.bytes.ends_with(b"\r");
         if part == Part::Trees {
             shape.line(text, at)?;
         }
@@ -82,6 +83,8 @@ fn parse(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understood, Stop> {
     })
 }
 
+/// More classes are not believed.
+const MAX_CLASSES: i64 = 1 << 20;
 /// LightGBM makes at most half as many.
 const MAX_LEAVES: usize = 1 << 18;
 /// The bit of a split's type that says that its threshold is the number of a set of categories.
@@ -94,9 +97,15 @@ struct Shape {
     features: Option<i64>,
     /// The classes, and the trees of a round: one divides by them.
     classes: Option<i64>,
+    /// The classes by what is learnt.
+    learnt: Option<i64>,
     round: Option<i64>,
-    /// How many bytes all trees are said to take, and how many trees.
-    sizes: Option<(u64, u64)>,
+    /// How many bytes each tree is said to take.
+    sizes: Option<Vec<u64>>,
+    /// Where the tree that comes next must begin by them.
+    next: Option<u64>,
+    /// Lines end as on Windows, so that no size is right.
+    windows: bool,
     trees: u64,
     /// Where the first tree begins, in bytes.
     first: Option<u64>,
@@ -169,6 +178,21 @@ impl Shape {
                 return Err(Stop::malformed("has its trees in another order", at));
             }
             self.trees += 1;
+            // LightGBM goes to each tree by the sizes of those before it.
+            let place = usize::try_from(self.trees)
+                .unwrap_or(usize::MAX)
+                .saturating_sub(1);
+            let size = self
+                .sizes
+                .as_ref()
+                .and_then(|sizes| sizes.get(place).copied());
+            if !self.windows && self.next.is_some_and(|next| next != at) {
+                return Err(Stop::malformed(
+                    "has a tree elsewhere than the sizes say",
+                    at,
+                ));
+            }
+            self.next = size.map(|size| at.saturating_add(size));
             self.tree = Some(Tree::default());
             self.first.get_or_insert(at);
             return Ok(());
@@ -186,14 +210,18 @@ impl Shape {
             "num_class" => &mut self.classes,
             "num_tree_per_iteration" => &mut self.round,
             "tree_sizes" => {
-                let (mut sum, mut count) = (0_u64, 0);
-                for word in value.split_ascii_whitespace() {
-                    let size = word.parse::<u32>();
-                    let size = size.map_err(|_| Stop::malformed("has no size of a tree", at))?;
-                    sum = sum.saturating_add(u64::from(size));
-                    count += 1;
+                let size = |text: &str| text.parse::<u32>().ok().map(u64::from);
+                return list(&mut self.sizes, (key, value), at, size);
+            }
+            // What is learnt may repeat the number of classes: `multiclass num_class:3`.
+            "objective" => {
+                let classes = value
+                    .split(' ')
+                    .find_map(|word| word.strip_prefix("num_class:"));
+                if let Some(classes) = classes {
+                    self.learnt = Some(number(key, classes, at)?);
                 }
-                return once(&mut self.sizes, (sum, count), key, at);
+                return Ok(());
             }
             _ => return Ok(()),
         };
@@ -216,19 +244,23 @@ impl Shape {
         let refuse = |because: &str| Err(Stop::malformed(because, at));
         let (classes, round) = (self.classes.unwrap_or(1), self.round.or(self.classes));
         let round = round.unwrap_or(1);
-        if classes < 1 || round < 1 || round > classes {
+        let known = self.learnt.is_none_or(|learnt| learnt == classes);
+        if !(1..=MAX_CLASSES).contains(&classes) || round < 1 || round > classes || !known {
             return refuse("has a false number of classes or of trees in a round");
         }
-        if self.trees % u64::try_from(round).unwrap_or(1) != 0 {
+        if !self.trees.is_multiple_of(u64::try_from(round).unwrap_or(1)) {
             return refuse("has a round with too few trees");
         }
-        match self.sizes {
-            Some((_, count)) if count != self.trees => refuse("has not a size for each tree"),
-            Some((sum, _)) if sum > left => {
-                refuse("has trees that are said to be longer than they are")
-            }
-            _ => Ok(()),
+        let Some(sizes) = &self.sizes else {
+            return Ok(());
+        };
+        if u64::try_from(sizes.len()) != Ok(self.trees) {
+            return refuse("has not a size for each tree");
         }
+        if sizes.iter().sum::<u64>() > left {
+            return refuse("has trees that are said to be longer than they are");
+        }
+        Ok(())
     }
 }
 
@@ -475,6 +507,11 @@ mod tests {
                 ("tree_sizes=20", "tree_sizes=20 20"),
                 ("tree_sizes=20", "tree_sizes=4000000000"),
                 ("tree_sizes=20", "tree_sizes=-1"),
+                ("num_class=1", "num_class=2000000000"),
+                (
+                    "num_class=1",
+                    "num_class=1\nobjective=multiclass num_class:9",
+                ),
             ],
         );
     }

@@ -170,12 +170,18 @@ mod tests {
             }
             Value::Array(values) => {
                 out.push(b'[');
-                values.iter().for_each(|value| ubjson(value, out));
+                for value in values {
+                    ubjson(value, out);
+                }
                 out.push(b']');
             }
             Value::String(text) => {
                 out.push(b'S');
                 out.extend(key(text));
+            }
+            number if number.is_i64() => {
+                out.push(b'L');
+                out.extend(number.as_i64().unwrap().to_be_bytes());
             }
             number => {
                 out.push(b'D');
@@ -217,6 +223,17 @@ mod tests {
                 r#"categories_segments": [1]"#,
             ),
             (r#"categories_sizes": [3]"#, r#"categories_sizes": [-1]"#),
+            (r#""id": 0"#, r#""id": 7"#),
+            (
+                r#""size_leaf_vector": "1""#,
+                r#""size_leaf_vector": "1000000""#,
+            ),
+            (r#""size_leaf_vector": "1""#, r#""size_leaf_vector": "-3""#),
+            (
+                r#""parents": [2147483647, 0"#,
+                r#""parents": [2147483647, 9"#,
+            ),
+            (r#""categories": [0"#, r#""categories": [-5"#),
             (r#""num_nodes": "5""#, r#""num_nodes": "6""#),
             (r#""num_nodes": "5""#, r#""num_nodes": "x""#),
             (r#""num_trees": "1""#, r#""num_trees": "2""#),

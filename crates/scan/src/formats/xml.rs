@@ -243,29 +243,7 @@ impl Walk {
             script(text, at, scan);
         }
         if self.format == "OpenVINO" && local == "layer" {
-            self.layer(tag, at, scan);
-        }
-    }
-
-    /// A layer is of one of OpenVINO's own sets of operations; any other comes from a library that the loader is given.
-    fn layer(&self, tag: &BytesStart<'_>, at: u64, scan: &mut Scan<'_>) {
-        let version = tag.attributes().flatten().find_map(|attribute| {
-            (attribute.key.as_ref() == "version").then(|| attribute.value.to_string())
-        });
-        // IR before version 10 names no set, and its layers are all the loader's own.
-        let is_own = version.as_deref().is_none_or(|version| {
-            version
-                .strip_prefix("opset")
-                .is_some_and(|number| number.parse::<u8>().is_ok_and(|number| number >= 1))
-        });
-        if !is_own {
-            let of = shown(version.as_deref().unwrap_or_default());
-            scan.found(
-                Found::review("openvino/extension", format!("a layer of `{of}`"))
-                    .why("the loader needs native code for it that is not part of the file")
-                    .see(&["CWE-829"])
-                    .at(at),
-            );
+            layer(tag, at, scan);
         }
     }
 
@@ -285,6 +263,28 @@ impl Walk {
             "svg" => self.format = "SVG",
             _ => {}
         }
+    }
+}
+
+/// A layer is of one of OpenVINO's own sets of operations; any other comes from a library that the loader is given.
+fn layer(tag: &BytesStart<'_>, at: u64, scan: &mut Scan<'_>) {
+    let version = tag.attributes().flatten().find_map(|attribute| {
+        (attribute.key.as_ref() == "version").then(|| attribute.value.to_string())
+    });
+    // IR before version 10 names no set, and its layers are all the loader's own.
+    let is_own = version.as_deref().is_none_or(|version| {
+        version
+            .strip_prefix("opset")
+            .is_some_and(|number| number.parse::<u8>().is_ok_and(|number| number >= 1))
+    });
+    if !is_own {
+        let of = shown(version.as_deref().unwrap_or_default());
+        scan.found(
+            Found::review("openvino/extension", format!("a layer of `{of}`"))
+                .why("the loader needs native code for it that is not part of the file")
+                .see(&["CWE-829"])
+                .at(at),
+        );
     }
 }
 

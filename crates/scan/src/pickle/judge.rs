@@ -7,7 +7,9 @@ use crate::rules::Judgement;
 use crate::scan::{Found, Scan, shown};
 
 use super::Watch;
+use super::joblib;
 use super::machine::{Event, How, Observer, PLAIN_TYPES};
+use super::places::{self, Check};
 use super::state;
 use super::value::{Content, Global, Heap, Kind, Value};
 
@@ -34,8 +36,34 @@ enum Role {
     Unknown,
 }
 
+/// What a plain type may be made of besides what the stream holds itself: these look nothing up.
+const PLAIN_MAKERS: [&str; 20] = [
+    "builtins:bool",
+    "builtins:bytearray",
+    "builtins:bytes",
+    "builtins:complex",
+    "builtins:dict",
+    "builtins:float",
+    "builtins:frozenset",
+    "builtins:int",
+    "builtins:list",
+    "builtins:range",
+    "builtins:set",
+    "builtins:slice",
+    "builtins:str",
+    "builtins:tuple",
+    "collections:OrderedDict",
+    "collections:deque",
+    "numpy:ndarray",
+    "numpy.core.multiarray:scalar",
+    "numpy._core.multiarray:scalar",
+    "_codecs:encode",
+];
 /// How many arguments of a call are shown.
 const SHOWN_ARGUMENTS: usize = 4;
+/// Classes that keep a model in its own format, and where.
+const BOOSTERS: [&str; 2] = ["lightgbm.basic:Booster", "xgboost.core:Booster"];
+const HANDLES: [&str; 2] = ["handle", "_handle"];
 /// How many nested pickles are followed.
 const MAX_NESTED: usize = 256;
 
@@ -45,8 +73,10 @@ pub(super) struct Judge<'j, 's, 'r, 'w> {
     roles: Vec<Option<Role>>,
     /// Who owns persistent ids and hears of all events; `None` where nothing may ask by id.
     watch: Option<&'r mut Watch<'w>>,
-    /// Bytes that are loaded as pickles themselves: where and how long.
+    /// Bytes that are loaded as pickles themselves, or as models: where and how long.
     pub(super) nested: Vec<(u64, u64)>,
+    /// Arrays that are to be looked into.
+    pub(super) checks: Vec<Check>,
 }
 
 impl<'j, 's, 'r, 'w> Judge<'j, 's, 'r, 'w> {
@@ -56,6 +86,7 @@ impl<'j, 's, 'r, 'w> Judge<'j, 's, 'r, 'w> {
             roles: Vec::new(),
             watch,
             nested: Vec::new(),
+            checks: Vec::new(),
         }
     }
 
@@ -315,15 +346,7 @@ impl<'j, 's, 'r, 'w> Judge<'j, 's, 'r, 'w> {
         };
         match rule {
             Some("any" | "data") => true,
-            Some("constants") => items
-                .iter()
-                .all(|item| matches!(item, Value::None | Value::Bool(_))),
             Some("optional-function") if items.is_empty() => true,
-            Some("type-name") => items.iter().all(|item| {
-                heap.as_text(*item)
-                    .is_some_and(|name| PLAIN_TYPES.contains(&name))
-            }),
-            Some("none") => items.is_empty(),
             Some("class") => {
                 class(self, items.first())
                     && items
@@ -332,37 +355,33 @@ impl<'j, 's, 'r, 'w> Judge<'j, 's, 'r, 'w> {
                         .all(|item| !matches!(item, Value::Global(_)) || class(self, Some(item)))
             }
             Some("attribute") => {
-                let plain = items
-                    .get(1)
-                    .and_then(|name| heap.as_text(*name))
+                let [of, name] = items else {
+                    return false;
+                };
+                let plain = heap
+                    .as_text(*name)
                     .is_some_and(|name| !name.starts_with('_') && !name.contains('.'));
-                items.len() == 2
-                    && (plain && class(self, items.first())
-                        || plain && matches!(items.first(), Some(Value::Text(_)))
-                        || self.names_allowed(heap, items)
-                        || self.is_bound(heap, at, items))
+                let plain = plain && (class(self, Some(of)) || matches!(of, Value::Text(_)));
+                plain || self.names_allowed(heap, items) || self.is_bound(heap, at, items)
             }
             Some("function" | "optional-function") => match items.first() {
-                Some(Value::Global(id)) => {
-                    !matches!(self.role(heap, at, *id), Role::Sink | Role::Unknown)
-                }
-                // What a partial function calls was judged when it was made.
-                Some(Value::Instance(id)) => heap.full_name(*id) == "functools:partial",
-                _ => false,
+                Some(callable) => self.is_harmless(heap, at, *callable),
+                None => false,
             },
-            Some("plain-names") => items.iter().all(|item| {
-                heap.as_text(*item).is_some_and(|names| {
-                    let mut parts = names.split('.');
-                    parts.all(|part| !part.is_empty() && !part.starts_with('_'))
-                })
-            }),
-            Some("container") => match items {
-                [item] => heap.kind(*item).is_some() || matches!(item, Value::Text(_)),
-                _ => false,
-            },
-            // It calls its first argument with its third.
+            // It calls its first argument with its third, and sets attributes of what it made: that must be a tensor.
             Some("call") => match items {
-                [callable @ Value::Global(_), _, arguments, ..]
+                [callable @ Value::Global(id), _, arguments, ..]
+                    if heap.items(*arguments, Kind::Tuple).is_some()
+                        && heap.full_name(*id).starts_with("torch.") =>
+                {
+                    self.called(heap, at, How::Reduce, *callable, *arguments);
+                    true
+                }
+                _ => false,
+            },
+            // It calls its first argument with its second.
+            Some("apply") => match items {
+                [callable @ Value::Global(_), arguments, ..]
                     if heap.items(*arguments, Kind::Tuple).is_some() =>
                 {
                     self.called(heap, at, How::Reduce, *callable, *arguments);
@@ -370,22 +389,6 @@ impl<'j, 's, 'r, 'w> Judge<'j, 's, 'r, 'w> {
                 }
                 _ => false,
             },
-            // A power of ten in a text would be computed.
-            Some("fraction") => items.iter().all(|item| match item {
-                Value::Int(_) | Value::Instance(_) => true,
-                item => heap.as_text(*item).is_some_and(|text| {
-                    text.chars()
-                        .all(|letter| letter.is_ascii_digit() || "/- ".contains(letter))
-                }),
-            }),
-            Some("codec") => items.get(1).is_none_or(|codec| {
-                heap.as_text(*codec).is_some_and(|codec| {
-                    matches!(
-                        codec,
-                        "latin1" | "latin-1" | "utf-8" | "utf8" | "ascii" | "hex" | "base64"
-                    )
-                })
-            }),
             Some("pickle") => {
                 self.nest(heap, arguments);
                 items.iter().all(|item| matches!(item, Value::Bytes { .. }))
@@ -398,17 +401,17 @@ impl<'j, 's, 'r, 'w> Judge<'j, 's, 'r, 'w> {
                 }
                 !objects || matches!(items.get(1), Some(Value::Bytes { .. }))
             }
-            _ => {
-                let bare = |item: &Value| {
-                    matches!(
-                        item,
-                        Value::Text(_) | Value::LongText | Value::Bytes { .. } | Value::Computed
-                    )
-                };
-                role == Role::Type
-                    || (role == Role::Function && how == How::Reduce)
-                    || !items.iter().any(bare)
-            }
+            Some(rule) => literal(heap, rule, items),
+            None => unruled(heap, role, how, items),
+        }
+    }
+
+    /// Whether it may be called later: a known function, or a partial one, whose function was judged when it was made.
+    fn is_harmless(&mut self, heap: &Heap, at: u64, callable: Value) -> bool {
+        match callable {
+            Value::Global(id) => !matches!(self.role(heap, at, id), Role::Sink | Role::Unknown),
+            Value::Instance(id) => heap.full_name(id) == "functools:partial",
+            _ => false,
         }
     }
 
@@ -449,7 +452,119 @@ impl<'j, 's, 'r, 'w> Judge<'j, 's, 'r, 'w> {
         );
     }
 
+    /// What a state makes an object call: a partial function its function, a dictionary with a default its factory.
+    fn factory(&mut self, heap: &Heap, at: u64, on: Value, given: Value) {
+        let Some(maker) = heap.maker(on) else {
+            return;
+        };
+        let name = heap.full_name(maker);
+        let items = heap.items(given, Kind::Tuple).unwrap_or_default();
+        let called = match name.as_str() {
+            "functools:partial" => items.first().copied().unwrap_or(Value::Computed),
+            // A state for attributes alone: a pair of a dictionary or nothing, and of one of slots.
+            "collections:defaultdict" => {
+                let slots = [Some(given), items.first().copied(), items.get(1).copied()];
+                let factory = slots
+                    .into_iter()
+                    .flatten()
+                    .find_map(|slots| heap.entry(slots, "default_factory"));
+                match factory {
+                    Some(Value::None) | None
+                        if !items.iter().any(|item| {
+                            heap.kind(*item) == Some(Kind::Dict)
+                                && heap.items(*item, Kind::Dict).is_none()
+                        }) =>
+                    {
+                        return;
+                    }
+                    Some(factory) => factory,
+                    None => Value::Computed,
+                }
+            }
+            "numpy:dtype" => {
+                if !joblib::is_sound(heap, on, given) {
+                    self.found(
+                        at,
+                        Found::malicious(
+                            "numpy/dtype",
+                            "gives a type of NumPy a state that contradicts it",
+                        )
+                        .severity(Severity::High)
+                        .why("NumPy believes where its values lie and which are pointers")
+                        .see(&["CWE-843", "CWE-125", "AML.T0011.000"]),
+                    );
+                }
+                return;
+            }
+            _ => return,
+        };
+        let known = match called {
+            Value::Global(id) => !matches!(self.role(heap, at, id), Role::Sink | Role::Unknown),
+            Value::Instance(id) => heap.full_name(id) == "functools:partial",
+            _ => false,
+        };
+        if !known {
+            self.found(
+                at,
+                Found::review(
+                    "pickle/state",
+                    format!("has `{}` call what the stream computed", shown(&name)),
+                )
+                .severity(Severity::High)
+                .why("it is called when the object is used, or already while it is loaded")
+                .see(&["AML.T0011.000"]),
+            );
+        }
+    }
+
+    /// What native code will believe of a state: the arrays of trees and matrices, boosters in their own formats.
+    fn places(&mut self, heap: &Heap, at: u64, on: Value, given: Value) {
+        let Some(maker) = heap.maker(on) else {
+            return;
+        };
+        let owner = heap.full_name(maker);
+        if BOOSTERS.contains(&owner.as_str()) {
+            let handle = HANDLES.iter().find_map(|key| heap.entry(given, key));
+            match handle {
+                Some(Value::Bytes { at, len } | Value::LongText { at, len })
+                    if self.nested.len() < MAX_NESTED =>
+                {
+                    self.nested.push((at, u64::from(len)));
+                }
+                Some(text @ Value::Text(_)) => {
+                    let text = heap.as_text(text).unwrap_or_default().as_bytes();
+                    self.scan.member("booster", &text);
+                }
+                _ => {}
+            }
+            return;
+        }
+        match places::checks(heap, &owner, on, given) {
+            Some(checks) if self.checks.len() < places::MAX_CHECKS => {
+                for check in checks {
+                    match check.at_once(heap) {
+                        Ok(found) => found.into_iter().for_each(|found| self.found(at, found)),
+                        Err(later) => self.checks.push(later),
+                    }
+                }
+            }
+            _ => self.found(
+                at,
+                Found::unscannable(
+                    "pickle/place",
+                    format!(
+                        "gives `{}` arrays of places that cannot be looked into",
+                        shown(&owner)
+                    ),
+                )
+                .see(&["CWE-125", "AML.T0076"]),
+            ),
+        }
+    }
+
     fn built(&mut self, heap: &Heap, at: u64, on: Value, given: Value) {
+        self.factory(heap, at, on, given);
+        self.places(heap, at, on, given);
         if let Some(class) = heap.maker(on)
             && let Some(found) = state::judge(heap, &heap.full_name(class), given)
         {
@@ -510,6 +625,15 @@ impl Observer for Judge<'_, '_, '_, '_> {
                         .see(&["AML.T0076"]),
                 );
             }
+            Event::Plain => self.found(
+                at,
+                Found::malicious(
+                    "polyglot/pickle",
+                    "the bytes of an array are opcodes that name something",
+                )
+                .why("a loader that knows nothing of arrays in the stream runs them")
+                .see(&["AML.T0074"]),
+            ),
             Event::Straddles => self.found(
                 at,
                 Found::malicious(
@@ -541,6 +665,76 @@ impl Observer for Judge<'_, '_, '_, '_> {
                 .see(&["CWE-400", "AML.T0029"]),
             ),
         }
+    }
+}
+
+/// Whether arguments are what a rule allows that looks at their values alone; a rule that is not known allows none.
+fn literal(heap: &Heap, rule: &str, items: &[Value]) -> bool {
+    match rule {
+        "none" => items.is_empty(),
+        "constants" => items
+            .iter()
+            .all(|item| matches!(item, Value::None | Value::Bool(_))),
+        "type-name" => items.iter().all(|item| {
+            heap.as_text(*item)
+                .is_some_and(|name| PLAIN_TYPES.contains(&name))
+        }),
+        "plain-names" => items.iter().all(|item| {
+            heap.as_text(*item).is_some_and(|names| {
+                let mut parts = names.split('.');
+                parts.all(|part| {
+                    part.starts_with(|first: char| first.is_ascii_alphabetic())
+                        && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+                })
+            })
+        }),
+        "container" => match items {
+            [item] => heap.kind(*item).is_some() || matches!(item, Value::Text(_)),
+            _ => false,
+        },
+        // A power of ten in a text would be computed.
+        "fraction" => items.iter().all(|item| match item {
+            Value::Int(_) | Value::Instance(_) => true,
+            item => heap.as_text(*item).is_some_and(|text| {
+                text.chars()
+                    .all(|letter| letter.is_ascii_digit() || "/- ".contains(letter))
+            }),
+        }),
+        "codec" => items.get(1).is_none_or(|codec| {
+            heap.as_text(*codec).is_some_and(|codec| {
+                matches!(
+                    codec,
+                    "latin1" | "latin-1" | "utf-8" | "utf8" | "ascii" | "hex" | "base64"
+                )
+            })
+        }),
+        _ => false,
+    }
+}
+
+/// Whether something may be called with these arguments where no rule speaks of them: a class with objects, no texts; a
+/// plain type with what the stream holds itself, for going through another object calls what it looks its items up with.
+fn unruled(heap: &Heap, role: Role, how: How, items: &[Value]) -> bool {
+    let is_text = |id: u32| {
+        matches!(
+            heap.full_name(id).as_str(),
+            "builtins:str" | "builtins:bytes" | "builtins:bytearray"
+        )
+    };
+    let bare = |item: &Value| match item {
+        Value::Text(_) | Value::LongText { .. } | Value::Bytes { .. } | Value::Computed => true,
+        Value::Instance(id) => is_text(*id),
+        _ => false,
+    };
+    let walks = |item: &Value| {
+        let maker = heap.maker(*item).map(|maker| heap.full_name(maker));
+        *item == Value::Computed
+            || maker.is_some_and(|maker| !PLAIN_MAKERS.contains(&maker.as_str()))
+    };
+    match role {
+        Role::Type => !items.iter().any(walks),
+        Role::Function if how == How::Reduce => true,
+        _ => !items.iter().any(bare),
     }
 }
 

@@ -29,6 +29,19 @@ const DEEP: u32 = 5000;
 const FAR: u64 = 1 << 20;
 const HIGHEST_PROTOCOL: u8 = 5;
 
+/// Functions that make an instance of the class that is their first argument, besides those called `newObj`.
+const MAKERS: [&str; 9] = [
+    "copyreg:_reconstructor",
+    "copyreg:__newobj__",
+    "copyreg:__newobj_ex__",
+    "numpy.core.multiarray:_reconstruct",
+    "numpy._core.multiarray:_reconstruct",
+    "pandas.core.indexes.base:_new_Index",
+    "pandas.core.indexes.datetimes:_new_DatetimeIndex",
+    "pandas.core.indexes.interval:_new_IntervalIndex",
+    "pandas.core.indexes.period:_new_PeriodIndex",
+];
+
 /// Types that may be asked for by their name.
 pub(super) const PLAIN_TYPES: [&str; 14] = [
     "NoneType",
@@ -85,6 +98,8 @@ pub(crate) enum Event<'a> {
     Straddles,
     /// The result takes far more room or depth than the stream.
     Heavy { weight: f32, depth: u32 },
+    /// The bytes of an array, which another loader takes for opcodes, name something.
+    Plain,
     /// The memo is asked to grow to this number at once: the loader in C makes room for all below.
     FarMemo(u64),
 }
@@ -93,6 +108,15 @@ pub(crate) enum Event<'a> {
 pub(crate) trait Observer {
     /// Hears one event; `at` is where the opcode begins.
     fn event(&mut self, heap: &Heap, at: u64, event: Event<'_>);
+}
+
+/// A closure that hears.
+struct Closure<'c>(&'c mut dyn FnMut(&Heap, u64, Event<'_>));
+
+impl Observer for Closure<'_> {
+    fn event(&mut self, heap: &Heap, at: u64, event: Event<'_>) {
+        (self.0)(heap, at, event);
+    }
 }
 
 /// The state of a loader over one stream.
@@ -111,6 +135,10 @@ pub(crate) struct Machine<'s> {
     warned: bool,
     /// Whether array bytes follow the wrappers of joblib.
     arrays: bool,
+    /// How many more opcodes are read.
+    pub(crate) steps: u64,
+    /// What the memo held before each change, where it is to be put back.
+    undo: Option<Vec<(u64, Option<Value>)>>,
 }
 
 impl<'s> Machine<'s> {
@@ -128,6 +156,8 @@ impl<'s> Machine<'s> {
             at: start,
             warned: false,
             arrays: true,
+            steps: u64::MAX,
+            undo: None,
         }
     }
 
@@ -138,8 +168,17 @@ impl<'s> Machine<'s> {
         self.marks.clear();
         self.protocol = 0;
         self.frame_end = 0;
+        self.go(observer)
+    }
+
+    /// Goes on from where it stands.
+    fn go(&mut self, observer: &mut dyn Observer) -> Result<Value, Stop> {
         loop {
             self.at = self.cursor.at();
+            if self.steps == 0 {
+                return Err(Stop::limit("its opcodes", "those of a look", self.at));
+            }
+            self.steps -= 1;
             let Some(opcode) = self.cursor.byte()? else {
                 return Err(Stop::Truncated {
                     what: "stream: it has no STOP",
@@ -335,13 +374,13 @@ impl<'s> Machine<'s> {
                 let line = self.line()?;
                 match literal::string(&line.bytes) {
                     Some(bytes) if !line.cut => self.heap.text(&bytes),
-                    _ if line.cut => Value::LongText,
+                    _ if line.cut => Value::LONG,
                     _ => {
                         self.malformed(
                             observer,
                             "has a STRING that is not quoted or escaped right",
                         );
-                        Value::LongText
+                        Value::LONG
                     }
                 }
             }
@@ -349,10 +388,10 @@ impl<'s> Machine<'s> {
                 let line = self.line()?;
                 match literal::raw_unicode_escape(&line.bytes) {
                     Some(text) if !line.cut => self.heap.text(text.as_bytes()),
-                    _ if line.cut => Value::LongText,
+                    _ if line.cut => Value::LONG,
                     _ => {
                         self.malformed(observer, "has a UNICODE with a broken escape");
-                        Value::LongText
+                        Value::LONG
                     }
                 }
             }
@@ -387,14 +426,16 @@ impl<'s> Machine<'s> {
     /// what is too long to be kept is stepped over.
     fn counted(&mut self, len: u64) -> Result<(Value, bool), Stop> {
         if len > MAX_TEXT as u64 {
+            let at = self.cursor.at();
             self.cursor.skip(len, "text")?;
-            return Ok((Value::LongText, true));
+            let len = u32::try_from(len).unwrap_or(u32::MAX);
+            return Ok((Value::LongText { at, len }, true));
         }
         let bytes = self.cursor.bytes(len, MAX_TEXT, "text")?;
         if std::str::from_utf8(&bytes).is_ok() || literal::is_utf8_with_surrogates(&bytes) {
             return Ok((self.heap.text(&bytes), true));
         }
-        Ok((Value::LongText, false))
+        Ok((Value::LONG, false))
     }
 
     fn bytes(&mut self, opcode: u8) -> Result<(), Stop> {
@@ -406,11 +447,7 @@ impl<'s> Machine<'s> {
         let at = self.cursor.at();
         self.cursor.skip(len, "bytes")?;
         let len = u32::try_from(len).unwrap_or(u32::MAX);
-        self.push(if opcode == 0x96 {
-            Value::Plain(Kind::Bytearray)
-        } else {
-            Value::Bytes { at, len }
-        })
+        self.push(Value::Bytes { at, len })
     }
 
     fn persistent(&mut self, opcode: u8, observer: &mut dyn Observer) -> Result<(), Stop> {
@@ -428,7 +465,10 @@ impl<'s> Machine<'s> {
             {
                 *class
             }
-            _ => self.heap.made(Content::Persistent(id)),
+            _ => {
+                let made = self.heap.made(Content::Persistent(id));
+                made.ok_or_else(|| self.full())?
+            }
         };
         self.push(value)
     }
@@ -484,7 +524,12 @@ impl<'s> Machine<'s> {
             let (module, name) = (module.to_owned(), name.to_owned());
             return self.found(&module, &name, observer);
         }
-        let texts = |value| matches!(value, Value::LongText | Value::Unknown | Value::Text(_));
+        let texts = |value| {
+            matches!(
+                value,
+                Value::LongText { .. } | Value::Unknown | Value::Text(_)
+            )
+        };
         if texts(module) && texts(name) {
             return Err(Stop::limit(
                 "the name of a global",
@@ -562,42 +607,69 @@ impl<'s> Machine<'s> {
             arguments,
         };
         observer.event(&self.heap, self.at, event);
-        let value = self.result(callable, arguments);
+        let value = self.result(callable, arguments)?;
         self.push(value)
     }
 
+    fn full(&self) -> Stop {
+        Stop::limit("what it makes", "131072 values", self.at)
+    }
+
     /// Returns what a call gives: what is known of the few functions whose result matters.
-    fn result(&mut self, callable: Value, arguments: Value) -> Value {
+    fn result(&mut self, callable: Value, arguments: Value) -> Result<Value, Stop> {
         let Value::Global(id) = callable else {
-            return Value::Computed;
+            return Ok(Value::Computed);
         };
-        let first = || match self
-            .heap
-            .items(arguments, Kind::Tuple)
-            .and_then(<[_]>::first)
-        {
-            Some(Value::Global(class)) => Value::Instance(*class),
-            _ => Value::Computed,
+        let name = self.heap.full_name(id);
+        // These make an instance of the class that they are given.
+        let instantiates = MAKERS.contains(&name.as_str()) || name.ends_with(":newObj");
+        let id = if instantiates {
+            let items = self.heap.items(arguments, Kind::Tuple);
+            match items.and_then(<[_]>::first) {
+                Some(Value::Global(class)) => *class,
+                _ => return Ok(Value::Computed),
+            }
+        } else {
+            id
         };
-        match self.heap.full_name(id).as_str() {
-            "copyreg:_reconstructor"
-            | "copyreg:__newobj__"
-            | "copyreg:__newobj_ex__"
-            | "numpy.core.multiarray:_reconstruct"
-            | "numpy._core.multiarray:_reconstruct" => first(),
+        let value = match self.heap.full_name(id).as_str() {
             "builtins:getattr" => self.attribute(arguments),
+            // The same bytes, which can be looked into.
+            "builtins:bytearray" | "builtins:bytes" => {
+                match self.heap.items(arguments, Kind::Tuple) {
+                    Some([bytes @ Value::Bytes { .. }]) => *bytes,
+                    _ => Value::Instance(id),
+                }
+            }
             "dill._dill:_load_type" => self.plain_type(arguments),
+            // Looked into where their numbers are places; there may be more than are kept.
+            "numpy:ndarray" | "sklearn.tree._tree:Tree" | "_codecs:encode" => {
+                self.noted(id, arguments)
+            }
+            name if name.ends_with(":_frombuffer") => self.noted(id, arguments),
             "numpy:dtype"
             | "joblib.numpy_pickle:NumpyArrayWrapper"
             | "sklearn.externals.joblib.numpy_pickle:NumpyArrayWrapper" => {
-                self.heap.made(Content::Made {
+                let made = self.heap.made(Content::Made {
                     global: id,
                     arguments,
                     state: Value::None,
-                })
+                });
+                made.ok_or_else(|| self.full())?
             }
             _ => Value::Instance(id),
-        }
+        };
+        Ok(value)
+    }
+
+    /// Returns something made with what it was made of, where there is room.
+    fn noted(&mut self, global: u32, arguments: Value) -> Value {
+        let made = self.heap.made(Content::Made {
+            global,
+            arguments,
+            state: Value::None,
+        });
+        made.unwrap_or(Value::Instance(global))
     }
 
     /// Returns what `getattr` gives where that is known: the function that makes a time zone, which older
@@ -647,13 +719,87 @@ impl<'s> Machine<'s> {
                         && names.name == "NumpyArrayWrapper"
                 });
         if wrapper {
-            self.array(state, observer)?;
+            let bytes = self.array(state, observer)?;
+            // joblib puts the array in the place of its wrapper.
+            self.pop()?;
+            let array = self.arrived(state, bytes)?;
+            self.push(array)?;
         }
         Ok(())
     }
 
-    /// Steps over the bytes of an array, which joblib reads from the file after its wrapper.
-    fn array(&mut self, state: Value, observer: &mut dyn Observer) -> Result<(), Stop> {
+    /// Looks at what comes next as the plain loader does, which knows nothing of arrays and takes their bytes for
+    /// opcodes.
+    fn plain(&mut self, observer: &mut dyn Observer) {
+        /// How many opcodes the bytes of an array may happen to be.
+        const STEPS: u64 = 4096;
+        /// How much of the stack they may use.
+        const STACK: usize = 1024;
+        let mut found = None;
+        let mut watch = |heap: &Heap, at: u64, event: Event<'_>| {
+            let (Event::Global(id)
+            | Event::Call {
+                callable: Value::Global(id),
+                ..
+            }) = event
+            else {
+                return;
+            };
+            let names = heap
+                .names(id)
+                .is_some_and(|names| super::is_name(&names.module) && super::is_name(&names.name));
+            if names && found.is_none() {
+                found = Some(at);
+            }
+        };
+        let mut machine = Self::new(self.source, self.cursor.at());
+        machine.arrays = false;
+        machine.steps = STEPS;
+        let below = self.stack.len().saturating_sub(STACK);
+        machine.stack = self.stack.get(below..).unwrap_or_default().to_vec();
+        machine.marks = self
+            .marks
+            .iter()
+            .map(|mark| mark.saturating_sub(below))
+            .collect();
+        machine.heap = std::mem::take(&mut self.heap);
+        machine.memo = std::mem::take(&mut self.memo);
+        machine.undo = Some(Vec::new());
+        machine.protocol = self.protocol;
+        let _broken = machine.go(&mut Closure(&mut watch));
+        for (key, value) in machine.undo.take().into_iter().flatten().rev() {
+            machine.memo.restore(key, value);
+        }
+        self.heap = machine.heap;
+        self.memo = machine.memo;
+        if let Some(at) = found {
+            observer.event(&self.heap, at, Event::Plain);
+        }
+    }
+
+    /// Makes the array that joblib reads for a wrapper with this state, as a pickle of the array itself would.
+    fn arrived(&mut self, wrapper: Value, bytes: Value) -> Result<Value, Stop> {
+        let Some(class) = self.heap.global("numpy", "ndarray") else {
+            return Err(Stop::limit("the number of its globals", "65536", self.at));
+        };
+        let array = self.noted(class, Value::None);
+        if let Value::Node(id) = array {
+            let entry = |key| self.heap.entry(wrapper, key).unwrap_or(Value::Unknown);
+            let items = [
+                Value::Int(1),
+                entry("shape"),
+                entry("dtype"),
+                entry("order"),
+                bytes,
+            ];
+            let state = self.heap.container(Kind::Tuple, &items);
+            self.heap.set_state(id, state);
+        }
+        Ok(array)
+    }
+
+    /// Steps over the bytes of an array, which joblib reads from the file after its wrapper; returns where they are.
+    fn array(&mut self, state: Value, observer: &mut dyn Observer) -> Result<Value, Stop> {
         if self.cursor.at() < self.frame_end {
             return Err(Stop::malformed(
                 "has the bytes of an array behind opcodes of the same frame",
@@ -668,6 +814,9 @@ impl<'s> Machine<'s> {
                 self.at,
             ));
         };
+        if array.bytes.is_some() {
+            self.plain(observer);
+        }
         if array.padded {
             let padding = self.cursor.u8("array")?;
             self.cursor.skip(u64::from(padding), "array")?;
@@ -681,9 +830,12 @@ impl<'s> Machine<'s> {
             let end = machine.run(observer);
             self.cursor.seek(machine.cursor.at());
             self.heap = machine.heap;
-            return end.map(drop);
+            return end.map(|_| Value::Unknown);
         };
-        self.cursor.skip(bytes, "array")
+        let at = self.cursor.at();
+        self.cursor.skip(bytes, "array")?;
+        let len = u32::try_from(bytes).unwrap_or(u32::MAX);
+        Ok(Value::Bytes { at, len })
     }
 
     fn empty(&mut self, kind: Kind) -> Result<(), Stop> {
@@ -793,6 +945,9 @@ impl<'s> Machine<'s> {
         };
         if key > FAR && key / FAR > self.memo.count() {
             observer.event(&self.heap, self.at, Event::FarMemo(key));
+        }
+        if let Some(undo) = &mut self.undo {
+            undo.push((key, self.memo.get(key)));
         }
         if self.memo.put(key, top) {
             return Ok(());

@@ -65,6 +65,15 @@ pub(super) fn judge(heap: &Heap, owner: &str, state: Value) -> Option<Found> {
         _ => None,
     });
     pairs.find_map(|(key, value)| match key {
+        Some("__class__" | "__dict__") => Some(
+            Found::malicious(
+                "pickle/state",
+                format!("gives `{}` another class", shown(owner)),
+            )
+            .severity(Severity::High)
+            .why("the object does then what the other class does")
+            .see(&["AML.T0011.000"]),
+        ),
         None if evaluates => Some(code(owner, "a key that is no text")),
         Some(SOURCE) if !heap.as_text(value).is_some_and(is_template) => {
             Some(code(owner, "source of its own"))

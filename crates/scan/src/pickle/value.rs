@@ -6,8 +6,10 @@ use std::collections::HashMap;
 pub(crate) const MAX_TEXT: usize = 4096;
 /// How many bytes of text are kept in all.
 const MAX_TEXTS: usize = 8 << 20;
-/// How many nodes are kept; what comes later is known by its kind only.
+/// How many containers are kept; what comes later is known by its kind only.
 const MAX_NODES: usize = 128 << 10;
+/// How many things that a call made are kept.
+const MAX_MADE: usize = 128 << 10;
 /// How many elements of tuples, lists and dictionaries are kept in all.
 const MAX_ITEMS: usize = 256 << 10;
 /// How many different globals a stream may name.
@@ -28,8 +30,11 @@ pub(crate) enum Value {
         at: u64,
         len: u32,
     },
-    /// A text that is not kept.
-    LongText,
+    /// A text that is not kept: where and how long, where it has a place of its own.
+    LongText {
+        at: u64,
+        len: u32,
+    },
     /// A container whose elements are not kept.
     Plain(Kind),
     /// A container, or something made that must be looked into.
@@ -42,6 +47,11 @@ pub(crate) enum Value {
     Computed,
     /// What the stream cannot tell: an out-of-band buffer, a value after an error.
     Unknown,
+}
+
+impl Value {
+    /// A text that is not kept, of no known place.
+    pub(crate) const LONG: Self = Self::LongText { at: 0, len: 0 };
 }
 
 /// A text in the heap.
@@ -59,7 +69,6 @@ pub(crate) enum Kind {
     Dict,
     Set,
     FrozenSet,
-    Bytearray,
 }
 
 /// A node: a container with its elements, or what a call made of its arguments.
@@ -109,6 +118,8 @@ impl Global {
 pub(crate) struct Heap {
     texts: Vec<u8>,
     nodes: Vec<Node>,
+    /// How many of them a call made.
+    made: usize,
     items: usize,
     globals: Vec<Global>,
     known: HashMap<(String, String), u32>,
@@ -119,10 +130,10 @@ impl Heap {
     pub(crate) fn text(&mut self, bytes: &[u8]) -> Value {
         let (Ok(start), Ok(len)) = (u32::try_from(self.texts.len()), u16::try_from(bytes.len()))
         else {
-            return Value::LongText;
+            return Value::LONG;
         };
         if bytes.len() > MAX_TEXT || self.texts.len() + bytes.len() > MAX_TEXTS {
-            return Value::LongText;
+            return Value::LONG;
         }
         self.texts.extend_from_slice(bytes);
         Value::Text(Text { start, len })
@@ -195,21 +206,23 @@ impl Heap {
         Value::Node(id)
     }
 
-    /// Makes a node for what a call or a persistent id gave.
-    pub(crate) fn made(&mut self, content: Content) -> Value {
-        let Some(id) = self.room() else {
-            return Value::Unknown;
-        };
+    /// Makes a node for what a call or a persistent id gave; `None` where there are too many.
+    pub(crate) fn made(&mut self, content: Content) -> Option<Value> {
+        if self.made >= MAX_MADE {
+            return None;
+        }
+        let id = u32::try_from(self.nodes.len()).ok()?;
+        self.made += 1;
         self.nodes.push(Node {
             content,
             weight: 1.0,
             depth: 1,
         });
-        Value::Node(id)
+        Some(Value::Node(id))
     }
 
     fn room(&self) -> Option<u32> {
-        (self.nodes.len() < MAX_NODES).then(|| u32::try_from(self.nodes.len()).ok())?
+        (self.nodes.len() - self.made < MAX_NODES).then(|| u32::try_from(self.nodes.len()).ok())?
     }
 
     /// Adds elements to a container.
@@ -347,6 +360,18 @@ impl Memo {
             self.count = self.count.saturating_add(1);
         }
         true
+    }
+
+    /// Puts back what a number had before.
+    pub(crate) fn restore(&mut self, key: u64, value: Option<Value>) {
+        if let Some(value) = value {
+            self.put(key, value);
+            return;
+        }
+        let index = usize::try_from(key).ok();
+        let dense = index.and_then(|index| self.dense.get_mut(index));
+        let gone = dense.and_then(Option::take).is_some() || self.sparse.remove(&key).is_some();
+        self.count = self.count.saturating_sub(u64::from(gone));
     }
 
     /// Returns a kept value.

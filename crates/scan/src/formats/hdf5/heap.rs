@@ -13,6 +13,10 @@ const SIGNATURE: &[u8; 4] = b"GCOL";
 const STEP: usize = 256 << 10;
 /// How many objects of heaps are looked at.
 const MAX_OBJECTS: usize = 1_000_000;
+/// How often the bytes of the file are looked at as objects: heaps that lie in each other have the same ones.
+const MAX_TIMES: u64 = 4;
+/// What a look at an object costs at least, in bytes.
+const LEAST: u64 = 256;
 
 /// Looks at every object of every global heap; `names` tells which attribute an object belongs to.
 pub(super) fn look(
@@ -22,7 +26,14 @@ pub(super) fn look(
 ) -> Result<(), Stop> {
     let mut step = vec![0; STEP];
     let mut at = file.base;
-    let mut objects = 0;
+    let mut objects = Objects {
+        count: 0,
+        left: file
+            .source
+            .len()
+            .saturating_mul(MAX_TIMES)
+            .saturating_add(64 << 20),
+    };
     while at < file.source.len() {
         let count = file.source.read_at(at, &mut step)?;
         let read = step.get(..count).unwrap_or_default();
@@ -46,11 +57,18 @@ pub(super) fn look(
     Ok(())
 }
 
+/// The objects that were looked at.
+struct Objects {
+    count: usize,
+    /// How many bytes more are looked at.
+    left: u64,
+}
+
 fn heap(
     file: &File<'_>,
     at: u64,
     names: &HashMap<(u64, u64), String>,
-    objects: &mut usize,
+    objects: &mut Objects,
     scan: &mut Scan<'_>,
 ) -> Result<(), Stop> {
     let address = at.saturating_sub(file.base);
@@ -75,13 +93,27 @@ fn heap(
         fields.take(6)?;
         let len = fields.number(file.length_size)?;
         let start = next.saturating_add(each);
+        if index == 0 && len >= each {
+            // Free space, whose size counts from its own beginning.
+            next = next.saturating_add(len);
+            continue;
+        }
         if index == 0 || start.saturating_add(len) > end {
             return Ok(());
         }
-        *objects += 1;
-        if *objects > MAX_OBJECTS {
+        objects.count += 1;
+        if objects.count > MAX_OBJECTS {
             return Err(Stop::limit("the objects of heaps", MAX_OBJECTS, next));
         }
+        let cost = len.max(LEAST);
+        let Some(left) = objects.left.checked_sub(cost) else {
+            return Err(Stop::limit(
+                "the bytes of heaps",
+                "four times the file",
+                next,
+            ));
+        };
+        objects.left = left;
         let name = names.get(&(address, index));
         let value = Slice::new(file.source, start, trimmed(file, start, len)?);
         hand_over(name.map_or("value", String::as_str), &value, scan);

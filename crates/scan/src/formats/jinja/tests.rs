@@ -201,3 +201,34 @@ fn endless_expressions_end_without_a_crash() {
         }
     }
 }
+
+#[test]
+fn names_of_any_kind_are_looked_at() {
+    for template in [
+        "{{ x[dict(__globals__=1)|first] }}",
+        "{% macro __class__(x) %}{% endmacro %}",
+        "{% macro m(__init__) %}{% endmacro %}",
+        "{% set range = x[dict(__globals__=1)|first] %}{{ range('id') }}",
+        "{% for range in [x[dict(__globals__=1)|first]] %}{{ range('id') }}{% endfor %}",
+        "{{ x[dict(__glob=1)|first ~ 'als__'] }}",
+    ] {
+        assert_eq!(report(template).verdict, Verdict::Malicious, "{template}");
+    }
+}
+
+#[test]
+fn a_line_without_end_is_no_crash() {
+    for open in ["{{ '", "{{ \"", "{% set x = '", "{# ", "{{ "] {
+        let template = format!("{open}{}", "a".repeat(70_000));
+        assert_eq!(report(&template).verdict, Verdict::Unscannable, "{open}");
+    }
+    let text = format!("{{{{ '{}", "a".repeat(70_000));
+    let verdict = scan("page.txt", &text.as_bytes(), &RULES).verdict;
+    assert_eq!(verdict, Verdict::Clean);
+}
+
+#[test]
+fn range_has_no_other_name() {
+    let verdict = report("{% set r = range %}{% for i in r(1000000000) %}x{% endfor %}").verdict;
+    assert_eq!(verdict, Verdict::Review);
+}
