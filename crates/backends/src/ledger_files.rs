@@ -121,10 +121,11 @@ impl Wal for WalFile {
             .map_err(|error| failed(&path, &error))
     }
 
-    fn renew(&mut self, length: u64) -> Result<(), PortError> {
+    fn renew(&mut self, beginning: &[u8], length: u64) -> Result<(), PortError> {
         self.file = None;
-        let zeros = vec![0; usize::try_from(length).unwrap_or(0)];
-        disk::replace(&self.path, &zeros).map_err(|error| failed(&self.path, &error))
+        let mut content = beginning.to_vec();
+        content.resize(usize::try_from(length).unwrap_or(content.len()), 0);
+        disk::replace(&self.path, &content).map_err(|error| failed(&self.path, &error))
     }
 }
 

@@ -75,7 +75,10 @@ impl World {
         let (mut writer, tree) = taken(&store, content);
         writer.settle().unwrap();
         let stored = tree.stored.bytes();
-        let version = store.stage(writer, vec![draft(tree)]).unwrap().remove(0);
+        let version = store
+            .stage(writer, vec![draft(&store, tree)])
+            .unwrap()
+            .remove(0);
         let entry = self.entries.len() as u64;
         self.entries.insert(version.record_digest, entry);
         store.commit(&[(version.name(), entry)]).unwrap();
@@ -135,9 +138,10 @@ fn taken(store: &Store, content: &[u8]) -> (Writer, Tree) {
     (writer, tree)
 }
 
-fn draft(tree: Tree) -> VersionDraft {
+fn draft(store: &Store, tree: Tree) -> VersionDraft {
     VersionDraft {
         artifact: "p/data".parse().unwrap(),
+        number: store.next_number(&"p/data".parse().unwrap()).unwrap(),
         kind: Kind::Dataset,
         tree,
         classification: Classification::Internal,

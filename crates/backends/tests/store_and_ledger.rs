@@ -87,6 +87,7 @@ fn stage(store: &Store, files: &[(&str, &[u8])]) -> (custody_store::Version, u64
     let stored = tree.stored.bytes();
     let draft = VersionDraft {
         artifact: "p/data".parse().unwrap(),
+        number: store.next_number(&"p/data".parse().unwrap()).unwrap(),
         kind: Kind::Dataset,
         tree,
         classification: Classification::Internal,
@@ -282,10 +283,9 @@ fn many_threads_write_one_log_and_every_receipt_holds() {
     let (_files, log) = ledger(folder.path()).unwrap();
     assert_eq!(log.size(), (THREADS * EACH) as u64);
     let mut entries = BTreeMap::new();
-    log.entries(0, log.size(), &mut |index, bytes| {
-        entries.insert(index, bytes.to_vec()).is_none()
-    })
-    .unwrap();
+    let snapshot = log.snapshot();
+    let each = &mut |index, bytes: &[u8]| entries.insert(index, bytes.to_vec()).is_none();
+    snapshot.entries(0, snapshot.size(), each).unwrap();
     for receipt in &receipts {
         let bytes = &entries[&receipt.index()];
         assert_eq!(Entry::parse(bytes).unwrap().id, receipt.id());

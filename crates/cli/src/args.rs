@@ -519,6 +519,8 @@ pub(crate) enum OutcomeArg {
     Denied,
     /// It failed.
     Error,
+    /// The process ended before it could say.
+    Unknown,
 }
 
 /// Copy the ledger into a folder, in the static layout that third-party verifiers read

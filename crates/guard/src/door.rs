@@ -1,6 +1,6 @@
 //! The door itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -20,7 +20,8 @@ use custody_types::{
 
 use crate::act::{Act, List};
 use crate::grant::Grant;
-use crate::holds::{Holds, Told};
+use crate::holds::{Holds, Records, Told};
+use crate::index::record_of;
 use crate::problem;
 use crate::scanning::{Rulebook, Scanner};
 use crate::session::Session;
@@ -100,6 +101,8 @@ pub(crate) struct Inner {
     pub(crate) fault: RwLock<Option<Problem>>,
     /// Whether the ledger goes on from what was kept, and was read: only then is its checkpoint kept.
     sound: AtomicBool,
+    /// The checkpoint that this process kept last outside the workspace.
+    kept: Mutex<String>,
     /// What the ledger says of quarantine, up to its last entry.
     pub(crate) holds: Mutex<Holds>,
     /// One version is made at a time, so that numbers follow one another; and nothing goes into quarantine or
@@ -107,8 +110,6 @@ pub(crate) struct Inner {
     pub(crate) making: Mutex<()>,
     /// One project is made at a time: another set of keys would leave what the first sealed unreadable.
     projects: Mutex<()>,
-    /// Outcomes that make nothing valid: they go with the next entry, or at the end.
-    outcomes: Mutex<Vec<EntryDraft>>,
 }
 
 /// The one door. Cheap to clone; safe to use from several threads.
@@ -155,17 +156,18 @@ impl Door {
             rules: RwLock::default(),
             fault: RwLock::default(),
             sound: AtomicBool::new(false),
+            kept: Mutex::default(),
             holds: Mutex::default(),
             making: Mutex::default(),
             projects: Mutex::default(),
-            outcomes: Mutex::default(),
         };
         let door = Self(Arc::new(inner));
         let kept = door.0.parts.anchor.load()?;
-        let started = match kept.map_or(Ok(()), |kept| door.0.parts.ledger.extends(&kept)) {
-            Ok(()) => door.start(Index::Used),
-            Err(error) => Err(door.rolled_back(&error)),
-        };
+        let started =
+            match kept.map_or(Ok(()), |kept| door.0.parts.ledger.snapshot().extends(&kept)) {
+                Ok(()) => door.start(Index::Used),
+                Err(error) => Err(door.rolled_back(&error)),
+            };
         match started {
             Ok(()) => door.0.sound.store(true, Ordering::Release),
             Err(fault) if fault.code == ROLLED_BACK => {
@@ -205,7 +207,11 @@ impl Door {
     /// Finishes or undoes what an earlier process left, and puts the newest policies in force.
     pub(crate) fn start(&self, index: Index) -> Result<(), Problem> {
         self.recover(index)?;
-        self.load_policies()
+        self.load_policies()?;
+        if index == Index::Used {
+            self.0.conclude_open()?;
+        }
+        Ok(())
     }
 
     /// Goes on with the ledger as it is: a person accepted that, and the ledger says so.
@@ -215,7 +221,7 @@ impl Door {
         anchor.replace(&ledger.checkpoint())?;
         *write(&self.0.fault) = None;
         self.0.sound.store(true, Ordering::Release);
-        Ok(())
+        self.0.conclude_open()
     }
 
     fn recover(&self, index: Index) -> Result<(), Problem> {
@@ -249,17 +255,17 @@ impl Door {
             }
             rows = all_rows().map_err(store_problem)?;
         }
-        // The index is a cache: where it lacks what the ledger names, it is made anew.
-        let start = if rows.is_empty() || broken_off {
-            0
-        } else {
-            ledger.size().saturating_sub(LOOKED_THROUGH)
+        // The index is a cache: where it has not the versions that the ledger names, it is made anew. What it
+        // says beside that holds as far as the note beside it goes.
+        self.0.load_holds()?;
+        let (named, noted) = {
+            let holds = lock(&self.0.holds);
+            (holds.records(), holds.noted())
         };
-        let known: BTreeSet<_> = rows.iter().map(|row| row.record).collect();
-        let named = self.0.records_from(start)?;
-        if named.keys().all(|record| known.contains(record)) {
-            self.0.load_holds()?;
-            self.0.replay_marks(start)
+        let mut known = Records::default();
+        known.extend(rows.iter().map(|row| row.record));
+        if known == named {
+            self.0.replay_marks(noted)
         } else {
             self.0.rebuild()?;
             self.0.load_holds()
@@ -375,6 +381,8 @@ impl Door {
             return Err(told);
         }
         let receipt = self.0.append(draft)?;
+        // What is let out from here on cannot be taken back, so neither can the entry that says so.
+        self.0.remember();
         Ok(Grant {
             door: self.clone(),
             session: session.clone(),
@@ -678,7 +686,23 @@ impl Inner {
         }
     }
 
-    /// Writes an entry, after the outcomes that wait.
+    /// Keeps the checkpoint over all that was acknowledged outside the workspace, unless the ledger is not the
+    /// one that was here before.
+    fn remember(&self) {
+        if !self.sound.load(Ordering::Acquire) {
+            return;
+        }
+        let Parts { ledger, anchor, .. } = &self.parts;
+        // One at a time, so that a smaller one follows no larger one.
+        let mut last = lock(&self.kept);
+        let now = ledger.snapshot();
+        anchor.keep(now.checkpoint(), &|kept| {
+            kept == *last || now.extends(kept).is_ok()
+        });
+        now.checkpoint().clone_into(&mut last);
+    }
+
+    /// Writes an entry.
     pub(crate) fn append(&self, draft: EntryDraft) -> Result<custody_ledger::Receipt, Problem> {
         let mut receipts = self.append_all(vec![draft])?;
         receipts.pop().ok_or_else(|| {
@@ -686,38 +710,89 @@ impl Inner {
         })
     }
 
-    /// Writes entries that follow one another, after the outcomes that wait. Returns their receipts.
+    /// Writes entries that follow one another. Returns their receipts.
     pub(crate) fn append_all(
         &self,
         drafts: Vec<EntryDraft>,
     ) -> Result<Vec<custody_ledger::Receipt>, Problem> {
-        let mut all = std::mem::take(&mut *lock(&self.outcomes));
-        let waiting = all.len();
-        all.extend(drafts);
-        if all.is_empty() {
-            return Ok(Vec::new());
-        }
-        // What matters to quarantine is entered by one at a time, so the order is that of the ledger.
-        let holding: Vec<_> = all
-            .iter()
-            .map(|draft| Told::of_draft(draft).matters().then(|| draft.clone()))
-            .collect();
-        let receipts = self
-            .parts
-            .ledger
-            .append_all(all)
-            .map_err(|error| problem::ledger(&error))?;
-        for (draft, receipt) in holding.iter().zip(&receipts) {
-            if let Some(draft) = draft {
-                lock(&self.holds).take(receipt.index(), &Told::of_draft(draft));
+        let told = drafts.clone();
+        let receipts = match self.parts.ledger.append_all(drafts) {
+            Ok(receipts) => receipts,
+            Err(error) => {
+                let problem = problem::ledger(&error);
+                if matches!(error, LedgerError::TooLarge(_)) {
+                    let outcomes = told.into_iter();
+                    for draft in outcomes.filter(|draft| draft.relates_to.is_some()) {
+                        self.too_large(draft, &problem)?;
+                    }
+                }
+                return Err(problem);
             }
+        };
+        self.take_settled()?;
+        // What matters to quarantine is entered by one at a time, so the order is that of the ledger.
+        let mut holds = lock(&self.holds);
+        for (draft, receipt) in told.iter().zip(&receipts) {
+            holds.take(receipt.index(), &Told::of_draft(draft));
         }
-        Ok(receipts.into_iter().skip(waiting).collect())
+        Ok(receipts)
     }
 
-    /// Leaves an outcome to go with the next entry.
-    pub(crate) fn later(&self, draft: EntryDraft) {
-        lock(&self.outcomes).push(draft);
+    /// Takes in what entries say whose writing had failed, and which are in the ledger nevertheless.
+    fn take_settled(&self) -> Result<(), Problem> {
+        let mut holds = lock(&self.holds);
+        let settled = self.parts.ledger.settled();
+        let Some(first) = settled.iter().map(|range| range.start).min() else {
+            return Ok(());
+        };
+        let mut valid = BTreeMap::new();
+        for range in settled {
+            self.each_entry_of(range, &mut |index, entry| {
+                holds.take(index, &Told::of_entry(entry));
+                valid.extend(record_of(entry).map(|record| (record, index)));
+            })?;
+        }
+        drop(holds);
+        let store = &self.parts.store;
+        for (name, record) in store.staged().map_err(|error| problem::store(&error))? {
+            if let Some(entry) = valid.get(&record) {
+                let committed = store.commit(&[(name, *entry)]);
+                committed.map_err(|error| problem::store(&error))?;
+            }
+        }
+        self.replay_marks(first)
+    }
+
+    /// Hands over the entry of an outcome that makes nothing valid: it is written within a second. One that
+    /// is too large is entered as an error without its facts.
+    ///
+    /// # Errors
+    /// A [`Problem`] when it is too large.
+    pub(crate) fn later(&self, draft: EntryDraft) -> Result<(), Problem> {
+        let ledger = &self.parts.ledger;
+        if let Some(grant) = &draft.relates_to {
+            lock(&self.holds).concluded(grant);
+        }
+        ledger.append_soon(draft.clone()).or_else(|error| {
+            let problem = problem::ledger(&error);
+            self.too_large(draft, &problem)?;
+            Err(problem)
+        })
+    }
+
+    /// Enters of an outcome that is too large that it is an error.
+    fn too_large(&self, draft: EntryDraft, problem: &Problem) -> Result<(), Problem> {
+        let bare = EntryDraft {
+            id: self.new_id(),
+            objects: Vec::new(),
+            facts: BTreeMap::new(),
+            lineage: Lineage::default(),
+            outcome: Some(Outcome::Error),
+            error: Some(problem.code.clone()),
+            ..draft
+        };
+        let entered = self.parts.ledger.append_soon(bare);
+        entered.map_err(|error| problem::ledger(&error))
     }
 
     /// Returns the name of a pseudonym that the policy's principals explain, else the pseudonym.
@@ -739,13 +814,12 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         // A ledger that does not work any more has said so to whoever asked before.
-        let _ = self.append_all(Vec::new());
+        let _ = self.parts.ledger.flush();
         if !self.sound.load(Ordering::Acquire) {
             return;
         }
         self.keep_holds();
-        let Parts { ledger, anchor, .. } = &self.parts;
-        anchor.keep(&ledger.checkpoint(), &|kept| ledger.extends(kept).is_ok());
+        self.remember();
     }
 }
 

@@ -289,7 +289,7 @@ impl Evidence<'_> {
     /// # Errors
     /// What is wrong, in words.
     pub fn check_entry(&self, version: &Version) -> Result<String, String> {
-        let ledger = &self.door.0.parts.ledger;
+        let ledger = self.door.0.parts.ledger.snapshot();
         let text = |error: custody_ledger::LedgerError| error.to_string();
         let bytes = ledger.entry(version.entry).map_err(text)?;
         let entry = Entry::parse(&bytes)?;
@@ -309,21 +309,15 @@ impl Evidence<'_> {
                 version.name()
             ));
         }
-        let (proof, checkpoint) = ledger.inclusion(version.entry).map_err(text)?;
+        let proof = ledger.inclusion(version.entry).map_err(text)?;
         let leaf = custody_tlog::tree::leaf_hash(&bytes);
-        check_inclusion(
-            &leaf,
-            version.entry,
-            checkpoint.size,
-            &checkpoint.root,
-            &proof,
-        )
-        .map_err(|_| format!("entry {} is not in the signed tree", version.entry))?;
+        check_inclusion(&leaf, version.entry, ledger.size(), &ledger.root(), &proof)
+            .map_err(|_| format!("entry {} is not in the signed tree", version.entry))?;
         Ok(format!(
             "`{}`: entry {} of {}, proof of {} hashes",
             version.name(),
             version.entry,
-            checkpoint.size,
+            ledger.size(),
             proof.len()
         ))
     }
@@ -407,6 +401,7 @@ impl Evidence<'_> {
             .0
             .parts
             .ledger
+            .snapshot()
             .entry(index)
             .map_err(|error| problem::ledger(&error))?;
         let entry = Entry::parse(&bytes).map_err(|because| {

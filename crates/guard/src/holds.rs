@@ -1,4 +1,4 @@
-//! What is held in quarantine, as the ledger says it.
+//! What is held in quarantine, and which grants have no outcome, as the ledger says it.
 //!
 //! Quarantine holds by content: a batch that broke its contract is held in its project, whatever version has
 //! its bytes, until an approval or a passing contract lets it out. A model that a scan left to a person is
@@ -11,10 +11,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use custody_crypto::pseudonym;
-use custody_ledger::{Entry, EntryDraft, Lineage, Object, Outcome};
+use custody_ledger::{Entry, EntryDraft, LedgerError, Lineage, Object, Outcome, Phase};
 use custody_store::{StoreError, Tree, Version};
 use custody_tlog::checkpoint::Checkpoint;
-use custody_types::{Action, Digest, Problem, ProjectName, VersionName};
+use custody_types::{
+    Action, ArtifactName, Digest, Problem, ProjectName, VersionName, VersionNumber,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::door::{Inner, lock};
@@ -34,7 +36,7 @@ pub(crate) const CONTRACT: &str = "contract";
 /// The name of the note in the index.
 const NOTE: &str = "quarantine";
 /// The format of the note; one of another format is made anew.
-const NOTE_FORMAT: u8 = 2;
+const NOTE_FORMAT: u8 = 3;
 /// The use of the key that authenticates the note.
 const NOTE_KEY: &str = "custody 2026 what the ledger says of quarantine";
 /// How many entries may come after the note before it is written anew.
@@ -79,6 +81,12 @@ pub(crate) struct Holds {
     files: BTreeMap<(String, Digest), Digest>,
     /// Of which contents the files are known.
     filed: BTreeSet<(String, Digest)>,
+    /// The entries of the grants that have no outcome, by the grant's id.
+    open: BTreeMap<String, u64>,
+    /// The highest number of each artifact.
+    highest: BTreeMap<ArtifactName, VersionNumber>,
+    /// The version records that were made valid.
+    records: Records,
     /// How far the note goes that was read or written.
     noted: u64,
 }
@@ -93,11 +101,36 @@ struct Note {
     contents: Vec<(String, Digest, Hold)>,
     approved: BTreeSet<(String, Digest, Digest)>,
     waived: Vec<(String, Digest, Digest, Waiver)>,
+    open: BTreeMap<String, u64>,
+    highest: BTreeMap<ArtifactName, VersionNumber>,
+    records: Records,
 }
 
-/// What an entry says that matters to quarantine.
+/// How many version records there are, and the sum of their digests: two sets that differ differ in this.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Records {
+    count: u64,
+    sum: [u64; 4],
+}
+
+impl Extend<Digest> for Records {
+    fn extend<I: IntoIterator<Item = Digest>>(&mut self, records: I) {
+        for record in records {
+            self.count += 1;
+            let (words, _) = record.as_bytes().as_chunks::<8>();
+            for (sum, word) in self.sum.iter_mut().zip(words) {
+                *sum = sum.wrapping_add(u64::from_be_bytes(*word));
+            }
+        }
+    }
+}
+
+/// What an entry says that matters here.
 #[derive(Debug)]
 pub(crate) struct Told<'a> {
+    id: &'a str,
+    phase: Phase,
+    relates_to: Option<&'a str>,
     action: Option<Action>,
     outcome: Option<Outcome>,
     project: Option<&'a str>,
@@ -109,6 +142,9 @@ pub(crate) struct Told<'a> {
 impl<'a> Told<'a> {
     pub(crate) fn of_entry(entry: &'a Entry) -> Self {
         Self {
+            id: &entry.id,
+            phase: entry.phase,
+            relates_to: entry.relates_to.as_deref(),
             action: entry.action(),
             outcome: entry.outcome,
             project: entry.project.as_deref(),
@@ -120,6 +156,9 @@ impl<'a> Told<'a> {
 
     pub(crate) fn of_draft(draft: &'a EntryDraft) -> Self {
         Self {
+            id: &draft.id,
+            phase: draft.phase,
+            relates_to: draft.relates_to.as_deref(),
             action: Some(draft.action),
             outcome: draft.outcome,
             project: draft.project.as_deref(),
@@ -129,19 +168,21 @@ impl<'a> Told<'a> {
         }
     }
 
-    /// Returns whether it says anything of quarantine.
-    pub(crate) fn matters(&self) -> bool {
-        [QUARANTINE, RELEASE, PASSED]
-            .iter()
-            .any(|fact| self.facts.contains_key(*fact))
-    }
-
     fn version(&self, fact: &str) -> Option<VersionName> {
         self.facts.get(fact)?.parse().ok()
     }
 
     fn digest(&self, fact: &str) -> Option<Digest> {
         self.facts.get(fact)?.parse().ok()
+    }
+
+    /// Returns the version that the entry makes valid, and the digest of its record.
+    fn made(&self) -> Option<(VersionName, Digest)> {
+        let made = self
+            .digest("record")
+            .filter(|_| self.outcome == Some(Outcome::Ok));
+        let name = self.objects.first()?.name.parse().ok();
+        name.zip(made)
     }
 
     /// Returns the content that a contract was about: the only input of the check, where older entries do
@@ -165,8 +206,20 @@ impl<'a> Told<'a> {
 }
 
 impl Holds {
-    /// Takes in what an entry says. Entries that matter come in the order of the ledger.
+    /// Takes in what an entry says. Those that matter to quarantine come in the order of the ledger.
     pub(crate) fn take(&mut self, index: u64, told: &Told<'_>) {
+        match (told.phase, told.relates_to) {
+            (Phase::Grant, _) if told.outcome.is_none() => {
+                self.open.insert(told.id.to_owned(), index);
+            }
+            (Phase::Outcome, Some(grant)) => self.concluded(grant),
+            _ => {}
+        }
+        if let Some((name, record)) = told.made() {
+            self.records.extend([record]);
+            let highest = self.highest.entry(name.artifact).or_insert(name.number);
+            *highest = name.number.max(*highest);
+        }
         let ok = told.outcome == Some(Outcome::Ok);
         let object = told.objects.first().and_then(|object| object.digest);
         if let Some((project, content, passed)) = told.contract() {
@@ -240,6 +293,21 @@ impl Holds {
         }
     }
 
+    /// Returns the version records that were made valid.
+    pub(crate) const fn records(&self) -> Records {
+        self.records
+    }
+
+    /// Returns how far the note goes that was read or written.
+    pub(crate) const fn noted(&self) -> u64 {
+        self.noted
+    }
+
+    /// Notes that the outcome of a grant is entered, or handed over.
+    pub(crate) fn concluded(&mut self, grant: &str) {
+        self.open.remove(grant);
+    }
+
     /// Returns whether a scan holds the version.
     pub(crate) fn scan_holds(&self, name: &VersionName) -> bool {
         self.names.contains(name)
@@ -291,6 +359,9 @@ impl Holds {
             waived: waived
                 .map(|((project, content, key), waiver)| (project.clone(), *content, *key, *waiver))
                 .collect(),
+            open: self.open.clone(),
+            highest: self.highest.clone(),
+            records: self.records,
         }
     }
 
@@ -306,6 +377,9 @@ impl Holds {
             waived: waived
                 .map(|(project, content, key, waiver)| ((project, content, key), waiver))
                 .collect(),
+            open: note.open,
+            highest: note.highest,
+            records: note.records,
             noted,
             ..Self::default()
         }
@@ -344,7 +418,7 @@ impl Inner {
             let (tag, text) = text.split_once('\n')?;
             let note: Note = serde_json::from_str(text).ok()?;
             let own = tag == self.note_tag(text) && note.v == NOTE_FORMAT;
-            let ledger = &self.parts.ledger;
+            let ledger = self.parts.ledger.snapshot();
             ledger.extends(&note.checkpoint).ok().filter(|()| own)?;
             let checkpoint = Checkpoint::open(&note.checkpoint, ledger.verifier()).ok()?;
             Some(Holds::of_note(note, checkpoint.size))
@@ -356,21 +430,74 @@ impl Inner {
         pseudonym(&self.parts.pseudonyms.derive(NOTE_KEY), text)
     }
 
+    /// Returns the number of the artifact's next version: no entry of the ledger names it, and nothing that
+    /// waits for its entry has it.
+    pub(crate) fn next_number(&self, artifact: &ArtifactName) -> Result<VersionNumber, Problem> {
+        let free = self
+            .parts
+            .store
+            .next_number(artifact)
+            .map_err(store_problem)?;
+        let highest = lock(&self.holds).highest.get(artifact).copied();
+        Ok(highest.map_or(free, |highest| free.max(highest.next())))
+    }
+
     /// Writes the note anew where many entries came after it. Without it they are read again.
     pub(crate) fn keep_holds(&self) {
-        let ledger = &self.parts.ledger;
         let mut holds = lock(&self.holds);
+        let ledger = self.parts.ledger.snapshot();
         let size = ledger.size();
         if size.saturating_sub(holds.noted) < BEHIND {
             return;
         }
-        let note = holds.note(ledger.checkpoint());
+        let note = holds.note(ledger.checkpoint().to_owned());
         if let Ok(text) = serde_json::to_string(&note) {
             let sealed = format!("{}\n{text}", self.note_tag(&text));
             if self.parts.store.set_note(NOTE, &sealed).is_ok() {
                 holds.noted = size;
             }
         }
+    }
+
+    /// Enters of each grant that has no outcome that none is known: the process to which it was given ended
+    /// before it could say. Called before anything is granted.
+    pub(crate) fn conclude_open(&self) -> Result<(), Problem> {
+        const AT_ONCE: usize = 100;
+        let open: Vec<_> = lock(&self.holds).open.values().copied().collect();
+        let ledger = self.parts.ledger.snapshot();
+        for places in open.chunks(AT_ONCE) {
+            let mut drafts = Vec::new();
+            for index in places {
+                let entry = ledger.entry(*index);
+                let entry = entry.map_err(|error| problem::ledger(&error))?;
+                let entry = Entry::parse(&entry).map_err(|because| {
+                    problem::ledger(&LedgerError::Damaged {
+                        file: format!("entry {index}"),
+                        because,
+                    })
+                })?;
+                // A later version of the program grants more than this one knows.
+                drafts.extend(entry.action().map(|action| EntryDraft {
+                    id: self.new_id(),
+                    project: entry.project,
+                    action,
+                    phase: Phase::Outcome,
+                    subject: entry.subject,
+                    objects: entry.objects,
+                    decision: None,
+                    purpose: entry.purpose,
+                    outcome: Some(Outcome::Unknown),
+                    error: None,
+                    lineage: entry.lineage,
+                    facts: BTreeMap::new(),
+                    relates_to: Some(entry.id),
+                }));
+            }
+            if !drafts.is_empty() {
+                self.append_all(drafts)?;
+            }
+        }
+        Ok(())
     }
 
     /// Returns the version as the ledger has it, whatever the index says of its quarantine.

@@ -4,6 +4,7 @@
 //! confirmed here against the ledger.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use custody_ledger::{Entry, Outcome};
 use custody_store::Version;
@@ -191,10 +192,20 @@ impl Inner {
         start: u64,
         each: &mut dyn FnMut(u64, &Entry),
     ) -> Result<(), Problem> {
-        let ledger = &self.parts.ledger;
+        self.each_entry_of(start..u64::MAX, each)
+    }
+
+    /// Hands every entry in `range` on to `each`.
+    pub(crate) fn each_entry_of(
+        &self,
+        range: Range<u64>,
+        each: &mut dyn FnMut(u64, &Entry),
+    ) -> Result<(), Problem> {
         let mut wrong = None;
-        ledger
-            .entries(start, ledger.size(), &mut |index, bytes| {
+        self.parts
+            .ledger
+            .snapshot()
+            .entries(range.start, range.end, &mut |index, bytes| {
                 match Entry::parse(bytes) {
                     Ok(entry) => each(index, &entry),
                     Err(because) => wrong = Some((index, because)),
@@ -248,7 +259,7 @@ impl Inner {
 }
 
 /// Returns the version record that an entry makes valid.
-fn record_of(entry: &Entry) -> Option<Digest> {
+pub(crate) fn record_of(entry: &Entry) -> Option<Digest> {
     entry
         .facts
         .get("record")

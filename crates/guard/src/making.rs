@@ -111,12 +111,34 @@ struct Piece {
     session: Session,
 }
 
+/// The versions that were granted and are not made yet. Where this goes before they are, the ledger says
+/// that they were not made.
+#[derive(Debug)]
+struct Pieces {
+    door: Door,
+    all: Vec<Piece>,
+}
+
+impl Drop for Pieces {
+    fn drop(&mut self) {
+        for piece in self.all.drain(..) {
+            let draft = EntryDraft {
+                outcome: Some(Outcome::Error),
+                error: Some("CUS-DOOR-011".to_owned()),
+                ..piece.outcome
+            };
+            // It has no facts, so it is no larger than the grant's own entry but for an id.
+            let _ = self.door.0.later(draft);
+        }
+    }
+}
+
 /// Makes versions of one project, all of them valid together or none.
 #[derive(Debug)]
 pub struct Making {
     door: Door,
     writer: Writer,
-    pieces: Vec<Piece>,
+    pieces: Pieces,
     statement: Option<Digest>,
     expected: Option<Expectation>,
 }
@@ -154,7 +176,10 @@ impl Making {
         Ok(Self {
             door: door.clone(),
             writer,
-            pieces: Vec::new(),
+            pieces: Pieces {
+                door: door.clone(),
+                all: Vec::new(),
+            },
             statement: None,
             expected: None,
         })
@@ -263,13 +288,13 @@ impl Making {
         let tree = self.writer.finish_tree().map_err(store_problem)?;
         grant.finished = true;
         let outcome = grant.outcome(Outcome::Ok);
-        self.pieces.push(Piece {
+        self.pieces.all.push(Piece {
             new,
             tree,
             outcome,
             session: grant.session.clone(),
         });
-        match self.pieces.last() {
+        match self.pieces.all.last() {
             Some(piece) => Ok(&piece.tree),
             None => Err(Problem::new(
                 "CUS-DOOR-014",
@@ -317,7 +342,7 @@ impl Making {
             return Ok(None);
         };
         self.writer.settle().map_err(store_problem)?;
-        let [piece] = self.pieces.as_slice() else {
+        let [piece] = self.pieces.all.as_slice() else {
             return Err(Problem::new(
                 "CUS-DOOR-014",
                 ExitCode::Fault,
@@ -339,14 +364,14 @@ impl Making {
     /// Scans the models among the versions, whose bytes are durable but not in the store yet.
     fn scan_models(&mut self) -> Result<Vec<Option<Admitted>>, Problem> {
         let is_model = |piece: &Piece| piece.new.kind == Kind::Model;
-        if !self.pieces.iter().any(is_model) {
-            return Ok(self.pieces.iter().map(|_| None).collect());
+        if !self.pieces.all.iter().any(is_model) {
+            return Ok(self.pieces.all.iter().map(|_| None).collect());
         }
         self.writer.settle().map_err(store_problem)?;
         let door = self.door.clone();
         let mut scans = Vec::new();
-        for number in 0..self.pieces.len() {
-            let Some(piece) = self.pieces.get(number).filter(|piece| is_model(piece)) else {
+        for number in 0..self.pieces.all.len() {
+            let Some(piece) = self.pieces.all.get(number).filter(|piece| is_model(piece)) else {
                 scans.push(None);
                 continue;
             };
@@ -370,8 +395,8 @@ impl Making {
 
     /// Enters that a model is refused, with the signed statement about its scan, and returns what to tell. The
     /// statement alone is kept: the writer takes the model's bytes away.
-    fn refuse(&self, number: usize, scanned: &Scanned) -> Result<Problem, Problem> {
-        let Some(piece) = self.pieces.get(number) else {
+    fn refuse(&mut self, number: usize, scanned: &Scanned) -> Result<Problem, Problem> {
+        let Some(piece) = self.pieces.all.get(number) else {
             return Err(Problem::new(
                 "CUS-DOOR-014",
                 ExitCode::Fault,
@@ -390,9 +415,14 @@ impl Making {
 
     /// Enters that none of the versions was made; `refused`: the one that is to blame, the statement of its
     /// scan and the verdict.
-    fn give_up(&self, code: &str, refused: Option<(usize, Digest, String)>) -> Result<(), Problem> {
-        let entries = self.pieces.iter().enumerate().map(|(number, piece)| {
-            let mut draft = piece.outcome.clone();
+    fn give_up(
+        &mut self,
+        code: &str,
+        refused: Option<(usize, Digest, String)>,
+    ) -> Result<(), Problem> {
+        let pieces = std::mem::take(&mut self.pieces.all);
+        let entries = pieces.into_iter().enumerate().map(|(number, piece)| {
+            let mut draft = piece.outcome;
             draft.outcome = Some(Outcome::Error);
             draft.error = Some(code.to_owned());
             if let Some((_, statement, verdict)) =
@@ -422,28 +452,35 @@ impl Making {
         let store = &door.0.parts.store;
         let _making = lock(&door.0.making);
         let mut held = Vec::new();
-        for piece in &self.pieces {
+        for piece in &self.pieces.all {
             let project = piece.new.artifact.project();
             held.push(door.0.held_content(project, &piece.tree)?);
         }
-        let mut names = Vec::new();
-        for piece in &self.pieces {
-            let number = store
-                .next_number(&piece.new.artifact)
-                .map_err(store_problem)?;
-            names.push((piece.new.artifact.version(number), piece.tree.digest));
+        let mut names: Vec<(VersionName, Digest)> = Vec::new();
+        for piece in &self.pieces.all {
+            let artifact = &piece.new.artifact;
+            let mut name = artifact.version(door.0.next_number(artifact)?);
+            while names.iter().any(|(taken, _)| *taken == name) {
+                name.number = name.number.next();
+            }
+            names.push((name, piece.tree.digest));
         }
         if let Some(build) = statement {
             self.statement = Some(self.attest(&names, build)?);
         }
         let now = door.now();
-        let pieces = std::mem::take(&mut self.pieces);
+        let mut granted = Pieces {
+            door: door.clone(),
+            all: std::mem::take(&mut self.pieces.all),
+        };
         let mut drafts = Vec::new();
-        for ((piece, (name, _)), scan) in pieces.iter().zip(&names).zip(&scans) {
+        for ((piece, (name, _)), scan) in granted.all.iter().zip(&names).zip(&scans) {
             let vendor = vendor.as_ref();
             drafts.push(self.draft(piece, name, now, (scan.as_ref(), vendor))?);
         }
         let mut versions = store.stage(self.writer, drafts).map_err(store_problem)?;
+        // From here on the entries say how it ended.
+        let pieces = std::mem::take(&mut granted.all);
         let outcomes = pieces
             .iter()
             .zip(&versions)
@@ -525,8 +562,8 @@ impl Making {
             extra.insert(vendor::SIGNATURE.to_owned(), bundle);
             extra.insert(vendor::CHECK.to_owned(), self.record(&envelope)?);
         }
-        for (name, bytes) in &new.extra {
-            extra.insert(name.clone(), self.record(bytes)?);
+        for (key, bytes) in &new.extra {
+            extra.insert(key.clone(), self.record(bytes)?);
         }
         if new.sign {
             let signature = custody_attest::oms::sign(
@@ -550,7 +587,8 @@ impl Making {
             .as_ref()
             .unwrap_or(&piece.session.actor);
         Ok(VersionDraft {
-            artifact: new.artifact.clone(),
+            artifact: name.artifact.clone(),
+            number: name.number,
             kind: new.kind,
             tree: piece.tree.clone(),
             classification: new.classification,

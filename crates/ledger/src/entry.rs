@@ -30,6 +30,8 @@ pub enum Outcome {
     Denied,
     /// Not done, or not wholly.
     Error,
+    /// The process ended before it could say.
+    Unknown,
 }
 
 /// What the policy said.

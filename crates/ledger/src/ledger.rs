@@ -1,6 +1,7 @@
 //! The ledger itself: taking entries, publishing, reading.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
@@ -8,19 +9,22 @@ use std::time::Duration;
 
 use custody_tlog::checkpoint::Checkpoint;
 use custody_tlog::note::{NoteSigner, NoteVerifier};
-use custody_tlog::tile::{self, Edge, TileError, TileSource, Tree, WIDTH};
-use custody_tlog::tree::{Hash, check_consistency, leaf_hash};
-use custody_types::{Clock, Digest, Timestamp};
+use custody_types::{Clock, Digest};
 
 use crate::entry::EntryDraft;
 use crate::error::LedgerError;
+use crate::log::{Grown, Log, time_of};
 use crate::ports::{Head, Tiles, Wal};
+use crate::snapshot::Snapshot;
 use crate::wal::{self, Content, Record, Rest};
 
-/// How long an entry may wait before it is in a tile.
+/// How long an entry for which nobody waits may be in memory alone, and how long one may be in no tile.
 const PUBLISH_AFTER: Duration = Duration::from_millis(900);
 /// The bytes at which a commit is closed; who waits after that is in the next one.
 const COMMIT_BYTES: usize = 1 << 20;
+/// The most bytes that entries which follow one another may have, so that a commit that they close fits
+/// into the write-ahead log.
+const MOST_AT_ONCE: usize = 2 << 20;
 
 /// What a ledger is made of.
 #[derive(Debug)]
@@ -70,11 +74,21 @@ impl Receipt {
 
 type Slot = Arc<OnceLock<Result<Vec<Receipt>, LedgerError>>>;
 
-struct Waiting {
+/// Entries that are not written yet.
+struct Batch {
     drafts: Vec<EntryDraft>,
-    slot: Slot,
-    /// Who waits.
-    thread: Thread,
+    /// Where the answer goes, and who waits for it.
+    waiter: Option<(Slot, Thread)>,
+}
+
+impl Batch {
+    fn answer(self, answer: Result<Vec<Receipt>, LedgerError>) {
+        if let Some((slot, thread)) = self.waiter {
+            // Set once: a batch is in the queue once.
+            let _ = slot.set(answer);
+            thread.unpark();
+        }
+    }
 }
 
 /// The lead, given up when this goes, however it goes.
@@ -83,43 +97,40 @@ struct Lead<'a>(&'a Shared);
 impl Drop for Lead<'_> {
     fn drop(&mut self) {
         self.0.led.store(false, Ordering::Release);
-        if let Some(next) = lock(&self.0.waiting).front() {
-            next.thread.unpark();
+        let queue = lock(&self.0.queue);
+        if let Some((_, thread)) = queue.iter().find_map(|batch| batch.waiter.as_ref()) {
+            thread.unpark();
         }
     }
 }
 
-impl Waiting {
-    fn answer(self, answer: Result<Vec<Receipt>, LedgerError>) {
-        // Set once: a slot is in the queue once.
-        let _ = self.slot.set(answer);
-        self.thread.unpark();
-    }
-}
-
-struct State {
+/// The file that the write-ahead log is in now.
+struct Segment {
     wal: Box<dyn Wal>,
-    /// Where the next record goes in the write-ahead log.
+    /// Where the next record goes.
     at: u64,
-    edge: Edge,
-    /// The entries from the first bundle that is not wholly published.
-    tail: VecDeque<Vec<u8>>,
-    tail_start: u64,
-    published: u64,
-    last: Timestamp,
-    checkpoint: Arc<str>,
-    stopped: Option<LedgerError>,
+    /// The record whose writing failed, with the log that it makes. Whether the disk has it is not known, and
+    /// its checkpoint is signed: nothing else may come in its place. It will be the first of the next file.
+    unsettled: Option<(Record, Grown)>,
 }
 
+/// Locks are taken in the order `segment`, `publishing`, `log`.
 struct Shared {
     tiles: Arc<dyn Tiles>,
     head: Arc<dyn Head>,
     signer: NoteSigner,
     clock: Arc<dyn Clock>,
-    waiting: Mutex<VecDeque<Waiting>>,
+    queue: Mutex<VecDeque<Batch>>,
     /// Whether someone commits for all who wait.
     led: AtomicBool,
-    state: Mutex<State>,
+    /// Held while a record is written.
+    segment: Mutex<Segment>,
+    /// Held while tiles are written: the files of the last publishing that are not full.
+    publishing: Mutex<Vec<String>>,
+    /// Held for moments, and never while anybody waits for the disk.
+    log: Mutex<Log>,
+    /// Entries that are in the log although their writing had failed; see [`Ledger::settled`].
+    settled: Mutex<Vec<Range<u64>>>,
     /// Set to wake the publisher; `true` when it shall end.
     ending: Mutex<Option<bool>>,
     wake: Condvar,
@@ -127,7 +138,7 @@ struct Shared {
     wal_damage: Option<String>,
 }
 
-/// The log. Safe to use from several threads; every call blocks.
+/// The log. Safe to use from several threads. Whoever appends waits for the disk; whoever reads does not.
 pub struct Ledger {
     shared: Arc<Shared>,
     publisher: Option<JoinHandle<()>>,
@@ -145,18 +156,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Tiles as the port gives them.
-pub(crate) struct Stored<'a>(pub(crate) &'a dyn Tiles);
-
-impl TileSource for Stored<'_> {
-    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, TileError> {
-        self.0.read(path).map_err(|error| TileError::Failed {
-            path: path.to_owned(),
-            because: error.to_string(),
-        })
-    }
-}
-
 impl Ledger {
     /// Opens the log, or begins it where nothing was written yet.
     ///
@@ -170,10 +169,10 @@ impl Ledger {
             signer,
             clock,
         } = parts;
-        let verifier = signer.verifier().clone();
+        let verifier = signer.verifier();
         let published = match head.load()? {
             Some(note) => {
-                Checkpoint::open(&note, &verifier).map_err(|error| LedgerError::Damaged {
+                Checkpoint::open(&note, verifier).map_err(|error| LedgerError::Damaged {
                     file: "checkpoint".to_owned(),
                     because: error.to_string(),
                 })?
@@ -184,53 +183,50 @@ impl Ledger {
                 root: custody_tlog::tree::empty_root(),
             },
         };
-        let source = Stored(tiles.as_ref());
-        let tree = Tree::open(&source, published.size, &published.root)?;
-        let edge = Edge::resume(published.size, tree.edge()?);
-        let tail_start = published.size / WIDTH * WIDTH;
-        let tail = if tail_start < published.size {
-            tree.bundle(tail_start / WIDTH)?.into()
-        } else {
-            VecDeque::new()
-        };
-        drop(tree);
+        let mut log = Log::resume(&published, tiles.as_ref(), &signer)?;
+        let partial = log.snapshot(tiles.clone(), &signer).partial();
         let bytes = wal.load()?;
-        if bytes.len() as u64 != wal::LENGTH {
-            wal.renew(wal::LENGTH)?;
-        }
         let content = wal::read(&bytes);
-        let mut state = State {
+        let end = content.end as u64;
+        let Replayed { remains, damage } = replay(&mut log, content, &signer)?;
+        let segment = Segment {
             wal,
-            at: content.end as u64,
-            edge,
-            tail,
-            tail_start,
-            published: published.size,
-            last: Timestamp::UNIX_EPOCH,
-            checkpoint: Arc::from(""),
-            stopped: None,
+            at: end,
+            unsettled: None,
         };
-        let wal_damage = state.replay(content, &verifier)?;
-        state.checkpoint = Arc::from(state.sign(&signer));
-        state.last = state.newest_time();
         let shared = Arc::new(Shared {
             tiles,
             head,
             signer,
             clock,
-            waiting: Mutex::default(),
+            queue: Mutex::default(),
             led: AtomicBool::new(false),
-            state: Mutex::new(state),
+            segment: Mutex::new(segment),
+            publishing: Mutex::new(partial),
+            log: Mutex::new(log),
+            settled: Mutex::default(),
             ending: Mutex::new(None),
             wake: Condvar::new(),
-            wal_damage,
+            wal_damage: damage,
         });
+        if bytes.len() as u64 != wal::LENGTH || remains == Remains::Renewed {
+            shared.renew()?;
+        } else if remains == Remains::Cleared {
+            let length = usize::try_from(wal::LENGTH - end).unwrap_or(bytes.len());
+            lock(&shared.segment).wal.write(end, &vec![0; length])?;
+        }
         let worker = shared.clone();
         let publisher = thread::Builder::new()
             .name("ledger".to_owned())
             .spawn(move || worker.publish_in_time())
-            .ok();
-        Ok(Self { shared, publisher })
+            .map_err(|error| LedgerError::Storage {
+                file: "the thread that publishes".to_owned(),
+                because: error.to_string(),
+            })?;
+        Ok(Self {
+            shared,
+            publisher: Some(publisher),
+        })
     }
 
     /// Writes an entry and waits until it outlives a loss of power.
@@ -250,11 +246,11 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::append`].
     pub fn append_all(&self, drafts: Vec<EntryDraft>) -> Result<Vec<Receipt>, LedgerError> {
+        self.shared.check(&drafts)?;
         let slot = Slot::default();
-        lock(&self.shared.waiting).push_back(Waiting {
+        lock(&self.shared.queue).push_back(Batch {
             drafts,
-            slot: slot.clone(),
-            thread: thread::current(),
+            waiter: Some((slot.clone(), thread::current())),
         });
         loop {
             if let Some(answer) = slot.get() {
@@ -269,14 +265,49 @@ impl Ledger {
         }
     }
 
+    /// Hands over an entry for which nobody waits. It is written before any that is appended afterwards, and
+    /// within a second; while the disk does not take it, it is kept and tried again.
+    ///
+    /// # Errors
+    /// [`LedgerError::TooLarge`]; it is not taken then.
+    pub fn append_soon(&self, draft: EntryDraft) -> Result<(), LedgerError> {
+        let drafts = vec![draft];
+        self.shared.check(&drafts)?;
+        lock(&self.shared.queue).push_back(Batch {
+            drafts,
+            waiter: None,
+        });
+        self.shared.wake_publisher();
+        Ok(())
+    }
+
+    /// Writes what was handed over and is not written yet.
+    ///
+    /// # Errors
+    /// [`LedgerError`] when the disk does not take it; it is kept then.
+    pub fn flush(&self) -> Result<(), LedgerError> {
+        self.shared.flush()
+    }
+
+    /// Takes the positions of the entries whose writing failed, so that who waited was told an error, and
+    /// which are in the log since the disk works again. What they say holds.
+    pub fn settled(&self) -> Vec<Range<u64>> {
+        std::mem::take(&mut *lock(&self.shared.settled))
+    }
+
+    /// Returns the log as it is now. It waits for no writer.
+    pub fn snapshot(&self) -> Snapshot {
+        self.shared.snapshot()
+    }
+
     /// Returns how many entries were acknowledged.
     pub fn size(&self) -> u64 {
-        lock(&self.shared.state).edge.size()
+        lock(&self.shared.log).size()
     }
 
     /// Returns the signed checkpoint over all that were acknowledged.
     pub fn checkpoint(&self) -> String {
-        lock(&self.shared.state).checkpoint.to_string()
+        lock(&self.shared.log).checkpoint().to_string()
     }
 
     /// Returns the key that checks the checkpoints.
@@ -289,139 +320,32 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`] when the storage fails; nothing acknowledged is lost.
     pub fn publish(&self) -> Result<(), LedgerError> {
-        self.shared.publish(&mut lock(&self.shared.state))
+        self.shared.publish()
     }
 
-    /// Checks that the log is what the checkpoint `note` was signed over, or goes on from it.
-    ///
-    /// # Errors
-    /// [`LedgerError::RolledBack`] when it is shorter; [`LedgerError::Damaged`] when it is another log, or
-    /// `note` is not one of its checkpoints.
-    pub fn extends(&self, note: &str) -> Result<(), LedgerError> {
-        let damaged = |because: String| LedgerError::Damaged {
-            file: "the checkpoint kept outside the workspace".to_owned(),
-            because,
-        };
-        let old =
-            Checkpoint::open(note, self.verifier()).map_err(|error| damaged(error.to_string()))?;
-        let (size, root) = {
-            let state = lock(&self.shared.state);
-            (state.edge.size(), state.edge.root())
-        };
-        if size < old.size {
-            return Err(LedgerError::RolledBack {
-                found: size,
-                acknowledged: old.size,
-            });
-        }
-        let proof = if old.size == size || old.size == 0 {
-            Vec::new()
-        } else {
-            self.with_tree(|tree| Ok(tree.consistency(old.size)?))?
-        };
-        check_consistency(old.size, &old.root, size, &root, &proof)
-            .map_err(|_| damaged("the ledger does not go on from it".to_owned()))
-    }
-
-    /// Hands the entries from `start` to `end` to `each`, with their positions, until it returns false.
-    /// Each was checked against the signed root.
-    ///
-    /// # Errors
-    /// [`LedgerError::Damaged`] when a file is not what was written.
-    pub fn entries(
+    /// Lends what is stored while nothing is published: how many entries are, the checkpoint, the tiles.
+    pub(crate) fn between_publishings<T>(
         &self,
-        start: u64,
-        end: u64,
-        each: &mut dyn FnMut(u64, &[u8]) -> bool,
-    ) -> Result<(), LedgerError> {
-        self.with_tree(|tree| {
-            let end = end.min(tree.size());
-            let mut at = start;
-            while at < end {
-                let bundle = tree.bundle(at / WIDTH)?;
-                let skip = usize::try_from(at % WIDTH).unwrap_or(0);
-                for entry in bundle.iter().skip(skip) {
-                    if at >= end || !each(at, entry) {
-                        return Ok(());
-                    }
-                    at += 1;
-                }
-            }
-            Ok(())
-        })
-    }
-
-    /// Reads one entry.
-    ///
-    /// # Errors
-    /// [`LedgerError::NoEntry`]; [`LedgerError::Damaged`] when a file is not what was written.
-    pub fn entry(&self, index: u64) -> Result<Vec<u8>, LedgerError> {
-        let mut found = None;
-        self.entries(index, index.saturating_add(1), &mut |_, bytes| {
-            found = Some(bytes.to_vec());
-            true
-        })?;
-        found.ok_or(LedgerError::NoEntry(index))
-    }
-
-    /// Returns the proof that the entry at `index` is in the log, and the checkpoint that it is for.
-    ///
-    /// # Errors
-    /// [`LedgerError`] when there is no such entry or a file is damaged.
-    pub fn inclusion(&self, index: u64) -> Result<(Vec<Hash>, Checkpoint), LedgerError> {
-        if index >= self.size() {
-            return Err(LedgerError::NoEntry(index));
-        }
-        let mut size = 0;
-        let (proof, root) = self.with_tree(|tree| {
-            size = tree.size();
-            Ok((tree.inclusion(index)?, self.root()))
-        })?;
-        Ok((
-            proof,
-            Checkpoint {
-                origin: self.verifier().name().to_owned(),
-                size,
-                root,
-            },
-        ))
-    }
-
-    fn root(&self) -> Hash {
-        lock(&self.shared.state).edge.root()
-    }
-
-    /// Publishes, then lends the tree over everything.
-    pub(crate) fn with_tree<T>(
-        &self,
-        work: impl FnOnce(&Tree<'_>) -> Result<T, LedgerError>,
-    ) -> Result<T, LedgerError> {
-        let (size, root) = {
-            let mut state = lock(&self.shared.state);
-            self.shared.publish(&mut state)?;
-            (state.edge.size(), state.edge.root())
-        };
-        let source = Stored(self.shared.tiles.as_ref());
-        work(&Tree::open(&source, size, &root)?)
-    }
-
-    pub(crate) fn head(&self) -> &dyn Head {
-        self.shared.head.as_ref()
-    }
-
-    pub(crate) fn tiles(&self) -> &dyn Tiles {
-        self.shared.tiles.as_ref()
+        look: impl FnOnce(u64, &dyn Head, &dyn Tiles) -> T,
+    ) -> T {
+        let _publishing = lock(&self.shared.publishing);
+        let published = lock(&self.shared.log).published();
+        look(
+            published,
+            self.shared.head.as_ref(),
+            self.shared.tiles.as_ref(),
+        )
     }
 
     pub(crate) fn wal_damage(&self) -> Option<String> {
         if self.shared.wal_damage.is_some() {
             return self.shared.wal_damage.clone();
         }
-        match lock(&self.shared.state)
-            .wal
-            .load()
-            .map(|bytes| wal::read(&bytes).rest)
-        {
+        let mut segment = lock(&self.shared.segment);
+        if segment.unsettled.is_some() {
+            return Some("a write to it failed, and was not repeated yet".to_owned());
+        }
+        match segment.wal.load().map(|bytes| wal::read(&bytes).rest) {
             Ok(Rest::Clean) => None,
             Ok(_) => Some("it has bytes that are no record".to_owned()),
             Err(error) => Some(error.to_string()),
@@ -434,150 +358,286 @@ impl Drop for Ledger {
         *lock(&self.shared.ending) = Some(true);
         self.shared.wake.notify_all();
         if let Some(publisher) = self.publisher.take() {
-            // A publisher that panicked has nothing to say; what it left is published below.
+            // A publisher that panicked has nothing to say; what it left is done below.
             let _ = publisher.join();
         }
+        // What cannot be written now is lost, and what it is about says so at the next start.
+        let _ = self.shared.flush();
         // What cannot be published now is in the write-ahead log and will be at the next start.
         let _ = self.publish();
     }
 }
 
-impl State {
-    /// Adds what the write-ahead log has and the checkpoint has not. Returns what is wrong with records
-    /// that the checkpoint covers.
-    fn replay(
-        &mut self,
-        content: Content,
-        verifier: &NoteVerifier,
-    ) -> Result<Option<String>, LedgerError> {
-        let damaged = |because: &str| LedgerError::Damaged {
-            file: "wal".to_owned(),
-            because: because.to_owned(),
-        };
-        let mut reached = 0;
-        for record in content.records {
-            reached = record.first + record.entries.len() as u64;
-            if reached <= self.published {
-                continue;
-            }
-            if record.first != self.edge.size() {
-                return Err(damaged("its records do not follow the published entries"));
-            }
-            for entry in record.entries {
-                self.push(entry);
-            }
-            let signed = Checkpoint::open(&record.checkpoint, verifier)
-                .map_err(|error| damaged(&error.to_string()))?;
-            if signed.size != self.edge.size() || signed.root != self.edge.root() {
-                return Err(damaged("its entries are not those of its checkpoint"));
-            }
+/// What becomes of the write-ahead log after it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Remains {
+    /// The next record follows its last.
+    Kept,
+    /// What follows its last record is cleared first.
+    Cleared,
+    /// A fresh one takes its place.
+    Renewed,
+}
+
+struct Replayed {
+    remains: Remains,
+    /// What is wrong with records that the checkpoint covers.
+    damage: Option<String>,
+}
+
+/// Adds what the write-ahead log has and the checkpoint has not.
+fn replay(log: &mut Log, content: Content, signer: &NoteSigner) -> Result<Replayed, LedgerError> {
+    let damaged = |because: &str| LedgerError::Damaged {
+        file: "wal".to_owned(),
+        because: because.to_owned(),
+    };
+    let published = log.published();
+    let mut reached = 0;
+    for record in content.records {
+        reached = record.first + record.entries.len() as u64;
+        if reached <= published {
+            continue;
         }
-        match content.rest {
-            Rest::Clean => Ok(None),
-            Rest::Broken if self.edge.size() == self.published => {
-                Ok(Some("a record in it was changed".to_owned()))
-            }
-            Rest::Broken => Err(damaged("a record in it was changed")),
-            // The checkpoint covers more than the whole records: the next one was acknowledged.
-            Rest::Torn | Rest::Stray if reached < self.published => {
-                self.wal.renew(wal::LENGTH)?;
-                self.at = 0;
-                Ok(Some(
-                    "a record in it was changed; its entries are safe in the tiles".to_owned(),
-                ))
-            }
-            // A record that was begun and never acknowledged, or stray bytes, which are told: either way
-            // the place is cleared before anything else is written.
-            Rest::Torn | Rest::Stray => {
-                let zeros = vec![0; usize::try_from(wal::LENGTH - self.at).unwrap_or(0)];
-                self.wal.write(self.at, &zeros)?;
-                let stray = content.rest == Rest::Stray;
-                Ok(stray.then(|| {
-                    "it had bytes that no record begins with; they were cleared".to_owned()
-                }))
-            }
+        if record.first != log.size() {
+            return Err(damaged("its records do not follow the published entries"));
         }
+        let signed = Checkpoint::open(&record.checkpoint, signer.verifier())
+            .map_err(|error| damaged(&error.to_string()))?;
+        let newest = record.entries.last().map(|entry| time_of(entry));
+        let newest = newest.unwrap_or(Ok(log.last()))?;
+        let entries = record.entries.into_iter().map(Arc::from).collect();
+        let grown = log.grow(entries, newest, signer);
+        if signed.size != grown.size() || signed.root != grown.root() {
+            return Err(damaged("its entries are not those of its checkpoint"));
+        }
+        log.take(grown);
     }
-
-    fn push(&mut self, entry: Vec<u8>) -> Hash {
-        let leaf = leaf_hash(&entry);
-        self.edge.push(leaf, &mut |_, _| {});
-        self.tail.push_back(entry);
-        leaf
-    }
-
-    fn sign(&self, signer: &NoteSigner) -> String {
-        let checkpoint = Checkpoint {
-            origin: signer.verifier().name().to_owned(),
-            size: self.edge.size(),
-            root: self.edge.root(),
-        };
-        checkpoint.sign(signer)
-    }
-
-    fn newest_time(&self) -> Timestamp {
-        let newest = self
-            .tail
-            .back()
-            .and_then(|bytes| crate::entry::Entry::parse(bytes).ok());
-        newest.map_or(Timestamp::UNIX_EPOCH, |entry| entry.ts)
+    let replayed = |remains, damage: Option<&str>| {
+        Ok(Replayed {
+            remains,
+            damage: damage.map(ToOwned::to_owned),
+        })
+    };
+    match content.rest {
+        Rest::Clean => replayed(Remains::Kept, None),
+        Rest::Broken if log.size() == published => {
+            replayed(Remains::Kept, Some("a record in it was changed"))
+        }
+        Rest::Broken => Err(damaged("a record in it was changed")),
+        // The checkpoint covers more than the whole records: the next one was acknowledged.
+        Rest::Torn | Rest::Stray if reached < published => replayed(
+            Remains::Renewed,
+            Some("a record in it was changed; its entries are safe in the tiles"),
+        ),
+        // A record that was begun and never acknowledged, or stray bytes, which are told: either way the
+        // place is cleared before anything else is written.
+        Rest::Torn => replayed(Remains::Cleared, None),
+        Rest::Stray => replayed(
+            Remains::Cleared,
+            Some("it had bytes that no record begins with; they were cleared"),
+        ),
     }
 }
 
 impl Shared {
+    /// Refuses entries that no commit could take.
+    fn check(&self, drafts: &[EntryDraft]) -> Result<(), LedgerError> {
+        let now = self.clock.now();
+        let mut bytes = 0;
+        for draft in drafts {
+            bytes += draft.write(now)?.len();
+        }
+        if bytes > MOST_AT_ONCE {
+            return Err(LedgerError::TooLarge(bytes));
+        }
+        Ok(())
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        lock(&self.log).snapshot(self.tiles.clone(), &self.signer)
+    }
+
     /// Commits for all who wait until `slot` has its answer, then leaves the lead to the next who waits.
     ///
-    /// Nobody is forgotten: who came while this thread led is in `waiting` before `led` falls, and so is
-    /// woken below; who comes after that leads.
+    /// Nobody is forgotten: who came while this thread led is in the queue before `led` falls, and so is
+    /// woken then; who comes after that leads.
     fn lead(&self, slot: &Slot) {
         let _lead = Lead(self);
-        let mut state = lock(&self.state);
+        let mut segment = lock(&self.segment);
         while slot.get().is_none() {
-            self.commit(&mut state);
+            // An error is told to all who wait, so to this one.
+            let _ = self.commit(&mut segment);
         }
     }
 
+    /// Commits what waits.
+    fn flush(&self) -> Result<(), LedgerError> {
+        let mut segment = lock(&self.segment);
+        self.settle(&mut segment)?;
+        while !lock(&self.queue).is_empty() {
+            self.commit(&mut segment)?;
+        }
+        Ok(())
+    }
+
     /// Commits what waits: one record, one `fdatasync`, for all of them.
-    fn commit(&self, state: &mut State) {
-        let (mut entries, mut made, mut bytes) = (Vec::new(), Vec::new(), 0);
-        let before = (state.last, state.edge.clone());
-        while bytes < COMMIT_BYTES
-            && let Some(batch) = lock(&self.waiting).pop_front()
-        {
-            match write_batch(&batch.drafts, self.now(state.last)) {
-                Ok((mut written, last)) => {
-                    state.last = last;
+    fn commit(&self, segment: &mut Segment) -> Result<(), LedgerError> {
+        let (mut batches, mut entries, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let now = self.clock.now().max(lock(&self.log).last());
+        while bytes < COMMIT_BYTES {
+            let Some(batch) = lock(&self.queue).pop_front() else {
+                break;
+            };
+            let written = batch.drafts.iter().map(|draft| draft.write(now));
+            match written.collect::<Result<Vec<_>, _>>() {
+                Ok(written) => {
                     bytes += written.iter().map(Vec::len).sum::<usize>();
-                    made.push((batch, entries.len()));
-                    entries.append(&mut written);
+                    entries.extend(written.into_iter().map(Arc::from));
+                    batches.push(batch);
                 }
                 Err(error) => batch.answer(Err(error)),
             }
         }
         if entries.is_empty() {
-            return;
+            return Ok(());
         }
-        let outcome = self.write(state, entries);
-        if outcome.is_err() {
-            (state.last, state.edge) = before;
+        // An earlier record comes first, if its writing failed.
+        if let Err(error) = self.settle(segment) {
+            self.give_back(batches, &error);
+            return Err(error);
         }
-        for (batch, start) in made {
-            let answer = outcome
-                .as_ref()
-                .map_err(Clone::clone)
-                .map(|(first, leaves, note)| {
-                    (start..)
-                        .zip(&batch.drafts)
-                        .map(|(at, draft)| Receipt {
-                            index: first + at as u64,
-                            id: draft.id.clone(),
-                            leaf: Digest::from_bytes(leaves.get(at).copied().unwrap_or_default()),
-                            checkpoint: note.clone(),
-                        })
-                        .collect()
-                });
-            batch.answer(answer);
+        let (first, grown) = {
+            let log = lock(&self.log);
+            (log.size(), log.grow(entries, now, &self.signer))
+        };
+        let receipts = receipts(first, &grown, &batches);
+        match self.write(segment, first, grown) {
+            Ok(()) => {
+                for (batch, receipts) in batches.into_iter().zip(receipts) {
+                    batch.answer(Ok(receipts));
+                }
+                self.wake_publisher();
+                Ok(())
+            }
+            Err(Failed::NothingWritten(error)) => {
+                self.give_back(batches, &error);
+                Err(error)
+            }
+            Err(Failed::Unsettled(error)) => {
+                // Those for which nobody waits are in the record that will be written again.
+                batches.retain(|batch| batch.waiter.is_some());
+                self.give_back(batches, &error);
+                Err(error)
+            }
         }
+    }
+
+    /// Tells all who wait that the disk does not take entries, and keeps those for which nobody waits.
+    fn give_back(&self, batches: Vec<Batch>, error: &LedgerError) {
+        let mut queue = lock(&self.queue);
+        let all = batches.into_iter().chain(queue.drain(..));
+        let mut kept = VecDeque::new();
+        for batch in all {
+            if batch.waiter.is_some() {
+                batch.answer(Err(error.clone()));
+            } else {
+                kept.push_back(batch);
+            }
+        }
+        *queue = kept;
+    }
+
+    /// Writes a record and takes its entries into the log.
+    fn write(&self, segment: &mut Segment, first: u64, grown: Grown) -> Result<(), Failed> {
+        let record = Record {
+            first,
+            entries: grown
+                .entries
+                .iter()
+                .map(|(entry, _)| entry.to_vec())
+                .collect(),
+            checkpoint: grown.checkpoint.to_string(),
+        };
+        let too_large = || Failed::NothingWritten(LedgerError::TooLarge(record.entries.len()));
+        let bytes = record.encode().ok_or_else(too_large)?;
+        let length = bytes.len() as u64;
+        // CRASH: before this write the entries were never heard of; after it they are replayed.
+        let written = if segment.at + length > wal::LENGTH {
+            self.publish().map_err(Failed::NothingWritten)?;
+            segment.at = 0;
+            segment.wal.renew(&bytes, wal::LENGTH)
+        } else {
+            segment.wal.write(segment.at, &bytes)
+        };
+        if let Err(error) = written {
+            segment.unsettled = Some((record, grown));
+            return Err(Failed::Unsettled(stopped(error.into())));
+        }
+        segment.at += length;
+        lock(&self.log).take(grown);
+        Ok(())
+    }
+
+    /// Writes the record whose writing failed into a fresh file: the same entries, the same checkpoint.
+    ///
+    /// Whether the old file has it is not known, and a second `fdatasync` of it would not tell. So the fresh
+    /// one takes its place with the record in it, in one step.
+    fn settle(&self, segment: &mut Segment) -> Result<(), LedgerError> {
+        let Some((record, grown)) = segment.unsettled.take() else {
+            return Ok(());
+        };
+        let renewed = self.publish().and_then(|()| {
+            let bytes = record.encode();
+            let bytes = bytes.ok_or(LedgerError::TooLarge(record.entries.len()))?;
+            segment.wal.renew(&bytes, wal::LENGTH)?;
+            Ok(bytes.len() as u64)
+        });
+        match renewed {
+            Ok(length) => {
+                segment.at = length;
+                lock(&self.settled).push(record.first..grown.size());
+                lock(&self.log).take(grown);
+                self.wake_publisher();
+                Ok(())
+            }
+            Err(error) => {
+                segment.unsettled = Some((record, grown));
+                Err(stopped(error))
+            }
+        }
+    }
+
+    /// Publishes everything, and begins a fresh write-ahead log.
+    fn renew(&self) -> Result<(), LedgerError> {
+        let mut segment = lock(&self.segment);
+        self.publish()?;
+        segment.wal.renew(&[], wal::LENGTH)?;
+        segment.at = 0;
+        Ok(())
+    }
+
+    fn publish(&self) -> Result<(), LedgerError> {
+        let mut partial = lock(&self.publishing);
+        let snapshot = {
+            let log = lock(&self.log);
+            if log.size() == log.published() {
+                return Ok(());
+            }
+            log.snapshot(self.tiles.clone(), &self.signer)
+        };
+        // CRASH: tiles beyond the checkpoint are written again with the same bytes at the next publishing.
+        self.tiles.write(&snapshot.unpublished()?)?;
+        self.head.replace(snapshot.checkpoint())?;
+        lock(&self.log).note_published(&snapshot);
+        // A crash before this leaves files that nobody reads.
+        let now = snapshot.partial();
+        let mut gone = std::mem::replace(&mut *partial, now.clone());
+        gone.retain(|path| !now.contains(path));
+        self.tiles.remove(&gone);
+        Ok(())
+    }
+
+    fn wake_publisher(&self) {
         let mut ending = lock(&self.ending);
         if ending.is_none() {
             *ending = Some(false);
@@ -585,164 +645,7 @@ impl Shared {
         }
     }
 
-    /// The time, but never before the last entry's.
-    fn now(&self, last: Timestamp) -> Timestamp {
-        self.clock.now().max(last)
-    }
-
-    fn write(
-        &self,
-        state: &mut State,
-        entries: Vec<Vec<u8>>,
-    ) -> Result<(u64, Vec<Hash>, Arc<str>), LedgerError> {
-        if let Some(stopped) = &state.stopped {
-            return Err(stopped.clone());
-        }
-        let first = state.edge.size();
-        let tail = state.tail.len();
-        let leaves: Vec<_> = entries
-            .iter()
-            .map(|entry| state.push(entry.clone()))
-            .collect();
-        let checkpoint: Arc<str> = Arc::from(state.sign(&self.signer));
-        let record = Record {
-            first,
-            entries,
-            checkpoint: checkpoint.to_string(),
-        };
-        let result = self.write_record(state, &record, first);
-        if let Err(error) = result {
-            state.tail.truncate(tail);
-            return Err(error);
-        }
-        state.checkpoint = checkpoint.clone();
-        Ok((first, leaves, checkpoint))
-    }
-
-    fn write_record(
-        &self,
-        state: &mut State,
-        record: &Record,
-        first: u64,
-    ) -> Result<(), LedgerError> {
-        let bytes = record.encode().ok_or(LedgerError::TooLarge(usize::MAX))?;
-        let length = bytes.len() as u64;
-        if length > wal::LENGTH {
-            return Err(LedgerError::TooLarge(bytes.len()));
-        }
-        if state.at + length > wal::LENGTH {
-            // The entries of this record are not acknowledged yet, so they stay out of what is published:
-            // they come first in the fresh file.
-            self.publish_up_to(state, first)?;
-            state.wal.renew(wal::LENGTH)?;
-            state.at = 0;
-        }
-        // CRASH: before this write the entries were never heard of; after it they are replayed. When it
-        // fails nobody knows which, so nothing more is written: the next start decides by what it reads.
-        if let Err(error) = state.wal.write(state.at, &bytes) {
-            let stopped = match LedgerError::from(error) {
-                LedgerError::NoSpace => LedgerError::NoSpace,
-                other => LedgerError::Stopped(other.to_string()),
-            };
-            state.stopped = Some(stopped.clone());
-            return Err(stopped);
-        }
-        state.at += length;
-        Ok(())
-    }
-
-    fn publish(&self, state: &mut State) -> Result<(), LedgerError> {
-        let size = state.edge.size();
-        self.publish_up_to(state, size)
-    }
-
-    /// Publishes the first `size` entries. The edge may be ahead of that; then its tiles wait.
-    fn publish_up_to(&self, state: &mut State, size: u64) -> Result<(), LedgerError> {
-        if size == state.published {
-            return Ok(());
-        }
-        let mut edge = Edge::resume(state.published, {
-            let source = Stored(self.tiles.as_ref());
-            let root = self.published_root()?;
-            Tree::open(&source, state.published, &root)?.edge()?
-        });
-        let before: Vec<String> = edge
-            .partial()
-            .map(|(tile, _)| tile.path())
-            .chain(partial_bundle(state.published))
-            .collect();
-        let mut files = Vec::new();
-        let skip = usize::try_from(state.published - state.tail_start).unwrap_or(usize::MAX);
-        let count = usize::try_from(size - state.published).unwrap_or(usize::MAX);
-        for entry in state.tail.iter().skip(skip).take(count) {
-            edge.push(leaf_hash(entry), &mut |tile, hashes| {
-                files.push((tile.path(), hashes.concat()));
-            });
-        }
-        files.extend(
-            edge.partial()
-                .map(|(tile, hashes)| (tile.path(), hashes.concat())),
-        );
-        files.extend(Self::bundles(state, size));
-        // CRASH: tiles beyond the checkpoint are written again with the same bytes at the next publishing.
-        self.tiles.write(&files)?;
-        let checkpoint = Checkpoint {
-            origin: self.signer.verifier().name().to_owned(),
-            size,
-            root: edge.root(),
-        };
-        self.head.replace(&checkpoint.sign(&self.signer))?;
-        state.published = size;
-        // Partial tiles that the new ones took the place of; a crash before leaves them, unread.
-        let now: std::collections::BTreeSet<&str> =
-            files.iter().map(|(path, _)| path.as_str()).collect();
-        let gone: Vec<_> = before
-            .into_iter()
-            .filter(|path| !now.contains(path.as_str()))
-            .collect();
-        self.tiles.remove(&gone);
-        let whole = size / WIDTH * WIDTH;
-        let gone = usize::try_from(whole.saturating_sub(state.tail_start)).unwrap_or(0);
-        state.tail.drain(..gone.min(state.tail.len()));
-        state.tail_start = state.tail_start.max(whole);
-        Ok(())
-    }
-
-    fn published_root(&self) -> Result<Hash, LedgerError> {
-        let damaged = |error: custody_tlog::note::NoteError| LedgerError::Damaged {
-            file: "checkpoint".to_owned(),
-            because: error.to_string(),
-        };
-        match self.head.load()? {
-            Some(note) => Ok(Checkpoint::open(&note, self.signer.verifier())
-                .map_err(damaged)?
-                .root),
-            None => Ok(custody_tlog::tree::empty_root()),
-        }
-    }
-
-    fn bundles(state: &State, size: u64) -> Vec<(String, Vec<u8>)> {
-        let mut files = Vec::new();
-        let first = state.published / WIDTH;
-        for (index, width) in tile::bundles(size).skip(usize::try_from(first).unwrap_or(usize::MAX))
-        {
-            let skip = usize::try_from(index * WIDTH - state.tail_start).unwrap_or(usize::MAX);
-            let mut bytes = Vec::new();
-            for entry in state
-                .tail
-                .iter()
-                .skip(skip)
-                .take(usize::try_from(width).unwrap_or(usize::MAX))
-            {
-                bytes.extend(u16::try_from(entry.len()).unwrap_or(u16::MAX).to_be_bytes());
-                bytes.extend(entry);
-            }
-            files.push((tile::bundle_path(index, width), bytes));
-        }
-        files
-    }
-
-    /// Runs on a thread of its own: publishes a little after something was written.
+    /// Runs on a thread of its own: writes and publishes a little after something came.
     fn publish_in_time(&self) {
         loop {
             let mut ending = lock(&self.ending);
@@ -751,9 +654,6 @@ impl Shared {
                     .wake
                     .wait(ending)
                     .unwrap_or_else(PoisonError::into_inner);
-            }
-            if *ending == Some(true) {
-                return;
             }
             let (mut ending, _) = self
                 .wake
@@ -764,25 +664,43 @@ impl Shared {
             }
             *ending = None;
             drop(ending);
-            // What fails now is tried again with the next entry, or at the end.
-            let _ = self.publish(&mut lock(&self.state));
+            if self.flush().and_then(|()| self.publish()).is_err() {
+                // The disk may take it a little later.
+                self.wake_publisher();
+            }
         }
     }
 }
 
-/// Returns the path of the bundle that is not full in a log of `size` entries.
-fn partial_bundle(size: u64) -> Option<String> {
-    let width = size % WIDTH;
-    (width > 0).then(|| tile::bundle_path(size / WIDTH, width))
+/// Why a record is not in the log.
+enum Failed {
+    /// Nothing of it was written.
+    NothingWritten(LedgerError),
+    /// What was written is not known; it is kept to be written again.
+    Unsettled(LedgerError),
 }
 
-fn write_batch(
-    drafts: &[EntryDraft],
-    now: Timestamp,
-) -> Result<(Vec<Vec<u8>>, Timestamp), LedgerError> {
-    let entries = drafts
-        .iter()
-        .map(|draft| draft.write(now))
-        .collect::<Result<_, _>>()?;
-    Ok((entries, now))
+fn stopped(error: LedgerError) -> LedgerError {
+    match error {
+        LedgerError::NoSpace => LedgerError::NoSpace,
+        other => LedgerError::Stopped(other.to_string()),
+    }
+}
+
+/// Returns what each batch is told once its entries are written.
+fn receipts(first: u64, grown: &Grown, batches: &[Batch]) -> Vec<Vec<Receipt>> {
+    let mut places = (first..).zip(&grown.entries);
+    let of_batch = |batch: &Batch| {
+        let drafts = batch.drafts.iter();
+        drafts
+            .zip(places.by_ref())
+            .map(|(draft, (index, (_, leaf)))| Receipt {
+                index,
+                id: draft.id.clone(),
+                leaf: Digest::from_bytes(*leaf),
+                checkpoint: grown.checkpoint.clone(),
+            })
+            .collect()
+    };
+    batches.iter().map(of_batch).collect()
 }

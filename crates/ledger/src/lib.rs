@@ -2,7 +2,7 @@
 //!
 //! Enter at [`Ledger`]. [`Ledger::append`] returns a [`Receipt`] once the entry outlives a loss of
 //! power; nothing else can make one, so that code which asks for a receipt runs only after its entry
-//! was written.
+//! was written. Whoever reads takes a [`Snapshot`].
 //!
 //! INVARIANT: the log grows only; what was acknowledged is in it for ever. Where that cannot be shown at
 //! start, it refuses to work.
@@ -13,7 +13,9 @@
 mod entry;
 mod error;
 mod ledger;
+mod log;
 mod ports;
+mod snapshot;
 mod verify;
 mod wal;
 
@@ -23,4 +25,5 @@ pub use entry::{
 pub use error::LedgerError;
 pub use ledger::{Ledger, Parts, Receipt};
 pub use ports::{Head, PortError, Tiles, Wal};
+pub use snapshot::Snapshot;
 pub use verify::LedgerCheck;

@@ -35,11 +35,12 @@ pub trait Wal: Send + fmt::Debug {
     /// [`PortError`]; what reached the disk is unknown then.
     fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), PortError>;
 
-    /// Puts a file of `length` zeros in the place of the old one, atomically; durable when it returns.
+    /// Puts a file of `length` bytes, `beginning` and then zeros, in the place of the old one, atomically;
+    /// durable when it returns.
     ///
     /// # Errors
-    /// [`PortError`]; the old file is still there then.
-    fn renew(&mut self, length: u64) -> Result<(), PortError>;
+    /// [`PortError`]; the old file or the new one is there then, whole.
+    fn renew(&mut self, beginning: &[u8], length: u64) -> Result<(), PortError>;
 }
 
 /// Tiles and bundles: files that are written once, or again with the same bytes.

@@ -1,14 +1,12 @@
-//! Checking everything, and copying it out.
-
-use std::io;
+//! Checking everything.
 
 use custody_tlog::checkpoint::Checkpoint;
-use custody_tlog::tile;
-use custody_tlog::tree::check_consistency;
+use custody_tlog::tile::{Tree, WIDTH};
 
 use crate::entry::Entry;
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
+use crate::snapshot::{Snapshot, Stored};
 
 /// One thing that was checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,13 +32,23 @@ fn check(name: &str, outcome: Result<String, String>) -> LedgerCheck {
 }
 
 impl Ledger {
-    /// Reads everything again and checks it: the checkpoint's signature, every tile and entry against
-    /// its root, the form and order of the entries, the write-ahead log.
+    /// Reads everything again and checks it: the stored checkpoint's signature and right edge, every tile
+    /// and entry against the root, the form and order of the entries, the write-ahead log. Nothing is
+    /// published for it.
     pub fn verify(&self) -> Vec<LedgerCheck> {
+        let stored = self.check_stored();
+        let snapshot = self.snapshot();
+        let consistency = match &stored {
+            Ok(stored) => check_consistency(&snapshot, stored.as_ref()),
+            Err(_) => Err("there is no checkpoint to compare with".to_owned()),
+        };
         vec![
-            check("ledger checkpoint", self.check_checkpoint()),
-            check("ledger tiles and entries", self.check_entries()),
-            check("ledger consistency", self.check_consistency()),
+            check(
+                "ledger checkpoint",
+                stored.map(|stored| self.told(&snapshot, stored.as_ref())),
+            ),
+            check("ledger tiles and entries", check_entries(&snapshot)),
+            check("ledger consistency", consistency),
             check(
                 "ledger write-ahead log",
                 self.wal_damage().map_or_else(
@@ -51,34 +59,55 @@ impl Ledger {
         ]
     }
 
-    fn published(&self) -> Result<Checkpoint, String> {
-        self.publish().map_err(|error| error.to_string())?;
-        let note = self.head().load().map_err(|error| error.to_string())?;
-        let note = note.ok_or_else(|| "`checkpoint` is missing".to_owned())?;
-        Checkpoint::open(&note, self.verifier()).map_err(|error| format!("`checkpoint`: {error}"))
+    /// Returns the published checkpoint as it is stored, with its right edge and last bundle read again;
+    /// `None` before the first.
+    fn check_stored(&self) -> Result<Option<Checkpoint>, String> {
+        let wrong = |error: LedgerError| error.to_string();
+        self.between_publishings(|published, head, tiles| {
+            let Some(note) = head.load().map_err(|error| error.to_string())? else {
+                let missing = "`checkpoint` is missing".to_owned();
+                return if published == 0 {
+                    Ok(None)
+                } else {
+                    Err(missing)
+                };
+            };
+            let stored = Checkpoint::open(&note, self.verifier())
+                .map_err(|error| format!("`checkpoint`: {error}"))?;
+            if stored.size != published {
+                return Err(format!(
+                    "`checkpoint` covers {} entries, not the {published} that were published",
+                    stored.size
+                ));
+            }
+            let source = Stored(tiles);
+            let tree = Tree::open(&source, stored.size, &stored.root)
+                .map_err(|error| wrong(error.into()))?;
+            if stored.size % WIDTH > 0 {
+                let last = tree.bundle(stored.size / WIDTH);
+                last.map_err(|error| wrong(error.into()))?;
+            }
+            Ok(Some(stored))
+        })
     }
 
-    fn check_checkpoint(&self) -> Result<String, String> {
-        let checkpoint = self.published()?;
-        if checkpoint.size < self.size() {
-            return Err(format!(
-                "`checkpoint` covers {} of {} entries",
-                checkpoint.size,
-                self.size()
-            ));
+    fn told(&self, snapshot: &Snapshot, stored: Option<&Checkpoint>) -> String {
+        let size = stored.map_or(0, |stored| stored.size);
+        let waiting = snapshot.size() - size.min(snapshot.size());
+        let vkey = self.verifier().vkey();
+        if waiting == 0 {
+            format!("{size} entries signed by {vkey}")
+        } else {
+            format!("{size} entries signed by {vkey}, {waiting} more in the write-ahead log")
         }
-        Ok(format!(
-            "{} entries signed by {}",
-            checkpoint.size,
-            self.verifier().vkey()
-        ))
     }
+}
 
-    fn check_entries(&self) -> Result<String, String> {
-        let size = self.size();
-        let (mut count, mut wrong) = (0_u64, None);
-        let mut last = None;
-        self.entries(0, size, &mut |index, bytes| {
+fn check_entries(snapshot: &Snapshot) -> Result<String, String> {
+    let (mut count, mut wrong) = (0_u64, None);
+    let mut last = None;
+    snapshot
+        .entries(0, snapshot.size(), &mut |index, bytes| {
             let outcome = Entry::parse(bytes).and_then(|entry| match last.replace(entry.ts) {
                 Some(before) if before > entry.ts => {
                     Err("it is earlier than the entry before".to_owned())
@@ -92,65 +121,30 @@ impl Ledger {
             wrong.is_none()
         })
         .map_err(|error| error.to_string())?;
-        match wrong {
-            Some(wrong) => Err(wrong),
-            None => Ok(format!(
-                "{count} entries and every tile make the signed root"
-            )),
-        }
+    match wrong {
+        Some(wrong) => Err(wrong),
+        None => Ok(format!(
+            "{count} entries and every tile make the signed root"
+        )),
     }
+}
 
-    /// The published log must be the beginning of the log in memory, and the other way round.
-    fn check_consistency(&self) -> Result<String, String> {
-        let old = self.published()?;
-        let proof = self
-            .with_tree(|tree| Ok(tree.consistency(old.size)?))
-            .map_err(|error| error.to_string())?;
-        let now = Checkpoint::open(&self.checkpoint(), self.verifier())
-            .map_err(|error| error.to_string())?;
-        check_consistency(old.size, &old.root, now.size, &now.root, &proof)
-            .map_err(|_| "`checkpoint` is not of this log".to_owned())?;
+/// The log must go on from the checkpoint as it is stored.
+fn check_consistency(snapshot: &Snapshot, stored: Option<&Checkpoint>) -> Result<String, String> {
+    let Some(stored) = stored else {
+        return Ok(format!(
+            "size {} and nothing published yet",
+            snapshot.size()
+        ));
+    };
+    let goes_on = snapshot.goes_on_from(stored);
+    if goes_on.map_err(|error| error.to_string())? {
         Ok(format!(
             "size {} grew from the published {}",
-            now.size, old.size
+            snapshot.size(),
+            stored.size
         ))
-    }
-
-    /// Copies the log out in the static layout of C2SP tlog-tiles: `put` gets each path with its bytes.
-    ///
-    /// # Errors
-    /// [`LedgerError`] when a file is damaged; [`LedgerError::Storage`] when `put` fails.
-    pub fn export(
-        &self,
-        put: &mut dyn FnMut(&str, &[u8]) -> io::Result<()>,
-    ) -> Result<(), LedgerError> {
-        let mut put = |path: &str, bytes: &[u8]| {
-            put(path, bytes).map_err(|error| LedgerError::Storage {
-                file: path.to_owned(),
-                because: error.to_string(),
-            })
-        };
-        let size = self.with_tree(|tree| {
-            for tile in tile::tiles(tree.size()) {
-                put(&tile.path(), &tree.tile(tile)?.concat())?;
-            }
-            for (index, width) in tile::bundles(tree.size()) {
-                tree.bundle(index)?;
-                let path = tile::bundle_path(index, width);
-                let bytes = self.tiles().read(&path)?.unwrap_or_default();
-                put(&path, &bytes)?;
-            }
-            Ok(tree.size())
-        })?;
-        let note = self.head().load()?.unwrap_or_default();
-        let covered = Checkpoint::open(&note, self.verifier()).map(|checkpoint| checkpoint.size);
-        if covered != Ok(size) {
-            return Err(LedgerError::Damaged {
-                file: "checkpoint".to_owned(),
-                because: "it is not of this log".to_owned(),
-            });
-        }
-        put("vkey", format!("{}\n", self.verifier().vkey()).as_bytes())?;
-        put("checkpoint", note.as_bytes())
+    } else {
+        Err("`checkpoint` is not of this log".to_owned())
     }
 }

@@ -294,7 +294,7 @@ impl Store {
     /// once the ledger names their records and [`Store::commit`] was called.
     ///
     /// # Errors
-    /// [`StoreError`]; nothing is staged then.
+    /// [`StoreError::Conflict`] when there is a version of that name; [`StoreError`]. Nothing is staged then.
     pub fn stage(
         &self,
         mut writer: Writer,
@@ -302,14 +302,7 @@ impl Store {
     ) -> Result<Vec<Version>, StoreError> {
         let mut versions: Vec<Version> = Vec::with_capacity(drafts.len());
         for draft in drafts {
-            let mut number = self.next_number(&draft.artifact)?;
-            while versions
-                .iter()
-                .any(|made| made.record.artifact == draft.artifact && made.record.number >= number)
-            {
-                number = number.next();
-            }
-            let record = record_of(draft, number);
+            let record = record_of(draft);
             let bytes = SignedRecord::sign(record.clone(), &self.0.parts.signing)?;
             let record_digest = writer.put(ChunkKind::Version, &bytes)?;
             versions.push(Version {
@@ -589,10 +582,10 @@ pub(crate) fn row(version: &Version, state: VersionState) -> VersionRow {
     }
 }
 
-fn record_of(draft: VersionDraft, number: VersionNumber) -> VersionRecord {
+fn record_of(draft: VersionDraft) -> VersionRecord {
     VersionRecord {
         artifact: draft.artifact,
-        number,
+        number: draft.number,
         kind: draft.kind,
         digest: draft.tree.digest,
         manifest: draft.tree.manifest,

@@ -44,6 +44,8 @@ pub struct Tree {
 pub struct VersionDraft {
     /// The artifact.
     pub artifact: custody_types::ArtifactName,
+    /// Its number, which no other version of the artifact has.
+    pub number: custody_types::VersionNumber,
     /// What it is.
     pub kind: Kind,
     /// Its files.

@@ -17,6 +17,7 @@ pub(crate) fn log(context: &Context, args: LedgerLog) -> Result<ExitCode, Proble
         OutcomeArg::Ok => "ok".to_owned(),
         OutcomeArg::Denied => "denied".to_owned(),
         OutcomeArg::Error => "error".to_owned(),
+        OutcomeArg::Unknown => "unknown".to_owned(),
     });
     if let Some(action) = &args.action
         && !Action::ALL.iter().any(|known| {
