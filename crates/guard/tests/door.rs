@@ -1,0 +1,355 @@
+//! The door under many callers at once, over real files, on a disk that fails now and then.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use custody_backends::blobs::LocalBlobs;
+use custody_backends::catalog::{PlaceSeal, SqliteCatalog};
+use custody_backends::ledger_files::LedgerFolder;
+use custody_backends::machine::{SystemClock, SystemEntropy};
+use custody_crypto::aead::{Aead, Ring};
+use custody_crypto::sign::SigningKey;
+use custody_crypto::{DomainKeys, Secret};
+use custody_guard::{
+    Anchor, ChangePolicy, Door, Keyring, Making, NewVersion, Parts, Read, ReadLedger, Scanned,
+    Scanner, Session, SetAlias, Target, Verify, Write,
+};
+use custody_ledger::{Ledger, PortError, Wal};
+use custody_store::{DomainId, Store};
+use custody_tlog::note::NoteSigner;
+use custody_types::{
+    Actor, ArtifactName, Classification, ExitCode, Kind, Problem, ProjectName, VersionFiles,
+};
+use custody_wire::{CheckResult, EntryQuery, PolicySource};
+
+/// What outlives the process.
+#[derive(Debug)]
+struct World {
+    folder: tempfile::TempDir,
+    signing: Arc<SigningKey>,
+    keys: Arc<Keys>,
+    anchor: Arc<Kept>,
+    faults: Arc<Faults>,
+}
+
+#[derive(Debug, Default)]
+struct Keys(Mutex<BTreeMap<ProjectName, (DomainId, DomainKeys)>>);
+
+impl Keyring for Keys {
+    fn create(&self, project: &ProjectName) -> Result<(DomainId, DomainKeys), Problem> {
+        let mut all = self.0.lock().unwrap();
+        assert!(!all.contains_key(project), "`{project}` had keys before");
+        let id = [u8::try_from(all.len()).unwrap(); 16];
+        let made = (
+            DomainId::from_bytes(id),
+            DomainKeys::generate(&SystemEntropy),
+        );
+        all.insert(project.clone(), made.clone());
+        Ok(made)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Kept(Mutex<Option<String>>);
+
+impl Anchor for Kept {
+    fn load(&self) -> Result<Option<String>, Problem> {
+        Ok(self.0.lock().unwrap().clone())
+    }
+
+    fn keep(&self, checkpoint: &str, goes_on: &dyn Fn(&str) -> bool) {
+        let mut kept = self.0.lock().unwrap();
+        let follows = kept.as_deref().is_none_or(goes_on);
+        assert!(follows, "{kept:?} is followed by {checkpoint}");
+        *kept = Some(checkpoint.to_owned());
+    }
+
+    fn replace(&self, checkpoint: &str) -> Result<(), Problem> {
+        *self.0.lock().unwrap() = Some(checkpoint.to_owned());
+        Ok(())
+    }
+
+    fn place(&self) -> String {
+        "memory".to_owned()
+    }
+}
+
+#[derive(Debug)]
+struct NoModels;
+
+impl Scanner for NoModels {
+    fn scan(&self, _: Arc<dyn VersionFiles>, _: &[String]) -> Result<Scanned, Problem> {
+        Err(Problem::new(
+            "TEST",
+            ExitCode::Fault,
+            "there are no models here",
+        ))
+    }
+}
+
+/// What becomes of writes to the write-ahead log: 0, they are done; 1, they fail before anything is done;
+/// 2, they fail after all is.
+#[derive(Debug, Default)]
+struct Faults(AtomicU32);
+
+#[derive(Debug)]
+struct FaultyWal(Box<dyn Wal>, Arc<Faults>);
+
+impl FaultyWal {
+    fn write_or_fail(
+        &mut self,
+        write: impl FnOnce(&mut dyn Wal) -> Result<(), PortError>,
+    ) -> Result<(), PortError> {
+        let mode = self.1.0.load(Ordering::SeqCst);
+        if mode != 1 {
+            write(self.0.as_mut())?;
+        }
+        if mode == 0 {
+            return Ok(());
+        }
+        Err(PortError::Failed {
+            file: "wal".to_owned(),
+            because: "a fault".to_owned(),
+        })
+    }
+}
+
+impl Wal for FaultyWal {
+    fn load(&mut self) -> Result<Vec<u8>, PortError> {
+        self.0.load()
+    }
+
+    fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), PortError> {
+        self.write_or_fail(|wal| wal.write(at, bytes))
+    }
+
+    fn renew(&mut self, beginning: &[u8], length: u64) -> Result<(), PortError> {
+        self.write_or_fail(|wal| wal.renew(beginning, length))
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            signing: Arc::new(SigningKey::read(&SigningKey::generate().unwrap()).unwrap()),
+            keys: Arc::default(),
+            anchor: Arc::default(),
+            faults: Arc::default(),
+        }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn open(&self) -> (LedgerFolder, Door) {
+        let files = LedgerFolder::take(&self.path().join("ledger")).unwrap();
+        let ledger = Ledger::open(custody_ledger::Parts {
+            wal: Box::new(FaultyWal(files.wal(), self.faults.clone())),
+            tiles: files.tiles(),
+            head: files.head(),
+            signer: NoteSigner::new("example.com/log", &[1; 32]).unwrap(),
+            clock: Arc::new(SystemClock::start()),
+        })
+        .unwrap();
+        let seal = PlaceSeal::new(Ring.key(&[5; 32]), Arc::new(SystemEntropy));
+        let catalog = self.path().join("catalog.sqlite");
+        let store = Store::new(custody_store::Parts {
+            blobs: Arc::new(LocalBlobs::open(&self.path().join("packs")).unwrap()),
+            catalog: Arc::new(SqliteCatalog::open(&catalog, Arc::new(seal)).unwrap()),
+            aead: Arc::new(Ring),
+            entropy: Arc::new(SystemEntropy),
+            signing: self.signing.clone(),
+        });
+        for (project, (id, keys)) in self.keys.0.lock().unwrap().iter() {
+            store.add_project(project.clone(), *id, keys.clone());
+        }
+        let door = Door::open(Parts {
+            store,
+            ledger,
+            signing: self.signing.clone(),
+            pseudonyms: Secret::from_slice(&[7; 32]).unwrap(),
+            keyring: self.keys.clone(),
+            anchor: self.anchor.clone(),
+            scanner: Arc::new(NoModels),
+            clock: Arc::new(SystemClock::start()),
+            entropy: Arc::new(SystemEntropy),
+            owner: "owner".to_owned(),
+        })
+        .unwrap();
+        (files, door)
+    }
+}
+
+fn person(name: &str) -> Session {
+    Session::person(Actor::user(name), None, "test")
+}
+
+fn put(door: &Door, artifact: &str, content: &[u8]) -> Result<String, Problem> {
+    let artifact: ArtifactName = artifact.parse().unwrap();
+    let (kind, classification) = (Kind::Dataset, Classification::Internal);
+    let target = Target::New {
+        artifact: artifact.clone(),
+        kind,
+        classification,
+    };
+    let grant = door.ask::<Write>(&person("owner"), target)?;
+    let mut making = Making::start(&grant)?;
+    making.file("file".parse().unwrap(), false, &mut &content[..])?;
+    making.finish(grant, NewVersion::new(artifact, kind, classification))?;
+    let made = making.commit(None)?;
+    Ok(made[0].version.name().to_string())
+}
+
+fn read(door: &Door, name: &str) -> Result<Vec<u8>, Problem> {
+    let target = Target::Named(name.parse().unwrap());
+    let grant = door.ask::<Read>(&person("owner"), target)?;
+    let files = grant.files()?;
+    let size = files.files()[0].size.bytes();
+    let content = files.read(&"file".parse().unwrap(), 0..size).unwrap();
+    grant.finish()?;
+    Ok(content.to_vec())
+}
+
+fn alias(door: &Door, name: &str) -> Result<(), Problem> {
+    let target = Target::Named(name.parse().unwrap());
+    let grant = door.ask::<SetAlias>(&person("owner"), target)?;
+    grant.set(&"good".parse().unwrap(), None).map(drop)
+}
+
+fn change_policy(door: &Door, round: u32) -> Result<(), Problem> {
+    let grant = door.ask::<ChangePolicy>(&person("owner"), Target::Policy)?;
+    let source = PolicySource {
+        name: "principals.json".to_owned(),
+        text: format!(r#"{{"users": {{"user{round}": {{"roles": []}}}}}}"#),
+    };
+    grant.apply(vec![source]).map(drop)
+}
+
+/// Every entry, oldest first.
+fn entries(door: &Door) -> Vec<serde_json::Value> {
+    let grant = door
+        .ask::<ReadLedger>(&person("owner"), Target::Ledger)
+        .unwrap();
+    let query = EntryQuery {
+        limit: Some(10_000),
+        ..EntryQuery::default()
+    };
+    let reply = grant.entries(&query).unwrap();
+    assert_eq!(reply.size, reply.entries.len() as u64, "all are shown");
+    grant.finish().unwrap();
+    reply.entries.into_iter().map(|view| view.entry).collect()
+}
+
+/// Every grant has one outcome, and no version has the name of another.
+fn check_entries(entries: &[serde_json::Value]) {
+    let (mut open, mut names) = (BTreeSet::new(), BTreeSet::new());
+    for entry in entries {
+        let text = |field: &str| entry[field].as_str().map(ToOwned::to_owned);
+        match (text("ph").as_deref(), text("rel")) {
+            (Some("grant"), _) if entry["out"].is_null() => {
+                assert!(open.insert(text("id").unwrap()));
+            }
+            (Some("outcome"), Some(grant)) => {
+                assert!(open.remove(&grant), "a second outcome: {entry}");
+            }
+            _ => {}
+        }
+        if !entry["facts"]["record"].is_null() {
+            let name = entry["obj"][0]["n"].to_string();
+            assert!(names.insert(name), "a second version of one name: {entry}");
+        }
+    }
+    assert_eq!(open.len(), 1, "the grant to read the ledger, and no other");
+}
+
+#[test]
+fn nothing_is_lost_when_many_act_at_once_and_the_disk_fails_now_and_then() {
+    const THREADS: u32 = 16;
+    const ROUNDS: u32 = 24;
+    let world = World::new();
+    let (files, door) = world.open();
+    let acknowledged = Mutex::new(BTreeMap::new());
+    let refused = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (door, acknowledged, refused) = (&door, &acknowledged, &refused);
+            scope.spawn(move || {
+                for round in 0..ROUNDS {
+                    // All begin with the first version of one project.
+                    let project = if round == 0 { 0 } else { (thread + round) % 4 };
+                    let artifact = format!("project{project}/data{}", thread % 3);
+                    let content = format!("{thread} {round}");
+                    let done = put(door, &artifact, content.as_bytes()).and_then(|name| {
+                        let before = acknowledged.lock().unwrap().insert(name.clone(), content);
+                        assert_eq!(before, None, "`{name}` was acknowledged twice");
+                        alias(door, &name)
+                    });
+                    let told = acknowledged.lock().unwrap().clone();
+                    let some = told
+                        .iter()
+                        .nth((thread * round) as usize % told.len().max(1));
+                    let seen = some.map_or(Ok(()), |(name, content)| {
+                        read(door, name).map(|found| assert_eq!(found, content.as_bytes()))
+                    });
+                    let changed = if (thread + round).is_multiple_of(16) {
+                        change_policy(door, round)
+                    } else {
+                        Ok(())
+                    };
+                    let stranger = Target::Named(artifact.parse().unwrap());
+                    door.ask::<Read>(&person("stranger"), stranger).unwrap_err();
+                    for problem in [done, seen, changed].into_iter().filter_map(Result::err) {
+                        assert_eq!(problem.code, "CUS-LEDGER-001", "{problem:?}");
+                        refused.fetch_add(1, Ordering::SeqCst);
+                    }
+                }
+            });
+        }
+        scope.spawn(|| {
+            for round in 0..30 {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                world.faults.0.store(1 + round % 2, Ordering::SeqCst);
+                std::thread::sleep(std::time::Duration::from_millis(2));
+                world.faults.0.store(0, Ordering::SeqCst);
+            }
+        });
+    });
+    assert!(refused.load(Ordering::SeqCst) > 0, "the disk never failed");
+    let acknowledged = acknowledged.into_inner().unwrap();
+    assert!(acknowledged.len() > 50, "{}", acknowledged.len());
+    // As it is, and after another start.
+    for (name, content) in &acknowledged {
+        assert_eq!(read(&door, name).unwrap(), content.as_bytes(), "{name}");
+    }
+    drop((door, files));
+    let (_files, door) = world.open();
+    check_entries(&entries(&door));
+    for (name, content) in &acknowledged {
+        assert_eq!(read(&door, name).unwrap(), content.as_bytes(), "{name}");
+    }
+    let grant = door
+        .ask::<Verify>(&person("owner"), Target::Workspace)
+        .unwrap();
+    let evidence = grant.evidence();
+    let (_, wrong) = evidence.check_index().unwrap();
+    assert_eq!(wrong, Vec::<String>::new());
+    for version in evidence.versions(None).unwrap() {
+        evidence.check_entry(&version).unwrap();
+        evidence.check_bytes(&version).unwrap();
+    }
+    let packs = evidence.check_packs().unwrap();
+    assert!(packs.iter().all(|pack| pack.broken.is_none()), "{packs:?}");
+    for check in evidence.check_ledger() {
+        assert_eq!(check.result, CheckResult::Ok, "{check:?}");
+    }
+}
