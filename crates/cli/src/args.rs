@@ -545,7 +545,8 @@ pub(crate) enum Policy {
 
 /// Put the files of a folder in force, beside the built-in policy
 ///
-/// The files are validated first; with any fault nothing changes.
+/// The files are validated first; with any fault nothing changes. Policies that nobody could change any more are refused, and who
+/// does not own the workspace can permit nothing that was not, nor take a role.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  custody policy apply policies/")]
 pub(crate) struct PolicyApply {

@@ -11,7 +11,7 @@ use custody_crypto::{DomainKeys, Secret, pseudonym};
 use custody_ledger::{
     DecisionFact, Effect, EntryDraft, Ledger, LedgerError, Lineage, Object, Outcome, Phase, Subject,
 };
-use custody_policy::{Decision, PolicySet, Request, ResourceFacts, Source};
+use custody_policy::{Decision, PolicyError, PolicySet, Request, ResourceFacts, Source};
 use custody_store::{DomainId, Store, StoreError, Version, VersionFilter};
 use custody_types::{
     Action, Actor, Clock, Digest, Entropy, ExitCode, Kind, Problem, ProjectName, Purpose,
@@ -587,7 +587,31 @@ fn who(session: &Session) -> String {
     )
 }
 
-pub(crate) fn policy_problem(error: &custody_policy::PolicyError) -> Problem {
+pub(crate) fn policy_problem(error: &PolicyError) -> Problem {
+    let kept = "the policies in force stay as they are";
+    match error {
+        PolicyError::Locked => {
+            return Problem::new(
+                "CUS-POLICY-004",
+                ExitCode::Usage,
+                "the policies cannot be put in force",
+            )
+            .because(error)
+            .hint(format!(
+                "permit `changePolicy` to somebody, and forbid it not to all; {kept}"
+            ));
+        }
+        PolicyError::NotTheirs { .. } => {
+            return Problem::new(
+                "CUS-POLICY-005",
+                ExitCode::Denied,
+                "the policies cannot be put in force",
+            )
+            .because(error)
+            .hint(format!("ask an owner of the workspace to do it; {kept}"));
+        }
+        _ => {}
+    }
     Problem::new("CUS-POLICY-001", ExitCode::Usage, "the policies cannot be put in force")
         .because(error)
         .hint("correct the file, then `custody policy apply` again; the policies in force stay as they are")

@@ -515,9 +515,13 @@ impl Grant<ChangePolicy> {
             })
             .collect();
         let door = self.door.clone();
-        let set = PolicySet::parse(&sources, &door.0.parts.owner)
-            .and_then(|set| set.check_names().map(|()| set))
-            .map_err(|error| policy_problem(&error))?;
+        let set = match self.checked(&sources) {
+            Ok(set) => set,
+            Err(problem) => {
+                self.fail(&problem.code);
+                return Err(problem);
+            }
+        };
         let artifact = POLICY.parse().map_err(|error: custody_types::NameError| {
             Problem::new("CUS-DOOR-012", ExitCode::Fault, error.to_string())
         })?;
@@ -544,6 +548,23 @@ impl Grant<ChangePolicy> {
             .write()
             .unwrap_or_else(PoisonError::into_inner) = set;
         Ok(told_policies(&door))
+    }
+}
+
+impl Grant<ChangePolicy> {
+    /// Reads the policies, and checks that they may be put in the place of those in force.
+    fn checked(&self, sources: &[Source]) -> Result<PolicySet, Problem> {
+        let inner = &self.door.0;
+        let person = self.session.on_behalf_of.as_ref();
+        let person = person.unwrap_or(&self.session.actor);
+        PolicySet::parse(sources, &inner.parts.owner)
+            .and_then(|set| {
+                set.check_names()?;
+                set.check_changeable()?;
+                set.check_change(&inner.policies(), person)?;
+                Ok(set)
+            })
+            .map_err(|error| policy_problem(&error))
     }
 }
 

@@ -8,6 +8,7 @@
 //! be evaluated. A step may do no more than its scope says, and no more than the person for whom it acts.
 #![forbid(unsafe_code)]
 
+mod change;
 mod decide;
 mod principals;
 mod set;

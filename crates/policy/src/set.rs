@@ -76,6 +76,17 @@ pub enum PolicyError {
     /// Two policies have the same id.
     #[error("two policies have the id `{0}`")]
     SameId(String),
+    /// Nobody could change the policies any more.
+    #[error("nobody could change the policies any more, not even the owner of the workspace")]
+    Locked,
+    /// Somebody gives what only an owner may give.
+    #[error("`{who}` does not own the workspace, and {what}")]
+    NotTheirs {
+        /// Who changes the policies.
+        who: String,
+        /// What they give.
+        what: String,
+    },
 }
 
 fn meant(nearest: Option<&str>) -> String {
@@ -310,7 +321,9 @@ fn add(all: &mut cedar_policy::PolicySet, file: &str, text: &str) -> Result<(), 
     for (number, policy) in parsed.policies().enumerate() {
         let given = policy.annotation("id").map(ToOwned::to_owned);
         let id = given.unwrap_or_else(|| format!("{}#{number}", file.trim_end_matches(".cedar")));
-        numbered.insert(id, policy.clone());
+        if numbered.insert(id.clone(), policy.clone()).is_some() {
+            return Err(PolicyError::SameId(id));
+        }
     }
     for (id, policy) in numbered {
         all.add(policy.new_id(PolicyId::new(&id)))

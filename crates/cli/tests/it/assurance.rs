@@ -504,6 +504,44 @@ fn a_workspace_that_was_put_back_is_told_at_every_command() {
     world.told(&["verify", "--all"], 0, "everything holds");
 }
 
+#[test]
+fn the_policies_are_neither_taken_over_nor_locked() {
+    let world = World::of_grades();
+    let officer =
+        r#"{"users": {"olga": {"roles": ["security_officer"]}, "dan": {"roles": ["reader"]}}}"#;
+    world.apply(officer, "{}");
+    let apply = |who: &[&str], code: i32, says: &str| {
+        world.told(
+            &[who, &["policy", "apply", "policies"]].concat(),
+            code,
+            says,
+        );
+        world.told(&["policy", "show"], 0, "olga");
+    };
+    let olga = ["--as", "olga"];
+    world.write(
+        "policies/own.cedar",
+        "forbid (principal, action, resource);",
+    );
+    apply(&[], 2, "nobody could change the policies any more");
+    apply(&olga, 2, "nobody could change the policies any more");
+    world.write(
+        "policies/own.cedar",
+        "permit (principal, action, resource);",
+    );
+    apply(&olga, 3, "something is permitted that was not");
+    world.write("policies/own.cedar", "");
+    let taken = r#"{"users": {"olga": {"roles": ["security_officer", "owner"]}}}"#;
+    world.write("policies/principals.json", taken);
+    apply(&olga, 3, "`olga` gets the role `owner`");
+    let log = world.json(&["ledger", "log", "--action", "admin.policy"]);
+    assert!(log.to_string().contains("CUS-POLICY-005"), "{log}");
+    let others = officer.replace("reader", "auditor");
+    world.write("policies/principals.json", &others);
+    apply(&olga, 0, "");
+    world.told(&["--as", "dan", "ledger", "log"], 0, "admin.policy");
+}
+
 /// The index of a hundred entries ago is put back, or rows of it are changed by who has no key.
 #[test]
 fn an_index_that_is_stale_names_nothing_twice() {
