@@ -170,7 +170,8 @@ fn the_catalog_is_rebuilt_from_the_packs() {
     );
     let versions = store
         .rebuild(&BTreeMap::from([(kept.record_digest, 3)]), &|_, _| false)
-        .unwrap();
+        .unwrap()
+        .versions;
     assert_eq!(versions.len(), 1);
     let again = store.resolve(&"p/data".parse().unwrap()).unwrap();
     assert_eq!((again.record.clone(), again.entry), (kept.record, 3));

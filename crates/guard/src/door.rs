@@ -229,8 +229,7 @@ impl Door {
         let store_problem = |error: StoreError| problem::store(&error);
         store.sweep().map_err(store_problem)?;
         if index == Index::MadeAnew {
-            self.0.rebuild()?;
-            return self.0.load_holds();
+            return self.make_index_anew();
         }
         let staged = store.staged().map_err(store_problem)?;
         let broken_off = !staged.is_empty();
@@ -258,18 +257,23 @@ impl Door {
         // The index is a cache: where it has not the versions that the ledger names, it is made anew. What it
         // says beside that holds as far as the note beside it goes.
         self.0.load_holds()?;
-        let (named, noted) = {
+        let (due, noted) = {
             let holds = lock(&self.0.holds);
-            (holds.records(), holds.noted())
+            (holds.due(), holds.noted())
         };
-        let mut known = Records::default();
-        known.extend(rows.iter().map(|row| row.record));
-        if known == named {
+        if Records::of(&rows) == due {
             self.0.replay_marks(noted)
         } else {
-            self.0.rebuild()?;
-            self.0.load_holds()
+            self.make_index_anew()
         }
+    }
+
+    /// Makes the index anew, of what is there: what lacks is told by `verify`, and when it is asked for.
+    fn make_index_anew(&self) -> Result<(), Problem> {
+        let (versions, _) = self.0.rebuild()?;
+        self.0.load_holds()?;
+        lock(&self.0.holds).note_there(&versions);
+        Ok(())
     }
 
     /// Puts the policies in force that the ledger names last.
@@ -288,7 +292,7 @@ impl Door {
         if record(&found) == named {
             return Ok(());
         }
-        self.0.rebuild()?;
+        self.make_index_anew()?;
         found = self.policy_version()?;
         match &found {
             Some(version) if record(&found) == named => self.put_in_force(version),

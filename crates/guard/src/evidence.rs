@@ -93,6 +93,8 @@ impl Evidence<'_> {
     /// A [`Problem`] when the catalog or the ledger fails.
     pub fn check_index(&self) -> Result<(usize, Vec<String>), Problem> {
         let inner = &self.door.0;
+        // Between an entry and the index nothing is under way meanwhile.
+        let _making = lock(&inner.making);
         let rows = inner
             .parts
             .store

@@ -572,9 +572,15 @@ impl Grant<RebuildIndex> {
     /// Rebuilds the index from the store and the ledger.
     ///
     /// # Errors
-    /// A [`Problem`] when a pack is damaged or an entry names a version that no pack holds.
+    /// A [`Problem`] when a pack is damaged or an entry names a version that no pack holds; the index has all
+    /// others then.
     pub fn rebuild(self) -> Result<Vec<VersionView>, Problem> {
-        let versions = self.door.0.rebuild()?;
+        let (versions, lacking) = self.door.0.rebuild()?;
+        crate::door::lock(&self.door.0.holds).note_there(&versions);
+        if let Some(problem) = lacking {
+            self.fail(&problem.code);
+            return Err(problem);
+        }
         let evidence = Evidence {
             door: &self.door,
             session: &self.session,

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use custody_crypto::pseudonym;
 use custody_ledger::{Entry, EntryDraft, LedgerError, Lineage, Object, Outcome, Phase};
-use custody_store::{StoreError, Tree, Version};
+use custody_store::{StoreError, Tree, Version, VersionRow};
 use custody_tlog::checkpoint::Checkpoint;
 use custody_types::{
     Action, ArtifactName, Digest, Problem, ProjectName, VersionName, VersionNumber,
@@ -87,6 +87,8 @@ pub(crate) struct Holds {
     highest: BTreeMap<ArtifactName, VersionNumber>,
     /// The version records that were made valid.
     records: Records,
+    /// Those of them that no pack held when the index was made anew.
+    lacking: Records,
     /// How far the note goes that was read or written.
     noted: u64,
 }
@@ -104,6 +106,7 @@ struct Note {
     open: BTreeMap<String, u64>,
     highest: BTreeMap<ArtifactName, VersionNumber>,
     records: Records,
+    lacking: Records,
 }
 
 /// How many version records there are, and the sum of their digests: two sets that differ differ in this.
@@ -113,15 +116,32 @@ pub(crate) struct Records {
     sum: [u64; 4],
 }
 
-impl Extend<Digest> for Records {
-    fn extend<I: IntoIterator<Item = Digest>>(&mut self, records: I) {
-        for record in records {
-            self.count += 1;
-            let (words, _) = record.as_bytes().as_chunks::<8>();
-            for (sum, word) in self.sum.iter_mut().zip(words) {
-                *sum = sum.wrapping_add(u64::from_be_bytes(*word));
-            }
+impl Records {
+    pub(crate) fn of(rows: &[VersionRow]) -> Self {
+        Self::of_digests(rows.iter().map(|row| row.record))
+    }
+
+    fn of_digests(records: impl Iterator<Item = Digest>) -> Self {
+        let mut all = Self::default();
+        records.for_each(|record| all.add(record));
+        all
+    }
+
+    fn add(&mut self, record: Digest) {
+        self.count += 1;
+        let (words, _) = record.as_bytes().as_chunks::<8>();
+        for (sum, word) in self.sum.iter_mut().zip(words) {
+            *sum = sum.wrapping_add(u64::from_be_bytes(*word));
         }
+    }
+
+    /// Returns those that are not among `others`, all of which are among these.
+    fn without(mut self, others: Self) -> Self {
+        self.count = self.count.wrapping_sub(others.count);
+        for (sum, other) in self.sum.iter_mut().zip(others.sum) {
+            *sum = sum.wrapping_sub(other);
+        }
+        self
     }
 }
 
@@ -216,7 +236,7 @@ impl Holds {
             _ => {}
         }
         if let Some((name, record)) = told.made() {
-            self.records.extend([record]);
+            self.records.add(record);
             let highest = self.highest.entry(name.artifact).or_insert(name.number);
             *highest = name.number.max(*highest);
         }
@@ -293,9 +313,15 @@ impl Holds {
         }
     }
 
-    /// Returns the version records that were made valid.
-    pub(crate) const fn records(&self) -> Records {
-        self.records
+    /// Returns the version records that the index must have.
+    pub(crate) fn due(&self) -> Records {
+        self.records.without(self.lacking)
+    }
+
+    /// Notes that the packs hold no version records but those of `there`.
+    pub(crate) fn note_there(&mut self, there: &[Version]) {
+        let there = there.iter().map(|version| version.record_digest);
+        self.lacking = self.records.without(Records::of_digests(there));
     }
 
     /// Returns how far the note goes that was read or written.
@@ -362,6 +388,7 @@ impl Holds {
             open: self.open.clone(),
             highest: self.highest.clone(),
             records: self.records,
+            lacking: self.lacking,
         }
     }
 
@@ -380,6 +407,7 @@ impl Holds {
             open: note.open,
             highest: note.highest,
             records: note.records,
+            lacking: note.lacking,
             noted,
             ..Self::default()
         }

@@ -129,19 +129,22 @@ impl Inner {
         Ok(last)
     }
 
-    /// Makes the index anew from the packs and the ledger.
-    pub(crate) fn rebuild(&self) -> Result<Vec<Version>, Problem> {
+    /// Makes the index anew from the packs and the ledger. Returns the versions that are there, and what is
+    /// to be told where the ledger names others.
+    pub(crate) fn rebuild(&self) -> Result<(Vec<Version>, Option<Problem>), Problem> {
         let valid = self.valid_records()?;
         let mut holds = Holds::default();
         self.each_entry(0, &mut |index, entry| {
             holds.take(index, &Told::of_entry(entry));
         })?;
-        let versions = self
+        let rebuilt = self
             .parts
             .store
             .rebuild(&valid, &|name, content| holds.in_quarantine(name, content))
-            .map_err(|error| problem::rebuild(&error))?;
-        if versions.len() < valid.len() {
+            .map_err(|error| problem::store(&error))?;
+        let versions = rebuilt.versions;
+        let mut lacking = rebuilt.damaged.map(|error| problem::lacking(&error));
+        if lacking.is_none() && versions.len() < valid.len() {
             let found: BTreeSet<_> = versions
                 .iter()
                 .map(|version| version.record_digest)
@@ -151,13 +154,14 @@ impl Inner {
                 .filter(|(record, _)| !found.contains(record))
                 .map(|(_, entry)| entry.to_string())
                 .collect();
-            return Err(Problem::new(
+            let problem = Problem::new(
                 "CUS-STORE-011",
                 ExitCode::Integrity,
                 "the store lacks versions that the ledger names",
-            )
-            .because(format!("made valid by the entries {}", missing.join(", ")))
-            .hint("put the missing files of the folder `packs` back from a copy, then run `custody index rebuild`"));
+            );
+            lacking = Some(problem
+                .because(format!("made valid by the entries {}", missing.join(", ")))
+                .hint("put the missing files of the folder `packs` back from a copy, then run `custody index rebuild`; what else there is can be used"));
         }
         self.replay_marks(0)?;
         let mut steps = Vec::new();
@@ -183,7 +187,7 @@ impl Inner {
                 .set_step(&project, &key, &statement)
                 .map_err(|error| problem::store(&error))?;
         }
-        Ok(versions)
+        Ok((versions, lacking))
     }
 
     /// Hands every entry from `start` on to `each`.

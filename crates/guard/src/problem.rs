@@ -114,13 +114,9 @@ pub(crate) fn store(error: &StoreError) -> Problem {
     std::error::Error::source(error).map_or(problem.clone(), |source| problem.because_of(source))
 }
 
-/// Tells that the index could not be made anew.
-pub(crate) fn rebuild(error: &StoreError) -> Problem {
-    let problem = store(error);
-    match error {
-        StoreError::Damaged { .. } => problem.hint("versions that the ledger names are in that file alone: put it back from a copy, then run `custody index rebuild`; without them nothing goes on, for their numbers would be given twice"),
-        _ => problem,
-    }
+/// Tells that a pack that is needed is damaged.
+pub(crate) fn lacking(error: &StoreError) -> Problem {
+    store(error).hint("what the ledger names is in that file alone: put it back from a copy, then run `custody index rebuild`; what else there is can be used")
 }
 
 fn phrase(action: Action) -> &'static str {

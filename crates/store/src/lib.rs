@@ -31,5 +31,5 @@ pub use ports::{
 };
 pub use record::{SignedRecord, Version, VersionRecord};
 pub use store::{Domain, Parts, Store};
-pub use verify::PackCheck;
+pub use verify::{PackCheck, Rebuilt};
 pub use writer::{Tree, VersionDraft, Writer};

@@ -25,6 +25,15 @@ pub struct PackCheck {
     pub broken: Option<String>,
 }
 
+/// A catalog that was made anew.
+#[derive(Debug)]
+pub struct Rebuilt {
+    /// The versions that are there, in order.
+    pub versions: Vec<Version>,
+    /// The first damaged pack, where something that the ledger names is not whole without it.
+    pub damaged: Option<StoreError>,
+}
+
 impl Store {
     /// Reads every byte of a version and checks chunks, files and identity. Returns the bytes read.
     ///
@@ -114,16 +123,15 @@ impl Store {
     /// which entry; versions that it does not name are left out. `quarantined` tells which are in quarantine
     /// from the first moment on. Returns the versions in order.
     ///
-    /// A damaged pack is left out where everything that `valid` names is whole without it.
+    /// A damaged pack is left out.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] when a pack is that is needed; the old catalog is gone by then, and the call can be
-    /// repeated.
+    /// [`StoreError`] when the storage fails; the old catalog is gone by then, and the call can be repeated.
     pub fn rebuild(
         &self,
         valid: &BTreeMap<Digest, u64>,
         quarantined: &dyn Fn(&VersionName, &Digest) -> bool,
-    ) -> Result<Vec<Version>, StoreError> {
+    ) -> Result<Rebuilt, StoreError> {
         self.catalog().clear()?;
         self.0.forget();
         let (mut versions, mut damaged) = (Vec::new(), None);
@@ -137,10 +145,8 @@ impl Store {
                 Err(error) => return Err(error),
             }
         }
-        if let Some(error) = damaged
-            && !self.is_whole(valid, &versions)?
-        {
-            return Err(error);
+        if damaged.is_some() && self.is_whole(valid, &versions)? {
+            damaged = None;
         }
         versions.sort_by_key(Version::name);
         let commits: Vec<(VersionName, u64)> = versions
@@ -148,7 +154,7 @@ impl Store {
             .map(|version| (version.name(), version.entry))
             .collect();
         self.catalog().commit(&commits)?;
-        Ok(versions)
+        Ok(Rebuilt { versions, damaged })
     }
 
     /// Returns whether all valid records were found, and places for all that they name.

@@ -542,6 +542,43 @@ fn the_policies_are_neither_taken_over_nor_locked() {
     world.told(&["--as", "dan", "ledger", "log"], 0, "admin.policy");
 }
 
+/// A pack is lost: what is in others is there, whatever was made since, and numbers are not given twice.
+#[test]
+fn a_lost_pack_closes_nothing_else() {
+    let world = World::of_grades();
+    world.put("demo/a", "1");
+    let packs = || crate::e2e::files_below(world.path(".custody/packs"));
+    let before = packs();
+    world.put("demo/b", "2");
+    let (lost, _): (Vec<_>, Vec<_>) = packs().into_iter().partition(|path| !before.contains(path));
+    let kept: Vec<_> = lost
+        .iter()
+        .map(|path| (path, fs::read(path).unwrap()))
+        .collect();
+    for path in &lost {
+        fs::remove_file(path).unwrap();
+    }
+    fs::remove_file(world.path(".custody/catalog.sqlite")).unwrap();
+    for _ in 0..2 {
+        world.told(&["show", "demo/a@1"], 0, "demo/a@1");
+        world.told(&["show", "demo/b@1"], 5, "no version `demo/b@1`");
+        world.told(&["index", "rebuild"], 4, "made valid by the entries");
+        world.told(
+            &["verify", "--all"],
+            4,
+            "names a version that the index lacks",
+        );
+    }
+    world.write("file", "3");
+    world.told(&["put", "demo/b", "file"], 0, "demo/b@2");
+    for (path, bytes) in kept {
+        fs::write(path, bytes).unwrap();
+    }
+    world.yes(&["index", "rebuild"]);
+    world.told(&["show", "demo/b@1"], 0, "demo/b@1");
+    world.told(&["verify", "--all"], 0, "everything holds");
+}
+
 /// The index of a hundred entries ago is put back, or rows of it are changed by who has no key.
 #[test]
 fn an_index_that_is_stale_names_nothing_twice() {
