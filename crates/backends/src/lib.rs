@@ -11,6 +11,7 @@ pub mod git;
 pub mod key_file;
 pub mod ledger_files;
 pub mod machine;
+pub mod meeting;
 pub mod scanned_files;
 pub mod scratch;
 pub mod user_files;

@@ -61,6 +61,9 @@ pub(crate) struct Global {
     /// The key file [default: CUSTODY_KEY_FILE, or keys/WORKSPACE.key in the user's settings folder]
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) key_file: Option<PathBuf>,
+    /// Do not wait for another process that works in the workspace
+    #[arg(long, global = true)]
+    pub(crate) no_wait: bool,
 }
 
 /// The commands.

@@ -1,8 +1,10 @@
 //! The composition root: puts the parts of a workspace together.
 
 use std::cell::OnceCell;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use custody_api::{App, router};
 use custody_backends::blobs::LocalBlobs;
@@ -12,7 +14,7 @@ use custody_backends::ledger_files::LedgerFolder;
 use custody_backends::machine::{SystemClock, SystemEntropy};
 use custody_backends::scratch::ScratchFolder;
 use custody_backends::workspace::{Keyring, Workspace, WorkspaceError};
-use custody_client::{Client, Transport};
+use custody_client::{Client, Connection, Transport};
 use custody_crypto::aead::Aead;
 use custody_crypto::keys::{LocalKey, open_text};
 use custody_crypto::sign::SigningKey;
@@ -31,6 +33,7 @@ use crate::machine::{LocalAnchor, LocalEnvironments, LocalFolder, LocalKeyring};
 use crate::output::Output;
 use crate::scanner::ConfinedScanner;
 use crate::settings::Settings;
+use crate::sharing::{self, Sharing};
 
 /// The most that one query may put aside on the disk.
 const SPILL_LIMIT: ByteSize = ByteSize::from_mebibytes(64 << 10);
@@ -48,6 +51,8 @@ pub(crate) struct Context {
     pub(crate) interrupt: Interrupt,
     global: Option<Global>,
     client: OnceCell<Client>,
+    /// Lets other processes in while this one works in the workspace.
+    sharing: OnceCell<Sharing>,
 }
 
 impl Context {
@@ -58,6 +63,7 @@ impl Context {
             interrupt: Interrupt::default(),
             global,
             client: OnceCell::new(),
+            sharing: OnceCell::new(),
         }
     }
 
@@ -86,16 +92,25 @@ impl Context {
         )
     }
 
-    /// Opens the workspace, once.
+    /// Opens the workspace, once; through the process that works in it already, if there is one.
     pub(crate) fn client(&self) -> Result<&Client, Problem> {
+        self.client_by(Way::Any)
+    }
+
+    /// Opens the workspace in this process, once: what it starts is ended with it.
+    pub(crate) fn own_client(&self) -> Result<&Client, Problem> {
+        self.client_by(Way::Own)
+    }
+
+    fn client_by(&self, way: Way) -> Result<&Client, Problem> {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let client = self.open()?;
+        let client = self.open(way)?;
         Ok(self.client.get_or_init(|| client))
     }
 
-    fn open(&self) -> Result<Client, Problem> {
+    fn open(&self, way: Way) -> Result<Client, Problem> {
         let workspace =
             Workspace::find(&self.folder()).map_err(|error| workspace_problem(&error))?;
         let parts = Parts::unlock(
@@ -103,11 +118,18 @@ impl Context {
             |id| self.key_file(id),
             self.settings.passphrase.as_deref(),
         )?;
+        let ledger = parts.workspace.root().join("ledger");
+        let folder = match self.enter(&ledger, way)? {
+            Entered::Here(folder) => folder,
+            Entered::There(stream) => {
+                return self.client_over(Transport::Socket(Connection::new(stream)));
+            }
+        };
         let caller = Actor::user(self.settings.account.clone());
         let project = parts.workspace.project().to_owned();
         let spill = parts.spill();
         let seen = format!("{}.checkpoint", parts.workspace.about().id);
-        let door = parts.door(self.settings.state.join("ledgers").join(seen))?;
+        let door = parts.door(folder, self.settings.state.join("ledgers").join(seen))?;
         let environments = LocalEnvironments::new(
             self.settings.cache.join("environments"),
             self.settings.search_path.clone(),
@@ -126,9 +148,46 @@ impl Context {
             runner: Arc::new(runner),
             caller,
         };
-        let client = Client::new(Transport::InProcess(router(app))).map_err(|error| {
-            Problem::new("CUS-CLI-030", ExitCode::Later, "no threads can be started").because(error)
-        })?;
+        let router = router(app);
+        let sharing = Sharing::start(ledger, router.clone()).map_err(|error| no_threads(&error))?;
+        // Set once: a workspace is opened once.
+        let _ = self.sharing.set(sharing);
+        self.client_over(Transport::InProcess(router))
+    }
+
+    /// Takes the workspace for this process, or finds the one that has it. Waits for the one that neither
+    /// ends nor lets others in.
+    fn enter(&self, ledger: &Path, way: Way) -> Result<Entered, Problem> {
+        const TOLD_AFTER: u32 = 20;
+        const PAUSE: Duration = Duration::from_millis(50);
+        let waits = self.global.as_ref().is_none_or(|global| !global.no_wait);
+        for round in 0_u32.. {
+            let busy = match LedgerFolder::take(ledger) {
+                Ok(folder) => return Ok(Entered::Here(folder)),
+                Err(error @ LedgerError::Busy { .. }) => error,
+                Err(error) => return Err(ledger_problem(&error)),
+            };
+            if way == Way::Any
+                && let Some(stream) = sharing::connect(ledger)
+            {
+                return Ok(Entered::There(stream));
+            }
+            if !waits || self.interrupt.is_raised() {
+                return Err(ledger_problem(&busy));
+            }
+            if round == TOLD_AFTER {
+                self.output
+                    .note(&format!("waiting: {busy}; `--no-wait` ends instead"));
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Err(ledger_problem(&LedgerError::Busy {
+            pid: "unknown".to_owned(),
+        }))
+    }
+
+    fn client_over(&self, transport: Transport) -> Result<Client, Problem> {
+        let client = Client::new(transport).map_err(|error| no_threads(&error))?;
         let global = self.global.as_ref();
         Ok(client
             .acting_as(global.and_then(|global| global.act_as.clone()))
@@ -136,10 +195,28 @@ impl Context {
     }
 }
 
+/// Which process may answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// The one that works in the workspace, whichever it is.
+    Any,
+    /// This one.
+    Own,
+}
+
+/// Where the workspace is worked in.
+enum Entered {
+    Here(LedgerFolder),
+    There(UnixStream),
+}
+
+fn no_threads(error: &std::io::Error) -> Problem {
+    Problem::new("CUS-CLI-030", ExitCode::Later, "no threads can be started").because(error)
+}
+
 /// A workspace whose keys are open.
 struct Parts {
     workspace: Workspace,
-    keyring: Keyring,
     service: Arc<dyn KeyService>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -172,9 +249,6 @@ impl Parts {
         }
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let service = Arc::new(LocalKey::new(key.id, key.key, entropy.clone()));
-        let keyring = workspace
-            .keyring()
-            .map_err(|error| workspace_problem(&error))?;
         let clock = Arc::new(SystemClock::start());
         let aead = aead::fastest(clock.as_ref()).map_err(|error| {
             Problem::new(
@@ -187,7 +261,6 @@ impl Parts {
         })?;
         Ok(Self {
             workspace,
-            keyring,
             service,
             clock,
             entropy,
@@ -209,6 +282,7 @@ impl Parts {
 
     fn store(
         &self,
+        keyring: &Keyring,
         root: &Path,
         signing: Arc<SigningKey>,
         index_key: &Secret<32>,
@@ -238,7 +312,7 @@ impl Parts {
             signing,
         };
         let store = Store::new(parts);
-        for (project, keys) in &self.keyring.projects {
+        for (project, keys) in &keyring.projects {
             let opened = keys
                 .keys
                 .open(
@@ -261,13 +335,14 @@ impl Parts {
         }
     }
 
-    /// Opens the door. `seen`: where the last checkpoint is kept, outside the workspace.
-    fn door(&self, seen: PathBuf) -> Result<Door, Problem> {
+    /// Opens the door. `folder`: the ledger's, which keeps every other process out of the workspace; `seen`:
+    /// where the last checkpoint is kept, outside the workspace.
+    fn door(&self, folder: LedgerFolder, seen: PathBuf) -> Result<Door, Problem> {
         let about = self.workspace.about();
         let root = self.workspace.root();
-        // The ledger's lock comes first: it keeps every other process out of the workspace.
-        let folder =
-            LedgerFolder::take(&root.join("ledger")).map_err(|error| ledger_problem(&error))?;
+        // Nobody else makes keys from here on.
+        let keyring = self.workspace.keyring();
+        let keyring = keyring.map_err(|error| workspace_problem(&error))?;
         let unreadable = || {
             Problem::new(
                 "CUS-KEY-006",
@@ -277,14 +352,12 @@ impl Parts {
             .hint("put `keyring.json` back from a copy")
         };
         let signing = Arc::new(
-            SigningKey::read(&self.secret("attest", &self.keyring.attest)?)
-                .map_err(|_| unreadable())?,
+            SigningKey::read(&self.secret("attest", &keyring.attest)?).map_err(|_| unreadable())?,
         );
-        let seed = Secret::<32>::from_slice(&self.secret("ledger", &self.keyring.ledger)?)
+        let seed = Secret::<32>::from_slice(&self.secret("ledger", &keyring.ledger)?)
             .ok_or_else(unreadable)?;
-        let pseudonyms =
-            Secret::<32>::from_slice(&self.secret("pseudonym", &self.keyring.pseudonyms)?)
-                .ok_or_else(unreadable)?;
+        let pseudonyms = Secret::<32>::from_slice(&self.secret("pseudonym", &keyring.pseudonyms)?)
+            .ok_or_else(unreadable)?;
         let signer = NoteSigner::new(&format!("custody.local/{}", about.id), seed.expose())
             .map_err(|_| unreadable())?;
         let parts = custody_ledger::Parts {
@@ -295,15 +368,17 @@ impl Parts {
             clock: self.clock.clone(),
         };
         let ledger = Ledger::open(parts).map_err(|error| ledger_problem(&error))?;
+        let index_key = pseudonyms.derive(INDEX_KEY);
+        let store = self.store(&keyring, root, signing.clone(), &index_key)?;
         let keyring = LocalKeyring::new(
             self.workspace.clone(),
-            self.keyring.clone(),
+            keyring,
             self.service.clone(),
             self.entropy.clone(),
             folder,
         );
         Door::open(custody_guard::Parts {
-            store: self.store(root, signing.clone(), &pseudonyms.derive(INDEX_KEY))?,
+            store,
             ledger,
             signing,
             pseudonyms,

@@ -26,6 +26,7 @@ mod problems;
 mod progress;
 mod scanner;
 mod settings;
+mod sharing;
 mod svg;
 mod trial;
 

@@ -1,8 +1,8 @@
 //! The typed client of the API.
 //!
-//! [`Client`] speaks HTTP over a [`Transport`]. Embedded, the transport calls the router in the same
-//! process, without a socket; the requests and answers are the same as against a server. All calls
-//! block: the client brings its own small runtime.
+//! [`Client`] speaks HTTP over a [`Transport`]: to the router in the same process, without a socket, or to that
+//! of the process that works in the workspace already. The requests and answers are the same. All calls block:
+//! the client brings its own small runtime.
 #![forbid(unsafe_code)]
 
 mod transport;
@@ -24,8 +24,8 @@ use custody_wire::{
 use http::{Method, Request, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-pub use transport::Transport;
 use transport::{Body, read_to_end};
+pub use transport::{Connection, Transport};
 
 /// The largest answer that is read into memory: a document, not a file.
 const DOCUMENT_BYTES: usize = 256 << 20;
@@ -47,7 +47,7 @@ impl Client {
     pub fn new(transport: Transport) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
-            .enable_time()
+            .enable_all()
             .build()?;
         Ok(Self {
             transport,
@@ -446,6 +446,7 @@ impl Client {
             .because(error)
         })?;
         let response = self.runtime.block_on(self.transport.send(request));
+        let response = response.map_err(|error| broken_off(&error))?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -525,6 +526,16 @@ impl<'a> Lines<'a> {
 
 fn unreadable(error: &io::Error) -> Problem {
     Problem::new("CUS-CLI-010", ExitCode::Usage, "the files cannot be read").because(error)
+}
+
+fn broken_off(error: &io::Error) -> Problem {
+    Problem::new(
+        "CUS-API-005",
+        ExitCode::Later,
+        "the process that works in this workspace ended before it answered",
+    )
+    .because(error)
+    .hint("see what was done with `custody ledger log`, then repeat the command")
 }
 
 fn garbled(error: &dyn std::fmt::Display) -> Problem {

@@ -6,7 +6,9 @@ use crate::args::Reproduce;
 use crate::context::Context;
 
 pub(crate) fn run(context: &Context, args: &Reproduce) -> Result<ExitCode, Problem> {
-    let reply = context.client()?.reproduce(&args.reference.to_string())?;
+    let reply = context
+        .own_client()?
+        .reproduce(&args.reference.to_string())?;
     let equal = reply.equal;
     context.output.answer(reply, |reply, text| {
         for source in &reply.sources {

@@ -16,7 +16,7 @@ pub(crate) fn run(context: &Context, args: Run) -> Result<ExitCode, Problem> {
         set: args.set,
         jobs: args.jobs,
     };
-    let client = context.client()?;
+    let client = context.own_client()?;
     interrupt::listen(&context.interrupt)?;
     let output = &context.output;
     let mut progress = Progress::new(output.is_quiet());

@@ -2,8 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
 
 use crate::world::{World, assert_ok, check, text};
 
@@ -76,6 +74,7 @@ impl World {
     }
 }
 
+/// Lists every regular file below a folder.
 pub(crate) fn files_below(folder: PathBuf) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![folder];
@@ -84,7 +83,7 @@ pub(crate) fn files_below(folder: PathBuf) -> Vec<PathBuf> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 open.push(path);
-            } else {
+            } else if path.is_file() {
                 found.push(path);
             }
         }
@@ -377,36 +376,6 @@ fn keys_and_formats_are_looked_at_first() {
         .replace("custody-workspace/1", "custody-workspace/9");
     fs::write(about, newer).unwrap();
     check(&other.run(&["ls"]), 2, "custody-workspace/9");
-}
-
-#[test]
-fn two_processes_do_not_work_in_one_workspace() {
-    let world = World::of_words();
-    world.write(
-        "count.sh",
-        "sleep 3; echo 1 > \"$CUSTODY_OUTPUT_COUNT\"/count.txt\n",
-    );
-    let mut first = world
-        .command(&["run"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let lock = world.path(".custody/ledger/lock");
-    let pid = format!("{}\n", first.id());
-    for _ in 0..500 {
-        if fs::read_to_string(&lock).is_ok_and(|text| text == pid) {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    check(
-        &world.run(&["ls"]),
-        75,
-        "another process works in this workspace",
-    );
-    assert!(first.wait().unwrap().success());
-    assert_ok(&world.run(&["ls"]));
 }
 
 #[test]

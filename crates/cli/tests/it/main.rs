@@ -13,4 +13,5 @@ mod data;
 mod e2e;
 mod golden;
 mod runs;
+mod sharing;
 mod world;
