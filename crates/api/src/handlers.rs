@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use axum::body::Body;
 use custody_guard::{
     Approve, ChangePolicy, ChangeRules, Collect, Export, ExportLedger, List, Made, Making,
-    NewVersion, ReadLedger, ReadPolicy, RebuildIndex, ScanModel, SetAlias, Target, Write, Writes,
+    NewVersion, ReadLedger, ReadPolicy, RebuildIndex, ScanModel, SetAlias, SignModel, Target,
+    Write, Writes,
 };
 use custody_pipeline::collect;
 use custody_pipeline::file::Origin;
@@ -45,6 +46,16 @@ pub(crate) fn show(app: &App, call: Call) -> Answer {
     let shown = grant.show()?;
     grant.finish()?;
     reply(shown)
+}
+
+pub(crate) fn sign(app: &App, call: Call) -> Answer {
+    let session = call.session.clone();
+    let ArtifactQuery { reference } = call.document()?;
+    let target = Target::Named(parse_reference(&reference)?);
+    let grant = app.door.ask::<SignModel>(&session, target)?;
+    let files = grant.signable()?;
+    grant.finish()?;
+    reply(files)
 }
 
 pub(crate) fn put(app: &App, call: Call) -> Answer {

@@ -182,6 +182,12 @@ pub static OPERATIONS: &[Operation] = &[
     ),
     operation(
         Method::POST,
+        "/v1/signatures",
+        &[Action::SignModel],
+        handlers::sign,
+    ),
+    operation(
+        Method::POST,
         "/v1/index/rebuild",
         &[Action::RebuildIndex],
         handlers::rebuild_index,

@@ -18,8 +18,8 @@ use custody_wire::{
     Document, EntryQuery, HEADER_AS, HEADER_PURPOSE, HeadReply, LedgerReply, LedgerVerifyReply,
     ListQuery, ListReply, MetricsReply, MetricsRequest, PolicyReply, PolicySource, ProfileReply,
     PutQuery, PutReply, ReproduceReply, RescanReply, RescanRequest, RulesReply, RunEvent, RunReply,
-    RunRequest, Schema, SchemaReply, ShowReply, StatusReply, StatusRequest, TraceQuery, TraceReply,
-    VerifyReply, VerifyRequest,
+    RunRequest, Schema, SchemaReply, ShowReply, SigningReply, StatusReply, StatusRequest,
+    TraceQuery, TraceReply, VerifyReply, VerifyRequest,
 };
 use http::{Method, Request, Response};
 use serde::Serialize;
@@ -85,6 +85,14 @@ impl Client {
     /// The API's [`Problem`].
     pub fn show(&self, reference: &str) -> Result<ShowReply, Problem> {
         self.get("/v1/version", &[("reference", reference)])
+    }
+
+    /// Lists what of a version is signed, for whoever may sign it.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn signable(&self, query: &ArtifactQuery) -> Result<SigningReply, Problem> {
+        self.post("/v1/signatures", query)
     }
 
     /// Tells the columns of a version's table.

@@ -10,11 +10,11 @@ use custody_policy::{PolicySet, ResourceFacts, Source};
 use custody_store::{Version, VersionFilter};
 use custody_types::{Alias, Classification, ExitCode, Kind, Problem, VersionFiles, VersionNumber};
 use custody_wire::{
-    EntryRef, ListQuery, ListReply, PolicyReply, PolicySource, ShowReply, VersionView,
+    EntryRef, ListQuery, ListReply, PolicyReply, PolicySource, ShowReply, SigningReply, VersionView,
 };
 
 use crate::act::{
-    Act, ChangePolicy, Export, List, Looks, ReadPolicy, Reads, RebuildIndex, SetAlias,
+    Act, ChangePolicy, Export, List, Looks, ReadPolicy, Reads, RebuildIndex, SetAlias, SignModel,
 };
 use crate::door::{Door, POLICY, policy_problem};
 use crate::evidence::Evidence;
@@ -464,6 +464,22 @@ impl Grant<SetAlias> {
                 format!("{}; which aliases are gated is said in `settings.json` of the policies: `custody policy show`", missing.way_out),
             )
         }))
+    }
+}
+
+impl Grant<SignModel> {
+    /// Lists the version's files with their digests, which are what a signature is about.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the version is damaged.
+    pub fn signable(&self) -> Result<SigningReply, Problem> {
+        let version = self.version()?;
+        let files = self.door.0.parts.store.files(version);
+        let files = files.map_err(|error| problem::store(&error))?;
+        Ok(SigningReply {
+            name: version.name(),
+            files: files.files().to_vec(),
+        })
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) fn refused(
     let mut problem = Problem::new(
         "CUS-DOOR-001",
         ExitCode::Denied,
-        format!("`{actor}` may not {} {resource}", phrase(action)),
+        format!("`{actor}` may not {} {resource}", action.phrase()),
     )
     .subject(&resource.name);
     for reason in &decision.reasons {
@@ -117,37 +117,6 @@ pub(crate) fn store(error: &StoreError) -> Problem {
 /// Tells that a pack that is needed is damaged.
 pub(crate) fn lacking(error: &StoreError) -> Problem {
     store(error).hint("what the ledger names is in that file alone: put it back from a copy, then run `custody index rebuild`; what else there is can be used")
-}
-
-fn phrase(action: Action) -> &'static str {
-    match action {
-        Action::Collect => "collect into",
-        Action::Read | Action::ReadLedger => "read",
-        Action::Export => "take out",
-        Action::Write => "make a version of",
-        Action::List => "list what is in",
-        Action::SetAlias => "move an alias of",
-        Action::Trace => "trace",
-        Action::Verify => "verify",
-        Action::StartRun => "start",
-        Action::RunStep => "run a step of",
-        Action::ReadLog => "see what a step prints that reads",
-        Action::Declassify => "lower the classification of",
-        Action::Reproduce => "reproduce",
-        Action::Validate => "validate",
-        Action::InstallEnvironment => "install the environment",
-        Action::EvaluateModel => "evaluate",
-        Action::DecideGate => "decide the gate",
-        Action::RegisterModel => "register",
-        Action::ScanModel => "scan",
-        Action::Approve => "approve",
-        Action::SignModel => "sign",
-        Action::ExportLedger => "export",
-        Action::AcceptRollback => "accept an older state of",
-        Action::ReadPolicy => "see",
-        Action::ChangePolicy | Action::ChangeRules => "change",
-        Action::RebuildIndex => "rebuild the index of",
-    }
 }
 
 /// Tells that the bytes of a version could not be read.

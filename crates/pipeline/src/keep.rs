@@ -6,7 +6,8 @@ use std::sync::PoisonError;
 use custody_attest::slsa::Provenance;
 use custody_attest::statement::ResourceDescriptor;
 use custody_guard::{
-    Collect, Declassify, Making, NewVersion, RegisterModel, Session, Target, Write, Writes,
+    Collect, Declassify, Grant, Making, NewVersion, RegisterModel, Session, SignModel, Target,
+    Write, Writes,
 };
 use custody_types::{
     ArtifactName, Classification, Digest, ExitCode, Kind, Problem, Reference, Timestamp,
@@ -60,6 +61,7 @@ impl Runner {
     ) -> Result<Vec<Kept>, Problem> {
         let declared = step.outputs(name);
         let mut making: Option<Making> = None;
+        let mut signs = Vec::new();
         for makes in &declared {
             let files = outputs.remove(&makes.name).unwrap_or_default();
             let new = self.new_version(context, name, step, makes, inputs)?;
@@ -71,6 +73,12 @@ impl Runner {
                     })?;
                 }
                 Step::Register(_) => {
+                    let target = Target::New {
+                        artifact: new.artifact.clone(),
+                        kind: new.kind,
+                        classification: new.classification,
+                    };
+                    signs.push(self.door.ask::<SignModel>(session, target)?);
                     self.keep::<RegisterModel>(session, &mut making, new, &mut |making| {
                         store(&files, making)
                     })?;
@@ -91,6 +99,7 @@ impl Runner {
                 .statement(subject)
                 .map_err(|error| fault(&error.to_string()))
         }))?;
+        signs.into_iter().try_for_each(Grant::finish)?;
         let made = declared.into_iter().zip(made).map(|(makes, made)| Kept {
             artifact: makes.artifact,
             statement: made.version.record.statement,

@@ -6,6 +6,7 @@ use cedar_policy::{Effect, Policy};
 use custody_types::{Action, Actor, ActorKind, Purpose, Resource, ResourceKind};
 
 use crate::decide::{Request, ResourceFacts};
+use crate::principals::RoleBinding;
 use crate::set::{PolicyError, PolicySet};
 
 const OWNER: &str = "owner";
@@ -51,13 +52,21 @@ impl PolicySet {
     /// # Errors
     /// [`PolicyError::NotTheirs`] that says what.
     pub fn check_change(&self, before: &Self, actor: &Actor) -> Result<(), PolicyError> {
-        let is_owner = |set: &Self, name: &str| {
+        let roles = |set: &Self, name: &str| {
             let known = set.principals.users.get(name);
-            known.is_some_and(|known| known.roles.iter().any(|role| role == OWNER))
+            known.map(|known| known.roles.clone()).unwrap_or_default()
         };
-        if actor.kind == ActorKind::User && is_owner(before, &actor.id) {
+        let owner = RoleBinding::everywhere(OWNER);
+        if actor.kind == ActorKind::User && roles(before, &actor.id).contains(&owner) {
             return Ok(());
         }
+        let gained = |name: &str| {
+            let then = roles(before, name);
+            let mut now = roles(self, name).into_iter();
+            now.find(|role| {
+                !then.iter().any(|had| had.covers(role)) && (role.role == OWNER || name == actor.id)
+            })
+        };
         let not_theirs = |what: String| {
             Err(PolicyError::NotTheirs {
                 who: actor.id.clone(),
@@ -65,8 +74,12 @@ impl PolicySet {
             })
         };
         for name in self.principals.users.keys() {
-            if is_owner(self, name) && !is_owner(before, name) {
-                return not_theirs(format!("`{name}` gets the role `{OWNER}`"));
+            if let Some(role) = gained(name) {
+                return not_theirs(if *name == actor.id {
+                    format!("they get the role `{role}` themselves")
+                } else {
+                    format!("`{name}` gets the role `{role}`")
+                });
             }
         }
         let own = |set: &Self| {
@@ -74,9 +87,6 @@ impl PolicySet {
             known.unwrap_or_default()
         };
         let (now, then) = (own(self), own(before));
-        if let Some(role) = now.roles.iter().find(|role| !then.roles.contains(role)) {
-            return not_theirs(format!("they get the role `{role}` themselves"));
-        }
         let gained = |purpose: &&Purpose| !then.purposes.contains(purpose);
         if let Some(purpose) = now.purposes.iter().find(gained) {
             return not_theirs(format!("they get the purpose `{purpose}` themselves"));
@@ -170,7 +180,7 @@ mod tests {
             (
                 r#"{"users": {"olga": {"roles": ["security_officer", "owner"]}}}"#,
                 kept,
-                "`olga` gets the role `owner`",
+                "get the role `owner` themselves",
             ),
             (
                 r#"{"users": {"olga": {"roles": ["security_officer"]}, "friend": {"roles": ["owner"]}}}"#,
@@ -186,6 +196,16 @@ mod tests {
                 r#"{"users": {"olga": {"roles": ["security_officer"], "purposes": ["audit"]}}}"#,
                 kept,
                 "the purpose `audit` themselves",
+            ),
+            (
+                r#"{"users": {"olga": {"roles": ["security_officer"]}, "friend": {"roles": [{"role": "owner", "project": "loans"}]}}}"#,
+                kept,
+                "`friend` gets the role `owner of loans`",
+            ),
+            (
+                r#"{"users": {"olga": {"roles": ["security_officer", {"role": "reader", "project": "loans"}]}}}"#,
+                kept,
+                "the role `reader of loans` themselves",
             ),
             (OFFICER, "", "no longer forbidden"),
             (

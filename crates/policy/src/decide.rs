@@ -11,7 +11,11 @@ use custody_types::{
     ResourceKind,
 };
 
+use crate::principals::RoleBinding;
 use crate::set::PolicySet;
+
+/// The name of the one organisation.
+const ORGANISATION: &str = "organisation";
 
 /// What the policy is told about the thing that is acted upon.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,13 +149,14 @@ impl PolicySet {
         let principal = uid("User", &person.id)?;
         let action = uid("Action", request.action.name())?;
         let resource = uid(
-            entity_type(request.resource),
+            request.resource.resource.kind.entity(),
             &request.resource.resource.name,
         )?;
         let parents = known
             .roles
             .iter()
-            .map(|role| uid("Role", role))
+            .filter(|binding| holds(binding, request))
+            .map(|binding| uid("Role", &binding.role))
             .collect::<Result<HashSet<_>, _>>()?;
         let purposes = strings(known.purposes.iter().map(Purpose::as_str));
         let user = Entity::new(
@@ -160,7 +165,8 @@ impl PolicySet {
             parents.clone(),
         )
         .map_err(text)?;
-        let mut entities = vec![user, resource_entity(&resource, request.resource)?];
+        let mut entities = vec![user];
+        entities.extend(resource_entities(&resource, request.resource)?);
         entities.extend(parents.into_iter().map(Entity::with_uid));
         let entities = Entities::from_entities(entities, Some(&self.schema)).map_err(text)?;
         let mut context = vec![
@@ -171,6 +177,10 @@ impl PolicySet {
             (
                 "own".to_owned(),
                 RestrictedExpression::new_bool(request.own),
+            ),
+            (
+                "step".to_owned(),
+                RestrictedExpression::new_bool(request.actor.kind == ActorKind::Step),
             ),
         ];
         if let Some(purpose) = request.purpose {
@@ -224,61 +234,52 @@ fn refuse(policy: &str, reason: &str) -> Decision {
 /// Refuses what lies outside a step's declaration.
 fn outside(request: &Request<'_>, scope: &StepScope) -> Option<Decision> {
     let resource = &request.resource.resource;
-    let artifact = resource.name.split('@').next().unwrap_or_default();
-    match request.action {
-        Action::Read | Action::Validate
-            if !resource
-                .digest
-                .is_some_and(|digest| scope.inputs.contains(&digest)) =>
+    let is_input = || {
+        resource
+            .digest
+            .is_some_and(|digest| scope.inputs.contains(&digest))
+    };
+    let is_output = || {
+        let artifact = resource.name.split('@').next().unwrap_or_default();
+        scope.outputs.contains(artifact)
+    };
+    let outside = match request.action {
+        action if !action.is_for_steps() => "a step may only read its inputs and make its outputs",
+        Action::Read | Action::Validate | Action::EvaluateModel | Action::DecideGate
+            if !is_input() =>
         {
-            Some(refuse(
-                "step-scope",
-                "the version is not a declared input of the step",
-            ))
+            "the version is not a declared input of the step"
         }
         Action::Collect
         | Action::Write
         | Action::RegisterModel
         | Action::SignModel
         | Action::InstallEnvironment
-            if !scope.outputs.contains(artifact) =>
+            if !is_output() =>
         {
-            Some(refuse(
-                "step-scope",
-                "the artifact is not a declared output of the step",
-            ))
+            "the artifact is not a declared output of the step"
         }
-        Action::Read
-        | Action::Validate
-        | Action::Collect
-        | Action::Write
-        | Action::RegisterModel
-        | Action::SignModel
-        | Action::InstallEnvironment
-        | Action::RunStep
-        | Action::EvaluateModel
-        | Action::DecideGate => None,
-        _ => Some(refuse(
-            "step-scope",
-            "a step may only read its inputs and make its outputs",
-        )),
-    }
+        _ => return None,
+    };
+    Some(refuse("step-scope", outside))
 }
 
-fn entity_type(facts: &ResourceFacts) -> &'static str {
-    match facts.resource.kind {
-        ResourceKind::Project => "Project",
-        ResourceKind::Artifact => "Artifact",
-        ResourceKind::Run => "Run",
-        ResourceKind::Ledger => "Ledger",
-        ResourceKind::Policy => "Policy",
-    }
+/// Whether a role that somebody has counts for what is asked. Who has one in a project may list the workspace: of
+/// what is there, they see what they may see.
+fn holds(binding: &RoleBinding, request: &Request<'_>) -> bool {
+    let facts = request.resource;
+    let whole = facts.resource.kind == ResourceKind::Project && facts.project.is_none();
+    binding.project.is_none()
+        || binding.project == facts.project
+        || whole && request.action == Action::List
 }
 
-fn resource_entity(uid: &EntityUid, facts: &ResourceFacts) -> Result<Entity, String> {
+/// The thing that is acted upon, and what it is in: a project, and all of them in one organisation.
+fn resource_entities(uid: &EntityUid, facts: &ResourceFacts) -> Result<Vec<Entity>, String> {
     let string = |text: &str| RestrictedExpression::new_string(text.to_owned());
     let mut attributes = HashMap::new();
-    if facts.resource.kind == ResourceKind::Artifact {
+    let kind = facts.resource.kind;
+    if kind == ResourceKind::Artifact {
         // What is not known counts as the most sensitive.
         let classification = facts.classification.unwrap_or(Classification::Special);
         attributes.insert(
@@ -299,7 +300,21 @@ fn resource_entity(uid: &EntityUid, facts: &ResourceFacts) -> Result<Entity, Str
             strings(facts.purposes.iter().map(Purpose::as_str)),
         );
     }
-    Entity::new(uid.clone(), attributes, HashSet::new()).map_err(text)
+    let organisation = self::uid("Organisation", ORGANISATION)?;
+    let mut entities = vec![Entity::with_uid(organisation.clone())];
+    let parent = match &facts.project {
+        Some(project) if matches!(kind, ResourceKind::Artifact | ResourceKind::Run) => {
+            let project = self::uid("Project", project.as_str())?;
+            let above = HashSet::from([organisation]);
+            entities.push(Entity::new(project.clone(), HashMap::new(), above).map_err(text)?);
+            Some(project)
+        }
+        None if matches!(kind, ResourceKind::Artifact | ResourceKind::Run) => None,
+        _ => Some(organisation),
+    };
+    let parents = parent.into_iter().collect();
+    entities.push(Entity::new(uid.clone(), attributes, parents).map_err(text)?);
+    Ok(entities)
 }
 
 fn strings<'a>(texts: impl Iterator<Item = &'a str>) -> RestrictedExpression {
@@ -320,7 +335,7 @@ fn text(error: impl std::fmt::Display) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::set::{PolicyError, SCHEMA, Source};
+    use crate::set::{PolicyError, Source};
 
     fn source(name: &str, text: &str) -> Source {
         Source {
@@ -690,12 +705,69 @@ mod tests {
     }
 
     #[test]
-    fn the_schema_knows_every_action() {
+    fn roles_are_had_in_every_project_or_in_one() {
+        let principals =
+            r#"{"users": {"ada": {"roles": [{"role": "data_scientist", "project": "loans"}]}}}"#;
+        let set = PolicySet::parse(&[source("principals.json", principals)], "root").unwrap();
+        let own = data(Classification::Internal);
+        let other = ResourceFacts {
+            resource: Resource::new(ResourceKind::Artifact, "care/raw@1"),
+            project: Some("care".parse().unwrap()),
+            ..own.clone()
+        };
+        let whole = ResourceFacts {
+            resource: Resource::new(ResourceKind::Project, "*"),
+            project: None,
+            ..plain(ResourceKind::Project)
+        };
+        let may = |action, facts: &ResourceFacts| ask(&set, "ada", action, facts, None).permit;
+        assert!(may(Action::Read, &own) && may(Action::List, &own));
+        assert!(!may(Action::Read, &other) && !may(Action::List, &other));
+        assert!(may(Action::List, &whole) && !may(Action::Verify, &whole));
+        for wrong in [
+            r#"{"role": "reader"}"#,
+            r#"{"role": "reader", "project": "A B"}"#,
+            r#"{"role": "reader", "projects": ["loans"]}"#,
+            "1",
+        ] {
+            let text = format!(r#"{{"users": {{"ada": {{"roles": [{wrong}]}}}}}}"#);
+            let told = PolicySet::parse(&[source("principals.json", &text)], "root").unwrap_err();
+            assert!(matches!(told, PolicyError::Principals(_)), "{told}");
+        }
+    }
+
+    #[test]
+    fn things_are_in_their_project_and_projects_in_the_organisation() {
+        let text = r#"
+            @id("in") forbid (principal, action == Action::"read", resource in Project::"loans");
+            @id("run") forbid (principal, action == Action::"startRun", resource in Project::"loans");
+            @id("all") forbid (principal, action == Action::"export", resource in Organisation::"organisation");
+            @id("steps") forbid (principal, action == Action::"write", resource) when { context.step };"#;
+        let set = set(&[source("own.cedar", text)]);
+        let may = |action, facts: &ResourceFacts| ask(&set, "root", action, facts, None).permit;
+        let own = data(Classification::Internal);
+        let other = ResourceFacts {
+            project: Some("care".parse().unwrap()),
+            ..own.clone()
+        };
+        assert!(!may(Action::Read, &own) && may(Action::Read, &other));
+        let run = plain(ResourceKind::Run);
+        assert!(!may(Action::StartRun, &run));
+        assert!(!may(Action::Export, &other) && may(Action::Write, &own));
+    }
+
+    #[test]
+    fn every_action_of_the_table_is_decided() {
+        let set = set(&[]);
         for action in Action::ALL {
-            assert!(
-                SCHEMA.contains(&format!("\"{}\"", action.name())),
-                "{action}"
-            );
+            for kind in action.resources() {
+                let mut facts = plain(*kind);
+                if *kind == ResourceKind::Artifact {
+                    facts.classification = Some(Classification::Public);
+                }
+                let decision = ask(&set, "root", *action, &facts, None);
+                assert!(decision.permit, "{action} on {kind:?}: {decision:?}");
+            }
         }
     }
 

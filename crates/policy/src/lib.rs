@@ -15,6 +15,6 @@ mod set;
 mod settings;
 
 pub use decide::{Decision, Request, ResourceFacts, StepScope};
-pub use principals::{Principal, Principals};
-pub use set::{BUILTIN, PolicyError, PolicySet, Source};
+pub use principals::{Principal, Principals, RoleBinding};
+pub use set::{BUILTIN, PolicyError, PolicySet, Source, schema_text};
 pub use settings::{ProjectSettings, Settings};

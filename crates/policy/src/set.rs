@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use cedar_policy::{PolicyId, Schema, ValidationMode, Validator};
-use custody_types::{Actor, ActorKind, Alias, Digest, EvidenceKind, Kind, ProjectName, Purpose};
+use custody_types::{
+    Action, Actor, ActorKind, Alias, Digest, EvidenceKind, Kind, ProjectName, Purpose,
+};
 
-use crate::principals::{Principal, Principals};
+use crate::principals::{Principal, Principals, RoleBinding};
 use crate::settings::{BUILTIN_PURPOSES, BUILTIN_ROLES, INVESTIGATION, Settings, nearest};
 
-pub(crate) const SCHEMA: &str = include_str!("custody.cedarschema");
+/// The types of entities in policies, and what they are told.
+const ENTITIES: &str = include_str!("custody.cedarschema");
 /// The policies that are always in force.
 pub const BUILTIN: &str = include_str!("builtin.cedar");
 const PRINCIPALS: &str = "principals.json";
@@ -89,6 +92,22 @@ pub enum PolicyError {
     },
 }
 
+/// Returns the Cedar schema that every policy must fit.
+pub fn schema_text() -> String {
+    let actions = Action::ALL.iter().map(|action| {
+        let on: Vec<_> = action.resources().iter().map(|kind| kind.entity()).collect();
+        format!(
+            "// {}\naction \"{}\"\n  appliesTo {{ principal: [User], resource: [{}], context: Context }};\n",
+            action.meaning(),
+            action.name(),
+            on.join(", ")
+        )
+    });
+    std::iter::once(format!("{ENTITIES}\n"))
+        .chain(actions)
+        .collect()
+}
+
 fn meant(nearest: Option<&str>) -> String {
     nearest.map_or_else(String::new, |name| format!("; is `{name}` meant?"))
 }
@@ -121,7 +140,7 @@ impl PolicySet {
     /// # Errors
     /// [`PolicyError`], with the place where there is one.
     pub fn parse(sources: &[Source], owner: &str) -> Result<Self, PolicyError> {
-        let (schema, _) = Schema::from_cedarschema_str(SCHEMA)
+        let (schema, _) = Schema::from_cedarschema_str(&schema_text())
             .map_err(|error| PolicyError::Invalid(error.to_string()))?;
         let mut sources = sources.to_vec();
         sources.sort_by(|a, b| a.name.cmp(&b.name));
@@ -145,7 +164,7 @@ impl PolicySet {
         principals.users.insert(
             owner.to_owned(),
             Principal {
-                roles: vec!["owner".to_owned()],
+                roles: vec![RoleBinding::everywhere("owner")],
                 purposes: Vec::new(),
             },
         );
@@ -200,7 +219,7 @@ impl PolicySet {
     }
 
     pub(crate) fn unknown_role<'a>(&self, principal: &'a Principal) -> Option<&'a str> {
-        let mut roles = principal.roles.iter().map(String::as_str);
+        let mut roles = principal.roles.iter().map(|binding| binding.role.as_str());
         roles.find(|role| !self.roles.contains(*role))
     }
 
@@ -303,10 +322,11 @@ fn misspelt(purpose: &Purpose) -> Option<String> {
 /// The SHA-256 over schema, built-in policy, owner and files, each with its length before it.
 fn digest(sources: &[Source], owner: &str) -> Digest {
     let mut bytes = Vec::new();
+    let schema = schema_text();
     let files = sources
         .iter()
         .flat_map(|source| [source.name.as_str(), source.text.as_str()]);
-    for text in [SCHEMA, BUILTIN, owner].into_iter().chain(files) {
+    for text in [schema.as_str(), BUILTIN, owner].into_iter().chain(files) {
         bytes.extend((text.len() as u64).to_be_bytes());
         bytes.extend(text.as_bytes());
     }

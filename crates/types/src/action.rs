@@ -116,12 +116,12 @@ impl fmt::Display for Purpose {
 }
 
 macro_rules! actions {
-    ($($(#[$meta:meta])* $variant:ident = $cedar:literal, $verb:literal;)+) => {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $cedar:literal, $verb:literal, $phrase:literal, [$($on:ident),+] $(, $steps:ident)?;)+) => {
         /// Everything that can be asked of the door: a closed list, the policy's actions and the
         /// ledger's verbs.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Action {
-            $($(#[$meta])* $variant,)+
+            $($(#[doc = $doc])+ $variant,)+
         }
 
         impl Action {
@@ -138,6 +138,26 @@ macro_rules! actions {
                 match self { $(Self::$variant => $verb,)+ }
             }
 
+            /// Returns what it is to do it to something, for a sentence: `take out` (the version `p/a@1`).
+            pub const fn phrase(self) -> &'static str {
+                match self { $(Self::$variant => $phrase,)+ }
+            }
+
+            /// Returns what it means, a sentence.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),+).trim_ascii(),)+ }
+            }
+
+            /// Lists the kinds of things that it is asked on.
+            pub const fn resources(self) -> &'static [ResourceKind] {
+                match self { $(Self::$variant => &[$(ResourceKind::$on),+],)+ }
+            }
+
+            /// Returns whether the steps of a run ask it too, for the person who started the run.
+            pub const fn is_for_steps(self) -> bool {
+                match self { $(Self::$variant => is_for_steps!($($steps)?),)+ }
+            }
+
             /// Finds the action by its verb in the ledger.
             pub fn from_verb(verb: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|action| action.verb() == verb)
@@ -146,63 +166,74 @@ macro_rules! actions {
     };
 }
 
+macro_rules! is_for_steps {
+    () => {
+        false
+    };
+    (steps) => {
+        true
+    };
+}
+
+// The name in policies, the verb in the ledger, what it is called in a sentence, what it is asked on, and whether
+// steps ask it.
 actions! {
     /// Bring data in from a source, with its origin record.
-    Collect = "collect", "dataset.collect";
+    Collect = "collect", "dataset.collect", "collect into", [Artifact], steps;
     /// Read the bytes of a version inside the system: by a step, a check, a query.
-    Read = "read", "object.read";
+    Read = "read", "object.read", "read", [Artifact], steps;
     /// Take the bytes of a version out of the system.
-    Export = "export", "object.export";
+    Export = "export", "object.export", "take out", [Artifact];
     /// Make a new version.
-    Write = "write", "object.write";
+    Write = "write", "object.write", "make a version of", [Artifact], steps;
     /// See which artifacts and versions there are, and their records without their bytes.
-    List = "list", "object.list";
+    List = "list", "object.list", "list what is in", [Artifact, Project];
     /// Point an alias at a version.
-    SetAlias = "setAlias", "object.tag";
+    SetAlias = "setAlias", "object.tag", "move an alias of", [Artifact];
     /// See what a version was made from and what was made from it.
-    Trace = "trace", "lineage.read";
+    Trace = "trace", "lineage.read", "trace", [Artifact, Project];
     /// Check a version's bytes, signatures and provenance.
-    Verify = "verify", "evidence.verify";
+    Verify = "verify", "evidence.verify", "verify", [Artifact, Project];
     /// Start a run of a pipeline.
-    StartRun = "startRun", "run.start";
+    StartRun = "startRun", "run.start", "start", [Run, Project];
     /// Carry out, or reuse, one step of a run.
-    RunStep = "runStep", "run.step";
+    RunStep = "runStep", "run.step", "run a step of", [Run, Project], steps;
     /// See what a step prints that reads a version: the log may repeat the data.
-    ReadLog = "readLog", "run.log";
+    ReadLog = "readLog", "run.log", "see what a step prints that reads", [Artifact];
     /// Declare what a step makes to be less sensitive than what it reads.
-    Declassify = "declassify", "object.declassify";
+    Declassify = "declassify", "object.declassify", "lower the classification of", [Artifact];
     /// Run a version's steps again and compare.
-    Reproduce = "reproduce", "run.replay";
+    Reproduce = "reproduce", "run.replay", "reproduce", [Artifact, Project];
     /// Check a dataset against its contract.
-    Validate = "validate", "validate.contract";
+    Validate = "validate", "validate.contract", "validate", [Artifact], steps;
     /// Create an environment from a lock file; the one action that may reach package registries.
-    InstallEnvironment = "installEnvironment", "environment.install";
+    InstallEnvironment = "installEnvironment", "environment.install", "install the environment", [Artifact], steps;
     /// Measure a model on data.
-    EvaluateModel = "evaluateModel", "model.evaluate";
-    /// Decide a gate over evidence.
-    DecideGate = "decideGate", "gate.decide";
+    EvaluateModel = "evaluateModel", "model.evaluate", "evaluate", [Artifact], steps;
+    /// Decide by figures and bounds whether a model passes its gate.
+    DecideGate = "decideGate", "gate.decide", "decide the gate of", [Artifact], steps;
     /// Register a model version.
-    RegisterModel = "registerModel", "model.register";
+    RegisterModel = "registerModel", "model.register", "register", [Artifact], steps;
     /// Scan a stored model again.
-    ScanModel = "scanModel", "model.scan";
+    ScanModel = "scanModel", "model.scan", "scan", [Artifact];
     /// Let a version out of quarantine: a model that a scan left to a person, a dataset that broke its contract.
-    Approve = "approve", "model.approve";
-    /// Sign a model version.
-    SignModel = "signModel", "model.sign";
+    Approve = "approve", "model.approve", "approve", [Artifact];
+    /// Sign a model: as it is registered, or with a key of one's own.
+    SignModel = "signModel", "model.sign", "sign", [Artifact], steps;
     /// Read the ledger.
-    ReadLedger = "readLedger", "ledger.read";
+    ReadLedger = "readLedger", "ledger.read", "read", [Ledger];
     /// Copy the ledger out of the system.
-    ExportLedger = "exportLedger", "ledger.export";
+    ExportLedger = "exportLedger", "ledger.export", "export", [Ledger];
     /// Accept that the ledger is not the one that was here before.
-    AcceptRollback = "acceptRollback", "ledger.accept";
+    AcceptRollback = "acceptRollback", "ledger.accept", "accept an older state of", [Ledger];
     /// See the policies in force.
-    ReadPolicy = "readPolicy", "policy.read";
+    ReadPolicy = "readPolicy", "policy.read", "see", [Policy];
     /// Put other policies in force.
-    ChangePolicy = "changePolicy", "admin.policy";
+    ChangePolicy = "changePolicy", "admin.policy", "change", [Policy];
     /// Put other rules of the scanner in force.
-    ChangeRules = "changeRules", "admin.rules";
+    ChangeRules = "changeRules", "admin.rules", "change", [Policy];
     /// Rebuild the index from the store and the ledger.
-    RebuildIndex = "rebuildIndex", "admin.index";
+    RebuildIndex = "rebuildIndex", "admin.index", "rebuild the index of", [Project];
 }
 
 impl fmt::Display for Action {
@@ -228,6 +259,17 @@ pub enum ResourceKind {
 }
 
 impl ResourceKind {
+    /// Returns the type of the entity that stands for it in policies.
+    pub const fn entity(self) -> &'static str {
+        match self {
+            Self::Project => "Project",
+            Self::Artifact => "Artifact",
+            Self::Run => "Run",
+            Self::Ledger => "Ledger",
+            Self::Policy => "Policy",
+        }
+    }
+
     /// Returns the word that stands for it.
     pub const fn as_str(self) -> &'static str {
         match self {

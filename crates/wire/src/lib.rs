@@ -39,7 +39,7 @@ pub use run::{PlannedStep, RunEvent, RunReply, RunRequest, StepOutcome, StepStat
 pub use version::{
     AliasReply, AliasRequest, ApproveReply, ApproveRequest, ArtifactQuery, EntryRef, ListQuery,
     ListReply, Origin, OriginOfPut, PutQuery, PutReply, RescanReply, RescanRequest, Rescanned,
-    RulesReply, SIGNATURE_KEY, ScanView, ShowReply, SignatureView, VersionView,
+    RulesReply, SIGNATURE_KEY, ScanView, ShowReply, SignatureView, SigningReply, VersionView,
 };
 
 /// An answer with the name and version of its schema in front.
@@ -77,6 +77,7 @@ macro_rules! schemas {
 schemas! {
     ListReply = "custody/list/1";
     ShowReply = "custody/show/1";
+    SigningReply = "custody/signing/1";
     SchemaReply = "custody/data-schema/1";
     HeadReply = "custody/data-head/1";
     ProfileReply = "custody/data-profile/1";

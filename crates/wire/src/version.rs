@@ -118,6 +118,15 @@ pub struct ShowReply {
     pub evidence: std::collections::BTreeMap<String, serde_json::Value>,
 }
 
+/// What may be signed, each file with its digest: the bytes stay where they are.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SigningReply {
+    /// The version.
+    pub name: VersionName,
+    /// All its files in the order of their paths.
+    pub files: Vec<FileEntry>,
+}
+
 /// What a new version is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PutQuery {

@@ -19,7 +19,7 @@ use custody_signing::tree::Model;
 use custody_signing::verify::{NotCovered, Verified};
 use custody_signing::{Bundle, HashType, Method};
 use custody_types::{Clock, Digest, ExitCode, FileEntry, Problem, Timestamp};
-use custody_wire::Schema;
+use custody_wire::{ArtifactQuery, Schema};
 use serde::Serialize;
 
 use crate::args::{SignArgs, SignHash, SignatureTrust, Stamp, VerifySignature};
@@ -53,7 +53,16 @@ impl Schema for Made {
 pub(crate) fn run(context: &Context, args: &SignArgs) -> Result<ExitCode, Problem> {
     let signature = signature_path(&args.path, args.signature.as_deref());
     let signer = signer(context, args)?;
-    let subject = Subject::find(context, &args.path, args.stored)?;
+    let subject = if args.stored {
+        let reference = args.path.to_string_lossy().into_owned();
+        let reply = context.client()?.signable(&ArtifactQuery { reference })?;
+        Subject::Stored {
+            name: reply.name.to_string(),
+            files: reply.files,
+        }
+    } else {
+        Subject::Path(args.path.clone())
+    };
     let scheme = Scheme {
         method: args
             .shards
@@ -206,7 +215,7 @@ impl Schema for Checked {
 }
 
 pub(crate) fn check(context: &Context, args: &VerifySignature) -> Result<ExitCode, Problem> {
-    let subject = Subject::find(context, &args.path, args.stored)?;
+    let subject = Subject::to_verify(context, &args.path, args.stored)?;
     let verified = holds(&subject, &args.path, &args.trust)?;
     let checked = Checked {
         model: args.path.clone(),
@@ -341,7 +350,7 @@ enum Subject {
 }
 
 impl Subject {
-    fn find(context: &Context, path: &Path, stored: bool) -> Result<Self, Problem> {
+    fn to_verify(context: &Context, path: &Path, stored: bool) -> Result<Self, Problem> {
         if !stored {
             return Ok(Self::Path(path.to_owned()));
         }
@@ -361,7 +370,7 @@ impl Subject {
                 ExitCode::Usage,
                 format!("`{name}` has more files than are listed"),
             )
-            .hint("take it out with `custody get` and sign the folder"));
+            .hint("take it out with `custody get` and verify the folder"));
         }
         Ok(Self::Stored {
             name,

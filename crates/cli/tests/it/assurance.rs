@@ -66,7 +66,7 @@ impl World {
         assert!(done.success(), "{sql}");
     }
 
-    fn copy_workspace(&self, from: &str, to: &str) {
+    pub(crate) fn copy_workspace(&self, from: &str, to: &str) {
         let _ = fs::remove_dir_all(self.path(to));
         let done = Command::new("cp")
             .arg("-r")
@@ -81,7 +81,7 @@ impl World {
         self.yes(&["put", name, "file"]);
     }
 
-    fn id(&self) -> String {
+    pub(crate) fn id(&self) -> String {
         let about = fs::read_to_string(self.path(".custody/workspace.json")).unwrap();
         let about: Value = serde_json::from_str(&about).unwrap();
         about["id"].as_str().unwrap().to_owned()

@@ -7,7 +7,9 @@ use custody_attest::slsa::{
     BUILD_TYPE, BuildDefinition, Builder, Metadata, Provenance, ROLE, RunDetails,
 };
 use custody_attest::statement::ResourceDescriptor;
-use custody_guard::{Done, Grant, Read as ReadData, ReadLog, Session, Target, Validate};
+use custody_guard::{
+    DecideGate, Done, EvaluateModel, Grant, Read as ReadData, ReadLog, Session, Target, Validate,
+};
 use custody_types::{ExitCode, Problem, Timestamp, VersionFiles};
 use custody_wire::{RunEvent, StepOutcome};
 use serde_json::{Value, json};
@@ -204,6 +206,7 @@ impl Runner {
         if !inputs.code.is_empty() {
             given.code = Some(Arc::new(InMemory::new(inputs.code.clone())));
         }
+        let judged = Judged::ask(self, context, session, step, inputs)?;
         let (mut reads, mut validates) = (Vec::new(), Vec::new());
         for (role, known) in inputs.versions.iter().chain(&inputs.training) {
             let version = Box::new(context.evidence.resolve(&known.name.clone().into())?);
@@ -244,6 +247,7 @@ impl Runner {
                 for grant in validates {
                     grant.fail(&problem.code);
                 }
+                judged.fail(&problem.code);
                 return Err(problem);
             }
         };
@@ -253,6 +257,7 @@ impl Runner {
         logs.into_iter().flatten().try_for_each(Grant::finish)?;
         reads.into_iter().try_for_each(Grant::finish)?;
         validates.into_iter().try_for_each(Grant::finish)?;
+        judged.finish()?;
         Ok(product)
     }
 
@@ -283,6 +288,52 @@ impl Runner {
             }
         }
         Ok(Some(grants))
+    }
+}
+
+/// Leave to say something of a model, beside that to read what is needed for it.
+enum Judged {
+    Nothing,
+    Evaluated(Box<Grant<EvaluateModel>>),
+    Decided(Box<Grant<DecideGate>>),
+}
+
+impl Judged {
+    fn ask(
+        runner: &Runner,
+        context: &Context<'_>,
+        session: &Session,
+        step: &Step,
+        inputs: &Inputs,
+    ) -> Result<Self, Problem> {
+        let Some(model) = inputs.versions.get("model") else {
+            return Ok(Self::Nothing);
+        };
+        let target = || {
+            let version = context.evidence.resolve(&model.name.clone().into())?;
+            Ok::<_, Problem>(Target::Version(Box::new(version)))
+        };
+        Ok(match step {
+            Step::Evaluate(_) => Self::Evaluated(Box::new(runner.door.ask(session, target()?)?)),
+            Step::Gate(_) => Self::Decided(Box::new(runner.door.ask(session, target()?)?)),
+            _ => Self::Nothing,
+        })
+    }
+
+    fn finish(self) -> Result<(), Problem> {
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Evaluated(grant) => grant.finish(),
+            Self::Decided(grant) => grant.finish(),
+        }
+    }
+
+    fn fail(self, code: &str) {
+        match self {
+            Self::Nothing => {}
+            Self::Evaluated(grant) => grant.fail(code),
+            Self::Decided(grant) => grant.fail(code),
+        }
     }
 }
 

@@ -1,0 +1,114 @@
+//! Every action that a policy can speak of is asked by an operation: none permits or forbids nothing.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use custody_types::Action;
+
+use crate::world::World;
+
+const PIPELINE: &str = r#"
+project: demo
+purpose: testing
+environment: {python: "3.11", lock: requirements.lock}
+steps:
+  collect:
+    source:
+      file: rows.csv
+      output: rows
+      origin: {publisher: us, url: "https://example.com", licence: CC0-1.0, legal_basis: none, classification: internal}
+  contract:
+    check:
+      input: rows
+      key: id
+      checks: [{not_null: {columns: [id]}}]
+  train:
+    run:
+      command: [/bin/sh, -c, "echo weights > \"$CUSTODY_OUTPUT_MODEL\"/model.txt; cp \"$CUSTODY_INPUT_ROWS\"/* \"$CUSTODY_OUTPUT_SAID\""]
+      inputs: {rows: rows}
+      outputs:
+        model: {artifact: model, kind: model}
+        said: {artifact: said, kind: dataset, classification: public}
+  score:
+    run:
+      command: [/bin/sh, -c, "cp \"$CUSTODY_INPUT_ROWS\"/* \"$CUSTODY_OUTPUT_SCORES\""]
+      inputs: {rows: rows, model: model}
+      outputs: {scores: {artifact: scores, kind: dataset}}
+  measure:
+    evaluate: {model: model, data: rows, predictions: scores, key: id, label: label, score: score, overlap: allowed}
+  decide:
+    gate: {model: model, evaluation: measure, require: {roc_auc: {min: 0.5}}}
+  register:
+    register: {model: model, gate: decide, output: registered}
+"#;
+
+/// What the command line asked for in this workspace, by the ledger's own account.
+fn asked(world: &World) -> BTreeSet<String> {
+    let log = world.json(&["ledger", "log", "--limit", "100000"]);
+    let entries = log["entries"].as_array().unwrap().iter();
+    entries
+        .filter(|entry| entry["entry"]["ph"] == "grant")
+        .map(|entry| entry["entry"]["act"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn every_action_is_asked() {
+    let world = World::empty();
+    let rows = (0..40).map(|id| format!("{id},{},0.{:02}\n", id % 2, 10 + 40 * (id % 2) + id));
+    let rows = format!("id,label,score\n{}", rows.collect::<String>());
+    world.write("rows.csv", &rows);
+    world.write("requirements.lock", "");
+    world.write("custody.yaml", PIPELINE);
+    world.write("policies/own.cedar", "");
+    let key = world.path("key.pem");
+    let made = Command::new("openssl")
+        .args(["genpkey", "-algorithm", "EC", "-pkeyopt"])
+        .args(["ec_paramgen_curve:P-256", "-out"])
+        .arg(key)
+        .output();
+    assert!(made.unwrap().status.success());
+    world.yes(&["init"]);
+    world.copy_workspace(".custody", "old");
+    world.yes(&["ls"]);
+    world.copy_workspace("old", ".custody");
+    world.told(&["ls"], 4, "accept-rollback");
+    let accept = ["ledger", "accept-rollback", &world.id(), "--reason", "none"];
+    world.yes(&accept);
+    world.yes(&["run"]);
+    for arguments in [
+        "put demo/note rows.csv",
+        "ls",
+        "get demo/note --to out",
+        "data head demo/rows",
+        "alias demo/note good 1",
+        "trace demo/registered",
+        "verify demo/registered",
+        "reproduce demo/model",
+        "rescan demo/registered",
+        "sign demo/registered --stored --key key.pem --signature model.sig",
+        "ledger verify",
+        "ledger export copy",
+        "policy show",
+        "policy apply policies",
+        "rules apply",
+        "index rebuild",
+    ] {
+        world.yes(&arguments.split(' ').collect::<Vec<_>>());
+    }
+    // There is nothing to approve, which is said after it was asked.
+    world.told(&["approve", "demo/note@1", "--reason", "none"], 1, "");
+    let verbs = Action::ALL.iter().map(|action| action.verb().to_owned());
+    assert_eq!(asked(&world), verbs.collect::<BTreeSet<_>>());
+
+    // What is asked can be forbidden.
+    let forbid =
+        r#"forbid (principal, action in [Action::"decideGate", Action::"signModel"], resource);"#;
+    world.write("policies/own.cedar", forbid);
+    world.yes(&["policy", "apply", "policies"]);
+    let sign = "sign demo/registered --stored --key key.pem --signature other.sig";
+    let sign: Vec<_> = sign.split(' ').collect();
+    world.told(&sign, 3, "may not sign");
+    world.write("custody.yaml", &PIPELINE.replace("min: 0.5", "min: 0.4"));
+    world.told(&["run"], 3, "may not decide the gate of");
+}
