@@ -40,9 +40,8 @@ pub(crate) fn list(app: &App, call: Call) -> Answer {
 
 pub(crate) fn show(app: &App, call: Call) -> Answer {
     let reference = reference(&call)?;
-    let grant = app
-        .door
-        .ask::<List>(&call.session, Target::Named(reference))?;
+    let session = app.runner.for_pipeline(call.session);
+    let grant = app.door.ask::<List>(&session, Target::Named(reference))?;
     let shown = grant.show()?;
     grant.finish()?;
     reply(shown)

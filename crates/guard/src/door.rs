@@ -18,7 +18,7 @@ use custody_types::{
     Reference, ResourceKind, Selector, Timestamp,
 };
 
-use crate::act::{Act, List};
+use crate::act::{Act, List, Read};
 use crate::grant::Grant;
 use crate::holds::{Holds, Records, Told};
 use crate::index::record_of;
@@ -559,6 +559,18 @@ impl Door {
         self.0.pseudonym(actor)
     }
 
+    /// Returns over how many rows figures are less sensitive than the rows.
+    pub fn fewest_rows(&self) -> u64 {
+        self.0.policies().settings().fewest_rows()
+    }
+
+    /// Returns a text that nobody can guess.
+    pub fn salt(&self) -> String {
+        let mut random = [0; 16];
+        self.0.parts.entropy.fill(&mut random);
+        Digest::of(&random).to_hex()
+    }
+
     /// Returns the digest of the policies in force.
     pub fn policy_digest(&self) -> Digest {
         self.0
@@ -830,6 +842,12 @@ impl Inner {
         names
             .find(|name| self.pseudonym(&Actor::user(*name)) == pseudonym)
             .map_or_else(|| pseudonym.to_owned(), ToOwned::to_owned)
+    }
+
+    /// Whether the policy lets the session read the version. To be told what only its readers are told; it opens nothing.
+    pub(crate) fn may_read(&self, session: &Session, version: &Version) -> bool {
+        let facts = Target::Version(Box::new(version.clone())).facts(None);
+        self.decide(session, Read::ACTION, &facts, None).permit
     }
 
     pub(crate) fn may_list(&self, session: &Session, version: &Version) -> bool {

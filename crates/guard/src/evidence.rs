@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use custody_attest::oms;
+use custody_attest::slsa::Provenance;
 use custody_attest::statement::Statement;
 use custody_ledger::{Entry, Outcome};
 use custody_store::{PackCheck, StoreError, Version, VersionFilter};
@@ -11,8 +12,13 @@ use custody_types::{Digest, ExitCode, FileEntry, Problem, ProjectName, Reference
 use custody_wire::VersionView;
 
 use crate::door::{Door, Key, lock};
+use crate::gates::{dependency, role};
 use crate::problem;
 use crate::session::Session;
+
+/// The record beside a version that holds what the program of its step logged. The statement names it by its
+/// digest, so that the statement can be shown to whoever may trace.
+pub const FIGURES: &str = "metrics";
 
 /// The records, as a grant lends them.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +54,22 @@ impl Evidence<'_> {
             Err(StoreError::NotFound { .. }) => Ok(None),
             Err(error) => Err(store_problem(error)),
         }
+    }
+
+    /// Whether who asks may read all the data that a statement says went in. What a program logged is theirs to see.
+    ///
+    /// # Errors
+    /// A [`Problem`] when a record is damaged.
+    pub fn may_read_inputs(&self, provenance: &Provenance) -> Result<bool, Problem> {
+        let data = provenance.inputs().iter();
+        let data = data.filter(|input| !["code", "environment"].contains(&role(input)));
+        for (name, _) in data.filter_map(dependency) {
+            let version = self.find(&name.into())?;
+            if !version.is_some_and(|version| self.door.0.may_read(self.session, &version)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Lists the versions of a project, or all.

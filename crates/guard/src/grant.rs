@@ -17,7 +17,7 @@ use crate::act::{
     Act, ChangePolicy, Export, List, Looks, ReadPolicy, Reads, RebuildIndex, SetAlias, SignModel,
 };
 use crate::door::{Door, POLICY, policy_problem};
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, FIGURES};
 use crate::index::{NAMED, SCAN_FACT};
 use crate::making::{Making, NewVersion};
 use crate::problem;
@@ -324,6 +324,14 @@ impl Grant<List> {
             .files(version)
             .map_err(|error| problem::store(&error))?;
         let mut told = BTreeMap::new();
+        let mut withheld = Vec::new();
+        let statement = version.record.statement.as_ref();
+        let statement = statement.map(|digest| evidence.statement(digest));
+        let statement = statement.transpose()?;
+        let sees_figures = match evidence.provenance(version)? {
+            Some(made) => evidence.may_read_inputs(&made)?,
+            None => true,
+        };
         if let Some(last) = evidence.last_scan(&evidence.scan_log()?, version)? {
             let value = serde_json::to_value(&last.statement).unwrap_or_default();
             told.insert(SCAN_FACT.to_owned(), value);
@@ -332,17 +340,26 @@ impl Grant<List> {
             if name == SCAN_FACT {
                 continue;
             }
+            if name == FIGURES && !sees_figures {
+                continue;
+            }
             let bytes = evidence.record(digest)?;
             let value = serde_json::from_slice(&bytes)
                 .unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into_owned().into());
             told.insert(name.clone(), value);
         }
-        if let Some(digest) = &version.record.statement {
-            let statement = evidence.statement(digest)?;
+        if let Some(statement) = &statement {
             let results = statement.predicate.pointer("/runDetails/byproducts");
+            let results =
+                results.filter(|results| results.as_array().is_some_and(|all| !all.is_empty()));
+            if results.is_some() && !sees_figures {
+                withheld.push(
+                    "results: they are for who may read, for a stated purpose, what they were computed from".to_owned(),
+                );
+            }
             told.extend(
                 results
-                    .filter(|results| results.as_array().is_some_and(|all| !all.is_empty()))
+                    .filter(|_| sees_figures)
                     .map(|results| ("results".to_owned(), results.clone())),
             );
             let commit = "/buildDefinition/internalParameters/commit";
@@ -357,9 +374,16 @@ impl Grant<List> {
             .origin
             .clone()
             .and_then(|origin| serde_json::from_value(origin).ok());
+        let mut listing = Vec::new();
+        if self.door.0.may_read(&self.session, version) {
+            listing.extend(files.files().iter().take(MOST_LISTED).cloned());
+        } else {
+            withheld.push("names of files: they are for who may read the version".to_owned());
+        }
         Ok(ShowReply {
             version: evidence.view(version)?,
-            listing: files.files().iter().take(MOST_LISTED).cloned().collect(),
+            listing,
+            withheld,
             origin,
             evidence: told,
         })

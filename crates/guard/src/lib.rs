@@ -29,7 +29,7 @@ pub use act::*;
 pub use custody_policy::StepScope;
 pub use custody_store::Version;
 pub use door::{Anchor, Door, Keyring, Parts};
-pub use evidence::Evidence;
+pub use evidence::{Evidence, FIGURES};
 pub use gates::{Missing, dependency, role};
 pub use grant::Grant;
 pub use holds::Waiver;

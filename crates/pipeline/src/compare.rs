@@ -36,9 +36,7 @@ impl Runner {
         session: &Session,
         request: &CompareRequest,
     ) -> Result<CompareReply, Problem> {
-        let file = self.pipeline().ok();
-        let purpose = file.as_ref().and_then(|file| file.purpose.clone());
-        let session = &session.clone().or_purpose(purpose);
+        let session = &self.for_pipeline(session.clone());
         let a = self.side(session, &request.a)?;
         let b = self.side(session, &request.b)?;
         let sections = [

@@ -1,26 +1,24 @@
 //! The figures of models, evaluations and runs: what programs logged and what Custody measured.
 //!
-//! What a program logged stands in its statement, which whoever may trace may see. What was measured is the content of
-//! a report and needs a grant to read it; without one it is named as withheld.
+//! What a program logged is shown to who may read all that the program read. What was measured is the content of
+//! a report and needs a grant to read it. What may not be seen is named as withheld.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use custody_attest::slsa::Provenance;
-use custody_guard::{Evidence, Read as ReadData, Session, Target, Trace, Version};
+use custody_guard::{Evidence, FIGURES, Read as ReadData, Session, Target, Trace, Version};
 use custody_stats::Evaluation;
 use custody_types::{ExitCode, Kind, Problem, ProjectName, Reference, Selector};
 use custody_wire::{Figures, MetricsReply, MetricsRequest};
 use serde_json::Value;
 
 use crate::evidence::{Link, closure, link, reference};
-use crate::produce::read_json;
+use crate::produce::{fault, read_json};
 use crate::run::Runner;
 use custody_guard::{dependency, role};
 
 /// The file of a report that has what was measured.
 const EVALUATION: &str = "evaluation.json";
-/// The by-product that has what a program logged.
-const LOGGED: &str = "metrics";
 
 /// What is known of the figures of a project.
 pub(crate) struct Measured<'a> {
@@ -52,9 +50,7 @@ impl Runner {
         session: &Session,
         request: &MetricsRequest,
     ) -> Result<MetricsReply, Problem> {
-        let file = self.pipeline().ok();
-        let purpose = file.as_ref().and_then(|file| file.purpose.clone());
-        let session = &session.clone().or_purpose(purpose);
+        let session = &self.for_pipeline(session.clone());
         let mut subjects = Vec::new();
         for text in &request.references {
             if is_run(text) {
@@ -72,6 +68,12 @@ impl Runner {
             subjects = self.of_newest(session, project)?;
         }
         Ok(MetricsReply { subjects })
+    }
+
+    /// States the pipeline's purpose where none is stated, and there is a pipeline.
+    pub fn for_pipeline(&self, session: Session) -> Session {
+        let file = self.pipeline().ok();
+        session.or_purpose(file.and_then(|file| file.purpose))
     }
 
     fn of_version(&self, session: &Session, wanted: &Reference) -> Result<Figures, Problem> {
@@ -164,7 +166,7 @@ impl Measured<'_> {
         let links = closure(&self.evidence, version.clone(), &mut |_| {})?;
         for link in &links {
             if link.version.record.digest == record.digest {
-                figures.figures.extend(logged(link));
+                self.add_logged(&mut figures, link)?;
                 if is_evaluation(link) {
                     self.add(&mut figures, &link.version)?;
                 }
@@ -214,6 +216,40 @@ impl Measured<'_> {
         Ok(best.into_values().map(|(_, version)| version).collect())
     }
 
+    /// Adds what the program of a step logged, where its inputs may be read.
+    fn add_logged(&self, figures: &mut Figures, link: &Link) -> Result<(), Problem> {
+        let Some(provenance) = &link.provenance else {
+            return Ok(());
+        };
+        let step = link.version.record.step.as_deref().unwrap_or_default();
+        let byproducts = provenance.run_details.byproducts.iter();
+        for told in
+            byproducts.filter(|told| told.get("name").and_then(Value::as_str) == Some(FIGURES))
+        {
+            if !self.evidence.may_read_inputs(provenance)? {
+                figures.withheld.push(format!(
+                    "what `{step}` logged is for who may read what it read"
+                ));
+                continue;
+            }
+            let record = told.get("record").and_then(Value::as_str);
+            // Statements from before have the figures themselves.
+            let told = match record.and_then(|digest| digest.parse().ok()) {
+                Some(digest) => serde_json::from_slice(&self.evidence.record(&digest)?)
+                    .map_err(|error| fault(&error.to_string()))?,
+                None => told.clone(),
+            };
+            let metrics = told.get(FIGURES).and_then(Value::as_array);
+            figures
+                .figures
+                .extend(metrics.into_iter().flatten().filter_map(|metric| {
+                    let name = metric.get("name")?.as_str()?;
+                    Some((format!("{step}.{name}"), metric.get("value")?.as_f64()))
+                }));
+        }
+        Ok(())
+    }
+
     /// Adds what a report says was measured, where the policy lets it be read.
     fn add(&self, figures: &mut Figures, report: &Version) -> Result<(), Problem> {
         let (name, step) = (report.name(), report.record.artifact.name());
@@ -254,21 +290,4 @@ pub(crate) fn declared(link: &Link) -> Option<(&str, &Value)> {
 
 fn is_evaluation(link: &Link) -> bool {
     declared(link).is_some_and(|(kind, _)| kind == "evaluate")
-}
-
-/// Returns what the program of a step logged.
-fn logged(link: &Link) -> BTreeMap<String, Option<f64>> {
-    let step = link.version.record.step.as_deref().unwrap_or_default();
-    let byproducts = link.provenance.iter();
-    let byproducts = byproducts.flat_map(|provenance| &provenance.run_details.byproducts);
-    let metrics = byproducts
-        .filter(|told| told.get("name").and_then(Value::as_str) == Some(LOGGED))
-        .filter_map(|told| told.get(LOGGED)?.as_array());
-    metrics
-        .flatten()
-        .filter_map(|metric| {
-            let name = metric.get("name")?.as_str()?;
-            Some((format!("{step}.{name}"), metric.get("value")?.as_f64()))
-        })
-        .collect()
 }

@@ -6,8 +6,8 @@ use std::sync::PoisonError;
 use custody_attest::slsa::Provenance;
 use custody_attest::statement::ResourceDescriptor;
 use custody_guard::{
-    Collect, Declassify, Grant, Making, NewVersion, RegisterModel, Session, SignModel, Target,
-    Write, Writes,
+    Collect, Declassify, FIGURES, Grant, Making, NewVersion, RegisterModel, Session, SignModel,
+    Target, Write, Writes,
 };
 use custody_types::{
     ArtifactName, Classification, Digest, ExitCode, Kind, Problem, Reference, Timestamp,
@@ -56,6 +56,7 @@ impl Runner {
         session: &Session,
         inputs: &Inputs,
         outputs: &mut BTreeMap<String, Vec<MadeFile>>,
+        (rows, figures): (Option<u64>, Option<&[u8]>),
         collected: &[Collected],
         provenance: &dyn Fn(Timestamp) -> Provenance,
     ) -> Result<Vec<Kept>, Problem> {
@@ -64,7 +65,10 @@ impl Runner {
         let mut signs = Vec::new();
         for makes in &declared {
             let files = outputs.remove(&makes.name).unwrap_or_default();
-            let new = self.new_version(context, name, step, makes, inputs)?;
+            let few = rows.is_some_and(|rows| rows < self.door.fewest_rows());
+            let mut new = self.new_version(context, name, step, makes, inputs, few)?;
+            let record = figures.map(|figures| (FIGURES.to_owned(), figures.to_vec()));
+            new.extra.extend(record);
             match step {
                 Step::Source(_) => {
                     self.keep::<Collect>(session, &mut making, new, &mut |making| {
@@ -137,11 +141,13 @@ impl Runner {
         step: &Step,
         makes: &Makes,
         inputs: &Inputs,
+        few_rows: bool,
     ) -> Result<NewVersion, Problem> {
         let artifact = artifact(context.file, &makes.artifact)?;
         let inherited = inputs.classification();
         let (classification, free) = match makes.class {
             Class::OfInputs => (inherited, false),
+            Class::Figures if few_rows => (inherited, false),
             Class::Figures => (Classification::Internal, true),
             Class::Declared(declared) => (declared, declared < inherited),
         };

@@ -24,6 +24,8 @@ mod register;
 mod run;
 mod sql;
 
+pub(crate) use run::Metric;
+
 /// What a step is given.
 #[derive(Debug, Default)]
 pub(crate) struct Given {
@@ -33,6 +35,8 @@ pub(crate) struct Given {
     pub(crate) environment: Option<Installed>,
     /// Whether the person may see what the step prints.
     pub(crate) show_log: bool,
+    /// Over how many rows figures are less sensitive than the rows.
+    pub(crate) fewest_rows: u64,
     /// The text of the pipeline file, in which mistakes are shown.
     pub(crate) file: Option<String>,
 }
@@ -48,6 +52,10 @@ pub(crate) struct Product {
     pub(crate) refused: Option<Problem>,
     /// What was measured, for the statement.
     pub(crate) byproducts: Vec<Value>,
+    /// What the program logged: names and numbers of its own choice, so for those alone who may read the inputs.
+    pub(crate) logged: Vec<Metric>,
+    /// Over how many rows the figures are, where there are any.
+    pub(crate) rows: Option<u64>,
     /// What was enforced.
     pub(crate) enforced: Vec<(String, String)>,
 }

@@ -26,9 +26,7 @@ impl Runner {
         session: &Session,
         reference: &Reference,
     ) -> Result<ReproduceReply, Problem> {
-        // The purpose that the project declares, where the command states none.
-        let purpose = self.pipeline().ok().and_then(|file| file.purpose);
-        let session = &session.clone().or_purpose(purpose);
+        let session = &self.for_pipeline(session.clone());
         let grant = self
             .door
             .ask::<Reproduce>(session, Target::Named(reference.clone()))?;

@@ -31,6 +31,8 @@ pub(crate) const BUILTIN_ROLES: &[&str] = &[
 ];
 /// The alias that is gated where nothing is declared.
 const PRODUCTION: &str = "production";
+/// Over how many rows figures are less sensitive than the rows, where nothing is declared.
+const FEWEST_ROWS: u64 = 10;
 /// From which likeness on one name may be meant by another, from 0 to 1.
 const LIKE: f64 = 0.7;
 
@@ -48,6 +50,9 @@ pub struct Settings {
     /// The evidence that `verify` demands of versions, by their kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub require: Option<BTreeMap<Kind, BTreeSet<EvidenceKind>>>,
+    /// Figures over fewer rows are as sensitive as the rows. Without it: 10.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fewest_rows: Option<u64>,
     /// What holds in a project instead.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub projects: BTreeMap<ProjectName, ProjectSettings>,
@@ -66,6 +71,11 @@ pub struct ProjectSettings {
 }
 
 impl Settings {
+    /// Returns over how many rows figures are less sensitive than the rows.
+    pub fn fewest_rows(&self) -> u64 {
+        self.fewest_rows.unwrap_or(FEWEST_ROWS)
+    }
+
     /// Lists the gated aliases of a project.
     pub fn gated_aliases(&self, project: Option<&ProjectName>) -> BTreeSet<String> {
         let own = project.and_then(|name| self.projects.get(name)?.gated_aliases.as_ref());

@@ -110,8 +110,11 @@ pub struct Origin {
 pub struct ShowReply {
     /// The version.
     pub version: VersionView,
-    /// Its files in the order of their paths; at most 10,000 are listed.
+    /// Its files in the order of their paths, for who may read it; at most 10,000 are listed.
     pub listing: Vec<FileEntry>,
+    /// What the policy does not show, a line each.
+    #[serde(default)]
+    pub withheld: Vec<String>,
     /// Where it came from, for collected data.
     pub origin: Option<Origin>,
     /// What the version carries besides its files: results, signatures, by name.

@@ -43,6 +43,10 @@ pub(crate) fn run(context: &Context, args: &Show) -> Result<ExitCode, Problem> {
             text.heading(name);
             spelt(value, "  ", text);
         }
+        for what in &reply.withheld {
+            text.line("");
+            text.line(format!("withheld: {what}"));
+        }
         Ok(())
     })?;
     Ok(ExitCode::Done)

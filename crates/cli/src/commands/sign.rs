@@ -364,6 +364,14 @@ impl Subject {
             )
             .hint("somebody who may can let it out with `custody approve`"));
         }
+        if shown.listing.is_empty() {
+            return Err(Problem::new(
+                "CUS-SIGN-008",
+                ExitCode::Denied,
+                format!("you may not see the files of `{name}`"),
+            )
+            .hint("ask somebody who may read it; `--purpose` states for what"));
+        }
         if u64::try_from(shown.listing.len()).ok() != Some(shown.version.files) {
             return Err(Problem::new(
                 "CUS-SIGN-006",

@@ -52,6 +52,17 @@ fn asked(world: &World) -> BTreeSet<String> {
         .collect()
 }
 
+impl World {
+    pub(crate) fn signing_key(&self, name: &str) {
+        let made = Command::new("openssl")
+            .args(["genpkey", "-algorithm", "EC", "-pkeyopt"])
+            .args(["ec_paramgen_curve:P-256", "-out"])
+            .arg(self.path(name))
+            .output();
+        assert!(made.unwrap().status.success());
+    }
+}
+
 #[test]
 fn every_action_is_asked() {
     let world = World::empty();
@@ -61,13 +72,7 @@ fn every_action_is_asked() {
     world.write("requirements.lock", "");
     world.write("custody.yaml", PIPELINE);
     world.write("policies/own.cedar", "");
-    let key = world.path("key.pem");
-    let made = Command::new("openssl")
-        .args(["genpkey", "-algorithm", "EC", "-pkeyopt"])
-        .args(["ec_paramgen_curve:P-256", "-out"])
-        .arg(key)
-        .output();
-    assert!(made.unwrap().status.success());
+    world.signing_key("key.pem");
     world.yes(&["init"]);
     world.copy_workspace(".custody", "old");
     world.yes(&["ls"]);

@@ -533,7 +533,7 @@ fn the_policies_are_neither_taken_over_nor_locked() {
     world.write("policies/own.cedar", "");
     let taken = r#"{"users": {"olga": {"roles": ["security_officer", "owner"]}}}"#;
     world.write("policies/principals.json", taken);
-    apply(&olga, 3, "`olga` gets the role `owner`");
+    apply(&olga, 3, "they get the role `owner` themselves");
     let log = world.json(&["ledger", "log", "--action", "admin.policy"]);
     assert!(log.to_string().contains("CUS-POLICY-005"), "{log}");
     let others = officer.replace("reader", "auditor");

@@ -406,6 +406,7 @@ fn every_operation_goes_through_the_door() {
         r#"{"users": {"zoe": {"roles": []}}}"#,
     );
     assert_ok(&world.run(&["policy", "apply", "policies"]));
+    world.signing_key("key.pem");
     let commands: &[(&str, &[&str])] = &[
         ("object.list", &["ls"]),
         ("object.write", &["put", "demo/x", "words.txt"]),
@@ -443,6 +444,18 @@ fn every_operation_goes_through_the_door() {
         ("lineage.read", &["metrics", "demo/count@1"]),
         ("lineage.read", &["compare", "demo/count@1", "demo/count@1"]),
         ("lineage.read", &["claims", "demo/count@1"]),
+        (
+            "model.sign",
+            &[
+                "sign",
+                "demo/count@1",
+                "--stored",
+                "--key",
+                "key.pem",
+                "--signature",
+                "x",
+            ],
+        ),
         ("admin.index", &["index", "rebuild"]),
     ];
     // One command for each operation: a new operation must come with its line here.

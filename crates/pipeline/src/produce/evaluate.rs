@@ -71,6 +71,7 @@ impl Workshop {
         product
             .byproducts
             .push(json!({"name": "overlap", "declared": step.overlap, "compared": found.compared}));
+        product.rows = Some(measured.rows());
         product.add_json("report", "evaluation.json", &measured)?;
         Ok(product)
     }

@@ -40,9 +40,7 @@ impl Workshop {
                     .iter()
                     .map(|metric| format!("logged {} = {}", metric.name, metric.value)),
             );
-            product
-                .byproducts
-                .push(json!({"name": "metrics", "metrics": metrics}));
+            product.logged.extend(metrics);
         }
         Ok(product)
     }
@@ -51,9 +49,9 @@ impl Workshop {
 /// A figure that a program logged.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Metric {
-    name: String,
-    value: f64,
+pub(crate) struct Metric {
+    pub(crate) name: String,
+    pub(crate) value: f64,
 }
 
 /// Reads the figures that a program logged: names and numbers, nothing that could carry rows out.

@@ -8,9 +8,10 @@ use custody_attest::slsa::{
 };
 use custody_attest::statement::ResourceDescriptor;
 use custody_guard::{
-    DecideGate, Done, EvaluateModel, Grant, Read as ReadData, ReadLog, Session, Target, Validate,
+    DecideGate, Done, EvaluateModel, FIGURES, Grant, Read as ReadData, ReadLog, Session, Target,
+    Validate,
 };
-use custody_types::{ExitCode, Problem, Timestamp, VersionFiles};
+use custody_types::{Digest, ExitCode, Problem, Timestamp, VersionFiles};
 use custody_wire::{RunEvent, StepOutcome};
 use serde_json::{Value, json};
 
@@ -85,6 +86,7 @@ impl Runner {
             _ => self.produce(context, name, step, session, inputs, environment, teller)?,
         };
         let refused = refusal(context, step, inputs, &mut product)?;
+        let figures = self.logged(&mut product);
         outcome.notes.append(&mut product.notes);
         let definition = BuildDefinition {
             build_type: BUILD_TYPE.to_owned(),
@@ -113,6 +115,7 @@ impl Runner {
             session,
             inputs,
             outputs,
+            (product.rows, figures.as_deref()),
             looked.as_ref().map_or(&[], |looked| &looked.collected),
             &provenance,
         )?;
@@ -166,6 +169,22 @@ impl Runner {
         self.environment(context, wanted, &announce).map(Some)
     }
 
+    /// Takes what the program logged out of what the statement says, into a record of its own that holds what nobody can
+    /// guess: the statement says how many figures there are, and which record has them.
+    fn logged(&self, product: &mut Product) -> Option<Vec<u8>> {
+        if product.logged.is_empty() {
+            return None;
+        }
+        let record = json!({"salt": self.door.salt(), FIGURES: product.logged});
+        let record = record.to_string().into_bytes();
+        product.byproducts.push(json!({
+            "name": FIGURES,
+            "count": product.logged.len(),
+            "record": Digest::of(&record),
+        }));
+        Some(record)
+    }
+
     fn internal(&self, context: &Context<'_>, inputs: &Inputs, product: &Product) -> Value {
         let mut internal = json!({
             "policy": self.door.policy_digest(),
@@ -201,6 +220,7 @@ impl Runner {
             environment,
             show_log: logs.is_some(),
             file: Some(context.file.text.clone()),
+            fewest_rows: self.door.fewest_rows(),
             ..Given::default()
         };
         if !inputs.code.is_empty() {

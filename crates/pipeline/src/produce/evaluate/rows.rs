@@ -224,6 +224,7 @@ impl Measuring<'_> {
             code: None,
             environment: self.given.environment.clone(),
             show_log: self.given.show_log,
+            fewest_rows: self.given.fewest_rows,
             file: None,
         };
         let mut made = self.workshop.confined(
