@@ -4,10 +4,10 @@ use std::io::{self, Read, Write};
 
 use axum::body::Body;
 use custody_guard::Session;
-use custody_types::{ExitCode, Problem};
+use custody_types::{ByteSize, Problem, code};
 use custody_wire::stream::{Piece, PieceReader, PieceWriter, channel};
-use custody_wire::{Document, Schema};
-use http::{Response, StatusCode, header};
+use custody_wire::{Document, PROBLEM_JSON, ProblemDetails, Schema};
+use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -43,9 +43,14 @@ impl Call {
     pub(crate) fn document<T: DeserializeOwned>(self) -> Result<T, Problem> {
         let mut bytes = Vec::new();
         self.body
-            .take(DOCUMENT_BYTES)
+            .take(DOCUMENT_BYTES + 1)
             .read_to_end(&mut bytes)
             .map_err(|error| malformed(&error))?;
+        if u64::try_from(bytes.len()).is_ok_and(|size| size > DOCUMENT_BYTES) {
+            let most = ByteSize::from_bytes(DOCUMENT_BYTES);
+            let what = format!("the request has more than {most}");
+            return Err(Problem::new(code::API_018, what).hint("ask for less at once"));
+        }
         serde_json::from_slice(&bytes).map_err(|error| malformed(&error))
     }
 
@@ -56,12 +61,7 @@ impl Call {
 }
 
 fn malformed(error: &dyn std::fmt::Display) -> Problem {
-    Problem::new(
-        "CUS-API-010",
-        ExitCode::Usage,
-        "the request cannot be understood",
-    )
-    .because(error)
+    Problem::new(code::API_010, "the request cannot be understood").because(error)
 }
 
 /// Answers with a document.
@@ -94,31 +94,18 @@ pub(crate) fn stream(
 
 /// Answers with a problem, under the status that fits it.
 pub(crate) fn problem(problem: &Problem) -> Response<Body> {
-    let status = match problem.exit {
-        ExitCode::Done => StatusCode::OK,
-        ExitCode::Usage => StatusCode::BAD_REQUEST,
-        ExitCode::Denied => StatusCode::FORBIDDEN,
-        ExitCode::NotFound => StatusCode::NOT_FOUND,
-        ExitCode::No | ExitCode::Approval => StatusCode::CONFLICT,
-        ExitCode::Later | ExitCode::Isolation | ExitCode::Interrupted => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
-        ExitCode::TimedOut => StatusCode::GATEWAY_TIMEOUT,
-        ExitCode::Integrity | ExitCode::Fault => StatusCode::INTERNAL_SERVER_ERROR,
-    };
-    let bytes = serde_json::to_vec(problem).unwrap_or_default();
+    let details = ProblemDetails::from(problem);
+    let bytes = serde_json::to_vec(&details).unwrap_or_default();
     let mut response = Response::new(Body::from(bytes));
-    *response.status_mut() = status;
+    *response.status_mut() =
+        StatusCode::from_u16(details.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let json = HeaderValue::from_static(PROBLEM_JSON);
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
     response
 }
 
 fn unwritable(error: &dyn std::fmt::Display) -> Problem {
-    Problem::new(
-        "CUS-API-011",
-        ExitCode::Fault,
-        "the answer cannot be written",
-    )
-    .because(error)
+    Problem::new(code::API_011, "the answer cannot be written").because(error)
 }
 
 fn body_of(receiver: mpsc::Receiver<Piece>) -> Body {
@@ -145,4 +132,43 @@ pub(crate) fn reader_of(mut body: Body) -> PieceReader {
         }
     });
     PieceReader::new(receiver)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(body: Vec<u8>) -> Call {
+        let (sender, receiver) = channel();
+        std::thread::spawn(move || {
+            let mut writer = PieceWriter::new(sender);
+            writer.write_all(&body).and_then(|()| writer.finish())
+        });
+        let person = custody_types::Actor::user("ada");
+        let session = Session::person(person, None, "test");
+        Call::new(session, String::new(), PieceReader::new(receiver))
+    }
+
+    #[test]
+    fn a_document_has_a_limit_that_is_told() {
+        let largest = usize::try_from(DOCUMENT_BYTES).unwrap();
+        for (more, code) in [(0, code::API_010), (1, code::API_018)] {
+            let problem = call(vec![b' '; largest + more])
+                .document::<u8>()
+                .unwrap_err();
+            assert_eq!(problem.code, code, "{problem}");
+        }
+        let problem = call(vec![b' '; largest + 1]).document::<u8>().unwrap_err();
+        assert!(problem.what.contains("16.0 MiB"), "{problem}");
+    }
+
+    #[test]
+    fn every_problem_is_answered_under_the_status_of_its_kind() {
+        for code in code::ALL {
+            let answer = problem(&Problem::new(*code, "it failed"));
+            assert_eq!(answer.status().as_u16(), code.kind().status());
+            assert!(answer.status().is_client_error() || answer.status().is_server_error());
+            assert_eq!(answer.headers()[header::CONTENT_TYPE], PROBLEM_JSON);
+        }
+    }
 }

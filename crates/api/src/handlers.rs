@@ -69,11 +69,7 @@ pub(crate) fn put(app: &App, call: Call) -> Answer {
     for purpose in purposes.split(',').filter(|purpose| !purpose.is_empty()) {
         new.purposes
             .push(purpose.parse().map_err(|error: custody_types::NameError| {
-                Problem::new(
-                    "CUS-API-016",
-                    custody_types::ExitCode::Usage,
-                    error.to_string(),
-                )
+                Problem::new(custody_types::code::API_016, error.to_string())
             })?);
     }
     let made = match origin {
@@ -90,13 +86,8 @@ pub(crate) fn put(app: &App, call: Call) -> Answer {
             made::<Collect>(app, call, new)?
         }
     };
-    let made = made.ok_or_else(|| {
-        Problem::new(
-            "CUS-API-015",
-            custody_types::ExitCode::Fault,
-            "nothing was made",
-        )
-    })?;
+    let made =
+        made.ok_or_else(|| Problem::new(custody_types::code::API_015, "nothing was made"))?;
     reply(PutReply {
         version: made.view,
         stored: made.stored,
@@ -124,9 +115,7 @@ fn made<A: Writes>(app: &App, call: Call, new: NewVersion) -> Result<Option<Made
 fn origin_of(text: &str) -> Result<(Origin, OriginOfPut), Problem> {
     let wrong = |error: serde_json::Error| {
         Problem::new(
-            "CUS-API-017",
-            custody_types::ExitCode::Usage,
-            "the origin is not complete",
+            custody_types::code::API_017, "the origin is not complete",
         )
         .because(error)
         .hint("it has `publisher`, `url`, `licence`, `legal_basis` and `classification`, as in `custody.yaml`")
@@ -397,11 +386,7 @@ fn reference(call: &Call) -> Result<Reference, Problem> {
 
 fn parse_reference(text: &str) -> Result<Reference, Problem> {
     text.parse().map_err(|error: custody_types::NameError| {
-        Problem::new(
-            "CUS-API-014",
-            custody_types::ExitCode::Usage,
-            error.to_string(),
-        )
-        .hint("write `project/artifact`, with `@` and a number, an alias or a digest after it")
+        Problem::new(custody_types::code::API_014, error.to_string())
+            .hint("write `project/artifact`, with `@` and a number, an alias or a digest after it")
     })
 }

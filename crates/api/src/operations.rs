@@ -5,9 +5,9 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::routing::{MethodFilter, on};
 use custody_guard::Session;
-use custody_types::{Action, ExitCode, Problem, Purpose};
+use custody_types::{Action, Problem, Purpose, code};
 use custody_wire::{HEADER_AS, HEADER_PURPOSE};
-use http::{HeaderMap, Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response, Uri};
 
 use crate::app::App;
 use crate::call::{self, Call};
@@ -210,7 +210,19 @@ pub fn router(app: App) -> Router {
         );
         router = router.route(operation.path, service);
     }
-    router.with_state(app)
+    with_fallbacks(router).with_state(app)
+}
+
+/// Answers with a problem where there is no operation, too.
+fn with_fallbacks<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
+    router
+        .fallback(no_operation)
+        .method_not_allowed_fallback(no_operation)
+}
+
+async fn no_operation(method: Method, uri: Uri) -> Response<Body> {
+    let what = format!("there is no operation `{method} {}`", uri.path());
+    call::problem(&Problem::new(code::API_019, what))
 }
 
 async fn answer(app: App, request: Request<Body>, handler: Handler) -> Response<Body> {
@@ -226,13 +238,9 @@ async fn answer(app: App, request: Request<Body>, handler: Handler) -> Response<
         Ok(Ok(response)) => response,
         Ok(Err(problem)) => call::problem(&problem),
         Err(error) => call::problem(
-            &Problem::new(
-                "CUS-API-012",
-                ExitCode::Fault,
-                "the work behind the API stopped",
-            )
-            .because(error)
-            .hint("nothing acknowledged is lost; please report what you did"),
+            &Problem::new(code::API_012, "the work behind the API stopped")
+                .because(error)
+                .hint("nothing acknowledged is lost; please report what you did"),
         ),
     }
 }
@@ -243,10 +251,43 @@ fn session(app: &App, headers: &HeaderMap) -> Result<Session, Problem> {
     let purpose = text(HEADER_PURPOSE)
         .map(str::parse::<Purpose>)
         .transpose()
-        .map_err(|error| Problem::new("CUS-API-013", ExitCode::Usage, error.to_string()))?;
+        .map_err(|error| Problem::new(code::API_013, error.to_string()))?;
     let person = Session::person(app.caller.clone(), purpose, "cli");
     match text(HEADER_AS) {
         None => Ok(person),
         Some(name) => app.door.act_as(&person, name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use custody_wire::{PROBLEM_JSON, ProblemDetails};
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_no_operation_is_answered_with_a_problem() {
+        let router = with_fallbacks(Router::<()>::new().route(
+            "/v1/versions",
+            on(MethodFilter::GET, async || "there are none"),
+        ));
+        for (method, path) in [(Method::GET, "/v1/none"), (Method::DELETE, "/v1/versions")] {
+            let request = Request::builder().method(&method).uri(path);
+            let request = request.body(Body::empty()).unwrap();
+            let answer = router.clone().oneshot(request).await.unwrap();
+            assert_eq!(answer.headers()["content-type"], PROBLEM_JSON);
+            let status = answer.status().as_u16();
+            let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+            let details: ProblemDetails = serde_json::from_slice(&bytes).unwrap();
+            assert_eq!((status, details.status), (404, 404));
+            let problem = details.problem().unwrap();
+            assert_eq!(problem.code, code::API_019);
+            assert_eq!(
+                problem.what,
+                format!("there is no operation `{method} {path}`")
+            );
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use clap::CommandFactory;
 use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::{CompleteEnv, Shells};
-use custody_types::{ExitCode, Problem};
+use custody_types::{ExitCode, Problem, code};
 use custody_wire::{ListQuery, VersionView};
 
 use crate::args::{Cli, Completions, ShellArg};
@@ -39,8 +39,7 @@ pub(crate) fn print(args: &Completions) -> Result<ExitCode, Problem> {
             .write_registration(VARIABLE, "custody", "custody", "custody", &mut script)
             .map_err(|error| {
                 Problem::new(
-                    "CUS-CLI-014",
-                    ExitCode::Fault,
+                    code::CLI_014,
                     format!("no script for {name} can be written"),
                 )
                 .because(error)

@@ -26,7 +26,7 @@ use custody_pipeline::run::Runner;
 use custody_sandbox::Interrupt;
 use custody_store::{Store, StoreError};
 use custody_tlog::note::NoteSigner;
-use custody_types::{Actor, ByteSize, Clock, Entropy, ExitCode, Problem, is_no_room};
+use custody_types::{Actor, ByteSize, Clock, Entropy, Problem, code, is_no_room};
 
 use crate::args::Global;
 use crate::machine::{LocalAnchor, LocalEnvironments, LocalFolder, LocalKeyring};
@@ -211,7 +211,7 @@ enum Entered {
 }
 
 fn no_threads(error: &std::io::Error) -> Problem {
-    Problem::new("CUS-CLI-030", ExitCode::Later, "no threads can be started").because(error)
+    Problem::new(code::CLI_030, "no threads can be started").because(error)
 }
 
 /// A workspace whose keys are open.
@@ -234,8 +234,7 @@ impl Parts {
         let key = key_file::read(&path, passphrase).map_err(|error| key_problem(&error))?;
         if key.id != about.key_id {
             return Err(Problem::new(
-                "CUS-KEY-004",
-                ExitCode::Usage,
+                code::KEY_004,
                 format!(
                     "the key file `{}` belongs to another workspace",
                     path.display()
@@ -251,13 +250,9 @@ impl Parts {
         let service = Arc::new(LocalKey::new(key.id, key.key, entropy.clone()));
         let clock = Arc::new(SystemClock::start());
         let aead = aead::fastest(clock.as_ref()).map_err(|error| {
-            Problem::new(
-                "CUS-KEY-011",
-                ExitCode::Later,
-                "nothing can be encrypted here",
-            )
-            .because(error)
-            .hint("run `custody doctor`, and see that the processor is sound")
+            Problem::new(code::KEY_011, "nothing can be encrypted here")
+                .because(error)
+                .hint("run `custody doctor`, and see that the processor is sound")
         })?;
         Ok(Self {
             workspace,
@@ -291,13 +286,9 @@ impl Parts {
             if let StoreError::NoSpace { what } = &error {
                 return Problem::no_room(format!("`{what}`"));
             }
-            Problem::new(
-                "CUS-STORE-030",
-                ExitCode::Later,
-                "the store cannot be opened",
-            )
-            .because_of(&error)
-            .hint("see `custody doctor`, and that you may read and write all below `.custody`")
+            Problem::new(code::STORE_030, "the store cannot be opened")
+                .because_of(&error)
+                .hint("see `custody doctor`, and that you may read and write all below `.custody`")
         };
         let blobs =
             LocalBlobs::open(&root.join("packs")).map_err(|error| unusable(error.into()))?;
@@ -344,12 +335,8 @@ impl Parts {
         let keyring = self.workspace.keyring();
         let keyring = keyring.map_err(|error| workspace_problem(&error))?;
         let unreadable = || {
-            Problem::new(
-                "CUS-KEY-006",
-                ExitCode::Integrity,
-                "the keyring holds a key of the wrong form",
-            )
-            .hint("put `keyring.json` back from a copy")
+            Problem::new(code::KEY_006, "the keyring holds a key of the wrong form")
+                .hint("put `keyring.json` back from a copy")
         };
         let signing = Arc::new(
             SigningKey::read(&self.secret("attest", &keyring.attest)?).map_err(|_| unreadable())?,
@@ -393,114 +380,92 @@ impl Parts {
 }
 
 fn ledger_problem(error: &LedgerError) -> Problem {
-    let (code, exit, hint) = match error {
+    let (code, hint) = match error {
         LedgerError::NoSpace => return Problem::no_room("the ledger"),
         LedgerError::Busy { .. } => (
-            "CUS-LEDGER-002",
-            ExitCode::Later,
+            code::LEDGER_002,
             "wait until it ends, then repeat the command",
         ),
-        LedgerError::Damaged { .. } | LedgerError::RolledBack { .. } => (
-            "CUS-LEDGER-003",
-            ExitCode::Integrity,
+        LedgerError::RolledBack { .. } => (
+            code::LEDGER_004,
+            "put the newest copy of the folder `.custody/ledger` back; nothing is taken until then",
+        ),
+        LedgerError::Damaged { .. } => (
+            code::LEDGER_003,
             "put the named file below `.custody/ledger` back from a copy; nothing is taken until then",
         ),
         _ => (
-            "CUS-LEDGER-001",
-            ExitCode::Later,
+            code::LEDGER_001,
             "see that the disk works and has room, then repeat the command",
         ),
     };
-    Problem::new(code, exit, error.to_string()).hint(hint)
+    Problem::new(code, error.to_string()).hint(hint)
 }
 
 fn keyring_problem(error: &KeyError) -> Problem {
-    Problem::new(
-        "CUS-KEY-005",
-        ExitCode::Integrity,
-        "the workspace's keys do not unwrap",
-    )
-    .because(error)
-    .hint("put `.custody/keyring.json` back from a copy")
+    Problem::new(code::KEY_005, "the workspace's keys do not unwrap")
+        .because(error)
+        .hint("put `.custody/keyring.json` back from a copy")
 }
 
 pub(crate) fn key_problem(error: &KeyAccessError) -> Problem {
     use custody_crypto::key_file::KeyFileError;
-    let (code, exit, hint) = match error {
+    let (code, hint) = match error {
         KeyAccessError::Io { path, source } if is_no_room(source) => {
             return Problem::no_room(format!("the key file `{path}`"));
         }
         KeyAccessError::Missing(_) => (
-            "CUS-KEY-001",
-            ExitCode::Usage,
+            code::KEY_001,
             "name it with `--key-file` or CUSTODY_KEY_FILE, or put it back from your copy"
                 .to_owned(),
         ),
         KeyAccessError::Exists(_) => (
-            "CUS-KEY-002",
-            ExitCode::NotFound,
+            code::KEY_002,
             "name another place with `--key-file`; a key file is never overwritten".to_owned(),
         ),
         KeyAccessError::Loose { path, .. } => (
-            "CUS-KEY-003",
-            ExitCode::Usage,
+            code::KEY_003,
             format!("make it yours alone: `chmod 600 {path}`"),
         ),
-        KeyAccessError::File(KeyFileError::PassphraseNeeded) => (
-            "CUS-KEY-007",
-            ExitCode::Usage,
-            "set CUSTODY_PASSPHRASE".to_owned(),
-        ),
+        KeyAccessError::File(KeyFileError::PassphraseNeeded) => {
+            (code::KEY_007, "set CUSTODY_PASSPHRASE".to_owned())
+        }
         KeyAccessError::File(KeyFileError::WrongPassphrase) => (
-            "CUS-KEY-008",
-            ExitCode::Usage,
+            code::KEY_008,
             "look at CUSTODY_PASSPHRASE; without the passphrase nobody can open it".to_owned(),
         ),
-        KeyAccessError::File(_) => (
-            "CUS-KEY-009",
-            ExitCode::Usage,
-            "put it back from your copy".to_owned(),
-        ),
+        KeyAccessError::File(_) => (code::KEY_009, "put it back from your copy".to_owned()),
         KeyAccessError::Io { .. } => (
-            "CUS-KEY-010",
-            ExitCode::Later,
+            code::KEY_010,
             "see that you may read and write there".to_owned(),
         ),
     };
-    Problem::new(code, exit, error.to_string()).hint(hint)
+    Problem::new(code, error.to_string()).hint(hint)
 }
 
 pub(crate) fn workspace_problem(error: &WorkspaceError) -> Problem {
-    let (code, exit, hint) = match error {
+    let (code, hint) = match error {
         WorkspaceError::Io { file, source } if is_no_room(source) => {
             return Problem::no_room(format!("`{file}`"));
         }
         WorkspaceError::Missing(_) => (
-            "CUS-WORK-001",
-            ExitCode::NotFound,
+            code::WORK_001,
             "make one with `custody init`, or name it with `--workspace`",
         ),
         WorkspaceError::Exists(_) => (
-            "CUS-WORK-002",
-            ExitCode::NotFound,
+            code::WORK_002,
             "use it as it is; see what it has with `custody ls`",
         ),
         WorkspaceError::Newer { .. } => (
-            "CUS-WORK-003",
-            ExitCode::Usage,
+            code::WORK_003,
             "use the newer program; this one changes nothing in it",
         ),
-        WorkspaceError::Damaged { .. } => (
-            "CUS-WORK-004",
-            ExitCode::Integrity,
-            "put the file back from a copy",
-        ),
+        WorkspaceError::Damaged { .. } => (code::WORK_004, "put the file back from a copy"),
         WorkspaceError::Io { .. } => (
-            "CUS-WORK-005",
-            ExitCode::Later,
+            code::WORK_005,
             "see that you may read and write there, and that the disk has room",
         ),
     };
-    let problem = Problem::new(code, exit, error.to_string()).hint(hint);
+    let problem = Problem::new(code, error.to_string()).hint(hint);
     std::error::Error::source(error).map_or(problem.clone(), |source| problem.because(source))
 }

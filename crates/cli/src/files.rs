@@ -4,8 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use custody_types::{
-    ByteSize, Digest, ExitCode, FileEntry, FilePath, Problem, ReadError, VersionFiles,
-    listing_digest,
+    ByteSize, Digest, FileEntry, FilePath, Problem, ReadError, VersionFiles, code, listing_digest,
 };
 
 /// Texts by name, in the order in which they were given.
@@ -33,12 +32,7 @@ impl Texts {
             .map(|(_, text)| Bytes::from((*text).to_owned()));
         Ok(Self {
             entries: entries.map_err(|error| {
-                Problem::new(
-                    "CUS-CLI-033",
-                    ExitCode::Fault,
-                    "a file of the program has no good name",
-                )
-                .because(error)
+                Problem::new(code::CLI_039, "a file of the program has no good name").because(error)
             })?,
             texts: texts.collect(),
         })

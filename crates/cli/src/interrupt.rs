@@ -1,7 +1,7 @@
 //! The wish to end a run early: the interrupt key, and the signals by which systems end programs.
 
 use custody_sandbox::Interrupt;
-use custody_types::{ExitCode, Problem};
+use custody_types::{Problem, code};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
@@ -11,12 +11,7 @@ use signal_hook::low_level::emulate_default_handler;
 /// as `nohup` does, stays ignored.
 pub(crate) fn listen(interrupt: &Interrupt) -> Result<(), Problem> {
     let problem = |error: std::io::Error| {
-        Problem::new(
-            "CUS-CLI-048",
-            ExitCode::Later,
-            "signals cannot be listened to",
-        )
-        .because(error)
+        Problem::new(code::CLI_048, "signals cannot be listened to").because(error)
     };
     let ignored = std::fs::read_to_string("/proc/self/status").map_err(problem)?;
     let ignored = ignored_signals(&ignored);

@@ -20,7 +20,9 @@ use custody_pipeline::{
 };
 use custody_store::DomainId;
 use custody_tabular::Original;
-use custody_types::{Digest, Entropy, ExitCode, FilePath, Problem, ProjectName, VersionFiles};
+use custody_types::{
+    Digest, Entropy, FilePath, Problem, ProblemKind, ProjectName, VersionFiles, code,
+};
 
 use crate::context::workspace_problem;
 use crate::problems::user_files_problem;
@@ -42,12 +44,12 @@ impl Folder for LocalFolder {
 
     fn open(&self, path: &str) -> Result<Box<dyn Read>, Problem> {
         let inside: FilePath = path.parse().map_err(|error: custody_types::NameError| {
-            Problem::new("CUS-PIPE-005", ExitCode::Usage, error.to_string())
+            Problem::new(code::PIPE_005, error.to_string())
                 .hint("name files by their path below the pipeline file")
         })?;
         let (file, _) = user_files::open(&self.0.join(inside.as_str())).map_err(|error| {
             let problem = user_files_problem(&error);
-            if problem.exit == ExitCode::NotFound {
+            if problem.kind() == ProblemKind::NotFound {
                 problem.hint(format!(
                     "files of a pipeline are named from `{}`, the folder with the workspace; a pipeline begins with a file `custody.yaml` there",
                     self.0.display()
@@ -83,7 +85,7 @@ impl Folder for LocalFolder {
     fn find(&self, what: &str) -> Result<Vec<FoundFile>, Problem> {
         let found = user_files::find_source(&self.0, what).map_err(|error| {
             let problem = user_files_problem(&error);
-            if problem.exit == ExitCode::NotFound {
+            if problem.kind() == ProblemKind::NotFound {
                 problem.hint(format!(
                     "sources are named from `{}`, the folder with the workspace, or by their whole path",
                     self.0.display()
@@ -119,28 +121,28 @@ impl LocalFolder {
                     UserFilesError::Name { .. } => problem.hint(format!(
                         "{named}, and lie below it: that tells them apart wherever the project stands. Move the code there, or `custody init` in the folder above both"
                     )),
-                    _ if problem.exit == ExitCode::NotFound => problem.hint(named),
+                    _ if problem.kind() == ProblemKind::NotFound => problem.hint(named),
                     _ => problem,
                 };
             }
             CodeError::Outside { .. } => (
-                "CUS-PIPE-021",
+                code::PIPE_021,
                 "copy what it leads to into the project, or leave the link out by `.custodyignore`",
             ),
             CodeError::Circle(_) => (
-                "CUS-PIPE-022",
+                code::PIPE_022,
                 "remove the link, or leave it out by `.custodyignore`",
             ),
             CodeError::Ignore(_) => (
-                "CUS-PIPE-023",
+                code::PIPE_023,
                 "correct the line; the syntax is that of `.gitignore`",
             ),
             CodeError::TooLarge(_) => (
-                "CUS-PIPE-024",
+                code::PIPE_024,
                 "leave out by `.custodyignore` what is no code; data goes in as a `source`, by `custody put` and `inputs`",
             ),
         };
-        Problem::new(code, ExitCode::Usage, error.to_string()).hint(hint)
+        Problem::new(code, error.to_string()).hint(hint)
     }
 }
 
@@ -158,8 +160,7 @@ impl Anchor for LocalAnchor {
     fn load(&self) -> Result<Option<String>, Problem> {
         anchor::load(&self.0).map_err(|error| {
             Problem::new(
-                "CUS-LEDGER-007",
-                ExitCode::Later,
+                code::LEDGER_007,
                 format!("`{}` cannot be read", self.place()),
             )
             .because(error)
@@ -175,8 +176,7 @@ impl Anchor for LocalAnchor {
     fn replace(&self, checkpoint: &str) -> Result<(), Problem> {
         anchor::keep(&self.0, checkpoint, &|_| true).map_err(|error| {
             Problem::new(
-                "CUS-LEDGER-010",
-                ExitCode::Later,
+                code::LEDGER_010,
                 format!("`{}` cannot be written", self.place()),
             )
             .because(error)
@@ -218,42 +218,36 @@ impl LocalEnvironments {
 }
 
 fn environment_problem(error: &EnvironmentError) -> Problem {
-    let (code, exit, hint) = match error {
+    let (code, hint) = match error {
         EnvironmentError::NoRoom { path } => {
             return Problem::no_room(format!("the environment in `{}`", path.display()));
         }
         EnvironmentError::NoInterpreter { .. } => (
-            "CUS-ENV-001",
-            ExitCode::NotFound,
+            code::ENV_001,
             "install it, or name another version under `environment.python`",
         ),
         EnvironmentError::NoPip { .. } => (
-            "CUS-ENV-002",
-            ExitCode::NotFound,
+            code::ENV_002,
             "install pip for it: `python3 -m ensurepip` or the package python3-pip",
         ),
         EnvironmentError::Install(_) => (
-            "CUS-ENV-003",
-            ExitCode::No,
+            code::ENV_003,
             "see that the lock file names every package with its hash, and that the registry can be reached",
         ),
         EnvironmentError::NoWheel { .. } => (
-            "CUS-ENV-008",
-            ExitCode::No,
+            code::ENV_008,
             "nothing was installed, for building one runs programs of the package on this machine; lock a version that is built for this Python: `uv pip compile --generate-hashes --only-binary :all: …`",
         ),
         EnvironmentError::Changed { .. } => (
-            "CUS-ENV-004",
-            ExitCode::Integrity,
+            code::ENV_004,
             "the environment's folder holds packages alone and nothing of yours: look at it, then remove it, and the next run installs it again from the lock file and the package registry",
         ),
         EnvironmentError::Io { .. } => (
-            "CUS-ENV-005",
-            ExitCode::Later,
+            code::ENV_005,
             "see that the disk has room and that you may write there",
         ),
     };
-    let problem = Problem::new(code, exit, error.to_string()).hint(hint);
+    let problem = Problem::new(code, error.to_string()).hint(hint);
     match error {
         EnvironmentError::NoWheel { files, .. } => {
             problem.because(format!("there is {}", files.join(", ")))
@@ -361,12 +355,8 @@ impl custody_guard::Keyring for LocalKeyring {
                 project.as_str(),
             )
             .map_err(|error| {
-                Problem::new(
-                    "CUS-KEY-011",
-                    ExitCode::Later,
-                    "the keys of a new project cannot be wrapped",
-                )
-                .because(error)
+                Problem::new(code::KEY_014, "the keys of a new project cannot be wrapped")
+                    .because(error)
             })?;
         let mut keyring = self.keyring.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = keyring.clone();

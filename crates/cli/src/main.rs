@@ -60,7 +60,7 @@ fn main() -> ExitCode {
         Ok(exit) => exit,
         Err(problem) => {
             context.output.problem(&problem);
-            problem.exit
+            problem.exit()
         }
     };
     ExitCode::from(exit.number())
@@ -90,11 +90,10 @@ fn bad_usage(error: &clap::Error) -> ExitCode {
     let mut lines = text.lines();
     let what = lines.next().unwrap_or_default();
     let problem = Problem::new(
-        "CUS-CLI-001",
-        custody_types::ExitCode::Usage,
+        custody_types::code::CLI_001,
         what.trim_start_matches("error: "),
     )
     .hint("see `custody --help`");
     Output::new(true, true).problem(&problem);
-    ExitCode::from(problem.exit.number())
+    ExitCode::from(problem.exit().number())
 }

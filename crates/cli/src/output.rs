@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 
-use custody_types::{ExitCode, Problem, is_no_room, visible};
+use custody_types::{Problem, code, is_no_room, visible};
 use custody_wire::{Document, Schema};
 use serde::Serialize;
 
@@ -150,12 +150,9 @@ fn ignore_closed_pipe(written: io::Result<()>) -> Result<(), Problem> {
         Err(error) if is_no_room(&error) => {
             Err(Problem::no_room("the answer; what was asked is done"))
         }
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Problem::new(
-            "CUS-CLI-011",
-            ExitCode::Fault,
-            "the answer cannot be written",
-        )
-        .because(error)),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Problem::new(code::CLI_011, "the answer cannot be written").because(error))
+        }
         _ => Ok(()),
     }
 }

@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 use std::sync::{Mutex, PoisonError};
 
-use custody_types::{ExitCode, Problem};
+use custody_types::{Problem, code};
 
 /// Where the last panic was. What it said may hold values of the data.
 static LAST: Mutex<Option<String>> = Mutex::new(None);
@@ -29,8 +29,7 @@ pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T, Problem>) -> Result<T, 
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
         let last = LAST.lock().unwrap_or_else(PoisonError::into_inner).take();
         Err(Problem::new(
-            "CUS-CLI-070",
-            ExitCode::Fault,
+            code::CLI_070,
             "this is a fault of the program",
         )
         .because(last.map_or_else(String::new, |place| format!("it stopped at {place}")))

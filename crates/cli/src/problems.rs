@@ -1,45 +1,39 @@
 //! What the user is told when something on this side of the API does not work.
 
 use custody_backends::user_files::UserFilesError;
-use custody_types::{ExitCode, Problem};
+use custody_types::{Problem, code};
 
 /// Tells why the user's own files could not be read or written.
 pub(crate) fn user_files_problem(error: &UserFilesError) -> Problem {
-    let (code, exit, hint) = match error {
+    let (code, hint) = match error {
         UserFilesError::NoRoom(path) => {
             return Problem::no_room(format!("`{}`", path.display()));
         }
         UserFilesError::Missing(_) => (
-            "CUS-CLI-020",
-            ExitCode::NotFound,
+            code::CLI_020,
             "look at the path; it is taken from the folder in which you type",
         ),
         UserFilesError::Special(_) => (
-            "CUS-CLI-021",
-            ExitCode::Usage,
+            code::CLI_021,
             "only regular files are stored; replace links by what they point to",
         ),
-        UserFilesError::Name { .. } => ("CUS-CLI-022", ExitCode::Usage, "rename the file"),
+        UserFilesError::Name { .. } => (code::CLI_022, "rename the file"),
         UserFilesError::Twice(_) => (
-            "CUS-CLI-023",
-            ExitCode::Usage,
+            code::CLI_023,
             "put the files into folders of their own, and put the folder above them",
         ),
         UserFilesError::Exists(_) => (
-            "CUS-CLI-024",
-            ExitCode::NotFound,
+            code::CLI_024,
             "name another folder with `--to`, or move this one away; nothing is overwritten",
         ),
         UserFilesError::Stream(_) => (
-            "CUS-CLI-025",
-            ExitCode::Fault,
+            code::CLI_025,
             "nothing was written; look with `custody verify` whether the stored bytes are whole",
         ),
         UserFilesError::Io { .. } => (
-            "CUS-CLI-026",
-            ExitCode::Later,
+            code::CLI_026,
             "see that the disk has room and that you may write there",
         ),
     };
-    Problem::new(code, exit, error.to_string()).hint(hint)
+    Problem::new(code, error.to_string()).hint(hint)
 }

@@ -8,7 +8,7 @@ use custody_backends::{machine, scanned_files};
 use custody_guard::{Scanned, Scanner};
 use custody_sandbox::{BuiltIn, Exit, Interrupt, Limits, SandboxError, Spec};
 use custody_scan::{Report, Rules, Summary, Verdict};
-use custody_types::{ByteSize, ExitCode, Problem, VersionFiles};
+use custody_types::{ByteSize, Problem, VersionFiles, code};
 
 use crate::commands::scan::{all, unread};
 use crate::files::Texts;
@@ -89,8 +89,7 @@ fn fits(files: &dyn VersionFiles) -> Result<(), Problem> {
         return Ok(());
     }
     Err(Problem::new(
-        "CUS-SCAN-025",
-        ExitCode::Later,
+        code::SCAN_025,
         "the model cannot be scanned, so it is not taken",
     )
     .because(format!(
@@ -137,17 +136,18 @@ fn rules(packs: &[String]) -> Result<Rules, Problem> {
 }
 
 fn broken(because: &str) -> Problem {
-    Problem::new("CUS-SCAN-014", ExitCode::Fault, "the scan broke off").because(because)
+    Problem::new(code::SCAN_014, "the scan broke off").because(because)
 }
 
 fn not_scanned(error: &SandboxError) -> Problem {
     let what = "the model cannot be scanned, so it is not taken";
     let problem = match error {
-        SandboxError::Unavailable { .. } => Problem::new("CUS-SCAN-015", ExitCode::Isolation, what)
+        SandboxError::Unavailable { .. } => Problem::new(code::SCAN_015, what)
             .hint("see what this machine offers with `custody doctor`"),
-        SandboxError::Input(_) => Problem::new("CUS-SCAN-016", ExitCode::Integrity, what)
-            .hint("see the extent with `custody verify --all`"),
-        _ => Problem::new("CUS-SCAN-017", ExitCode::Later, what)
+        SandboxError::Input(_) => {
+            Problem::new(code::SCAN_016, what).hint("see the extent with `custody verify --all`")
+        }
+        _ => Problem::new(code::SCAN_017, what)
             .hint("see that there is memory for the whole model, then repeat the command"),
     };
     problem.because_of(error)

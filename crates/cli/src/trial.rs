@@ -14,8 +14,7 @@ use custody_sandbox::trial::{self, BeyondKind, ENVIRONMENT, Trial, judge};
 use custody_sandbox::{Exit, Finished, Interrupt, Limits, Observe, SandboxError, Spec};
 use custody_scan::{Finding, Place, Report, Severity, Verdict};
 use custody_types::{
-    ByteSize, Digest, ExitCode, FileEntry, FilePath, Problem, ReadError, VersionFiles,
-    listing_digest,
+    ByteSize, Digest, FileEntry, FilePath, Problem, ReadError, VersionFiles, code, listing_digest,
 };
 
 use crate::args::TrialOptions;
@@ -245,26 +244,22 @@ fn last_line(finished: &Finished) -> String {
 }
 
 fn not_tried(error: &SandboxError) -> Problem {
-    let (code, exit, hint) = match error {
+    let (code, hint) = match error {
         SandboxError::Unavailable { .. } => (
-            "CUS-SCAN-020",
-            ExitCode::Isolation,
+            code::SCAN_020,
             "see what this machine offers with `custody doctor`",
         ),
         SandboxError::NoCommand { .. } => (
-            "CUS-SCAN-021",
-            ExitCode::Usage,
+            code::SCAN_021,
             "bring Python and the libraries with `--environment LOCK`, or install Python in /usr",
         ),
         _ => (
-            "CUS-SCAN-022",
-            ExitCode::Later,
+            code::SCAN_022,
             "see that there is memory for the whole model, then repeat the command",
         ),
     };
     Problem::new(
         code,
-        exit,
         "the model was not loaded: no trial without confinement",
     )
     .because_of(error)
@@ -282,8 +277,7 @@ impl HostFile {
     fn open(path: &Path) -> Result<Self, Problem> {
         let unread = |because: String| {
             Problem::new(
-                "CUS-SCAN-023",
-                ExitCode::NotFound,
+                code::SCAN_023,
                 format!("`{}` cannot be read", path.display()),
             )
             .because(because)

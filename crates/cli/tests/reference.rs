@@ -1,4 +1,4 @@
-//! `docs/reference/cli.md` is what the program says of itself. `make generate` writes it anew.
+//! `docs/reference/cli.md` and `errors.md` are what the program says of itself. `make generate` writes them anew.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -6,8 +6,12 @@
     reason = "a test may panic and write files"
 )]
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::path::Path;
 use std::process::Command;
+
+use custody_types::{ProblemKind, code};
 
 /// Set by `make generate`: the test writes the file instead of comparing it.
 const GENERATE: &str = "CUSTODY_GENERATE";
@@ -58,10 +62,15 @@ fn describe(path: &[String], text: &mut String) {
 
 #[test]
 fn the_reference_is_what_the_program_says() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/cli.md");
     let mut text = HEADING.to_owned();
     describe(&[], &mut text);
     assert!(text.contains("## custody ledger\n") && text.contains("### custody ledger log\n"));
+    is_fresh("cli.md", &text);
+}
+
+/// Checks that a generated page is what it would be now, or writes it.
+fn is_fresh(page: &str, text: &str) {
+    let path = format!("{}/../../docs/reference/{page}", env!("CARGO_MANIFEST_DIR"));
     if std::env::var_os(GENERATE).is_some() {
         std::fs::write(path, text).unwrap();
         return;
@@ -69,8 +78,108 @@ fn the_reference_is_what_the_program_says() {
     let written = std::fs::read_to_string(path).unwrap_or_default();
     assert!(
         written == text,
-        "docs/reference/cli.md is old: `make generate`"
+        "docs/reference/{page} is old: `make generate`"
     );
+}
+
+const ERRORS: &str = "# Errors\n\nWhat the program tells when something does not work, by its code. Generated from the registry; not to be edited.\n\nA command that ends with an error says its code in brackets: `error: there is no workspace here [CUS-WORK-001]`; with `--json` it writes a document with `code`, `kind`, `what`, `because`, `hint`, `subject` and `retry` to standard error. Over HTTP it is `application/problem+json` (RFC 9457): `type`, `title`, `status`, `detail`, and beside them `code`, `kind`, `because`, `hint`, `subject` and `retry`. The fragment of `type` is the heading below. The exit code and the status follow from the kind.\n";
+
+/// What the areas are about, in the order of the registry.
+const AREAS: [(&str, &str); 18] = [
+    ("API", "The API and its client"),
+    ("ATTEST", "Statements and their signatures"),
+    ("BOM", "Bills of materials"),
+    ("CLI", "The command line"),
+    ("DATA", "Looking at data"),
+    ("DOC", "What `custody doctor` finds"),
+    ("DOOR", "The door: who may do what"),
+    ("ENV", "Python environments"),
+    ("KEY", "Key files and the keys of a workspace"),
+    ("LEDGER", "The ledger"),
+    ("NEW", "Drafts of first projects"),
+    ("PIPE", "The pipeline file and what it collects"),
+    ("POLICY", "Policies"),
+    ("RUN", "Runs and their steps"),
+    ("SCAN", "The scanner, its rules and approvals"),
+    ("SIGN", "Signatures of models"),
+    ("STORE", "The store"),
+    ("WORK", "Workspaces"),
+];
+
+#[test]
+fn the_reference_has_every_code() {
+    let mut text = ERRORS.to_owned();
+    text.push_str("\n| kind | what it tells | exit | HTTP |\n|---|---|---|---|\n");
+    for kind in ProblemKind::ALL {
+        let (exit, status) = (kind.exit().number(), kind.status());
+        writeln!(
+            text,
+            "| `{kind}` | {} | {exit} | {status} |",
+            kind.meaning()
+        )
+        .unwrap();
+    }
+    let mut told = 0;
+    for (area, about) in AREAS {
+        write!(text, "\n## {about}\n").unwrap();
+        let start = format!("CUS-{area}-");
+        for code in code::ALL {
+            if code.as_str().starts_with(&start) {
+                let (kind, title) = (code.kind(), code.title());
+                let (meaning, remedy) = (code.meaning(), code.remedy());
+                write!(
+                    text,
+                    "\n### {code}\n\n`{kind}`: **{title}**. {meaning}\n\n{remedy}\n"
+                )
+                .unwrap();
+                told += 1;
+            }
+        }
+    }
+    assert_eq!(told, code::ALL.len(), "an area has no heading");
+    is_fresh("errors.md", &text);
+}
+
+/// Lists the product's code in a folder, without its tests.
+fn sources(folder: &Path, found: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let is_rust = path.extension().is_some_and(|extension| extension == "rs");
+        if path.is_dir() {
+            sources(&path, found);
+        } else if is_rust && !name.ends_with("tests") && name != "registry" {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let product = text.split("#[cfg(test)]\nmod ").next().unwrap();
+            found.push(product.to_owned());
+        }
+    }
+}
+
+/// A code that nobody is told goes from the registry, and nobody is told one that is not there.
+#[test]
+fn the_codes_of_the_registry_are_those_that_are_told() {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).unwrap() {
+        sources(&entry.unwrap().path().join("src"), &mut found);
+    }
+    let mut told = BTreeSet::new();
+    for text in &found {
+        assert!(
+            !text.contains("\"CUS-"),
+            "a code is written as a text: take it from `custody_types::code`"
+        );
+        for rest in text.split("code::").skip(1) {
+            let is_name = |letter: &char| letter.is_ascii_alphanumeric() || *letter == '_';
+            let name: String = rest.chars().take_while(is_name).collect();
+            told.insert(name.replace('_', "-"));
+        }
+    }
+    let silent: Vec<_> = code::ALL
+        .iter()
+        .filter(|code| !told.contains(code.as_str().trim_start_matches("CUS-")))
+        .collect();
+    assert!(silent.is_empty(), "nobody is told {silent:?}");
 }
 
 /// Every command shows how it is used.

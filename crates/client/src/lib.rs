@@ -10,18 +10,18 @@ mod transport;
 use std::io::{self, Read};
 
 use bytes::Bytes;
-use custody_types::{ExitCode, Problem, Purpose};
+use custody_types::{Problem, Purpose, code};
 use custody_wire::stream::{PieceReader, PieceWriter, channel};
 use custody_wire::{
     AcceptRollbackReply, AcceptRollbackRequest, AliasReply, AliasRequest, ApproveReply,
     ApproveRequest, ArtifactQuery, CompareReply, CompareRequest, DataQuery, DiffReply, DiffRequest,
     Document, EntryQuery, HEADER_AS, HEADER_PURPOSE, HeadReply, LedgerReply, LedgerVerifyReply,
-    ListQuery, ListReply, MetricsReply, MetricsRequest, PolicyReply, PolicySource, ProfileReply,
-    PutQuery, PutReply, ReproduceReply, RescanReply, RescanRequest, RulesReply, RunEvent, RunReply,
-    RunRequest, Schema, SchemaReply, ShowReply, SigningReply, StatusReply, StatusRequest,
-    TraceQuery, TraceReply, VerifyReply, VerifyRequest,
+    ListQuery, ListReply, MetricsReply, MetricsRequest, PolicyReply, PolicySource, ProblemDetails,
+    ProfileReply, PutQuery, PutReply, ReproduceReply, RescanReply, RescanRequest, RulesReply,
+    RunEvent, RunReply, RunRequest, Schema, SchemaReply, ShowReply, SigningReply, StatusReply,
+    StatusRequest, TraceQuery, TraceReply, VerifyReply, VerifyRequest,
 };
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use transport::{Body, read_to_end};
@@ -264,7 +264,7 @@ impl Client {
                 event => on_event(&event),
             }
         }
-        Err(Problem::new("CUS-API-003", ExitCode::Later, "the run's answer broke off")
+        Err(Problem::new(code::API_003, "the run's answer broke off")
             .hint("see what was done with `custody ledger log`, then start it again with `custody run`"))
     }
 
@@ -446,12 +446,7 @@ impl Client {
     /// Sends a request and turns an answer that tells a problem into that problem.
     fn send(&self, request: http::request::Builder, body: Body) -> Result<Response<Body>, Problem> {
         let request = request.body(body).map_err(|error| {
-            Problem::new(
-                "CUS-API-001",
-                ExitCode::Usage,
-                "the request cannot be written",
-            )
-            .because(error)
+            Problem::new(code::API_001, "the request cannot be written").because(error)
         })?;
         let response = self.runtime.block_on(self.transport.send(request));
         let response = response.map_err(|error| broken_off(&error))?;
@@ -463,13 +458,7 @@ impl Client {
             .runtime
             .block_on(read_to_end(response.into_body(), DOCUMENT_BYTES))
             .unwrap_or_default();
-        Err(serde_json::from_slice(&bytes).unwrap_or_else(|_| {
-            Problem::new(
-                "CUS-API-002",
-                ExitCode::Fault,
-                format!("the API answered {status} without saying why"),
-            )
-        }))
+        Err(told(status, &bytes))
     }
 
     fn document<T: DeserializeOwned + Schema>(
@@ -532,14 +521,30 @@ impl<'a> Lines<'a> {
     }
 }
 
+/// Returns the problem that an answer tells.
+fn told(status: StatusCode, bytes: &[u8]) -> Problem {
+    let details = serde_json::from_slice::<ProblemDetails>(bytes).map(ProblemDetails::problem);
+    match details {
+        Ok(Ok(problem)) => problem,
+        Ok(Err(unknown)) => {
+            let what = format!("the API answered {status} with a code of another version");
+            Problem::new(code::API_002, what)
+                .because(format!("{}: {}", unknown.code, unknown.detail))
+        }
+        Err(_) => Problem::new(
+            code::API_002,
+            format!("the API answered {status} without saying why"),
+        ),
+    }
+}
+
 fn unreadable(error: &io::Error) -> Problem {
-    Problem::new("CUS-CLI-010", ExitCode::Usage, "the files cannot be read").because(error)
+    Problem::new(code::CLI_010, "the files cannot be read").because(error)
 }
 
 fn broken_off(error: &io::Error) -> Problem {
     Problem::new(
-        "CUS-API-005",
-        ExitCode::Later,
+        code::API_005,
         "the process that works in this workspace ended before it answered",
     )
     .because(error)
@@ -547,13 +552,38 @@ fn broken_off(error: &io::Error) -> Problem {
 }
 
 fn garbled(error: &dyn std::fmt::Display) -> Problem {
-    Problem::new(
-        "CUS-API-004",
-        ExitCode::Fault,
-        "the API's answer cannot be read",
-    )
-    .because(error)
+    Problem::new(code::API_004, "the API's answer cannot be read").because(error)
 }
 
 /// A piece of a body.
 type PieceBytes = Result<Bytes, axum::Error>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_read_as_the_problem_that_it_tells() {
+        let problem = Problem::new(code::DOOR_001, "`ada` may not read `demo/a`")
+            .because("no policy permits it")
+            .hint("ask")
+            .subject("demo/a");
+        let mut details = ProblemDetails::from(&problem);
+        let read = |details: &ProblemDetails| {
+            told(StatusCode::FORBIDDEN, &serde_json::to_vec(details).unwrap())
+        };
+        assert_eq!(read(&details), problem);
+        details.code = "CUS-NEW-999".to_owned();
+        let unknown = read(&details);
+        assert_eq!(unknown.code, code::API_002);
+        assert!(
+            unknown.because[0].contains("CUS-NEW-999: `ada` may not"),
+            "{unknown}"
+        );
+        let silent = told(StatusCode::BAD_GATEWAY, b"<html>");
+        assert_eq!(
+            silent.what,
+            "the API answered 502 Bad Gateway without saying why"
+        );
+    }
+}

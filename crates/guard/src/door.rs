@@ -14,8 +14,8 @@ use custody_ledger::{
 use custody_policy::{Decision, PolicyError, PolicySet, Request, ResourceFacts, Source};
 use custody_store::{DomainId, Store, StoreError, Version, VersionFilter};
 use custody_types::{
-    Action, Actor, Clock, Digest, Entropy, ExitCode, Kind, Problem, ProjectName, Purpose,
-    Reference, ResourceKind, Selector, Timestamp,
+    Action, Actor, Clock, Digest, Entropy, Kind, Problem, ProjectName, Purpose, Reference,
+    ResourceKind, Selector, Timestamp, code,
 };
 
 use crate::act::{Act, List, Read};
@@ -29,8 +29,6 @@ use crate::target::Target;
 
 /// The artifact whose newest version is the policy in force.
 pub(crate) const POLICY: &str = "custody/policy";
-/// The code of a ledger that is not the one that was here before.
-pub(crate) const ROLLED_BACK: &str = "CUS-LEDGER-008";
 /// How many of the last entries are compared with the index at the start.
 pub(crate) const LOOKED_THROUGH: u64 = 64;
 
@@ -141,6 +139,28 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Why the door does not go on from what it finds at a start.
+pub(crate) enum Halt {
+    /// The ledger is not the one that was here before: every question is answered with that, until a person accepts it.
+    RolledBack(Problem),
+    /// The door does not open.
+    Failed(Problem),
+}
+
+impl From<Problem> for Halt {
+    fn from(problem: Problem) -> Self {
+        Self::Failed(problem)
+    }
+}
+
+impl From<Halt> for Problem {
+    fn from(halt: Halt) -> Self {
+        match halt {
+            Halt::RolledBack(problem) | Halt::Failed(problem) => problem,
+        }
+    }
+}
+
 impl Door {
     /// Opens the door: finishes or undoes what an earlier process left, and puts the newest policies in
     /// force. Where the ledger is not the one that was here before, nothing of that is done, nothing is
@@ -170,26 +190,24 @@ impl Door {
             };
         match started {
             Ok(()) => door.0.sound.store(true, Ordering::Release),
-            Err(fault) if fault.code == ROLLED_BACK => {
-                *write(&door.0.fault) = Some(fault);
-            }
-            Err(problem) => return Err(problem),
+            Err(Halt::RolledBack(fault)) => *write(&door.0.fault) = Some(fault),
+            Err(Halt::Failed(problem)) => return Err(problem),
         }
         Ok(door)
     }
 
-    fn rolled_back(&self, because: &LedgerError) -> Problem {
+    fn rolled_back(&self, because: &LedgerError) -> Halt {
         let name = self.workspace_id();
-        Problem::new(
-            ROLLED_BACK,
-            ExitCode::Integrity,
+        let problem = Problem::new(
+            code::LEDGER_008,
             "the ledger is not the one that was here before",
         )
         .because(because)
         .hint(format!(
             "put the newest copy of the workspace back; if it is lost and you accept that: `custody ledger accept-rollback {name} --reason …` (what was seen last is kept in `{}`)",
             self.0.parts.anchor.place()
-        ))
+        ));
+        Halt::RolledBack(problem)
     }
 
     /// Returns the id of the workspace, as the origin of its checkpoints has it.
@@ -205,7 +223,7 @@ impl Door {
     }
 
     /// Finishes or undoes what an earlier process left, and puts the newest policies in force.
-    pub(crate) fn start(&self, index: Index) -> Result<(), Problem> {
+    pub(crate) fn start(&self, index: Index) -> Result<(), Halt> {
         self.recover(index)?;
         self.load_policies()?;
         if index == Index::Used {
@@ -224,12 +242,12 @@ impl Door {
         self.0.conclude_open()
     }
 
-    fn recover(&self, index: Index) -> Result<(), Problem> {
+    fn recover(&self, index: Index) -> Result<(), Halt> {
         let Parts { store, ledger, .. } = &self.0.parts;
         let store_problem = |error: StoreError| problem::store(&error);
         store.sweep().map_err(store_problem)?;
         if index == Index::MadeAnew {
-            return self.make_index_anew();
+            return Ok(self.make_index_anew()?);
         }
         let staged = store.staged().map_err(store_problem)?;
         let broken_off = !staged.is_empty();
@@ -262,10 +280,11 @@ impl Door {
             (holds.due(), holds.noted())
         };
         if Records::of(&rows) == due {
-            self.0.replay_marks(noted)
+            self.0.replay_marks(noted)?;
         } else {
-            self.make_index_anew()
+            self.make_index_anew()?;
         }
+        Ok(())
     }
 
     /// Makes the index anew, of what is there: what lacks is told by `verify`, and when it is asked for.
@@ -297,8 +316,7 @@ impl Door {
         match &found {
             Some(version) if record(&found) == named => self.put_in_force(version),
             _ => Err(Problem::new(
-                "CUS-POLICY-003",
-                ExitCode::Integrity,
+                code::POLICY_003,
                 "the policies that the ledger names last are not there",
             )
             .hint("put the missing packs back from a copy; nothing is granted until then")),
@@ -377,7 +395,7 @@ impl Door {
         if !decision.permit {
             draft.outcome = Some(Outcome::Denied);
             let told = self.told_refusal(session, A::ACTION, &target, &facts, &decision);
-            draft.error = Some(told.code.clone());
+            draft.error = Some(told.code);
             // A ledger that is not the one that was here before takes nothing but that it is accepted.
             if fault.is_none() {
                 self.0.append(draft)?;
@@ -419,7 +437,7 @@ impl Door {
         draft.decision = Some(self.0.decision_fact(&decision));
         draft.outcome = Some(Outcome::Denied);
         let told = problem::refused(action, &facts.resource, &who(session), &decision);
-        draft.error = Some(told.code.clone());
+        draft.error = Some(told.code);
         self.0.append(draft)?;
         Err(told)
     }
@@ -458,7 +476,7 @@ impl Door {
                 .hint("see why with `custody ls --quarantine`; name one by its number to look at it: `custody show`");
         }
         draft.outcome = Some(Outcome::Error);
-        draft.error = Some(told.code.clone());
+        draft.error = Some(told.code);
         match self.0.append(draft) {
             Ok(_) => told,
             Err(problem) => problem,
@@ -488,8 +506,7 @@ impl Door {
     pub fn act_as(&self, session: &Session, name: &str) -> Result<Session, Problem> {
         if session.actor.id != self.0.parts.owner {
             return Err(Problem::new(
-                "CUS-DOOR-003",
-                ExitCode::Denied,
+                code::DOOR_003,
                 "only the owner of the workspace may act as someone else",
             ));
         }
@@ -501,7 +518,7 @@ impl Door {
         if !policies.knows(&actor) {
             let meant = policies.nearest_name(name);
             let meant = meant.map_or_else(String::new, |name| format!("is `{name}` meant? "));
-            return Err(Problem::new("CUS-DOOR-004", ExitCode::Usage, format!("the workspace's policy knows nobody called `{name}`"))
+            return Err(Problem::new(code::DOOR_004, format!("the workspace's policy knows nobody called `{name}`"))
                 .hint(format!("{meant}see who there is with `custody policy show`; add them to `principals.json` and `custody policy apply`")));
         }
         drop(policies);
@@ -527,8 +544,7 @@ impl Door {
         let meant = policies.nearest_purpose(unknown);
         let meant = meant.map_or_else(String::new, |name| format!("is `{name}` meant? "));
         Err(Problem::new(
-            "CUS-DOOR-007",
-            ExitCode::Usage,
+            code::DOOR_007,
             format!("the purpose `{unknown}` is not declared"),
         )
         .hint(format!("{meant}see the declared purposes with `custody policy show`; declare others in `settings.json` and `custody policy apply`")))
@@ -607,28 +623,20 @@ pub(crate) fn policy_problem(error: &PolicyError) -> Problem {
     let kept = "the policies in force stay as they are";
     match error {
         PolicyError::Locked => {
-            return Problem::new(
-                "CUS-POLICY-004",
-                ExitCode::Usage,
-                "the policies cannot be put in force",
-            )
-            .because(error)
-            .hint(format!(
-                "permit `changePolicy` to somebody, and forbid it not to all; {kept}"
-            ));
+            return Problem::new(code::POLICY_004, "the policies cannot be put in force")
+                .because(error)
+                .hint(format!(
+                    "permit `changePolicy` to somebody, and forbid it not to all; {kept}"
+                ));
         }
         PolicyError::NotTheirs { .. } => {
-            return Problem::new(
-                "CUS-POLICY-005",
-                ExitCode::Denied,
-                "the policies cannot be put in force",
-            )
-            .because(error)
-            .hint(format!("ask an owner of the workspace to do it; {kept}"));
+            return Problem::new(code::POLICY_005, "the policies cannot be put in force")
+                .because(error)
+                .hint(format!("ask an owner of the workspace to do it; {kept}"));
         }
         _ => {}
     }
-    Problem::new("CUS-POLICY-001", ExitCode::Usage, "the policies cannot be put in force")
+    Problem::new(code::POLICY_001, "the policies cannot be put in force")
         .because(error)
         .hint("correct the file, then `custody policy apply` again; the policies in force stay as they are")
 }
@@ -828,7 +836,7 @@ impl Inner {
             facts: BTreeMap::new(),
             lineage: Lineage::default(),
             outcome: Some(Outcome::Error),
-            error: Some(problem.code.clone()),
+            error: Some(problem.code),
             ..draft
         };
         let entered = self.parts.ledger.append_soon(bare);

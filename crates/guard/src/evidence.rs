@@ -8,7 +8,7 @@ use custody_attest::statement::Statement;
 use custody_ledger::{Entry, Outcome};
 use custody_store::{PackCheck, StoreError, Version, VersionFilter};
 use custody_tlog::tree::check_inclusion;
-use custody_types::{Digest, ExitCode, FileEntry, Problem, ProjectName, Reference};
+use custody_types::{Digest, FileEntry, Problem, ProjectName, Reference, code};
 use custody_wire::VersionView;
 
 use crate::door::{Door, Key, lock};
@@ -188,8 +188,7 @@ impl Evidence<'_> {
         let envelope = self.record(digest)?;
         Statement::open(&envelope, &Key(&self.door.0.parts.signing)).map_err(|error| {
             Problem::new(
-                "CUS-ATTEST-003",
-                ExitCode::Integrity,
+                code::ATTEST_003,
                 format!("the statement {digest} does not hold"),
             )
             .because(error)
@@ -429,12 +428,7 @@ impl Evidence<'_> {
             .entry(index)
             .map_err(|error| problem::ledger(&error))?;
         let entry = Entry::parse(&bytes).map_err(|because| {
-            Problem::new(
-                "CUS-LEDGER-005",
-                ExitCode::Integrity,
-                format!("entry {index} cannot be read"),
-            )
-            .because(because)
+            Problem::new(code::LEDGER_005, format!("entry {index} cannot be read")).because(because)
         })?;
         Ok(entry.facts)
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use custody_attest::slsa::{Provenance, ROLE};
 use custody_attest::statement::ResourceDescriptor;
 use custody_store::Version;
-use custody_types::{Digest, EvidenceKind, ExitCode, Kind, Problem, ProjectName, VersionName};
+use custody_types::{Digest, EvidenceKind, Kind, Problem, ProjectName, VersionName, code};
 use serde_json::Value;
 
 use crate::door::lock;
@@ -80,17 +80,15 @@ impl Evidence<'_> {
         });
         if !names {
             return Err(Problem::new(
-                "CUS-ATTEST-004",
-                ExitCode::Integrity,
+                code::ATTEST_004,
                 format!(
                     "the statement of `{}` is about something else",
                     version.name()
                 ),
             ));
         }
-        let provenance = Provenance::of(&statement).map_err(|error| {
-            Problem::new("CUS-ATTEST-005", ExitCode::Integrity, error.to_string())
-        })?;
+        let provenance = Provenance::of(&statement)
+            .map_err(|error| Problem::new(code::ATTEST_005, error.to_string()))?;
         Ok(Some(provenance))
     }
 

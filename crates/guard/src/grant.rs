@@ -8,7 +8,9 @@ use std::sync::{Arc, PoisonError};
 use custody_ledger::{EntryDraft, Outcome, Phase, Receipt};
 use custody_policy::{PolicySet, ResourceFacts, Source};
 use custody_store::{Version, VersionFilter};
-use custody_types::{Alias, Classification, ExitCode, Kind, Problem, VersionFiles, VersionNumber};
+use custody_types::{
+    Alias, Classification, Code, Kind, Problem, VersionFiles, VersionNumber, code,
+};
 use custody_wire::{
     EntryRef, ListQuery, ListReply, PolicyReply, PolicySource, ShowReply, SigningReply, VersionView,
 };
@@ -49,13 +51,9 @@ impl<A: Act> Grant<A> {
     /// # Errors
     /// A [`Problem`] when it is for no version; a fault of the program.
     pub fn version(&self) -> Result<&Version, Problem> {
-        self.version.as_ref().ok_or_else(|| {
-            Problem::new(
-                "CUS-DOOR-010",
-                ExitCode::Fault,
-                "the grant is for no version",
-            )
-        })
+        self.version
+            .as_ref()
+            .ok_or_else(|| Problem::new(code::DOOR_010, "the grant is for no version"))
     }
 
     /// Starts the entry of the outcome.
@@ -99,7 +97,7 @@ impl<A: Act> Grant<A> {
         let _making = crate::door::lock(&door.0.making);
         self.finished = true;
         let mut draft = self.outcome(if done.ok { Outcome::Ok } else { Outcome::Error });
-        draft.error.clone_from(&done.error);
+        draft.error = done.error;
         draft.facts.clone_from(&done.facts);
         draft.lineage.step.clone_from(&done.step);
         draft.lineage.statement = done.statement;
@@ -129,10 +127,10 @@ impl<A: Act> Grant<A> {
     }
 
     /// Enters that it was not done, and why.
-    pub fn fail(mut self, code: &str) {
+    pub fn fail(mut self, code: Code) {
         self.finished = true;
         let draft = EntryDraft {
-            error: Some(code.to_owned()),
+            error: Some(code),
             ..self.outcome(Outcome::Error)
         };
         // Without facts it is no larger than the grant's own entry but for an id.
@@ -144,7 +142,7 @@ impl<A: Act> Drop for Grant<A> {
     fn drop(&mut self) {
         if !self.finished {
             let draft = EntryDraft {
-                error: Some("CUS-DOOR-011".to_owned()),
+                error: Some(code::DOOR_011),
                 ..self.outcome(Outcome::Error)
             };
             let _ = self.door.0.later(draft);
@@ -405,7 +403,7 @@ impl Grant<SetAlias> {
         let name = self.version()?.name();
         if let Some(refused) = self.gated(alias)? {
             let mut draft = self.outcome(Outcome::Denied);
-            draft.error = Some(refused.code.clone());
+            draft.error = Some(refused.code);
             draft.facts.insert("alias".to_owned(), alias.to_string());
             self.finished = true;
             door.0.append(draft)?;
@@ -430,8 +428,7 @@ impl Grant<SetAlias> {
                 |number| format!("at version {number}"),
             );
             return Err(Problem::new(
-                "CUS-STORE-010",
-                ExitCode::NotFound,
+                code::STORE_010,
                 format!("the alias `{alias}` points {at}, not at version {expected}"),
             )
             .hint("look with `custody ls`, then decide again"));
@@ -462,8 +459,7 @@ impl Grant<SetAlias> {
         let name = version.name();
         let refused = |because: String, hint: String| {
             Problem::new(
-                "CUS-DOOR-005",
-                ExitCode::Denied,
+                code::DOOR_005,
                 format!("the alias `{alias}` may not move onto `{name}`"),
             )
             .because(because)
@@ -558,12 +554,12 @@ impl Grant<ChangePolicy> {
         let set = match self.checked(&sources) {
             Ok(set) => set,
             Err(problem) => {
-                self.fail(&problem.code);
+                self.fail(problem.code);
                 return Err(problem);
             }
         };
         let artifact = POLICY.parse().map_err(|error: custody_types::NameError| {
-            Problem::new("CUS-DOOR-012", ExitCode::Fault, error.to_string())
+            Problem::new(code::DOOR_012, error.to_string())
         })?;
         let mut making = Making::start_at(&door, &artifact)?;
         for source in &sources {
@@ -571,7 +567,7 @@ impl Grant<ChangePolicy> {
                 .name
                 .parse()
                 .map_err(|error: custody_types::NameError| {
-                    Problem::new("CUS-POLICY-002", ExitCode::Usage, error.to_string())
+                    Problem::new(code::POLICY_002, error.to_string())
                 })?;
             making.file(path, false, &mut source.text.as_bytes())?;
         }
@@ -618,7 +614,7 @@ impl Grant<RebuildIndex> {
         let (versions, lacking) = self.door.0.rebuild()?;
         crate::door::lock(&self.door.0.holds).note_there(&versions);
         if let Some(problem) = lacking {
-            self.fail(&problem.code);
+            self.fail(problem.code);
             return Err(problem);
         }
         let evidence = Evidence {

@@ -9,7 +9,7 @@ use std::ops::Range;
 use custody_ledger::{Entry, Outcome};
 use custody_store::Version;
 use custody_types::{
-    Action, Alias, ArtifactName, Digest, ExitCode, Problem, ProjectName, VersionName, VersionNumber,
+    Action, Alias, ArtifactName, Digest, Problem, ProjectName, VersionName, VersionNumber, code,
 };
 
 use crate::door::{Inner, LOOKED_THROUGH};
@@ -155,8 +155,7 @@ impl Inner {
                 .map(|(_, entry)| entry.to_string())
                 .collect();
             let problem = Problem::new(
-                "CUS-STORE-011",
-                ExitCode::Integrity,
+                code::STORE_011,
                 "the store lacks versions that the ledger names",
             );
             lacking = Some(problem
@@ -219,8 +218,7 @@ impl Inner {
             .map_err(|error| problem::ledger(&error))?;
         match wrong {
             Some((index, because)) => Err(Problem::new(
-                "CUS-LEDGER-005",
-                ExitCode::Integrity,
+                code::LEDGER_005,
                 format!("entry {index} cannot be read"),
             )
             .because(because)),

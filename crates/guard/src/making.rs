@@ -8,8 +8,8 @@ use custody_ledger::{EntryDraft, Outcome};
 use custody_signing::expectation::Expectation;
 use custody_store::{StoreError, Tree, Version, VersionDraft, Writer};
 use custody_types::{
-    ArtifactName, ByteSize, Classification, Digest, ExitCode, FileEntry, FilePath, Kind, Problem,
-    Purpose, VersionName,
+    ArtifactName, ByteSize, Classification, Code, Digest, FileEntry, FilePath, Kind, Problem,
+    Purpose, VersionName, code,
 };
 use custody_wire::{EntryRef, SIGNATURE_KEY, ScanView, SignatureView, VersionView};
 
@@ -67,7 +67,7 @@ pub struct Done {
     /// Whether it succeeded.
     pub ok: bool,
     /// The code of the problem.
-    pub error: Option<String>,
+    pub error: Option<Code>,
     /// The step.
     pub step: Option<String>,
     /// The statement.
@@ -124,7 +124,7 @@ impl Drop for Pieces {
         for piece in self.all.drain(..) {
             let draft = EntryDraft {
                 outcome: Some(Outcome::Error),
-                error: Some("CUS-DOOR-011".to_owned()),
+                error: Some(code::DOOR_011),
                 ..piece.outcome
             };
             // It has no facts, so it is no larger than the grant's own entry but for an id.
@@ -200,13 +200,9 @@ impl Making {
         loop {
             let space = self.writer.space().map_err(store_problem)?;
             let count = content.read(space).map_err(|error| {
-                Problem::new(
-                    "CUS-STORE-020",
-                    ExitCode::Later,
-                    format!("`{named}` could not be read"),
-                )
-                .because(error)
-                .hint("repeat the command; nothing was kept")
+                Problem::new(code::STORE_020, format!("`{named}` could not be read"))
+                    .because(error)
+                    .hint("repeat the command; nothing was kept")
             })?;
             if count == 0 {
                 break;
@@ -223,13 +219,9 @@ impl Making {
     /// A [`Problem`] when the stream is broken or holds other things than files.
     pub fn tar(&mut self, stream: impl Read) -> Result<(), Problem> {
         let broken = |because: &dyn std::fmt::Display| {
-            Problem::new(
-                "CUS-STORE-021",
-                ExitCode::Usage,
-                "the files that were sent cannot be read",
-            )
-            .because(because)
-            .hint("send regular files only; nothing was kept")
+            Problem::new(code::STORE_021, "the files that were sent cannot be read")
+                .because(because)
+                .hint("send regular files only; nothing was kept")
         };
         let mut archive = tar::Archive::new(stream);
         for entry in archive.entries().map_err(|error| broken(&error))? {
@@ -265,8 +257,7 @@ impl Making {
             || grant.facts.kind != Some(new.kind)
         {
             return Err(Problem::new(
-                "CUS-DOOR-013",
-                ExitCode::Fault,
+                code::DOOR_013,
                 "the version is not the one that was granted",
             ));
         }
@@ -296,11 +287,7 @@ impl Making {
         });
         match self.pieces.all.last() {
             Some(piece) => Ok(&piece.tree),
-            None => Err(Problem::new(
-                "CUS-DOOR-014",
-                ExitCode::Fault,
-                "the version was lost",
-            )),
+            None => Err(Problem::new(code::DOOR_014, "the version was lost")),
         }
     }
 
@@ -326,12 +313,7 @@ impl Making {
         let envelope = statement
             .seal(&Key(&self.door.0.parts.signing))
             .map_err(|error| {
-                Problem::new(
-                    "CUS-ATTEST-001",
-                    ExitCode::Fault,
-                    "the statement could not be signed",
-                )
-                .because(error)
+                Problem::new(code::ATTEST_001, "the statement could not be signed").because(error)
             })?;
         self.record(&envelope)
     }
@@ -344,8 +326,7 @@ impl Making {
         self.writer.settle().map_err(store_problem)?;
         let [piece] = self.pieces.all.as_slice() else {
             return Err(Problem::new(
-                "CUS-DOOR-014",
-                ExitCode::Fault,
+                code::DOOR_016,
                 "a signature is of one version",
             ));
         };
@@ -355,7 +336,7 @@ impl Making {
         match checked {
             Ok(vendor) => Ok(Some(vendor)),
             Err(problem) => {
-                self.give_up(&problem.code, None)?;
+                self.give_up(problem.code, None)?;
                 Err(problem)
             }
         }
@@ -380,7 +361,7 @@ impl Making {
             let scanned = match door.0.scan(files) {
                 Ok(scanned) => scanned,
                 Err(problem) => {
-                    self.give_up(&problem.code, None)?;
+                    self.give_up(problem.code, None)?;
                     return Err(problem);
                 }
             };
@@ -397,11 +378,7 @@ impl Making {
     /// statement alone is kept: the writer takes the model's bytes away.
     fn refuse(&mut self, number: usize, scanned: &Scanned) -> Result<Problem, Problem> {
         let Some(piece) = self.pieces.all.get(number) else {
-            return Err(Problem::new(
-                "CUS-DOOR-014",
-                ExitCode::Fault,
-                "the version was lost",
-            ));
+            return Err(Problem::new(code::DOOR_014, "the version was lost"));
         };
         let (name, content) = (piece.new.artifact.to_string(), piece.tree.digest);
         let told = refusal(&name, scanned);
@@ -409,7 +386,7 @@ impl Making {
         let envelope = inner.attest_scan(&name, content, scanned)?;
         let statement = inner.keep_record(piece.new.artifact.project(), &envelope)?;
         let verdict = scanned.summary.verdict.to_string();
-        self.give_up(&told.code, Some((number, statement, verdict)))?;
+        self.give_up(told.code, Some((number, statement, verdict)))?;
         Ok(told)
     }
 
@@ -417,14 +394,14 @@ impl Making {
     /// scan and the verdict.
     fn give_up(
         &mut self,
-        code: &str,
+        code: Code,
         refused: Option<(usize, Digest, String)>,
     ) -> Result<(), Problem> {
         let pieces = std::mem::take(&mut self.pieces.all);
         let entries = pieces.into_iter().enumerate().map(|(number, piece)| {
             let mut draft = piece.outcome;
             draft.outcome = Some(Outcome::Error);
-            draft.error = Some(code.to_owned());
+            draft.error = Some(code);
             if let Some((_, statement, verdict)) =
                 refused.as_ref().filter(|(guilty, ..)| *guilty == number)
             {
@@ -572,12 +549,7 @@ impl Making {
                 &Key(&self.door.0.parts.signing),
             )
             .map_err(|error| {
-                Problem::new(
-                    "CUS-ATTEST-002",
-                    ExitCode::Fault,
-                    "the model could not be signed",
-                )
-                .because(error)
+                Problem::new(code::ATTEST_002, "the model could not be signed").because(error)
             })?;
             extra.insert("signature".to_owned(), self.record(signature.as_bytes())?);
         }
@@ -673,8 +645,7 @@ impl<A: Act> Grant<A> {
         match &self.target {
             crate::Target::New { artifact, .. } => Ok(artifact.clone()),
             _ => Err(Problem::new(
-                "CUS-DOOR-015",
-                ExitCode::Fault,
+                code::DOOR_015,
                 "the grant is for no new version",
             )),
         }

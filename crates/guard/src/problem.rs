@@ -3,7 +3,7 @@
 use custody_ledger::LedgerError;
 use custody_policy::Decision;
 use custody_store::StoreError;
-use custody_types::{Action, ExitCode, Problem, Reference, Resource};
+use custody_types::{Action, Code, Problem, Reference, Resource, code};
 
 /// Tells why the policy refused.
 pub(crate) fn refused(
@@ -13,8 +13,7 @@ pub(crate) fn refused(
     decision: &Decision,
 ) -> Problem {
     let mut problem = Problem::new(
-        "CUS-DOOR-001",
-        ExitCode::Denied,
+        code::DOOR_001,
         format!("`{actor}` may not {} {resource}", action.phrase()),
     )
     .subject(&resource.name);
@@ -36,8 +35,7 @@ pub(crate) fn refused(
 /// Tells that something is not there, or that the actor may not know whether it is.
 pub(crate) fn not_found(reference: &Reference) -> Problem {
     Problem::new(
-        "CUS-DOOR-002",
-        ExitCode::NotFound,
+        code::DOOR_002,
         format!("there is no version `{reference}`, or you may not see it"),
     )
     .subject(reference)
@@ -46,34 +44,31 @@ pub(crate) fn not_found(reference: &Reference) -> Problem {
 
 /// Tells that the ledger does not work: nothing is done then.
 pub(crate) fn ledger(error: &LedgerError) -> Problem {
-    let broken = |code: &str, hint: &str| {
-        Problem::new(code, ExitCode::Integrity, error.to_string()).hint(hint)
-    };
+    let broken = |code: Code, hint: &str| Problem::new(code, error.to_string()).hint(hint);
     match error {
         LedgerError::NoSpace => {
             return Problem::no_room("the ledger's entry, so nothing was done");
         }
         LedgerError::Busy { .. } => {
-            return Problem::new("CUS-LEDGER-002", ExitCode::Later, error.to_string())
+            return Problem::new(code::LEDGER_002, error.to_string())
                 .hint("wait until it ends, then repeat the command");
         }
         LedgerError::Damaged { .. } => {
             return broken(
-                "CUS-LEDGER-003",
+                code::LEDGER_003,
                 "put the named file back from a copy; `custody doctor` says where it lies",
             );
         }
         LedgerError::RolledBack { .. } => {
             return broken(
-                "CUS-LEDGER-004",
+                code::LEDGER_004,
                 "put the newest copy of the folder `ledger` back; nothing is taken until then",
             );
         }
         _ => {}
     }
     Problem::new(
-        "CUS-LEDGER-001",
-        ExitCode::Later,
+        code::LEDGER_001,
         "the ledger cannot take the entry, so nothing was done",
     )
     .because_of(error)
@@ -82,35 +77,24 @@ pub(crate) fn ledger(error: &LedgerError) -> Problem {
 
 /// Tells that the store failed.
 pub(crate) fn store(error: &StoreError) -> Problem {
-    let (code, exit, hint) = match error {
-        StoreError::NotFound { .. } => (
-            "CUS-STORE-001",
-            ExitCode::NotFound,
-            "see what there is with `custody ls`",
-        ),
-        StoreError::Conflict { .. } => (
-            "CUS-STORE-002",
-            ExitCode::NotFound,
-            "look with `custody ls`, then try again",
-        ),
+    let (code, hint) = match error {
+        StoreError::NotFound { .. } => (code::STORE_001, "see what there is with `custody ls`"),
+        StoreError::Conflict { .. } => (code::STORE_002, "look with `custody ls`, then try again"),
         StoreError::Damaged { .. } => (
-            "CUS-STORE-003",
-            ExitCode::Integrity,
+            code::STORE_003,
             "see the extent with `custody verify --all`; restore the named file from a copy",
         ),
         StoreError::NoSpace { what } => return Problem::no_room(format!("`{what}`")),
         StoreError::KeyMissing { .. } => (
-            "CUS-STORE-005",
-            ExitCode::Usage,
+            code::STORE_005,
             "name the key file that belongs to this workspace with `--key-file`",
         ),
         _ => (
-            "CUS-STORE-006",
-            ExitCode::Later,
+            code::STORE_006,
             "see that the disk works and has room, then repeat the command",
         ),
     };
-    let problem = Problem::new(code, exit, error.to_string()).hint(hint);
+    let problem = Problem::new(code, error.to_string()).hint(hint);
     std::error::Error::source(error).map_or(problem.clone(), |source| problem.because_of(source))
 }
 
@@ -121,6 +105,6 @@ pub(crate) fn lacking(error: &StoreError) -> Problem {
 
 /// Tells that the bytes of a version could not be read.
 pub(crate) fn read(error: &custody_types::ReadError) -> Problem {
-    Problem::new("CUS-STORE-003", ExitCode::Integrity, error.to_string())
+    Problem::new(code::STORE_003, error.to_string())
         .hint("see the extent with `custody verify --all`; restore the named file from a copy")
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use custody_ledger::Outcome;
 use custody_tlog::checkpoint::Checkpoint;
-use custody_types::{ArtifactName, Digest, ExitCode, Problem, Timestamp};
+use custody_types::{ArtifactName, Code, Digest, Problem, Timestamp, code};
 use custody_wire::EntryRef;
 use serde::Serialize;
 
@@ -49,14 +49,13 @@ impl Door {
         reason: &str,
     ) -> Result<EntryRef, Problem> {
         let _making = crate::door::lock(&self.0.making);
-        let refuse = |exit: ExitCode, what: String, hint: String| {
-            Err(Problem::new("CUS-LEDGER-009", exit, what).hint(hint))
-        };
+        let refuse =
+            |code: Code, what: String, hint: String| Err(Problem::new(code, what).hint(hint));
         if self.fault().is_none() {
             let grant = self.ask::<AcceptRollback>(session, Target::Ledger)?;
-            grant.fail("CUS-LEDGER-009");
+            grant.fail(code::LEDGER_009);
             return refuse(
-                ExitCode::NotFound,
+                code::LEDGER_009,
                 "there is nothing to accept: the ledger goes on from what was seen before"
                     .to_owned(),
                 "look with `custody ledger verify`".to_owned(),
@@ -65,14 +64,14 @@ impl Door {
         let id = self.workspace_id();
         if workspace != id {
             return refuse(
-                ExitCode::Usage,
+                code::LEDGER_011,
                 format!("`{workspace}` is not the id of this workspace"),
                 format!("repeat its id, to say that you mean this one: `{id}`"),
             );
         }
         if reason.trim().is_empty() || reason.len() > MOST_REASON {
             return refuse(
-                ExitCode::Usage,
+                code::LEDGER_012,
                 "accepting it needs a reason of at most 2000 bytes".to_owned(),
                 "say with `--reason` what happened to the newer state".to_owned(),
             );
@@ -109,7 +108,7 @@ impl Grant<AcceptRollback> {
         };
         let envelope = door.0.seal("ledger", root, ROLLBACK, &statement)?;
         let own: ArtifactName = POLICY.parse().map_err(|error: custody_types::NameError| {
-            Problem::new("CUS-DOOR-012", ExitCode::Fault, error.to_string())
+            Problem::new(code::DOOR_012, error.to_string())
         })?;
         let project = own.project();
         door.ensure_project(project)?;

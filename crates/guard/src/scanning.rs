@@ -13,8 +13,8 @@ use custody_scan::rules::PackId;
 use custody_scan::{Finding, Rules, Summary, Verdict};
 use custody_store::{StoreError, Version};
 use custody_types::{
-    Action, Classification, Digest, ExitCode, Kind, Problem, ProjectName, Timestamp, VersionFiles,
-    VersionName,
+    Action, Classification, Digest, Kind, Problem, ProjectName, Timestamp, VersionFiles,
+    VersionName, code,
 };
 use custody_wire::{EntryRef, PolicySource, Rescanned, ScanView, VersionView};
 use serde::{Deserialize, Serialize};
@@ -143,7 +143,7 @@ impl Rulebook {
     fn new(texts: Vec<String>) -> Result<Self, Problem> {
         let packs: Vec<_> = texts.iter().map(String::as_str).collect();
         let rules = Rules::new(&packs).map_err(|error| {
-            Problem::new("CUS-SCAN-002", ExitCode::Usage, "the rules cannot be used")
+            Problem::new(code::SCAN_002, "the rules cannot be used")
                 .because_of(&error)
                 .hint("see `custody rules show` for a pack that works")
         })?;
@@ -250,7 +250,7 @@ fn packs(ids: &[PackId]) -> Vec<String> {
 }
 
 fn fault(because: &str) -> Problem {
-    Problem::new("CUS-SCAN-019", ExitCode::Fault, "the scan broke off").because(because)
+    Problem::new(code::SCAN_019, "the scan broke off").because(because)
 }
 
 fn store_problem(error: StoreError) -> Problem {
@@ -261,8 +261,7 @@ fn store_problem(error: StoreError) -> Problem {
 pub(crate) fn refusal(name: &str, scanned: &Scanned) -> Problem {
     let verdict = scanned.summary.verdict;
     let mut problem = Problem::new(
-        "CUS-SCAN-010",
-        ExitCode::No,
+        code::SCAN_010,
         format!("the model `{name}` is {verdict}, so it is not taken"),
     )
     .subject(name);
@@ -380,12 +379,7 @@ impl Inner {
         Statement::new(subject, predicate_type, predicate)
             .and_then(|statement| statement.seal(&Key(&self.parts.signing)))
             .map_err(|error| {
-                Problem::new(
-                    "CUS-ATTEST-001",
-                    ExitCode::Fault,
-                    "the statement could not be signed",
-                )
-                .because(error)
+                Problem::new(code::ATTEST_001, "the statement could not be signed").because(error)
             })
     }
 
@@ -448,8 +442,7 @@ impl Evidence<'_> {
         let told = self.statement(digest)?;
         let wrong = |because: String| {
             Problem::new(
-                "CUS-SCAN-011",
-                ExitCode::Integrity,
+                code::SCAN_011,
                 format!("the scan of `{name}` does not hold"),
             )
             .because(because)
@@ -648,8 +641,7 @@ impl Grant<Approve> {
         let same = inner.with_content(project, &content)?;
         if let Some(own) = same.iter().find(|one| inner.is_own(&self.session, one)) {
             return Err(Problem::new(
-                "CUS-DOOR-006",
-                ExitCode::Denied,
+                code::DOOR_006,
                 format!("`{name}` cannot be approved by you"),
             )
             .because(format!(
@@ -677,13 +669,9 @@ impl Grant<Approve> {
 }
 
 fn not_approved(name: &VersionName, because: &str, hint: &str) -> Problem {
-    Problem::new(
-        "CUS-SCAN-012",
-        ExitCode::No,
-        format!("`{name}` cannot be approved"),
-    )
-    .because(because)
-    .hint(hint)
+    Problem::new(code::SCAN_012, format!("`{name}` cannot be approved"))
+        .because(because)
+        .hint(hint)
 }
 
 fn waits_for_nothing(name: &VersionName) -> Problem {
@@ -704,9 +692,8 @@ impl Grant<ChangeRules> {
         let book = Rulebook::new(sources.iter().map(|source| source.text.clone()).collect())?;
         let told = packs(&book.ids);
         let door = self.door.clone();
-        let name_problem = |error: custody_types::NameError| {
-            Problem::new("CUS-SCAN-018", ExitCode::Usage, error.to_string())
-        };
+        let name_problem =
+            |error: custody_types::NameError| Problem::new(code::SCAN_018, error.to_string());
         let artifact: custody_types::ArtifactName = RULES.parse().map_err(name_problem)?;
         let mut making = Making::start_at(&door, &artifact)?;
         for (number, source) in sources.iter().enumerate() {

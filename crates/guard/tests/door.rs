@@ -26,7 +26,7 @@ use custody_ledger::{Ledger, PortError, Wal};
 use custody_store::{DomainId, Store};
 use custody_tlog::note::NoteSigner;
 use custody_types::{
-    Actor, ArtifactName, Classification, ExitCode, Kind, Problem, ProjectName, VersionFiles,
+    Actor, ArtifactName, Classification, Kind, Problem, ProjectName, VersionFiles, code,
 };
 use custody_wire::{CheckResult, EntryQuery, PolicySource};
 
@@ -87,11 +87,7 @@ struct NoModels;
 
 impl Scanner for NoModels {
     fn scan(&self, _: Arc<dyn VersionFiles>, _: &[String]) -> Result<Scanned, Problem> {
-        Err(Problem::new(
-            "TEST",
-            ExitCode::Fault,
-            "there are no models here",
-        ))
+        Err(Problem::new(code::SCAN_019, "there are no models here"))
     }
 }
 
@@ -309,7 +305,7 @@ fn nothing_is_lost_when_many_act_at_once_and_the_disk_fails_now_and_then() {
                     let stranger = Target::Named(artifact.parse().unwrap());
                     door.ask::<Read>(&person("stranger"), stranger).unwrap_err();
                     for problem in [done, seen, changed].into_iter().filter_map(Result::err) {
-                        assert_eq!(problem.code, "CUS-LEDGER-001", "{problem:?}");
+                        assert_eq!(problem.code, code::LEDGER_001, "{problem:?}");
                         refused.fetch_add(1, Ordering::SeqCst);
                     }
                 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use custody_types::{Action, ActorKind, Digest, Purpose, Timestamp};
+use custody_types::{Action, ActorKind, Code, Digest, Purpose, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::error::LedgerError;
@@ -129,7 +129,7 @@ pub struct EntryDraft {
     /// How it ended.
     pub outcome: Option<Outcome>,
     /// The code of the problem.
-    pub error: Option<String>,
+    pub error: Option<Code>,
     /// Lineage.
     pub lineage: Lineage,
     /// Short texts by name.
@@ -223,7 +223,7 @@ impl EntryDraft {
             decision: self.decision.clone(),
             purpose: self.purpose.clone(),
             outcome: self.outcome,
-            error: self.error.clone(),
+            error: self.error.map(|code| code.as_str().to_owned()),
             lineage: self.lineage.clone(),
             facts: self.facts.clone(),
             relates_to: self.relates_to.clone(),

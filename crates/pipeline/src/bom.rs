@@ -14,7 +14,7 @@ use custody_attest::slsa::Provenance;
 use custody_attest::{AttestError, claims};
 use custody_guard::{Evidence, Read, Session, Target, Trace, Version, dependency, role};
 use custody_stats::Evaluation;
-use custody_types::{ExitCode, Kind, Problem, VersionFiles, VersionName};
+use custody_types::{Kind, Problem, VersionFiles, VersionName, code};
 use serde_json::Value;
 
 use crate::evidence::{Link, closure, reference};
@@ -36,12 +36,10 @@ impl Runner {
         let evidence = grant.evidence();
         let root = grant.version()?.clone();
         if root.record.kind != Kind::Model {
-            return Err(Problem::new(
-                "CUS-BOM-001",
-                ExitCode::Usage,
-                format!("`{}` is no model", root.name()),
-            )
-            .hint("see the models with `custody ls --kind model`"));
+            return Err(
+                Problem::new(code::BOM_001, format!("`{}` is no model", root.name()))
+                    .hint("see the models with `custody ls --kind model`"),
+            );
         }
         let mut dangling = false;
         let links = closure(&evidence, root.clone(), &mut |_| dangling = true)?;
@@ -227,13 +225,9 @@ impl Runner {
 }
 
 fn unwritten(error: &AttestError) -> Problem {
-    Problem::new(
-        "CUS-BOM-002",
-        ExitCode::Integrity,
-        "the evidence cannot be written down",
-    )
-    .because_of(error)
-    .hint("see the extent with `custody verify`")
+    Problem::new(code::BOM_002, "the evidence cannot be written down")
+        .because_of(error)
+        .hint("see the extent with `custody verify`")
 }
 
 /// Reads the metadata of the packages in an environment.
@@ -250,8 +244,7 @@ fn installed(files: &dyn VersionFiles) -> Result<Vec<DistInfo>, Problem> {
             .map_err(|error| crate::produce::unreadable(&error))?;
         let info = DistInfo::parse(&bytes).map_err(|error| {
             Problem::new(
-                "CUS-BOM-003",
-                ExitCode::Integrity,
+                code::BOM_003,
                 format!("the package metadata `{}` cannot be read", file.path),
             )
             .because_of(&error)

@@ -11,7 +11,7 @@ use custody_tabular::{
     survey, unify, write_parquet,
 };
 use custody_types::{
-    ByteSize, Digest, ExitCode, FileEntry, FilePath, Problem, Timestamp, listing_digest,
+    ByteSize, Digest, FileEntry, FilePath, Problem, Timestamp, code, listing_digest,
 };
 use serde_json::{Value, json};
 
@@ -82,8 +82,7 @@ pub(crate) fn find(folder: &dyn Folder, source: &Source) -> Result<Vec<SourceFil
     let found = folder.find(&source.file)?;
     if found.is_empty() {
         return Err(Problem::new(
-            "CUS-PIPE-007",
-            ExitCode::NotFound,
+            code::PIPE_007,
             format!("there is no file in `{}`", source.file),
         )
         .hint("a source is a file, a folder with files, or a pattern like `data/*.csv`"));
@@ -156,8 +155,7 @@ pub fn declared(
 ) -> Result<Declared, Problem> {
     let wrong = |what: &str, text: Option<&str>, error: serde_saphyr::Error| {
         Problem::new(
-            "CUS-PIPE-012",
-            ExitCode::Usage,
+            code::PIPE_012,
             format!("`{what}` does not hold up"),
         )
         .because(crate::file::told(&error, text.unwrap_or_default()))
@@ -232,7 +230,7 @@ pub fn look(
                 parquet_name(name)
                     .parse()
                     .map_err(|error: custody_types::NameError| {
-                        Problem::new("CUS-PIPE-005", ExitCode::Usage, error.to_string())
+                        Problem::new(code::PIPE_005, error.to_string())
                     })?
             }
             _ => file.entry.path.clone(),
@@ -273,8 +271,7 @@ fn unique(collected: &[Collected]) -> Result<(), Problem> {
     for file in collected {
         if let Some(other) = seen.insert(&file.path, &file.from.entry.path) {
             return Err(Problem::new(
-                "CUS-PIPE-008",
-                ExitCode::Usage,
+                code::PIPE_008,
                 format!(
                     "`{other}` and `{}` would both become `{}`",
                     file.from.entry.path, file.path
@@ -349,8 +346,7 @@ pub(crate) fn keep(
     let (mut original, executable) = folder.original(&from.host)?;
     let changed = || {
         Problem::new(
-            "CUS-PIPE-010",
-            ExitCode::Later,
+            code::PIPE_010,
             format!("`{}` changed while it was collected", from.entry.path),
         )
         .hint("run again when nothing writes to it; nothing was kept")
@@ -460,12 +456,7 @@ impl<R: Read> Read for Counted<R> {
 }
 
 fn unreadable(path: &FilePath, error: &io::Error) -> Problem {
-    Problem::new(
-        "CUS-PIPE-003",
-        ExitCode::Usage,
-        format!("`{path}` cannot be read"),
-    )
-    .because(error)
+    Problem::new(code::PIPE_003, format!("`{path}` cannot be read")).because(error)
 }
 
 /// Tells why a file is not read as a table. Values of it are not told.
@@ -473,23 +464,16 @@ fn refused(name: &str, error: &TabularError) -> Problem {
     match error {
         TabularError::Refused(refusal) => {
             let Refusal { hint, .. } = refusal.as_ref();
-            let problem = Problem::new(
-                "CUS-PIPE-009",
-                ExitCode::Usage,
-                format!("`{name}` is not read as a table"),
-            )
-            .because(refusal)
-            .subject(name);
+            let problem = Problem::new(code::PIPE_009, format!("`{name}` is not read as a table"))
+                .because(refusal)
+                .subject(name);
             match hint {
                 Some(hint) => problem.hint(hint),
                 None => problem,
             }
         }
-        TabularError::Read(error) | TabularError::Write(error) => Problem::new(
-            "CUS-PIPE-003",
-            ExitCode::Usage,
-            format!("`{name}` cannot be read"),
-        )
-        .because(error),
+        TabularError::Read(error) | TabularError::Write(error) => {
+            Problem::new(code::PIPE_003, format!("`{name}` cannot be read")).because(error)
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use custody_engine::{EngineError, Table};
 use custody_guard::{Grant, List, Read, ReadLog, Session, Target};
-use custody_types::{ExitCode, Problem, Reference, VersionFiles, VersionName};
+use custody_types::{Problem, Reference, VersionFiles, VersionName, code};
 use custody_wire::{DiffReply, DiffRequest, HeadReply, ProfileReply, SchemaReply};
 
 use crate::run::Runner;
@@ -72,8 +72,7 @@ impl Runner {
         let rows = rows.unwrap_or(ROWS);
         if rows > MOST_ROWS {
             return Err(Problem::new(
-                "CUS-DATA-003",
-                ExitCode::Usage,
+                code::DATA_003,
                 format!("{rows} rows are too many: at most {MOST_ROWS} are shown"),
             )
             .hint("take the files out with `custody get`"));
@@ -161,8 +160,7 @@ fn table(name: &VersionName, files: &Arc<dyn VersionFiles>) -> Table {
 
 fn unreadable(name: &VersionName, error: &EngineError) -> Problem {
     Problem::new(
-        "CUS-DATA-001",
-        ExitCode::No,
+        code::DATA_001,
         format!("`{name}` cannot be looked at as a table"),
     )
     .because(error)
@@ -181,15 +179,11 @@ fn incomparable(before: &VersionName, after: &VersionName, error: &EngineError) 
             "see the columns with `custody data schema {before}` and `custody data schema {after}`"
         ),
     };
-    let exit = match error {
-        EngineError::Key(_) => ExitCode::Usage,
-        _ => ExitCode::No,
+    let code = match error {
+        EngineError::Key(_) => code::DATA_004,
+        _ => code::DATA_002,
     };
-    Problem::new(
-        "CUS-DATA-002",
-        exit,
-        format!("`{before}` and `{after}` cannot be compared"),
-    )
-    .because(error)
-    .hint(hint)
+    Problem::new(code, format!("`{before}` and `{after}` cannot be compared"))
+        .because(error)
+        .hint(hint)
 }

@@ -14,7 +14,7 @@ mod words;
 use bytes::Bytes;
 use custody_engine::file_values;
 use custody_tabular::{ColumnType, Csv, Declared, Format};
-use custody_types::{ExitCode, Problem, ProjectName};
+use custody_types::{Problem, ProjectName, code};
 
 use crate::collect::{self, Collected};
 use crate::ports::Folder;
@@ -73,12 +73,10 @@ pub fn draft(folder: &dyn Folder, wish: &Wish) -> Result<Draft, Problem> {
     let fields = fields(folder, &collected)?;
     let rows = fields.first().map_or(0, |field| field.rows);
     if rows == 0 {
-        return Err(Problem::new(
-            "CUS-NEW-002",
-            ExitCode::Usage,
-            format!("`{}` has no rows", wish.source),
-        )
-        .hint("name a file with data: the contract is suggested from them"));
+        return Err(
+            Problem::new(code::NEW_007, format!("`{}` has no rows", wish.source))
+                .hint("name a file with data: the contract is suggested from them"),
+        );
     }
     let (label, task) = task(&fields, wish)?;
     let read_otherwise = if survey.csv == Csv::default() {
@@ -95,8 +93,7 @@ pub fn draft(folder: &dyn Folder, wish: &Wish) -> Result<Draft, Problem> {
             .iter()
             .map(|(field, why)| format!("{}: {why}", words::text(&field.name)));
         let problem = Problem::new(
-            "CUS-NEW-005",
-            ExitCode::Usage,
+            code::NEW_005,
             "there is nothing from which a model could tell the label",
         )
         .because(why.collect::<Vec<_>>().join("; "));
@@ -144,7 +141,7 @@ pub fn draft(folder: &dyn Folder, wish: &Wish) -> Result<Draft, Problem> {
             .unwrap_or_default(),
     )
     .map_err(|problem| {
-        Problem::new("CUS-NEW-006", ExitCode::Fault, "the draft does not hold up").because(problem)
+        Problem::new(code::NEW_006, "the draft does not hold up").because(problem)
     })?;
     let mut notes = vec![format!("{rows} rows, {} columns", fields.len())];
     notes.extend(survey.told.iter().cloned());
@@ -225,15 +222,13 @@ fn project(wish: &Wish) -> Result<ProjectName, Problem> {
     words::project(stem)
         .parse()
         .map_err(|error: custody_types::NameError| {
-            Problem::new("CUS-NEW-001", ExitCode::Usage, error.to_string())
-                .hint("name it with `--project`")
+            Problem::new(code::NEW_001, error.to_string()).hint("name it with `--project`")
         })
 }
 
 fn no_table(source: &str) -> Problem {
     Problem::new(
-        "CUS-NEW-002",
-        ExitCode::Usage,
+        code::NEW_002,
         format!("`{source}` is not read as one table"),
     )
     .because("a project begins with one file of Parquet, CSV, TSV, JSON lines or Arrow")
@@ -262,8 +257,7 @@ fn is_arrow(source: &str, format: Option<Format>) -> bool {
 fn fields(folder: &dyn Folder, collected: &Collected) -> Result<Vec<Field>, Problem> {
     let unreadable = || {
         Problem::new(
-            "CUS-NEW-002",
-            ExitCode::Usage,
+            code::NEW_008,
             format!("`{}` cannot be read", collected.from.entry.path),
         )
         .hint("see that it is whole, and that nothing writes to it")
@@ -311,8 +305,7 @@ fn task<'a>(fields: &'a [Field], wish: &Wish) -> Result<(Option<&'a Field>, Task
         return match wish.task {
             None | Some(Task::None) => Ok((None, Task::None)),
             Some(task) => Err(Problem::new(
-                "CUS-NEW-004",
-                ExitCode::Usage,
+                code::NEW_009,
                 format!("{task} needs a column with the truth"),
             )
             .hint("name it with `--label COLUMN`")),
@@ -324,8 +317,7 @@ fn task<'a>(fields: &'a [Field], wish: &Wish) -> Result<(Option<&'a Field>, Task
             .map(|field| words::text(&field.name))
             .collect();
         return Err(Problem::new(
-            "CUS-NEW-004",
-            ExitCode::Usage,
+            code::NEW_004,
             format!("`{}` has no column `{name}`", wish.source),
         )
         .because(format!("its columns are {}", names.join(", ")))

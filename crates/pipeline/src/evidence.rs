@@ -8,9 +8,7 @@ use custody_guard::{
 };
 use custody_scan::Verdict;
 use custody_scan::rules::PackId;
-use custody_types::{
-    Digest, EvidenceKind, ExitCode, Kind, Problem, Reference, Timestamp, VersionName,
-};
+use custody_types::{Digest, EvidenceKind, Kind, Problem, Reference, Timestamp, VersionName, code};
 use custody_wire::{
     AbsentEvidence, CheckResult, Edge, NamedCheck, Node, TraceQuery, TraceReply, VerifyReply,
     VerifyRequest,
@@ -28,7 +26,7 @@ const DAY_MICROS: i64 = 24 * 3600 * 1_000_000;
 
 pub(crate) fn reference(text: &str) -> Result<Reference, Problem> {
     text.parse().map_err(|error: custody_types::NameError| {
-        Problem::new("CUS-API-014", ExitCode::Usage, error.to_string())
+        Problem::new(code::API_014, error.to_string())
             .hint("write `project/artifact`, with `@` and a number, an alias or a digest after it")
     })
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use custody_attest::slsa::Provenance;
 use custody_guard::{Evidence, FIGURES, Read as ReadData, Session, Target, Trace, Version};
 use custody_stats::Evaluation;
-use custody_types::{ExitCode, Kind, Problem, ProjectName, Reference, Selector};
+use custody_types::{Kind, Problem, ProblemKind, ProjectName, Reference, Selector, code};
 use custody_wire::{Figures, MetricsReply, MetricsRequest};
 use serde_json::Value;
 
@@ -35,7 +35,7 @@ pub(crate) fn is_run(text: &str) -> bool {
 /// Says that there is no such run.
 pub(crate) fn no_run(run: &str) -> Problem {
     let what = format!("no run `{run}` made a version");
-    Problem::new("CUS-PIPE-025", ExitCode::NotFound, what).hint(
+    Problem::new(code::PIPE_025, what).hint(
         "`custody run` and `custody trace` name runs; write `project/artifact@1` for a version",
     )
 }
@@ -256,7 +256,7 @@ impl Measured<'_> {
         let target = Target::Version(Box::new(report.clone()));
         let grant = match self.runner.door.ask::<ReadData>(self.session, target) {
             Ok(grant) => grant,
-            Err(problem) if problem.exit == ExitCode::Denied => {
+            Err(problem) if problem.kind() == ProblemKind::Denied => {
                 figures.withheld.push(format!("`{name}` may not be read"));
                 return Ok(());
             }

@@ -10,7 +10,7 @@ use custody_guard::{
     Target, Write, Writes,
 };
 use custody_types::{
-    ArtifactName, Classification, Digest, ExitCode, Kind, Problem, Reference, Timestamp,
+    ArtifactName, Classification, Digest, Kind, Problem, Reference, Timestamp, code,
 };
 use custody_wire::ScanView;
 
@@ -280,8 +280,7 @@ impl Runner {
                     let host = installed.folder.join(file.path.as_str());
                     let mut content = std::fs::File::open(&host).map_err(|error| {
                         Problem::new(
-                            "CUS-RUN-020",
-                            ExitCode::Later,
+                            code::RUN_020,
                             format!("the environment's file `{}` cannot be read", host.display()),
                         )
                         .because(error)
@@ -293,8 +292,7 @@ impl Runner {
         )?;
         if known.digest != installed.digest {
             return Err(Problem::new(
-                "CUS-RUN-021",
-                ExitCode::Integrity,
+                code::RUN_021,
                 "the environment changed while it was kept",
             )
             .hint(format!(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use custody_attest::lock::Lock;
-use custody_types::{ExitCode, Problem};
+use custody_types::{Problem, code};
 
 /// Options of a lock file by which a package would be built from its source.
 const BUILDS: &[&str] = &["--no-binary", "--no-only-binary"];
@@ -19,7 +19,7 @@ pub(crate) fn packages(
 ) -> Result<BTreeMap<String, String>, Problem> {
     let what = format!("the lock file `{path}` does not pin what is installed");
     let lock = Lock::parse(text).map_err(|error| {
-        Problem::new("CUS-ENV-006", ExitCode::Usage, &what)
+        Problem::new(code::ENV_006, &what)
             .because(error)
             .hint(hint(path, python, text))
     })?;
@@ -28,7 +28,7 @@ pub(crate) fn packages(
         BUILDS.contains(&word)
     });
     if let Some((line, number)) = builds {
-        return Err(Problem::new("CUS-ENV-007", ExitCode::Usage, what)
+        return Err(Problem::new(code::ENV_007, what)
             .because(format!("line {number}, `{}`, asks for source distributions, which run programs of theirs when they are built", line.trim()))
             .hint(format!("take built packages only: {}", hint(path, python, text))));
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use custody_engine::{Engine, EngineError};
 use custody_sandbox::Interrupt;
-use custody_types::{ExitCode, Problem, VersionFiles};
+use custody_types::{Problem, VersionFiles, code};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -130,23 +130,19 @@ impl Product {
 }
 
 pub(crate) fn fault(because: &str) -> Problem {
-    Problem::new("CUS-RUN-090", ExitCode::Fault, "the run broke off").because(because)
+    Problem::new(code::RUN_090, "the run broke off").because(because)
 }
 
 /// Tells that somebody ended a step.
 pub(crate) fn interrupted(name: &str) -> Problem {
     let what = format!("the step `{name}` was interrupted");
-    Problem::new("CUS-RUN-037", ExitCode::Interrupted, what)
+    Problem::new(code::RUN_037, what)
 }
 
 pub(crate) fn unreadable(error: &custody_types::ReadError) -> Problem {
-    Problem::new(
-        "CUS-RUN-013",
-        ExitCode::Integrity,
-        "an input cannot be read",
-    )
-    .because(error)
-    .hint("see the extent with `custody verify --all`")
+    Problem::new(code::RUN_013, "an input cannot be read")
+        .because(error)
+        .hint("see the extent with `custody verify --all`")
 }
 
 pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
@@ -154,23 +150,13 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
     path: &str,
 ) -> Result<T, Problem> {
     let file = files.files().iter().find(|file| file.path.as_str() == path);
-    let file = file.ok_or_else(|| {
-        Problem::new(
-            "CUS-RUN-014",
-            ExitCode::No,
-            format!("the input has no file `{path}`"),
-        )
-    })?;
+    let file =
+        file.ok_or_else(|| Problem::new(code::RUN_014, format!("the input has no file `{path}`")))?;
     let bytes = files
         .read(&file.path, 0..file.size.bytes())
         .map_err(|error| unreadable(&error))?;
     serde_json::from_slice(&bytes).map_err(|error| {
-        Problem::new(
-            "CUS-RUN-015",
-            ExitCode::No,
-            format!("`{path}` cannot be understood"),
-        )
-        .because(error)
+        Problem::new(code::RUN_015, format!("`{path}` cannot be understood")).because(error)
     })
 }
 
@@ -178,9 +164,9 @@ fn engine(name: &str, error: &EngineError) -> Problem {
     if *error == EngineError::NoRoom {
         return Problem::no_room(format!("what `{name}` puts aside while it is computed"));
     }
-    let exit = match error {
-        EngineError::Plan(_) | EngineError::NotAllowed(_) => ExitCode::Usage,
-        _ => ExitCode::No,
+    let code = match error {
+        EngineError::Plan(_) | EngineError::NotAllowed(_) => code::RUN_022,
+        _ => code::RUN_005,
     };
     let hint = match error {
         EngineError::Table { .. } => {
@@ -189,7 +175,7 @@ fn engine(name: &str, error: &EngineError) -> Problem {
         EngineError::Memory(_) => "read fewer rows or columns at once",
         _ => "correct the SQL; a `check` of the kind `schema` names the columns that there are",
     };
-    Problem::new("CUS-RUN-005", exit, format!("`{name}` cannot be computed"))
+    Problem::new(code, format!("`{name}` cannot be computed"))
         .because(error)
         .hint(hint)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use custody_attest::slsa::Provenance;
 use custody_guard::{Evidence, Read, Reproduce, Session, Target, dependency, role};
-use custody_types::{Digest, ExitCode, Problem, Reference, VersionName};
+use custody_types::{Digest, Problem, Reference, VersionName, code};
 use custody_wire::{ReproduceReply, ReproducedStep};
 use serde_json::Value;
 
@@ -36,8 +36,7 @@ impl Runner {
         let mut links = closure(&evidence, root.clone(), &mut |broken| dangling.push(broken))?;
         if let Some(broken) = dangling.first() {
             return Err(Problem::new(
-                "CUS-RUN-030",
-                ExitCode::Integrity,
+                code::RUN_030,
                 format!("`{}` cannot be reproduced", root.name()),
             )
             .because(broken));
@@ -82,10 +81,9 @@ impl Runner {
             });
         }
         if reply.steps.is_empty() {
-            grant.fail("CUS-RUN-035");
+            grant.fail(code::RUN_035);
             return Err(Problem::new(
-                "CUS-RUN-035",
-                ExitCode::Usage,
+                code::RUN_035,
                 format!(
                     "no step made `{}`: there is nothing to run again",
                     reply.version
@@ -186,8 +184,7 @@ impl Runner {
             Ok(installed)
         } else {
             Err(Problem::new(
-                "CUS-RUN-031",
-                ExitCode::Integrity,
+                code::RUN_031,
                 "the installed environment is not the stored one",
             )
             .hint(format!(
@@ -206,8 +203,7 @@ fn declared(link: &Link) -> Result<Option<(String, Step)>, Problem> {
     let parameters = &provenance.build_definition.external_parameters;
     let unreadable = |because: String| {
         Problem::new(
-            "CUS-RUN-032",
-            ExitCode::Integrity,
+            code::RUN_032,
             format!(
                 "the statement of `{}` does not tell its step",
                 link.version.name()

@@ -15,7 +15,7 @@ use custody_engine::{Engine, Spill};
 use custody_guard::{Done, Door, Evidence, Session, StartRun, Target};
 use custody_sandbox::Interrupt;
 use custody_types::{
-    ArtifactName, ByteSize, Classification, Digest, ExitCode, Kind, Problem, Purpose, VersionName,
+    ArtifactName, ByteSize, Classification, Digest, Kind, Problem, Purpose, VersionName, code,
 };
 use custody_wire::{RunEvent, RunReply, RunRequest, StepOutcome};
 
@@ -45,8 +45,6 @@ const RUNNER: u32 = 2;
 pub(crate) const STEP_KEY: &str = "stepKey";
 /// Where a statement names the commit that the project's folder stood at.
 pub(crate) const COMMIT: &str = "commit";
-/// The code of a model that waits for an approval.
-const WAITS: &str = "CUS-SCAN-013";
 /// The memory that a query may use.
 const ENGINE_MEMORY: ByteSize = ByteSize::from_mebibytes(1 << 10);
 
@@ -131,12 +129,7 @@ impl Runner {
             .open(path)?
             .read_to_end(&mut bytes)
             .map_err(|error| {
-                Problem::new(
-                    "CUS-PIPE-003",
-                    ExitCode::Usage,
-                    format!("`{path}` cannot be read"),
-                )
-                .because(error)
+                Problem::new(code::PIPE_003, format!("`{path}` cannot be read")).because(error)
             })?;
         Ok(bytes)
     }
@@ -148,12 +141,7 @@ impl Runner {
 
     fn pipeline_text(&self) -> Result<(String, PipelineFile), Problem> {
         let text = String::from_utf8(self.read_file(file::NAME)?).map_err(|error| {
-            Problem::new(
-                "CUS-PIPE-002",
-                ExitCode::Usage,
-                format!("`{}` is no text", file::NAME),
-            )
-            .because(error)
+            Problem::new(code::PIPE_002, format!("`{}` is no text", file::NAME)).because(error)
         })?;
         let file = PipelineFile::parse(&text)?;
         Ok((text, file))
@@ -199,7 +187,7 @@ impl Runner {
             Err(problem) => {
                 grant.conclude(&Done {
                     ok: false,
-                    error: Some(problem.code.clone()),
+                    error: Some(problem.code),
                     ..Done::default()
                 })?;
                 return Err(problem);
@@ -241,7 +229,7 @@ impl Runner {
         }
         let done = Done {
             ok: reply.ok,
-            error: reply.problem.as_ref().map(|problem| problem.code.clone()),
+            error: reply.problem.as_ref().map(|problem| problem.code),
             ..Done::default()
         };
         let last = grant.conclude(&done)?;
@@ -276,13 +264,9 @@ fn interrupted_run(reply: &RunReply) -> Problem {
     } else {
         format!("what was made before is kept: {}", kept.join(", "))
     };
-    Problem::new(
-        "CUS-RUN-040",
-        ExitCode::Interrupted,
-        "the run was interrupted",
-    )
-    .because(kept)
-    .hint("go on with `custody run`: what was made is reused")
+    Problem::new(code::RUN_040, "the run was interrupted")
+        .because(kept)
+        .hint("go on with `custody run`: what was made is reused")
 }
 
 /// Returns how many steps run at once where the command does not say.
@@ -292,5 +276,5 @@ fn processors() -> usize {
 
 pub(crate) fn artifact(file: &PipelineFile, name: &str) -> Result<ArtifactName, Problem> {
     ArtifactName::new(file.project.clone(), name)
-        .map_err(|error| Problem::new("CUS-PIPE-006", ExitCode::Usage, error.to_string()))
+        .map_err(|error| Problem::new(code::PIPE_006, error.to_string()))
 }

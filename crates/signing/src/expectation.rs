@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use custody_types::{ExitCode, Problem, Timestamp};
+use custody_types::{Problem, Timestamp, code};
 use serde::{Deserialize, Serialize};
 
 use crate::certificate::{Certificate, RevocationList, Subject};
@@ -81,14 +81,13 @@ impl ExpectationError {
     pub fn problem(&self, model: &str) -> Problem {
         match self {
             Self::Unusable { because, .. } => {
-                Problem::new("CUS-SIGN-002", ExitCode::Usage, self.to_string())
+                Problem::new(code::SIGN_002, self.to_string())
                     .because_of(because.as_ref())
                     .hint("give keys and certificates in PEM, and the trusted root of a Sigstore instance in JSON, as `cosign trusted-root create` writes it")
             }
             Self::Verify(error) => {
                 let problem = Problem::new(
-                    "CUS-SIGN-005",
-                    ExitCode::Integrity,
+                    code::SIGN_005,
                     format!("the signature of `{model}` does not hold"),
                 )
                 .because_of(error);

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod action;
+pub mod code;
 mod digest;
 mod files;
 mod listing;
@@ -20,6 +21,7 @@ mod size;
 mod time;
 
 pub use action::{Action, Actor, ActorKind, Purpose, Resource, ResourceKind};
+pub use code::{Code, ProblemKind, UnknownCode};
 pub use digest::{Digest, DigestError};
 pub use files::{ReadError, VersionFiles};
 pub use listing::{FileEntry, FilePath, listing_digest};

@@ -3,32 +3,31 @@
 use std::fmt;
 use std::io;
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::code::{self, Code, ProblemKind};
 
 /// What a user is told when something does not work: one type at every edge.
 ///
 /// Wording: lower case, no full stop, in the user's words, values in backticks; `what` failed,
 /// `because` of what, and in `hint` the way out, with a command to type where there is one. Never a
 /// type name of the program, a secret, or governed data that the caller may not see.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// Its documents say the kind too, and whether to try again; both follow from the code.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Problem {
-    /// The stable, documented code: `CUS-`, an area, three digits.
-    pub code: String,
+    /// The stable, documented code, from the registry.
+    pub code: Code,
     /// What failed, on what.
     pub what: String,
     /// Why, from the outermost cause to the innermost.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub because: Vec<String>,
     /// The way out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
     /// The thing that it is about: a reference, a path, a check.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// Whether the same call may work later.
-    pub retry: Retry,
-    /// The exit code of a command that ends with this problem.
-    pub exit: ExitCode,
 }
 
 /// Whether the same call may work later without a change.
@@ -42,8 +41,7 @@ pub enum Retry {
 }
 
 /// The exit codes of every command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitCode {
     /// 0: yes, done.
     Done,
@@ -92,29 +90,31 @@ impl ExitCode {
 }
 
 impl Problem {
-    /// Starts a problem from its code, the exit code and what failed.
-    pub fn new(code: &str, exit: ExitCode, what: impl Into<String>) -> Self {
-        let retry = if exit == ExitCode::Later {
-            Retry::Later
-        } else {
-            Retry::No
-        };
+    /// Starts a problem from its code and what failed.
+    pub fn new(code: Code, what: impl Into<String>) -> Self {
         Self {
-            code: code.to_owned(),
+            code,
             what: what.into(),
             because: Vec::new(),
             hint: None,
             subject: None,
-            retry,
-            exit,
         }
+    }
+
+    /// Returns what kind of problem it is.
+    pub const fn kind(&self) -> ProblemKind {
+        self.code.kind()
+    }
+
+    /// Returns the exit code of a command that ends with it.
+    pub const fn exit(&self) -> ExitCode {
+        self.kind().exit()
     }
 
     /// Tells that a disk is full: one code and one way out wherever that is met. `what`: what found no room.
     pub fn no_room(what: impl fmt::Display) -> Self {
         Self::new(
-            "CUS-STORE-004",
-            ExitCode::Later,
+            code::STORE_004,
             format!("there is no room left on the disk for {what}"),
         )
         .hint("make room and repeat the command: nothing that was acknowledged is lost, and `custody doctor` shows how much room there is; keep all below `.custody`: of Custody's own files only the folder `environments` in its cache may go, and the next run then installs it again from the package registry")
@@ -150,6 +150,28 @@ impl Problem {
     pub fn subject(mut self, subject: impl fmt::Display) -> Self {
         self.subject = Some(subject.to_string());
         self
+    }
+}
+
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Problem", 7)?;
+        fields.serialize_field("code", &self.code)?;
+        fields.serialize_field("kind", &self.kind())?;
+        fields.serialize_field("what", &self.what)?;
+        if self.because.is_empty() {
+            fields.skip_field("because")?;
+        } else {
+            fields.serialize_field("because", &self.because)?;
+        }
+        for (name, value) in [("hint", &self.hint), ("subject", &self.subject)] {
+            match value {
+                Some(value) => fields.serialize_field(name, value)?,
+                None => fields.skip_field(name)?,
+            }
+        }
+        fields.serialize_field("retry", &self.kind().retry())?;
+        fields.end()
     }
 }
 
@@ -213,18 +235,31 @@ mod tests {
 
     #[test]
     fn a_problem_is_shown_with_its_cause_and_the_way_out() {
-        let problem = Problem::new(
-            "CUS-RUN-004",
-            ExitCode::No,
-            "dataset `loans@7` breaks its contract",
-        )
-        .because("column `income` has 312 nulls in 10,000 rows; at most 0 are allowed")
-        .hint("see the rows with `custody show loans@7`");
+        let problem = Problem::new(code::RUN_004, "dataset `loans@7` breaks its contract")
+            .because("column `income` has 312 nulls in 10,000 rows; at most 0 are allowed")
+            .hint("see the rows with `custody show loans@7`");
         assert_eq!(
             problem.to_string(),
             "error: dataset `loans@7` breaks its contract [CUS-RUN-004]\n  because: column `income` has 312 nulls in 10,000 rows; at most 0 are allowed\n  hint: see the rows with `custody show loans@7`"
         );
-        assert_eq!(problem.exit.number(), 1);
+        assert_eq!(problem.exit().number(), 1);
+    }
+
+    #[test]
+    fn a_problem_comes_back_from_its_document() {
+        for problem in [
+            Problem::no_room("it"),
+            Problem::new(code::DOOR_001, "`a` may not read `b`")
+                .because("no policy permits it")
+                .subject("b"),
+        ] {
+            let document = serde_json::to_value(&problem).unwrap();
+            assert_eq!(document["kind"], problem.kind().as_str());
+            assert_eq!(
+                serde_json::from_value::<Problem>(document).unwrap(),
+                problem
+            );
+        }
     }
 
     #[test]

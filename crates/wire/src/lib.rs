@@ -11,6 +11,7 @@ mod data;
 mod evidence;
 mod ledger;
 mod policy;
+mod problem;
 mod run;
 pub mod stream;
 mod version;
@@ -35,6 +36,7 @@ pub use ledger::{
     LedgerVerifyReply,
 };
 pub use policy::{PolicyReply, PolicySource};
+pub use problem::{PROBLEM_JSON, ProblemDetails};
 pub use run::{PlannedStep, RunEvent, RunReply, RunRequest, StepOutcome, StepState};
 pub use version::{
     AliasReply, AliasRequest, ApproveReply, ApproveRequest, ArtifactQuery, EntryRef, ListQuery,

@@ -1,6 +1,6 @@
 //! `custody data`.
 
-use custody_types::{ExitCode, Problem, Reference, nearest};
+use custody_types::{ExitCode, Problem, Reference, code, nearest};
 use custody_wire::{
     ColumnDiff, ColumnProfile, DataQuery, DiffRequest, Drift, ProfileReply, TableDiff,
 };
@@ -67,8 +67,7 @@ pub(crate) fn profile(context: &Context, args: &DataProfile) -> Result<ExitCode,
             .collect();
         if let Some(wrong) = args.columns.iter().find(|name| !names.contains(name)) {
             let mut problem = Problem::new(
-                "CUS-CLI-040",
-                ExitCode::Usage,
+                code::DATA_005,
                 format!("`{}` has no column `{wrong}`", reply.version),
             );
             if let Some(near) = nearest(wrong, names.iter().map(|name| name.as_str())) {

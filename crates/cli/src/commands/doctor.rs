@@ -6,7 +6,7 @@ use custody_backends::key_file;
 use custody_backends::machine::SystemClock;
 use custody_backends::scratch::ScratchFolder;
 use custody_backends::workspace::Workspace;
-use custody_types::{ByteSize, Clock, ExitCode, Problem};
+use custody_types::{ByteSize, Clock, ExitCode, Problem, code};
 use custody_wire::Schema;
 use serde::Serialize;
 
@@ -72,8 +72,7 @@ pub(crate) fn run(context: &Context) -> Result<ExitCode, Problem> {
         custody_crypto::aead::fastest(&clock)
             .map(|aead| format!("AES-256-GCM of {}", aead.name()))
             .map_err(|error| {
-                Problem::new("CUS-DOC-001", ExitCode::Fault, error.to_string())
-                    .hint("do not use this machine")
+                Problem::new(code::DOC_001, error.to_string()).hint("do not use this machine")
             }),
     ));
     findings.push(finding("clock", time(&clock)));
@@ -127,10 +126,8 @@ pub(crate) fn run(context: &Context) -> Result<ExitCode, Problem> {
 fn time(clock: &SystemClock) -> Result<String, Problem> {
     let now = clock.now();
     if now.unix_micros() / 1_000_000 < NOT_SET {
-        return Err(
-            Problem::new("CUS-DOC-002", ExitCode::No, format!("the clock says {now}"))
-                .hint("set the clock: entries of the ledger carry its time"),
-        );
+        return Err(Problem::new(code::DOC_002, format!("the clock says {now}"))
+            .hint("set the clock: entries of the ledger carry its time"));
     }
     Ok(now.to_seconds_text())
 }
@@ -138,18 +135,15 @@ fn time(clock: &SystemClock) -> Result<String, Problem> {
 fn room(folder: &Path) -> Result<String, Problem> {
     let stat = rustix::fs::statvfs(folder).map_err(|error| {
         Problem::new(
-            "CUS-DOC-003",
-            ExitCode::No,
+            code::DOC_003,
             format!("`{}` cannot be looked at", folder.display()),
         )
         .because(error)
     })?;
     let free = ByteSize::from_bytes(stat.f_bavail.saturating_mul(stat.f_frsize));
     if free.bytes() < LITTLE {
-        return Err(
-            Problem::new("CUS-DOC-004", ExitCode::No, format!("{free} are free"))
-                .hint("make room; commands stop before they lose anything"),
-        );
+        return Err(Problem::new(code::DOC_004, format!("{free} are free"))
+            .hint("make room; commands stop before they lose anything"));
     }
     Ok(format!("{free} are free"))
 }
@@ -158,20 +152,17 @@ fn durable(folder: &Path, clock: &SystemClock) -> Result<String, Problem> {
     let took = ScratchFolder::new(folder.to_owned()).sync_ms(clock);
     let took_ms = took.map_err(|error| {
         Problem::new(
-            "CUS-DOC-005",
-            ExitCode::No,
+            code::DOC_005,
             format!("`{}` cannot be written", folder.display()),
         )
         .because(error)
         .hint("work in a folder that you may write")
     })?;
     if took_ms > SLOW_MS {
-        return Err(Problem::new(
-            "CUS-DOC-006",
-            ExitCode::No,
-            format!("one takes {took_ms} ms"),
-        )
-        .hint("put the workspace on a faster disk: each access waits for two of them"));
+        return Err(
+            Problem::new(code::DOC_006, format!("one takes {took_ms} ms"))
+                .hint("put the workspace on a faster disk: each access waits for two of them"),
+        );
     }
     Ok(format!("one takes {took_ms} ms"))
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use custody_backends::user_files;
-use custody_types::{ByteSize, ExitCode, Kind, Problem};
+use custody_types::{ByteSize, ExitCode, Kind, Problem, ProblemKind};
 use custody_wire::{Schema, VersionView};
 use serde::Serialize;
 
@@ -32,7 +32,9 @@ pub(crate) fn run(context: &Context, args: Get) -> Result<ExitCode, Problem> {
     // Who may take it out and not list it gets the files alone.
     let version = match client.show(&reference) {
         Ok(shown) => Some(shown.version),
-        Err(problem) if matches!(problem.exit, ExitCode::Denied | ExitCode::NotFound) => None,
+        Err(problem) if matches!(problem.kind(), ProblemKind::Denied | ProblemKind::NotFound) => {
+            None
+        }
         Err(problem) => return Err(problem),
     };
     let named = version

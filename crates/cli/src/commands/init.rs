@@ -9,7 +9,7 @@ use custody_crypto::key_file::FileKey;
 use custody_crypto::keys::{LocalKey, seal_text};
 use custody_crypto::sign::SigningKey;
 use custody_crypto::{KeyContext, KeyError, KeyService, Secret};
-use custody_types::{Clock, Digest, Entropy, ExitCode, Problem};
+use custody_types::{Clock, Digest, Entropy, ExitCode, Problem, code};
 use custody_wire::Schema;
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -68,12 +68,7 @@ pub(crate) fn run(context: &Context, args: &Init) -> Result<ExitCode, Problem> {
         context.settings.account.clone(),
     );
     let keyring = keyring(&service, &about.binding(), &entropy).map_err(|error| {
-        Problem::new(
-            "CUS-KEY-012",
-            ExitCode::Later,
-            "the workspace's keys cannot be made",
-        )
-        .because(error)
+        Problem::new(code::KEY_012, "the workspace's keys cannot be made").because(error)
     })?;
     let workspace = Workspace::create(&folder, about, &keyring).map_err(|error| {
         // A key without a workspace opens nothing.
@@ -146,7 +141,7 @@ fn keyring(
 /// Takes the passphrase from `CUSTODY_PASSPHRASE`, or from the first line of standard input.
 fn passphrase(context: &Context) -> Result<Zeroizing<String>, Problem> {
     let missing = |because: &str| {
-        Problem::new("CUS-KEY-013", ExitCode::Usage, "there is no passphrase")
+        Problem::new(code::KEY_013, "there is no passphrase")
             .because(because)
             .hint("set CUSTODY_PASSPHRASE, or write it on standard input")
     };

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use custody_backends::user_files;
-use custody_types::{Action, ExitCode, Problem};
+use custody_types::{Action, ExitCode, Problem, code};
 use custody_wire::{AcceptRollbackRequest, EntryQuery, EntryView, Schema};
 use serde::Serialize;
 use serde_json::Value;
@@ -27,12 +27,10 @@ pub(crate) fn log(context: &Context, args: LedgerLog) -> Result<ExitCode, Proble
         })
     {
         let verbs: Vec<_> = Action::ALL.iter().map(|known| known.verb()).collect();
-        return Err(Problem::new(
-            "CUS-CLI-033",
-            ExitCode::Usage,
-            format!("there is no action `{action}`"),
-        )
-        .hint(format!("there are {}", verbs.join(", "))));
+        return Err(
+            Problem::new(code::CLI_033, format!("there is no action `{action}`"))
+                .hint(format!("there are {}", verbs.join(", "))),
+        );
     }
     let query = EntryQuery {
         actor: args.actor,

@@ -1,6 +1,6 @@
 //! `custody ls`.
 
-use custody_types::{ExitCode, Problem};
+use custody_types::{ExitCode, Problem, code};
 use custody_wire::{ListQuery, VersionView};
 
 use crate::args::{Ls, project_or_artifact};
@@ -8,7 +8,7 @@ use crate::context::Context;
 
 pub(crate) fn run(context: &Context, args: &Ls) -> Result<ExitCode, Problem> {
     let (project, artifact) = project_or_artifact(args.name.as_deref())
-        .map_err(|error| Problem::new("CUS-CLI-013", ExitCode::Usage, error.to_string()))?;
+        .map_err(|error| Problem::new(code::CLI_013, error.to_string()))?;
     let query = ListQuery {
         project,
         artifact,

@@ -6,7 +6,7 @@ use custody_backends::user_files;
 use custody_backends::workspace::{FOLDER, Workspace};
 use custody_pipeline::draft::{Draft, Task, Wish, draft};
 use custody_pipeline::{collect, file};
-use custody_types::{ExitCode, Problem};
+use custody_types::{ExitCode, Problem, code};
 use custody_wire::Schema;
 use serde::Serialize;
 
@@ -80,8 +80,7 @@ pub(crate) fn run(context: &Context, args: New) -> Result<ExitCode, Problem> {
 fn source(folder: &Path, file: &Path) -> Result<String, Problem> {
     let unreadable = |because: String| {
         Problem::new(
-            "CUS-CLI-040",
-            ExitCode::NotFound,
+            code::CLI_040,
             format!("there is no file `{}`", file.display()),
         )
         .because(because)
@@ -89,8 +88,7 @@ fn source(folder: &Path, file: &Path) -> Result<String, Problem> {
     };
     if file.is_dir() {
         return Err(Problem::new(
-            "CUS-CLI-042",
-            ExitCode::Usage,
+            code::CLI_042,
             format!("`{}` is a folder", file.display()),
         )
         .because("a project begins with one file of Parquet, CSV, TSV, JSON lines or Arrow")
@@ -121,8 +119,7 @@ fn refuse_existing(folder: &Path, names: &[&str]) -> Result<(), Problem> {
         return Ok(());
     }
     Err(Problem::new(
-        "CUS-CLI-041",
-        ExitCode::NotFound,
+        code::CLI_041,
         format!(
             "there is {} in {} already",
             there.join(", "),

@@ -1,7 +1,7 @@
 //! `custody policy show` and `custody policy apply`.
 
 use custody_backends::user_files;
-use custody_types::{ExitCode, Problem};
+use custody_types::{ExitCode, Problem, code};
 use custody_wire::{PolicyReply, PolicySource};
 
 use crate::args::PolicyApply;
@@ -46,8 +46,7 @@ pub(crate) fn apply(context: &Context, args: PolicyApply) -> Result<ExitCode, Pr
     }
     if sources.is_empty() {
         return Err(Problem::new(
-            "CUS-CLI-032",
-            ExitCode::Usage,
+            code::CLI_032,
             "the folder holds no policy",
         )
         .because("there is no file `*.cedar`, no `principals.json` and no `settings.json`")

@@ -9,7 +9,7 @@ use custody_pipeline::FoundFile;
 use custody_pipeline::collect::{self, Collected, Looked};
 use custody_pipeline::file::Origin;
 use custody_tabular::Format;
-use custody_types::{Classification, ExitCode, Kind, Problem};
+use custody_types::{Classification, ExitCode, Kind, Problem, code};
 use custody_wire::stream::PieceWriter;
 use custody_wire::{OriginOfPut, PutQuery, SIGNATURE_KEY};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -24,8 +24,7 @@ pub(crate) fn run(context: &Context, args: Put) -> Result<ExitCode, Problem> {
         Some(expectation(&args)?)
     } else if args.trust.is_given() {
         return Err(Problem::new(
-            "CUS-CLI-036",
-            ExitCode::Usage,
+            code::CLI_036,
             "it is said whose signature is expected, but not that one must be there",
         )
         .hint("add `--verify`; nothing was put"));
@@ -34,10 +33,8 @@ pub(crate) fn run(context: &Context, args: Put) -> Result<ExitCode, Problem> {
     };
     let files = user_files::find(&args.paths).map_err(|error| user_files_problem(&error))?;
     if files.is_empty() {
-        return Err(
-            Problem::new("CUS-CLI-012", ExitCode::Usage, "there is no file to put")
-                .hint("name at least one file, or a folder with files"),
-        );
+        return Err(Problem::new(code::CLI_012, "there is no file to put")
+            .hint("name at least one file, or a folder with files"));
     }
     let (query, collected, notes) = collected(&args, &files)?;
     let bar = progress_bar(context);
@@ -120,8 +117,7 @@ fn collected(args: &Put, files: &[user_files::UserFile]) -> Result<Taken, Proble
         && origin.classification != classification
     {
         return Err(Problem::new(
-            "CUS-CLI-037",
-            ExitCode::Usage,
+            code::CLI_037,
             format!(
                 "`--classification` says {classification}, and the origin {}",
                 origin.classification
@@ -180,9 +176,9 @@ fn collected(args: &Put, files: &[user_files::UserFile]) -> Result<Taken, Proble
         put.files.clear();
         serde_json::to_string(&put)
     });
-    query.origin = origin.transpose().map_err(|error| {
-        Problem::new("CUS-CLI-038", ExitCode::Fault, "the origin cannot be sent").because(error)
-    })?;
+    query.origin = origin
+        .transpose()
+        .map_err(|error| Problem::new(code::CLI_038, "the origin cannot be sent").because(error))?;
     Ok((query, Some(collected), notes))
 }
 
@@ -210,21 +206,14 @@ fn write_tar(files: &[Collected], about: &[(&str, &[u8])], out: &mut dyn Pieces)
 /// Returns, in JSON, the signature that the files must bear.
 fn expectation(args: &Put) -> Result<Vec<u8>, Problem> {
     let [path] = args.paths.as_slice() else {
-        return Err(Problem::new(
-            "CUS-CLI-034",
-            ExitCode::Usage,
-            "a signature is of one file or folder",
-        )
-        .hint("name one with `--verify`"));
+        return Err(
+            Problem::new(code::CLI_034, "a signature is of one file or folder")
+                .hint("name one with `--verify`"),
+        );
     };
     let expected = super::sign::expectation(path, &args.trust)?;
     serde_json::to_vec(&expected).map_err(|error| {
-        Problem::new(
-            "CUS-CLI-035",
-            ExitCode::Fault,
-            "the signature cannot be sent",
-        )
-        .because_of(&error)
+        Problem::new(code::CLI_035, "the signature cannot be sent").because_of(&error)
     })
 }
 

@@ -10,7 +10,7 @@ use custody_backends::user_files;
 use custody_crypto::sign::{SigningKey, VerifyingKey};
 use custody_scan::Rules;
 use custody_scan::rules::{Judgement, MAX_BYTES, Pack, RulesError};
-use custody_types::{ExitCode, Problem};
+use custody_types::{ExitCode, Problem, code};
 use custody_wire::PolicySource;
 use serde::Serialize;
 
@@ -48,8 +48,7 @@ fn signed(path: &Path, key: Option<&VerifyingKey>, unsigned: bool) -> Result<Str
             return Ok(text);
         }
         return Err(Problem::new(
-            "CUS-SCAN-003",
-            ExitCode::Usage,
+            code::SCAN_003,
             format!("the rule pack `{}` has no key to be checked by", path.display()),
         )
         .because("a pack says what passes; whoever can change it unseen can let anything pass")
@@ -57,8 +56,7 @@ fn signed(path: &Path, key: Option<&VerifyingKey>, unsigned: bool) -> Result<Str
     };
     let wrong = |because: String| {
         Problem::new(
-            "CUS-SCAN-004",
-            ExitCode::Integrity,
+            code::SCAN_004,
             format!(
                 "the rule pack `{}` is not signed by the given key",
                 path.display()
@@ -88,7 +86,7 @@ fn signature_path(pack: &Path) -> PathBuf {
 }
 
 fn malformed(error: &RulesError, path: Option<&Path>) -> Problem {
-    let problem = Problem::new("CUS-SCAN-002", ExitCode::Usage, "the rules cannot be used");
+    let problem = Problem::new(code::SCAN_002, "the rules cannot be used");
     let problem = match path {
         Some(path) => problem.because(format!("`{}`", path.display())),
         None => problem,
@@ -102,8 +100,7 @@ fn public_key(path: &Path) -> Result<VerifyingKey, Problem> {
     let pem = user_files::read_text(path, KEY_BYTES).map_err(|error| user_files_problem(&error))?;
     VerifyingKey::read(&pem).map_err(|error| {
         Problem::new(
-            "CUS-SCAN-005",
-            ExitCode::Usage,
+            code::SCAN_005,
             format!("`{}` is no key to check a signature by", path.display()),
         )
         .because(error)
@@ -115,8 +112,7 @@ fn public_key(path: &Path) -> Result<VerifyingKey, Problem> {
 fn private_key(path: &Path) -> Result<SigningKey, Problem> {
     let wrong = |because: String| {
         Problem::new(
-            "CUS-SCAN-006",
-            ExitCode::Usage,
+            code::SCAN_006,
             format!("`{}` is no key to sign with", path.display()),
         )
         .because(because)
@@ -160,14 +156,8 @@ pub(crate) fn sign(context: &Context, args: &RulesSign) -> Result<ExitCode, Prob
         .map_err(|error| user_files_problem(&error))?;
     let pack = Pack::parse(&text).map_err(|error| malformed(&error, Some(&args.pack)))?;
     let signer = Signer(private_key(&args.key)?);
-    let fault = |error| {
-        Problem::new(
-            "CUS-SCAN-007",
-            ExitCode::Fault,
-            "the rule pack cannot be signed",
-        )
-        .because_of(&error)
-    };
+    let fault =
+        |error| Problem::new(code::SCAN_007, "the rule pack cannot be signed").because_of(&error);
     let envelope = Envelope::seal(PAYLOAD_TYPE, text.as_bytes(), &signer)
         .and_then(|envelope| envelope.to_bytes())
         .map_err(fault)?;

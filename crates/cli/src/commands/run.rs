@@ -1,6 +1,6 @@
 //! `custody run`.
 
-use custody_types::{ExitCode, Problem};
+use custody_types::{ExitCode, Problem, code};
 use custody_wire::{Document, PlannedStep, RunEvent, RunReply, RunRequest, StepOutcome, StepState};
 
 use crate::args::Run;
@@ -53,12 +53,7 @@ fn show(output: &Output, progress: &mut Progress, event: &RunEvent) {
 
 fn json_line(event: &RunEvent) -> Result<String, Problem> {
     let mut line = serde_json::to_string(&Document::new(event.clone())).map_err(|error| {
-        Problem::new(
-            "CUS-CLI-011",
-            ExitCode::Fault,
-            "the answer cannot be written",
-        )
-        .because(error)
+        Problem::new(code::CLI_011, "the answer cannot be written").because(error)
     })?;
     line.push('\n');
     Ok(line)
@@ -66,7 +61,7 @@ fn json_line(event: &RunEvent) -> Result<String, Problem> {
 
 fn exit(reply: &RunReply) -> ExitCode {
     match &reply.problem {
-        Some(problem) => problem.exit,
+        Some(problem) => problem.exit(),
         None => ExitCode::Done,
     }
 }

@@ -5,7 +5,7 @@ use custody_backends::user_files;
 use custody_scan::{
     Files, Finding, Place, Report, Rules, Severity, Summary, Verdict, sarif, scan_among,
 };
-use custody_types::{ExitCode, Problem};
+use custody_types::{ExitCode, Problem, code};
 
 use crate::args::{Scan, ScanFormat};
 use crate::context::Context;
@@ -16,20 +16,15 @@ pub(crate) fn run(context: &Context, args: &Scan) -> Result<ExitCode, Problem> {
     let rules = super::rules::read(&args.rules)?;
     let entries = scanned_files::find(&args.paths).map_err(|(path, error)| {
         Problem::new(
-            "CUS-SCAN-001",
-            ExitCode::NotFound,
+            code::SCAN_001,
             format!("`{}` cannot be scanned", path.display()),
         )
         .because(error)
         .hint("name files and folders that are there and that you may read; nothing was scanned")
     })?;
     if entries.is_empty() {
-        return Err(Problem::new(
-            "CUS-SCAN-024",
-            ExitCode::NotFound,
-            "there is no file to scan",
-        )
-        .hint("name a file, or a folder with files"));
+        return Err(Problem::new(code::SCAN_024, "there is no file to scan")
+            .hint("name a file, or a folder with files"));
     }
     let mut summary = all(&entries, &rules);
     if args.trial.trial_load {

@@ -18,7 +18,7 @@ use custody_signing::timestamp::{self, TimestampAuthority};
 use custody_signing::tree::Model;
 use custody_signing::verify::{NotCovered, Verified};
 use custody_signing::{Bundle, HashType, Method};
-use custody_types::{Clock, Digest, ExitCode, FileEntry, Problem, Timestamp};
+use custody_types::{Clock, Digest, ExitCode, FileEntry, Problem, Timestamp, code};
 use custody_wire::{ArtifactQuery, Schema};
 use serde::Serialize;
 
@@ -118,8 +118,7 @@ fn signature_path(path: &Path, given: Option<&Path>) -> PathBuf {
 
 fn unsigned(path: &Path, error: &SignError) -> Problem {
     Problem::new(
-        "CUS-SIGN-001",
-        ExitCode::Usage,
+        code::SIGN_001,
         format!("`{}` cannot be signed", path.display()),
     )
     .because_of(error)
@@ -128,8 +127,7 @@ fn unsigned(path: &Path, error: &SignError) -> Problem {
 
 fn unusable(what: &Path, error: &(dyn std::error::Error + 'static)) -> Problem {
     Problem::new(
-        "CUS-SIGN-002",
-        ExitCode::Usage,
+        code::SIGN_002,
         format!("`{}` cannot be used", what.display()),
     )
     .because_of(error)
@@ -149,19 +147,15 @@ fn key(context: &Context, args: &SignArgs) -> Result<Box<dyn ModelSigner>, Probl
         let token = TokenUri::parse(uri)
             .and_then(|uri| TokenKey::open(&uri))
             .map_err(|error| {
-                Problem::new("CUS-SIGN-003", ExitCode::Usage, "the token cannot be used")
+                Problem::new(code::SIGN_003, "the token cannot be used")
                     .because_of(&error)
                     .hint("name it as `pkcs11:token=NAME;object=KEY?module-path=LIBRARY&pin-source=FILE`")
             })?;
         return Ok(Box::new(token));
     }
     let Some(path) = &args.key else {
-        return Err(Problem::new(
-            "CUS-SIGN-004",
-            ExitCode::Usage,
-            "there is no key to sign with",
-        )
-        .hint("name one with `--key FILE` or `--token pkcs11:…`"));
+        return Err(Problem::new(code::SIGN_004, "there is no key to sign with")
+            .hint("name one with `--key FILE` or `--token pkcs11:…`"));
     };
     let password = context.settings.passphrase.as_deref().map(str::as_bytes);
     let key = FileKey::from_pem(&text(path)?, password).map_err(|error| unusable(path, &error))?;
@@ -357,25 +351,21 @@ impl Subject {
         let shown = context.client()?.show(&path.to_string_lossy())?;
         let name = shown.version.name.to_string();
         if shown.version.quarantined {
-            return Err(Problem::new(
-                "CUS-SIGN-007",
-                ExitCode::Denied,
-                format!("`{name}` is in quarantine"),
-            )
-            .hint("somebody who may can let it out with `custody approve`"));
+            return Err(
+                Problem::new(code::SIGN_007, format!("`{name}` is in quarantine"))
+                    .hint("somebody who may can let it out with `custody approve`"),
+            );
         }
         if shown.listing.is_empty() {
             return Err(Problem::new(
-                "CUS-SIGN-008",
-                ExitCode::Denied,
+                code::SIGN_008,
                 format!("you may not see the files of `{name}`"),
             )
             .hint("ask somebody who may read it; `--purpose` states for what"));
         }
         if u64::try_from(shown.listing.len()).ok() != Some(shown.version.files) {
             return Err(Problem::new(
-                "CUS-SIGN-006",
-                ExitCode::Usage,
+                code::SIGN_006,
                 format!("`{name}` has more files than are listed"),
             )
             .hint("take it out with `custody get` and verify the folder"));

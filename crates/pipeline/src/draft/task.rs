@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use custody_types::{ExitCode, Problem};
+use custody_types::{Problem, code};
 
 use super::field::{Field, Sort};
 use super::words;
@@ -52,12 +52,7 @@ impl FromStr for Task {
 }
 
 fn refused(because: String) -> Problem {
-    Problem::new(
-        "CUS-NEW-003",
-        ExitCode::Usage,
-        "what the model is to say is not clear",
-    )
-    .because(because)
+    Problem::new(code::NEW_003, "what the model is to say is not clear").because(because)
 }
 
 /// Settles the task by the label and what was asked for.

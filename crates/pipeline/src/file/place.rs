@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use custody_types::{ExitCode, Problem};
+use custody_types::{Problem, code};
 use granit_parser::{Event, Parser};
 
 use super::NAME;
@@ -62,8 +62,7 @@ impl Wrong {
 /// Builds the problem of a file that does not hold up.
 pub(crate) fn invalid(because: String) -> Problem {
     Problem::new(
-        "CUS-PIPE-001",
-        ExitCode::Usage,
+        code::PIPE_001,
         format!("`{NAME}` does not hold up"),
     )
     .because(because)

@@ -1,7 +1,7 @@
 //! The step `source`.
 
 use custody_tabular::{Columns, Csv, Declared, Format};
-use custody_types::{Classification, ExitCode, Problem, Purpose};
+use custody_types::{Classification, Problem, Purpose, code};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -75,8 +75,7 @@ impl Origin {
     pub fn parse(text: &str) -> Result<Self, Problem> {
         serde_saphyr::from_str(text).map_err(|error| {
             Problem::new(
-                "CUS-PIPE-011",
-                ExitCode::Usage,
+                code::PIPE_011,
                 "the origin does not hold up",
             )
             .because(super::told(&error, text))

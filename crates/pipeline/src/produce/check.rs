@@ -2,7 +2,7 @@
 
 use custody_engine::{ContractError, NAMED, Table};
 use custody_stats::contract::{ContractReport, FailingRow};
-use custody_types::{ExitCode, Problem};
+use custody_types::{Problem, code};
 use serde_json::json;
 
 use super::{Given, Product, Workshop, engine};
@@ -69,8 +69,7 @@ fn mistaken(name: &str, error: ContractError, given: &Given) -> Problem {
 fn broken_contract(contract: &Contract, report: &ContractReport) -> Problem {
     let (dataset, key) = (&contract.input, contract.key.as_deref());
     let mut problem = Problem::new(
-        "CUS-RUN-003",
-        ExitCode::No,
+        code::RUN_003,
         format!("the dataset `{dataset}` breaks its contract"),
     );
     for check in report.checks.iter().filter(|check| !check.passed) {

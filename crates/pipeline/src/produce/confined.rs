@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use custody_sandbox::{Exit, Spec};
-use custody_types::{ExitCode, Problem};
+use custody_types::{Problem, code};
 
 use super::failure::{Failure, failed, sandbox};
 use super::lines::Lines;
@@ -60,8 +60,7 @@ impl Workshop {
     ) -> Result<Product, Problem> {
         if let Some(seen) = custody_sandbox::seen_by_steps(&self.project) {
             return Err(Problem::new(
-                "CUS-RUN-034",
-                ExitCode::Usage,
+                code::RUN_034,
                 format!(
                     "the project lies in `{}`, which every step sees",
                     seen.display()

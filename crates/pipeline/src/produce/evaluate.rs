@@ -8,7 +8,7 @@ use custody_stats::{
     Attribute, Bootstrap, Classified, EvaluateError, Evaluation, ModelKind, Predicted, Said,
     Scored, Settings, ThresholdRule, choose, evaluate,
 };
-use custody_types::{ExitCode, Problem};
+use custody_types::{Problem, code};
 use serde_json::json;
 
 use super::{Given, Product, Workshop};
@@ -81,8 +81,7 @@ impl Measuring<'_> {
     /// Builds the problem of a model that cannot be measured.
     fn unmeasured(&self, because: impl Into<String>, hint: impl Into<String>) -> Problem {
         Problem::new(
-            "CUS-RUN-011",
-            ExitCode::No,
+            code::RUN_011,
             format!("the step `{}` cannot measure", self.name),
         )
         .because(because.into())

@@ -6,7 +6,7 @@
 use std::path::{Component, Path};
 
 use custody_sandbox::{Exit, Limits, SandboxError};
-use custody_types::{ExitCode, Problem};
+use custody_types::{Problem, code};
 
 use super::{fault, unreadable};
 
@@ -34,33 +34,27 @@ const SIGNALS: [(i32, Option<Cause<'static>>, &str); 5] = [
 pub(super) fn sandbox(name: &str, error: SandboxError) -> Problem {
     match error {
         SandboxError::Unavailable { missing } => Problem::new(
-            "CUS-RUN-007",
-            ExitCode::Isolation,
+            code::RUN_007,
             format!("the step `{name}` cannot be confined, so it did not run"),
         )
         .because(missing)
         .hint("see what this machine offers with `custody doctor`"),
         SandboxError::BadOutput { .. } => Problem::new(
-            "CUS-RUN-008",
-            ExitCode::No,
+            code::RUN_008,
             format!("the step `{name}` wrote something that cannot be kept"),
         )
         .because(error)
         .hint("write plain files only"),
-        SandboxError::NoCommand { because } => Problem::new(
-            "CUS-RUN-033",
-            ExitCode::Usage,
-            format!("the step `{name}` cannot start"),
-        )
-        .because(because)
-        .hint("correct `command` of the step, or bring the program with its environment"),
-        SandboxError::Interrupted => Problem::new(
-            "CUS-RUN-037",
-            ExitCode::Interrupted,
-            format!("the step `{name}` was interrupted"),
-        )
-        .because("every process of it was ended; nothing that it wrote is kept")
-        .hint("run again: what other steps made before is reused"),
+        SandboxError::NoCommand { because } => {
+            Problem::new(code::RUN_033, format!("the step `{name}` cannot start"))
+                .because(because)
+                .hint("correct `command` of the step, or bring the program with its environment")
+        }
+        SandboxError::Interrupted => {
+            Problem::new(code::RUN_037, format!("the step `{name}` was interrupted"))
+                .because("every process of it was ended; nothing that it wrote is kept")
+                .hint("run again: what other steps made before is reused")
+        }
         SandboxError::Input(read) => unreadable(&read),
         SandboxError::Broken(because) => fault(&because),
     }
@@ -340,8 +334,7 @@ pub(super) fn failed(failure: &Failure<'_>) -> Problem {
         Exit::TimedOut => {
             let limit = failure.limits.time_ms / 1000;
             let problem = Problem::new(
-                "CUS-RUN-009",
-                ExitCode::TimedOut,
+                code::RUN_024,
                 format!("the step `{name}` ran out of its {limit} s"),
             );
             let hint = "raise `limits.time_s` of the step, or make it faster";
@@ -365,11 +358,7 @@ pub(super) fn failed(failure: &Failure<'_>) -> Problem {
             "correct the program and run again; what was made before is reused".to_owned(),
         ),
     };
-    let problem = Problem::new(
-        "CUS-RUN-009",
-        ExitCode::No,
-        format!("the step `{name}` {what}"),
-    );
+    let problem = Problem::new(code::RUN_009, format!("the step `{name}` {what}"));
     with_log(problem.hint(hint), failure.shown, &log)
 }
 

@@ -1,7 +1,7 @@
 //! Decides by what was measured.
 
 use custody_stats::Evaluation;
-use custody_types::{ExitCode, Problem};
+use custody_types::{Problem, code};
 use serde_json::json;
 
 use super::evaluate::group;
@@ -15,8 +15,7 @@ pub(super) fn decide(name: &str, gate: &Gate, given: &Given) -> Result<Product, 
     for (metric, bounds) in &gate.require {
         let Some(measured) = evaluation.metric(metric) else {
             return Err(Problem::new(
-                "CUS-RUN-016",
-                ExitCode::Usage,
+                code::RUN_016,
                 format!("the gate `{name}` asks for `{metric}`, which was not measured"),
             )
             .because(format!(
@@ -87,8 +86,7 @@ pub(super) fn decide(name: &str, gate: &Gate, given: &Given) -> Result<Product, 
     product.add_json("report", "decision.json", &decision)?;
     if !passed {
         let mut problem = Problem::new(
-            "CUS-RUN-004",
-            ExitCode::No,
+            code::RUN_004,
             format!("the gate `{name}` refuses the model `{}`", gate.model),
         );
         for line in broken {

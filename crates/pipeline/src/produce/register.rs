@@ -1,6 +1,6 @@
 //! Registers a model that passed its gate.
 
-use custody_types::{ExitCode, Problem};
+use custody_types::{Problem, code};
 use serde_json::Value;
 
 use super::{Given, Product, read_json, unreadable};
@@ -10,8 +10,7 @@ pub(super) fn register(given: &Given) -> Result<Product, Problem> {
     let gate: Value = read_json(given.input("gate")?.as_ref(), "decision.json")?;
     if gate.get("passed") != Some(&Value::Bool(true)) {
         return Err(Problem::new(
-            "CUS-RUN-012",
-            ExitCode::No,
+            code::RUN_012,
             "the model did not pass its gate",
         ));
     }

@@ -1,6 +1,6 @@
 //! Runs a program in the sandbox.
 
-use custody_types::{ExitCode, Problem};
+use custody_types::{Problem, code};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -29,7 +29,7 @@ impl Workshop {
         )?;
         for output in &outputs {
             if product.outputs.get(output).is_none_or(Vec::is_empty) {
-                return Err(Problem::new("CUS-RUN-006", ExitCode::No, format!("the step `{name}` wrote nothing to its output `{output}`"))
+                return Err(Problem::new(code::RUN_006, format!("the step `{name}` wrote nothing to its output `{output}`"))
                     .hint(format!("write to the folder `custody.output(\"{output}\")`, `/out/{output}` in the sandbox")));
             }
         }
@@ -60,8 +60,7 @@ fn metrics(step: &str, bytes: &[u8]) -> Result<Vec<Metric>, Problem> {
     const NAME_BYTES: usize = 100;
     let malformed = |because: String| {
         Problem::new(
-            "CUS-RUN-036",
-            ExitCode::No,
+            code::RUN_036,
             format!("the step `{step}` logged something that is no figure"),
         )
         .because(because)

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use custody_guard::{Done, RunStep, Target, Waiver};
-use custody_types::{ExitCode, Problem};
+use custody_types::{Problem, ProblemKind, code};
 use custody_wire::{RunEvent, StepOutcome, StepState};
 use serde_json::Value;
 
 use super::inputs::Inputs;
 use super::schedule::{Skip, Work, schedule};
-use super::{Context, Known, Runner, WAITS};
+use super::{Context, Known, Runner};
 use crate::file::Step;
 use crate::produce::fault;
 
@@ -130,7 +130,7 @@ impl Runner {
 
     /// An interruption reaches the programs that work for a step too: what they say then is no fault of the step.
     fn told(&self, name: &str, problem: Problem) -> Problem {
-        if self.interrupt.is_raised() && problem.exit != ExitCode::Interrupted {
+        if self.interrupt.is_raised() && problem.kind() != ProblemKind::Interrupted {
             crate::produce::interrupted(name).because(problem.what)
         } else {
             problem
@@ -192,7 +192,7 @@ impl Runner {
         let (done, refused, kept) = match result {
             Ok(result) => result,
             Err(problem) => {
-                grant.fail(&self.told(name, problem.clone()).code);
+                grant.fail(self.told(name, problem.clone()).code);
                 return Err(problem);
             }
         };
@@ -228,13 +228,10 @@ fn blank(name: &str, action: &str) -> StepOutcome {
 }
 
 fn state(problem: &Problem) -> StepState {
-    const REFUSALS: [&str; 4] = ["CUS-RUN-003", "CUS-RUN-004", "CUS-SCAN-010", WAITS];
-    if problem.exit == ExitCode::Interrupted {
-        StepState::Interrupted
-    } else if REFUSALS.contains(&problem.code.as_str()) {
-        StepState::Refused
-    } else {
-        StepState::Failed
+    match problem.kind() {
+        ProblemKind::Interrupted => StepState::Interrupted,
+        ProblemKind::Refused | ProblemKind::Held => StepState::Refused,
+        _ => StepState::Failed,
     }
 }
 
@@ -249,7 +246,7 @@ pub(crate) fn deciding(steps: &[StepOutcome]) -> Option<Problem> {
     }
     let problems = || steps.iter().filter_map(|step| step.problem.as_deref());
     problems()
-        .find(|problem| problem.exit == ExitCode::Integrity)
+        .find(|problem| problem.kind() == ProblemKind::Integrity)
         .or_else(|| problems().next())
         .cloned()
 }
@@ -307,7 +304,7 @@ pub(crate) fn waiting<'a>(
     for (known, findings) in made.filter(|(known, _)| known.waits) {
         let name = &known.name;
         let told = problem.get_or_insert_with(|| {
-            Problem::new(WAITS, ExitCode::Approval, format!("the model `{name}` waits in quarantine for an approval"))
+            Problem::new(code::SCAN_013, format!("the model `{name}` waits in quarantine for an approval"))
                 .subject(name)
                 .hint(format!("see what was found with `custody show {name}`; who may approve lets it in with `custody approve {name} --reason …`, then run again"))
         });

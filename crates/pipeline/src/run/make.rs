@@ -11,7 +11,7 @@ use custody_guard::{
     DecideGate, Done, EvaluateModel, FIGURES, Grant, Read as ReadData, ReadLog, Session, Target,
     Validate,
 };
-use custody_types::{Digest, ExitCode, Problem, Timestamp, VersionFiles};
+use custody_types::{Code, Digest, Problem, ProblemKind, Timestamp, VersionFiles};
 use custody_wire::{RunEvent, StepOutcome};
 use serde_json::{Value, json};
 
@@ -259,15 +259,15 @@ impl Runner {
             Err(problem) => {
                 // The entries say of every access how it ended: an interruption too.
                 for grant in logs.into_iter().flatten() {
-                    grant.fail(&problem.code);
+                    grant.fail(problem.code);
                 }
                 for grant in reads {
-                    grant.fail(&problem.code);
+                    grant.fail(problem.code);
                 }
                 for grant in validates {
-                    grant.fail(&problem.code);
+                    grant.fail(problem.code);
                 }
-                judged.fail(&problem.code);
+                judged.fail(problem.code);
                 return Err(problem);
             }
         };
@@ -300,7 +300,7 @@ impl Runner {
                 .ask::<ReadLog>(context.session, Target::Version(version))
             {
                 Ok(grant) => grants.push(grant),
-                Err(problem) if problem.exit == ExitCode::Denied => {
+                Err(problem) if problem.kind() == ProblemKind::Denied => {
                     grants.into_iter().try_for_each(Grant::finish)?;
                     return Ok(None);
                 }
@@ -348,7 +348,7 @@ impl Judged {
         }
     }
 
-    fn fail(self, code: &str) {
+    fn fail(self, code: Code) {
         match self {
             Self::Nothing => {}
             Self::Evaluated(grant) => grant.fail(code),
@@ -433,7 +433,7 @@ fn done(
 ) -> Done {
     let mut done = Done {
         ok: refused.is_none(),
-        error: refused.map(|problem| problem.code.clone()),
+        error: refused.map(|problem| problem.code),
         step: Some(name.to_owned()),
         statement: made.first().and_then(|kept| kept.statement),
         inputs: inputs.versions.values().map(|known| known.digest).collect(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use custody_engine::{Layout, Table};
 use custody_guard::{List, Session, Target};
-use custody_types::{Digest, ExitCode, Problem, Reference, nearest};
+use custody_types::{Digest, Problem, ProblemKind, Reference, code, nearest};
 use serde_json::{Value, json};
 
 use super::{Known, Runner};
@@ -63,7 +63,7 @@ impl Declared {
         self.graph.reach(&self.file, targets).map_err(|name| {
             let names = || self.file.steps.keys().map(String::as_str);
             let what = format!("the pipeline has no step `{name}`");
-            Problem::new("CUS-PIPE-004", ExitCode::Usage, what).hint(meant(&name, names))
+            Problem::new(code::PIPE_004, what).hint(meant(&name, names))
         })
     }
 
@@ -77,7 +77,7 @@ impl Declared {
         for text in given {
             let wrong = |because: String, hint: String| {
                 let what = format!("`--set {text}` cannot be followed");
-                Problem::new("CUS-PIPE-020", ExitCode::Usage, what)
+                Problem::new(code::PIPE_020, what)
                     .because(because)
                     .hint(hint)
             };
@@ -211,7 +211,7 @@ impl Runner {
                 let rows = matches!(step, Step::Check(_) | Step::Sql(_)) || role == DATA;
                 let kept = self.kept(session, &reference, rows);
                 let (known, layout) = kept.map_err(|problem| {
-                    if problem.exit != ExitCode::NotFound {
+                    if problem.kind() != ProblemKind::NotFound {
                         return problem;
                     }
                     let place = step.input_place(name, &role);

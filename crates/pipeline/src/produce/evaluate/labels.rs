@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use custody_engine::Values;
-use custody_types::{ExitCode, Problem};
+use custody_types::{Problem, code};
 
 use super::Measuring;
 use super::rows::Rows;
@@ -69,8 +69,7 @@ fn counted(rows: &Rows) -> Option<Vec<Scalar>> {
 impl Measuring<'_> {
     fn label(&self, because: impl Into<String>, hint: impl Into<String>) -> Problem {
         Problem::new(
-            "CUS-RUN-010",
-            ExitCode::No,
+            code::RUN_010,
             format!(
                 "the step `{}` cannot measure by the label `{}`",
                 self.name, self.step.label

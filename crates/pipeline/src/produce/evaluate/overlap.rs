@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use custody_engine::{Table, Values};
-use custody_types::{Digest, ExitCode, Problem};
+use custody_types::{Digest, Problem, code};
 use serde_json::{Value, json};
 
 use super::Measuring;
@@ -105,8 +105,7 @@ impl Measuring<'_> {
             "measure on rows that were kept apart; `overlap: allowed` declares it, and verify names it"
         };
         Err(Problem::new(
-            "CUS-RUN-019",
-            ExitCode::No,
+            code::RUN_019,
             format!(
                 "the step `{}` would measure the model on rows that it knows",
                 self.name

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use custody_engine::{EngineError, Table, Values, file_values};
 use custody_stats::ModelKind;
-use custody_types::{ExitCode, Problem, VersionFiles, nearest};
+use custody_types::{Problem, VersionFiles, code, nearest};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -102,8 +102,7 @@ impl Measuring<'_> {
             None => format!("it has {}", known.join(", ")),
         };
         Problem::new(
-            "CUS-RUN-010",
-            ExitCode::Usage,
+            code::RUN_023,
             format!(
                 "the step `{}` cannot measure: `{of}` has no column `{column}`",
                 self.name
@@ -245,8 +244,7 @@ impl Measuring<'_> {
         {
             let refusal: Refusal = read_json(&files, "problem.json")?;
             let mut problem = Problem::new(
-                "CUS-RUN-017",
-                ExitCode::No,
+                code::RUN_017,
                 format!(
                     "the step `{}` cannot apply the model `{}`",
                     self.name, self.step.model
@@ -473,8 +471,7 @@ impl Measuring<'_> {
         };
         let wrong = |because: String| {
             Err(Problem::new(
-                "CUS-RUN-018",
-                ExitCode::No,
+                code::RUN_018,
                 format!(
                     "the predictions of the step `{}` do not fit its rows",
                     self.name
