@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod anchor;
+pub mod beneath;
 pub mod blobs;
 pub mod catalog;
 pub mod code_files;

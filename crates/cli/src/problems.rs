@@ -17,7 +17,17 @@ pub(crate) fn user_files_problem(error: &UserFilesError) -> Problem {
         UserFilesError::Special(_) => (
             "CUS-CLI-021",
             ExitCode::Usage,
-            "only regular files are stored; replace links by what they point to",
+            "only regular files are stored; leave it out",
+        ),
+        UserFilesError::Link(_) => (
+            "CUS-CLI-027",
+            ExitCode::Usage,
+            "name what it leads to, or replace it by that: a link that somebody else made could lead to any file of yours",
+        ),
+        UserFilesError::Outside { .. } => (
+            "CUS-CLI-028",
+            ExitCode::Usage,
+            "nothing was read; copy what it leads to into the folder, or name that by its whole path",
         ),
         UserFilesError::Name { .. } => ("CUS-CLI-022", ExitCode::Usage, "rename the file"),
         UserFilesError::Twice(_) => (

@@ -1,0 +1,113 @@
+//! What others made is used: a project with links in it, a step that does what it should not.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use crate::world::World;
+
+const PROJECT: &str = "
+project: demo
+purpose: testing
+steps:
+  collect:
+    source:
+      file: FILE
+      output: words
+      origin: {publisher: us, url: 'https://example.com/words', licence: CC0-1.0, legal_basis: consent, classification: internal}
+";
+
+/// A workspace, and beside its project a file with a secret.
+fn world() -> World {
+    let world = World::empty();
+    fs::create_dir(world.folder.path().join("home")).unwrap();
+    fs::write(world.folder.path().join("home/secret.txt"), "hunter2\n").unwrap();
+    world.write("words.txt", "one\n");
+    world.yes(&["init"]);
+    world
+}
+
+#[test]
+fn no_link_of_a_project_brings_in_what_lies_outside() {
+    let world = world();
+    let link = |to: &str, name: &str| symlink(to, world.path(name)).unwrap();
+    link("../home/secret.txt", "link.txt");
+    link("link.txt", "twice.txt");
+    link("../home", "above");
+    for (file, code) in [
+        ("link.txt", "CUS-CLI-028"),
+        ("twice.txt", "CUS-CLI-028"),
+        ("above", "CUS-CLI-028"),
+        ("above/secret.txt", "CUS-CLI-028"),
+        ("'above/*.txt'", "CUS-CLI-028"),
+        ("'lin*.txt'", "CUS-CLI-028"),
+    ] {
+        world.write("custody.yaml", &PROJECT.replace("FILE", file));
+        let told = world.told(&["run"], 2, code);
+        assert!(told.contains("leads out of"), "{file}: {told}");
+        world.told(&["show", "demo/words"], 5, "");
+    }
+    // A lock file, a contract and code.
+    let step = |lines: &str| {
+        let steps = format!(
+            "  count:
+    run:
+      command: [/bin/true]
+      inputs: {{words: words}}
+      outputs: {{count: {{artifact: count, kind: report}}}}
+{lines}"
+        );
+        world.write(
+            "custody.yaml",
+            &format!("{}{steps}", PROJECT.replace("FILE", "words.txt")),
+        );
+    };
+    for code in [
+        "code: [link.txt]",
+        "code: [above]",
+        "code: [above/secret.txt]",
+    ] {
+        step(&format!("      {code}\n"));
+        world.told(&["run"], 2, "CUS-PIPE-021");
+    }
+    step("environment: {python: '3.11', lock: link.txt}\n");
+    world.told(&["run"], 2, "CUS-CLI-028");
+    // The command after it: what stays inside is taken.
+    link("words.txt", "inside.txt");
+    world.write("custody.yaml", &PROJECT.replace("FILE", "inside.txt"));
+    world.yes(&["run"]);
+    world.yes(&["get", "demo/words", "--to", "out"]);
+    assert_eq!(
+        fs::read_to_string(world.path("out/inside.txt")).unwrap(),
+        "one\n"
+    );
+    // A pipeline file says openly what it takes from elsewhere.
+    world.write(
+        "custody.yaml",
+        &PROJECT.replace("FILE", "../home/secret.txt"),
+    );
+    world.yes(&["run"]);
+}
+
+#[test]
+fn put_follows_no_link() {
+    let world = world();
+    fs::create_dir_all(world.path("data/sub")).unwrap();
+    world.write("data/a.txt", "a\n");
+    symlink("../home/secret.txt", world.path("link.txt")).unwrap();
+    symlink("data", world.path("link")).unwrap();
+    for path in ["link.txt", "link", "link/"] {
+        let told = world.told(&["put", "demo/data", path], 2, "CUS-CLI-027");
+        assert!(told.contains("name what it leads to"), "{told}");
+    }
+    symlink("../../../home/secret.txt", world.path("data/sub/x")).unwrap();
+    world.told(&["put", "demo/data", "data"], 2, "data/sub/x");
+    fs::remove_file(world.path("data/sub/x")).unwrap();
+    // The folders above what is named are who types's own.
+    for path in ["data", "link/a.txt", "link/../data/a.txt", "."] {
+        fs::remove_file(world.path("link.txt")).ok();
+        if path == "." {
+            fs::remove_file(world.path("link")).unwrap();
+        }
+        world.yes(&["put", "demo/data", path]);
+    }
+}
