@@ -12,6 +12,7 @@ pub mod git;
 pub mod key_file;
 pub mod ledger_files;
 pub mod machine;
+mod partial;
 pub mod scanned_files;
 pub mod scratch;
 pub mod user_files;

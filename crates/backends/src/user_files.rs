@@ -3,10 +3,6 @@
 //! A tree travels as a tar stream of regular files. Reading takes nothing but regular files. What a project names is
 //! opened beneath the project's folder, and follows the links that stay inside; what somebody names elsewhere is
 //! opened beneath the folder that they named, and follows no link. Writing makes a new folder, complete or not at all.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "this module is the adapter to the user's files"
-)]
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -17,6 +13,7 @@ use std::sync::Arc;
 use custody_types::{FilePath, is_no_room};
 
 use crate::beneath::{Beneath, Links, Standing};
+use crate::partial::{Partial, whole};
 
 /// How much of a file is read in one piece.
 const READ: usize = 1 << 20;
@@ -527,7 +524,8 @@ pub fn read_tar(
     Ok(())
 }
 
-/// Writes a tar stream into the new folder `target`, which appears only when all of it is there.
+/// Writes a tar stream into the new folder `target`, which appears only when all of it is there; before, nobody else
+/// can enter it. What a killed program left of such a folder beside `target` is removed.
 ///
 /// Returns the number of files and of bytes.
 ///
@@ -542,26 +540,15 @@ pub fn write_folder(stream: impl Read, target: &Path) -> Result<(u64, u64), User
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let partial = tempfile::Builder::new()
-        .prefix(".custody-partial-")
-        .tempdir_in(parent)
-        .map_err(io_at(parent))?;
+    let partial = Partial::new(parent).map_err(io_at(parent))?;
     let (mut count, mut bytes) = (0, 0);
     let mut piece = vec![0; WRITE];
     read_tar(stream, |path, executable, content| {
-        let host = partial.path().join(path.as_str());
-        if let Some(folder) = host.parent() {
-            fs::create_dir_all(folder)?;
-        }
         let mode = if executable { 0o755 } else { 0o644 };
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(mode)
-            .open(&host)?;
+        let (mut file, later) = partial.file(Path::new(path.as_str()), mode)?;
         bytes += copy(content, &mut file, &mut piece)?;
         count += 1;
-        file.sync_all()
+        whole(&file, later)
     })
     .map_err(|error| {
         if is_no_room(&error) {
@@ -570,13 +557,7 @@ pub fn write_folder(stream: impl Read, target: &Path) -> Result<(u64, u64), User
             UserFilesError::Stream(error.to_string())
         }
     })?;
-    let made = partial.keep();
-    fs::set_permissions(&made, fs::Permissions::from_mode(0o755)).map_err(io_at(&made))?;
-    // CRASH: before the rename a folder `.custody-partial-…` is left, never a part of the target.
-    fs::rename(&made, target).map_err(|error| {
-        let _best_effort = fs::remove_dir_all(&made);
-        io_at(target)(error)
-    })?;
+    partial.finish(target).map_err(io_at(target))?;
     Ok((count, bytes))
 }
 
@@ -660,6 +641,7 @@ pub(crate) fn read_small(file: File, path: &Path, limit: u64) -> Result<Vec<u8>,
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test writes the user's files")]
 mod tests {
     use super::*;
 

@@ -1,7 +1,8 @@
 //! What others made is used: a project with links in it, a step that does what it should not.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::PathBuf;
 
 use crate::world::World;
 
@@ -110,4 +111,52 @@ fn put_follows_no_link() {
         }
         world.yes(&["put", "demo/data", path]);
     }
+}
+
+/// The folders in the project that are not whole.
+fn partial(world: &World) -> Vec<PathBuf> {
+    let entries = fs::read_dir(world.path("")).unwrap();
+    entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.to_string_lossy().contains(".custody-partial-"))
+        .collect()
+}
+
+#[test]
+fn a_killed_get_leaves_nothing_that_others_can_read_and_the_next_removes_it() {
+    let world = world();
+    let large = fs::File::create(world.path("large.bin")).unwrap();
+    large.set_len(96 << 20).unwrap();
+    world.yes(&["put", "demo/large", "large.bin"]);
+    let killed = (0..20).any(|number| {
+        let target = format!("out{number}");
+        let mut get = world
+            .command(&["get", "demo/large", "--to", &target])
+            .spawn()
+            .unwrap();
+        while get.try_wait().unwrap().is_none() {
+            if partial(&world)
+                .iter()
+                .any(|path| path.join("content/large.bin").exists())
+            {
+                get.kill().unwrap();
+                get.wait().unwrap();
+                return !world.path(&target).exists();
+            }
+        }
+        false
+    });
+    assert!(killed, "every `get` was done before it could be killed");
+    let left = partial(&world);
+    assert_eq!(left.len(), 1);
+    let mode = |path: PathBuf| fs::metadata(path).unwrap().mode() & 0o777;
+    assert_eq!(mode(left[0].clone()), 0o700);
+    assert_eq!(mode(left[0].join("content/large.bin")), 0o600);
+    world.yes(&["get", "demo/large", "--to", "out"]);
+    assert_eq!(partial(&world), Vec::<PathBuf>::new());
+    assert_eq!(mode(world.path("out/large.bin")), 0o644);
+    assert_eq!(
+        fs::metadata(world.path("out/large.bin")).unwrap().len(),
+        96 << 20
+    );
 }
