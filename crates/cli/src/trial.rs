@@ -15,7 +15,7 @@ use custody_sandbox::{Exit, Finished, Interrupt, Limits, Observe, SandboxError, 
 use custody_scan::{Finding, Place, Report, Severity, Verdict};
 use custody_types::{
     ByteSize, Digest, ExitCode, FileEntry, FilePath, Problem, ReadError, VersionFiles,
-    listing_digest,
+    listing_digest, visible_line, without_styles,
 };
 
 use crate::args::TrialOptions;
@@ -238,10 +238,8 @@ fn ended(exit: Exit) -> String {
 fn last_line(finished: &Finished) -> String {
     let text = String::from_utf8_lossy(&finished.log);
     let line = text.lines().last().unwrap_or_default();
-    line.chars()
-        .filter(|character| !character.is_control())
-        .take(200)
-        .collect()
+    let line: String = line.chars().take(200).collect();
+    visible_line(&without_styles(&line))
 }
 
 fn not_tried(error: &SandboxError) -> Problem {
