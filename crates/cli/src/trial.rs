@@ -38,6 +38,7 @@ const LIMITS: Limits = Limits {
     threads: 1,
     time_ms: 600_000,
     output: ByteSize::from_mebibytes(64),
+    files: 10_000,
 };
 
 /// Loads the models among `reports`, and adds to each report what its load showed.
@@ -231,6 +232,7 @@ fn ended(exit: Exit) -> String {
         Exit::Code(code) => format!("it ended with code {code}"),
         Exit::Signal(signal) => format!("signal {signal}"),
         Exit::TimedOut => "it ran out of its time".to_owned(),
+        Exit::OutOfMemory => "it ran out of its memory".to_owned(),
     }
 }
 

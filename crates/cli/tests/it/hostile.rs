@@ -160,3 +160,76 @@ fn a_killed_get_leaves_nothing_that_others_can_read_and_the_next_removes_it() {
         96 << 20
     );
 }
+
+/// Declares a step that runs a program of the shell.
+fn step(world: &World, program: &str, limits: &str) {
+    world.write("attack.sh", program);
+    let steps = format!(
+        "  attack:
+    run:
+      command: [/bin/sh, /code/attack.sh]
+      code: [attack.sh]
+      inputs: {{words: words}}
+      outputs: {{made: {{artifact: made, kind: report}}}}
+      limits: {{{limits}}}
+"
+    );
+    world.write(
+        "custody.yaml",
+        &format!("{}{steps}", PROJECT.replace("FILE", "words.txt")),
+    );
+}
+
+#[test]
+fn what_a_step_prints_steers_no_terminal() {
+    let world = world();
+    // The title, the clipboard, a cleared screen, the same in one letter, the direction of writing; a colour.
+    step(
+        &world,
+        r"printf '\033]0;title\007 \033]52;c;aGk=\007 \033[2J \302\2332J \342\200\256x \033[31mred\033[0m\n' | tee /out/made/x; exit 3",
+        "",
+    );
+    for arguments in [&["run"][..], &["--json", "run"]] {
+        let output = world.run(arguments);
+        assert_eq!(output.status.code(), Some(1));
+        let told = crate::world::text(&output);
+        assert!(told.contains("aGk="), "{told}");
+        let steers = |letter: char| (letter.is_control() && letter != '\n') || letter == '\u{202e}';
+        assert!(!told.contains(steers), "{told:?}");
+    }
+    let told = world.told(&["run"], 1, "red");
+    assert!(!told.contains("[31m"), "{told}");
+}
+
+#[test]
+fn outputs_beyond_their_limits_are_told_with_the_way_out() {
+    let world = world();
+    for (program, limits, says) in [
+        (
+            "for n in 1 2 3 4 5; do truncate -s 15M /out/made/$n; done",
+            "output_mib: 64",
+            "raise `limits.output_mib` of the step",
+        ),
+        (
+            "for n in 1 2 3 4 5 6; do : > /out/made/$n; done",
+            "output_files: 5",
+            "in `limits.output_files` files and folders (now 5)",
+        ),
+        (
+            "cd /out/made; for n in $(seq 900); do mkdir abcdefgh; cd -P abcdefgh; done; : > x",
+            "",
+            "lies too deep",
+        ),
+        (
+            "for n in 1 2 3 4; do head -c 40000000 /dev/zero | tail -n 1 > /dev/null & done; head -c 150000000 /dev/zero | tail -n 1 | sleep 50",
+            "memory_mib: 128",
+            "`limits.memory_mib` of the step (now 128)",
+        ),
+    ] {
+        step(&world, program, limits);
+        world.told(&["run"], 1, says);
+    }
+    // The command after it.
+    step(&world, "echo made > /out/made/x", "output_files: 5");
+    world.yes(&["run"]);
+}

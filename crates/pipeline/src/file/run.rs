@@ -55,7 +55,8 @@ pub struct Output {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
-    /// The address space of each process, in MiB.
+    /// The memory of all its processes together, `/dev/shm` and memory files included, and the address space of each of
+    /// them, in MiB.
     #[serde(default)]
     pub memory_mib: Option<u32>,
     /// The time, in seconds.
@@ -68,9 +69,12 @@ pub struct Limits {
     /// told. One if it is not given, for figures may differ by the number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threads: Option<u32>,
-    /// The size of each output, in MiB.
+    /// The size of each output, in MiB: what its files would be without holes.
     #[serde(default)]
     pub output_mib: Option<u32>,
+    /// The number of files and folders in each output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_files: Option<u32>,
 }
 
 impl Run {
@@ -90,6 +94,7 @@ impl Run {
             ("processes", self.limits.processes.map(u64::from)),
             ("threads", self.limits.threads.map(u64::from)),
             ("output_mib", self.limits.output_mib.map(u64::from)),
+            ("output_files", self.limits.output_files.map(u64::from)),
         ];
         match limits.iter().find(|(_, limit)| *limit == Some(0)) {
             Some((word, _)) => Err(Wrong::new(
