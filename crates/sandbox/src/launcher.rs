@@ -315,7 +315,7 @@ fn build(host: &Host, orders: &Orders) -> io::Result<&'static str> {
     let (size, flags) = (orders.limits.memory, libc::MS_NOEXEC);
     mount_memory("/dev/shm", orders, size, flags, "1777").map_err(at("/dev/shm"))?;
     if let Some(environment) = &host.environment {
-        sys::bind(environment, &format!("{ROOT}/env"), true).map_err(at("/env"))?;
+        sys::show(environment, &format!("{ROOT}/env")).map_err(at("/env"))?;
     }
     let kind = memory("/tmp", orders)?;
     for output in &orders.outputs {

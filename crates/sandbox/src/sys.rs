@@ -125,6 +125,15 @@ pub(crate) fn bind(source: &OwnedFd, target: &str, read_only: bool) -> io::Resul
     if read_only { seal(target) } else { Ok(()) }
 }
 
+/// Mounts the folder that `source` is at `target`, an empty folder, read-only. A layer above it hides where on the
+/// host it lies (`/proc/self/mountinfo` tells of other mounts) and takes the locks that are put on its files. Where
+/// there are no such layers (Linux before 5.11, some file systems) it is mounted as [`bind`] does.
+pub(crate) fn show(source: &OwnedFd, target: &str) -> io::Result<()> {
+    let data = format!("lowerdir=/proc/self/fd/{}:{target}", source.as_raw_fd());
+    let flags = libc::MS_RDONLY | libc::MS_NOSUID | libc::MS_NODEV;
+    mount("overlay", target, "overlay", flags, &data).or_else(|_| bind(source, target, true))
+}
+
 /// Makes a mount read-only, keeping the flags that the kernel will not let go.
 pub(crate) fn seal(target: &str) -> io::Result<()> {
     let path = c_string(target)?;
