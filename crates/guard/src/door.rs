@@ -18,7 +18,7 @@ use custody_types::{
     Reference, ResourceKind, Selector, Timestamp,
 };
 
-use crate::act::{Act, List};
+use crate::act::{Act, List, Read};
 use crate::grant::Grant;
 use crate::holds::{Holds, Records, Told};
 use crate::index::record_of;
@@ -830,6 +830,15 @@ impl Inner {
         names
             .find(|name| self.pseudonym(&Actor::user(*name)) == pseudonym)
             .map_or_else(|| pseudonym.to_owned(), ToOwned::to_owned)
+    }
+
+    /// Whether the version's content would be handed out to who made it.
+    pub(crate) fn may_read(&self, session: &Session, version: &Version) -> bool {
+        let facts = Target::Version(Box::new(version.clone())).facts(None);
+        let person = session.on_behalf_of.as_ref().unwrap_or(&session.actor);
+        let author = self.pseudonym(person);
+        self.decide(session, Read::ACTION, &facts, Some(&author))
+            .permit
     }
 
     pub(crate) fn may_list(&self, session: &Session, version: &Version) -> bool {

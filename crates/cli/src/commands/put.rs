@@ -56,9 +56,16 @@ pub(crate) fn run(context: &Context, args: Put) -> Result<ExitCode, Problem> {
     let waits = reply.version.quarantined;
     context.output.answer(reply, |reply, text| {
         let version = &reply.version;
+        let stored = reply
+            .stored
+            .map(|stored| format!(", {stored} newly stored"));
         text.line(format!(
-            "put {}: {} files, {}, {} newly stored, ledger entry {}",
-            version.name, version.files, version.size, reply.stored, reply.entry.index
+            "put {}: {} files, {}{}, ledger entry {}",
+            version.name,
+            version.files,
+            version.size,
+            stored.unwrap_or_default(),
+            reply.entry.index
         ));
         text.line(format!("  {}", version.digest));
         for note in &notes {

@@ -233,3 +233,45 @@ fn outputs_beyond_their_limits_are_told_with_the_way_out() {
     step(&world, "echo made > /out/made/x", "output_files: 5");
     world.yes(&["run"]);
 }
+
+#[test]
+fn outputs_that_share_a_variable_are_refused() {
+    let world = world();
+    step(&world, "", "");
+    let text = fs::read_to_string(world.path("custody.yaml")).unwrap();
+    let text = text.replace(
+        "outputs: {made: {artifact: made, kind: report}}",
+        "outputs: {a-b: {artifact: one, kind: report}, a_b: {artifact: two, kind: report}}",
+    );
+    world.write("custody.yaml", &text);
+    world.told(
+        &["run"],
+        2,
+        "`a-b` and `a_b` would have the same variable, `CUSTODY_OUTPUT_A_B`",
+    );
+}
+
+/// How much is newly stored says whether somebody else stored the same.
+#[test]
+fn who_may_not_read_is_not_told_what_was_there_already() {
+    let world = world();
+    world.yes(&["put", "demo/secret", "words.txt"]);
+    world.write(
+        "policy/principals.json",
+        r#"{"users": {"ada": {"roles": ["data_scientist"], "purposes": ["testing"]}}}"#,
+    );
+    world.write(
+        "policy/own.cedar",
+        r#"forbid (principal == User::"ada", action == Action::"read", resource is Artifact);"#,
+    );
+    world.yes(&["policy", "apply", "policy"]);
+    let own = world.yes(&["put", "demo/mine", "words.txt"]);
+    assert!(own.contains("newly stored"), "{own}");
+    let told = world.yes(&["--as", "ada", "put", "demo/fed", "words.txt"]);
+    assert!(!told.contains("stored"), "{told}");
+    let reply = world.json(&["--as", "ada", "put", "demo/fed", "words.txt"]);
+    assert!(
+        reply["version"].is_object() && reply.get("stored").is_none(),
+        "{reply}"
+    );
+}
