@@ -67,6 +67,6 @@ pub enum AttestError {
 pub(crate) fn malformed(what: &'static str, because: impl std::fmt::Display) -> AttestError {
     AttestError::Malformed {
         what,
-        because: oms::shown(&because.to_string()),
+        because: custody_types::visible_line(&because.to_string()),
     }
 }

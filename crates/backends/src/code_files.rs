@@ -2,18 +2,13 @@
 //!
 //! What is left out is said in the syntax of `.gitignore`: first [`USUAL`], then the project's own `.custodyignore`,
 //! whose lines may take something back in. A file that the pipeline names itself is always taken.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "this module is the adapter to the project's folder"
-)]
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use custody_types::{ByteSize, FilePath};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
+use crate::beneath::{Beneath, Links, Standing};
 use crate::user_files::{self, UserFilesError, io_at, version_path};
 
 /// The file with the project's own lines.
@@ -80,14 +75,6 @@ pub enum CodeError {
     /// A file or folder is missing, special, or cannot be read.
     #[error(transparent)]
     Files(#[from] UserFilesError),
-    /// A link leads out of the project.
-    #[error("`{path}` is a link to `{to}`, outside of the project")]
-    Outside {
-        /// The link.
-        path: PathBuf,
-        /// Where it leads.
-        to: PathBuf,
-    },
     /// A link leads to a folder that it stands in.
     #[error("`{0}` is a link to a folder that it stands in")]
     Circle(PathBuf),
@@ -99,37 +86,38 @@ pub enum CodeError {
     TooLarge(String),
 }
 
-/// Gathers the files at `path`, a file or folder below `root`, `.` for all of it.
+/// Gathers the files at `path`, a file or folder below `root`, `.` for all of it. Links are followed as far as they
+/// stay below `root`, and to nothing that would be left out.
 ///
 /// # Errors
 /// [`CodeError`]
 pub fn gather(root: &Path, path: &str) -> Result<Code, CodeError> {
-    let here = fs::canonicalize(root).map_err(io_at(root))?;
     let inside = path.trim_end_matches('/');
     let inside = inside.strip_prefix("./").unwrap_or(inside);
-    let host = if inside == "." || inside.is_empty() {
-        root.to_owned()
+    let below = if inside == "." || inside.is_empty() {
+        PathBuf::new()
     } else {
-        let checked = version_path(&root.join(inside), "", inside.as_ref())?;
-        root.join(checked.as_str())
+        PathBuf::from(version_path(&root.join(inside), "", inside.as_ref())?.as_str())
     };
+    let root = Beneath::open(root, Links::Inside)?;
     let mut walk = Walk {
-        root: here,
-        ignore: rules(root)?,
+        ignore: rules(&root)?,
+        root,
         named: path,
         bytes: 0,
         code: Code::default(),
         open: Vec::new(),
     };
-    let real = walk.real(&host)?;
-    if real.is_dir() {
-        let prefix = match host.strip_prefix(root) {
-            Ok(below) if !below.as_os_str().is_empty() => format!("{inside}/"),
-            _ => String::new(),
+    if walk.root.behind(&below)? == Standing::Folder {
+        let prefix = if below.as_os_str().is_empty() {
+            String::new()
+        } else {
+            format!("{inside}/")
         };
-        walk.folder(&host, &prefix)?;
+        walk.folder(&below, &prefix)?;
     } else {
-        walk.file(&host, inside.parse().map_err(|error| name(&host, &error))?)?;
+        let host = walk.root.path().join(&below);
+        walk.file(&below, inside.parse().map_err(|error| name(&host, &error))?)?;
     }
     let mut code = walk.code;
     code.files.sort_by(|a, b| a.path.cmp(&b.path));
@@ -144,15 +132,17 @@ fn name(host: &Path, error: &custody_types::NameError) -> UserFilesError {
     }
 }
 
-fn rules(root: &Path) -> Result<Gitignore, CodeError> {
+fn rules(root: &Beneath) -> Result<Gitignore, CodeError> {
     let wrong = |error: ignore::Error| CodeError::Ignore(error.to_string());
     let mut builder = GitignoreBuilder::new("");
     for line in USUAL {
         builder.add_line(None, line).map_err(wrong)?;
     }
-    match user_files::read_text(&root.join(IGNORE_FILE), IGNORE_BYTES) {
-        Ok(text) => {
-            for line in text.lines() {
+    let host = root.path().join(IGNORE_FILE);
+    match root.file(Path::new(IGNORE_FILE)) {
+        Ok((file, _)) => {
+            let bytes = user_files::read_small(file, &host, IGNORE_BYTES)?;
+            for line in user_files::text_of(bytes, &host)?.lines() {
                 builder.add_line(None, line).map_err(wrong)?;
             }
         }
@@ -163,42 +153,24 @@ fn rules(root: &Path) -> Result<Gitignore, CodeError> {
 }
 
 struct Walk<'a> {
-    root: PathBuf,
+    root: Beneath,
     ignore: Gitignore,
     named: &'a str,
     bytes: u64,
     code: Code,
     /// The folders in which the walk stands, behind all links.
-    open: Vec<PathBuf>,
+    open: Vec<(u64, u64)>,
 }
 
 impl Walk<'_> {
-    /// Returns where a path leads, which is inside the project.
-    fn real(&self, host: &Path) -> Result<PathBuf, CodeError> {
-        let real = fs::canonicalize(host).map_err(io_at(host))?;
-        if real.starts_with(&self.root) {
-            Ok(real)
-        } else {
-            Err(CodeError::Outside {
-                path: host.to_owned(),
-                to: real,
-            })
+    fn folder(&mut self, below: &Path, prefix: &str) -> Result<(), CodeError> {
+        let identity = self.root.identity(below)?;
+        if self.open.contains(&identity) {
+            return Err(CodeError::Circle(self.root.path().join(below)));
         }
-    }
-
-    fn folder(&mut self, host: &Path, prefix: &str) -> Result<(), CodeError> {
-        let real = self.real(host)?;
-        if self.open.contains(&real) {
-            return Err(CodeError::Circle(host.to_owned()));
-        }
-        self.open.push(real);
-        let mut entries = fs::read_dir(host)
-            .map_err(io_at(host))?
-            .collect::<Result<Vec<_>, io::Error>>()
-            .map_err(io_at(host))?;
-        entries.sort_by_key(fs::DirEntry::file_name);
-        for entry in entries {
-            self.entry(&entry.path(), prefix, &entry.file_name())?;
+        self.open.push(identity);
+        for (name, standing) in self.root.list(below)? {
+            self.entry(&below.join(&name), prefix, &name, standing)?;
         }
         self.open.pop();
         Ok(())
@@ -206,45 +178,46 @@ impl Walk<'_> {
 
     fn entry(
         &mut self,
-        host: &Path,
+        place: &Path,
         prefix: &str,
         name: &std::ffi::OsStr,
+        standing: Standing,
     ) -> Result<(), CodeError> {
         let below = format!("{prefix}{}", name.to_string_lossy());
         if SILENT.contains(&below.as_str()) {
             return Ok(());
         }
         // What is left out may be a link to anywhere, or have any name.
-        let kind = fs::symlink_metadata(host).map_err(io_at(host))?;
-        if self.is_left_out(Path::new(&below), kind.is_dir()) {
-            let mark = if kind.is_dir() { "/" } else { "" };
+        let is_folder = standing == Standing::Folder;
+        if self.is_left_out(Path::new(&below), is_folder) {
+            let mark = if is_folder { "/" } else { "" };
             self.code.left_out.push(format!("{below}{mark}"));
             return Ok(());
         }
-        let path = version_path(host, prefix, name)?;
-        let real = self.real(host)?;
-        let target = real.strip_prefix(&self.root).unwrap_or(&real);
-        let is_folder = real.is_dir();
-        if kind.is_symlink() && self.is_left_out_with_parents(target, is_folder) {
+        let path = version_path(&self.root.path().join(place), prefix, name)?;
+        let is_folder = self.root.behind(place)? == Standing::Folder;
+        if standing == Standing::Link
+            && self.is_left_out_with_parents(&self.root.target(place)?, is_folder)
+        {
             self.code.left_out.push(below);
             return Ok(());
         }
         if is_folder {
-            self.folder(host, &format!("{path}/"))
+            self.folder(place, &format!("{path}/"))
         } else {
-            self.file(host, path)
+            self.file(place, path)
         }
     }
 
-    fn file(&mut self, host: &Path, path: FilePath) -> Result<(), CodeError> {
-        let too_large = || CodeError::TooLarge(self.named.to_owned());
-        let (opened, executable) = user_files::open(host)?;
-        let size = opened.metadata().map_err(io_at(host))?.len();
+    fn file(&mut self, below: &Path, path: FilePath) -> Result<(), CodeError> {
+        let host = self.root.path().join(below);
+        let (opened, executable) = self.root.file(below)?;
+        let size = opened.metadata().map_err(io_at(&host))?.len();
         let left = MOST_BYTES.bytes().saturating_sub(self.bytes);
         if size > left || self.code.files.len() >= MOST_FILES {
-            return Err(too_large());
+            return Err(CodeError::TooLarge(self.named.to_owned()));
         }
-        let bytes = user_files::read_bytes(host, left)?;
+        let bytes = user_files::read_small(opened, &host, left)?;
         self.bytes += bytes.len() as u64;
         self.code.files.push(CodeFile {
             path,
@@ -270,7 +243,12 @@ impl Walk<'_> {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a test writes the project's files"
+)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
@@ -395,7 +373,7 @@ mod tests {
         for path in ["src", "src/passwd"] {
             assert!(matches!(
                 gather(folder.path(), path),
-                Err(CodeError::Outside { .. })
+                Err(CodeError::Files(UserFilesError::Outside { .. }))
             ));
         }
         for path in ["../x", "/etc", "src/../../x", "none"] {

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod anchor;
+pub mod beneath;
 pub mod blobs;
 pub mod catalog;
 pub mod code_files;
@@ -12,6 +13,7 @@ pub mod key_file;
 pub mod ledger_files;
 pub mod machine;
 pub mod meeting;
+mod partial;
 pub mod scanned_files;
 pub mod scratch;
 pub mod user_files;

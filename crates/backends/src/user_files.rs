@@ -1,18 +1,19 @@
 //! The user's own files and folders: read for adding, written on taking out.
 //!
-//! A tree travels as a tar stream of regular files. Reading follows no symbolic link inside a folder
-//! and takes nothing but regular files; writing makes a new folder, complete or not at all.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "this module is the adapter to the user's files"
-)]
+//! A tree travels as a tar stream of regular files. Reading takes nothing but regular files. What a project names is
+//! opened beneath the project's folder, and follows the links that stay inside; what somebody names elsewhere is
+//! opened beneath the folder that they named, and follows no link. Writing makes a new folder, complete or not at all.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use custody_types::{FilePath, is_no_room};
+
+use crate::beneath::{Beneath, Links, Standing};
+use crate::partial::{Partial, whole};
 
 /// How much of a file is read in one piece.
 const READ: usize = 1 << 20;
@@ -30,6 +31,19 @@ pub enum UserFilesError {
     /// It is neither a regular file nor a folder.
     #[error("`{0}` is neither a regular file nor a folder")]
     Special(PathBuf),
+    /// It is a symbolic link, where none is followed.
+    #[error("`{0}` is a symbolic link, or leads through one")]
+    Link(PathBuf),
+    /// A link leads out of the folder in which files are looked for.
+    #[error("`{path}` leads out of `{folder}`{}", to.as_ref().map(|to| format!(", to `{}`", to.display())).unwrap_or_default())]
+    Outside {
+        /// The file that was named.
+        path: PathBuf,
+        /// The folder.
+        folder: PathBuf,
+        /// Where it leads, if that could be seen.
+        to: Option<PathBuf>,
+    },
     /// Its name cannot be the name of a file in a version.
     #[error("the name of `{path}` cannot be stored: {because}")]
     Name {
@@ -74,34 +88,49 @@ pub(crate) fn io_at(path: &Path) -> impl FnOnce(io::Error) -> UserFilesError + '
 }
 
 /// A file on the user's disk and the path that it will have in a version.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct UserFile {
-    /// Where it stands.
-    pub host: PathBuf,
     /// Its path in the version.
     pub path: FilePath,
+    within: Arc<Beneath>,
+    below: PathBuf,
+}
+
+impl UserFile {
+    /// Returns where it stands.
+    pub fn host(&self) -> PathBuf {
+        self.within.path().join(&self.below)
+    }
+
+    /// Opens it, and tells whether it may be executed. Nothing outside of the folder in which it was found is ever
+    /// opened, whatever was put in its place meanwhile.
+    ///
+    /// # Errors
+    /// [`UserFilesError`] when it is missing, no regular file any more, or may not be read.
+    pub fn open(&self) -> Result<(File, bool), UserFilesError> {
+        self.within.file(&self.below)
+    }
+
+    /// Reads it as a small text.
+    ///
+    /// # Errors
+    /// [`UserFilesError`] when it is missing, larger than `limit` bytes, or not UTF-8.
+    pub fn text(&self, limit: u64) -> Result<String, UserFilesError> {
+        let host = self.host();
+        let bytes = read_small(self.open()?.0, &host, limit)?;
+        text_of(bytes, &host)
+    }
 }
 
 /// Finds the files of `paths`: a file has its own name in the version, of a folder the content is
-/// taken with its paths below the folder.
+/// taken with its paths below the folder. No link is followed, but those in the folders above what is named.
 ///
 /// # Errors
-/// [`UserFilesError`] for what is missing, special, unnameable or named twice.
+/// [`UserFilesError`] for what is missing, a link, special, unnameable or named twice.
 pub fn find(paths: &[PathBuf]) -> Result<Vec<UserFile>, UserFilesError> {
     let mut found = Vec::new();
     for path in paths {
-        let kind = fs::metadata(path).map_err(io_at(path))?.file_type();
-        if kind.is_dir() {
-            find_below(path, "", &mut found)?;
-        } else if kind.is_file() {
-            let name = path.file_name().unwrap_or_default();
-            found.push(UserFile {
-                host: path.clone(),
-                path: version_path(path, "", name)?,
-            });
-        } else {
-            return Err(UserFilesError::Special(path.clone()));
-        }
+        find_named(path, &mut found)?;
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));
     for pair in found.windows(2) {
@@ -114,31 +143,128 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<UserFile>, UserFilesError> {
     Ok(found)
 }
 
+/// Finds what somebody named by its whole path.
+fn find_named(path: &Path, found: &mut Vec<UserFile>) -> Result<(), UserFilesError> {
+    // `.`, `..` and `/` are folders without a name of their own.
+    let Some(name) = path.file_name() else {
+        let within = Arc::new(Beneath::open(path, Links::Refused)?);
+        return find_below(&within, Path::new(""), "", found);
+    };
+    let above = path.parent().unwrap_or_else(|| Path::new(""));
+    let within = Arc::new(
+        Beneath::open(above, Links::Refused).map_err(|error| match error {
+            UserFilesError::Missing(_) => UserFilesError::Missing(path.to_owned()),
+            error => error,
+        })?,
+    );
+    find_in(&within, Path::new(name), found)
+}
+
+/// Finds a file, or what is in a folder.
+fn find_in(
+    within: &Arc<Beneath>,
+    below: &Path,
+    found: &mut Vec<UserFile>,
+) -> Result<(), UserFilesError> {
+    let host = within.path().join(below);
+    match within.behind(below)? {
+        Standing::Folder => find_below(within, below, "", found),
+        Standing::File => {
+            found.push(UserFile {
+                path: version_path(&host, "", below.file_name().unwrap_or_default())?,
+                within: Arc::clone(within),
+                below: below.to_owned(),
+            });
+            Ok(())
+        }
+        Standing::Link => Err(UserFilesError::Link(host)),
+        Standing::Special => Err(UserFilesError::Special(host)),
+    }
+}
+
 /// Finds the files of a source: of a file its name, of a folder its content, of a pattern (`data/*.csv`,
 /// `data/**/*.csv`) what fits, with paths below the last folder without a sign of the pattern. `what` is taken from
-/// `root`. A file or folder that bears the signs of a pattern in its name is found too.
+/// `root`; it stays below it, unless it says itself that it does not, by `..` or a whole path. A file or folder that
+/// bears the signs of a pattern in its name is found too.
 ///
 /// # Errors
-/// [`UserFilesError`] for what is missing, special or unnameable.
+/// [`UserFilesError`] for what is missing, special or unnameable, and for links out of `root`.
 pub fn find_source(root: &Path, what: &str) -> Result<Vec<UserFile>, UserFilesError> {
     const SIGNS: [char; 3] = ['*', '?', '['];
     let whole = root.join(what);
+    let inside = Path::new(what)
+        .components()
+        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    let within = inside
+        .then(|| Beneath::open(root, Links::Inside).map(Arc::new))
+        .transpose()?;
     if !what.contains(SIGNS) || whole.symlink_metadata().is_ok() {
-        return find(&[whole]);
+        let Some(within) = within else {
+            return find(&[whole]);
+        };
+        let mut found = Vec::new();
+        find_in(&within, Path::new(what), &mut found)?;
+        found.sort_by(|a, b| a.path.cmp(&b.path));
+        return Ok(found);
     }
-    let mut base = PathBuf::new();
+    let mut above = PathBuf::new();
     for part in Path::new(what) {
         if part.to_string_lossy().contains(SIGNS) {
             break;
         }
-        base.push(part);
+        above.push(part);
     }
-    let pattern = what.get(base.as_os_str().len()..).unwrap_or(what);
-    let base = root.join(base);
-    let text = base.to_str().ok_or_else(|| UserFilesError::Name {
-        path: base.clone(),
-        because: "it is not UTF-8".to_owned(),
+    let pattern = what.get(above.as_os_str().len()..).unwrap_or(what);
+    let base = root.join(&above);
+    let mut found = Vec::new();
+    let hosts = matches(&base, pattern).map_err(|error| match error {
+        UserFilesError::Name { because, .. } => UserFilesError::Name {
+            path: PathBuf::from(what),
+            because,
+        },
+        error => error,
     })?;
+    let within = match within {
+        Some(within) => within,
+        None if hosts.is_empty() => return Err(UserFilesError::Missing(whole)),
+        None => Arc::new(Beneath::open(&base, Links::Refused)?),
+    };
+    for host in hosts {
+        let inner = host.strip_prefix(&base).unwrap_or(&host);
+        let below = if inside {
+            above.join(inner)
+        } else {
+            inner.to_owned()
+        };
+        match within.behind(&below)? {
+            Standing::Folder => {}
+            // What fits a pattern is not named one by one, so that links are not taken for what they lead to.
+            Standing::File if host.is_symlink() => return Err(UserFilesError::Link(host)),
+            Standing::File => found.push(UserFile {
+                path: version_path(&host, "", inner.as_os_str())?,
+                within: Arc::clone(&within),
+                below,
+            }),
+            Standing::Link => return Err(UserFilesError::Link(host)),
+            Standing::Special => return Err(UserFilesError::Special(host)),
+        }
+    }
+    if found.is_empty() {
+        return Err(UserFilesError::Missing(whole));
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(found)
+}
+
+/// Lists what below `base` fits `pattern`.
+fn matches(base: &Path, pattern: &str) -> Result<Vec<PathBuf>, UserFilesError> {
+    let bad = |because: String| UserFilesError::Name {
+        path: base.to_owned(),
+        because,
+    };
+    let text = base
+        .to_str()
+        .ok_or_else(|| bad("it is not UTF-8".to_owned()))?;
     let full = format!(
         "{}/{}",
         glob::Pattern::escape(text.trim_end_matches('/')),
@@ -149,58 +275,37 @@ pub fn find_source(root: &Path, what: &str) -> Result<Vec<UserFile>, UserFilesEr
         require_literal_separator: true,
         require_literal_leading_dot: true,
     };
-    let bad = |because: String| UserFilesError::Name {
-        path: PathBuf::from(what),
-        because,
-    };
-    let matches = glob::glob_with(&full, options).map_err(|error| bad(error.msg.to_owned()))?;
-    let mut found = Vec::new();
-    for host in matches {
-        let host = host.map_err(|error| {
-            let path = error.path().to_owned();
-            UserFilesError::Io {
-                path,
-                error: error.into(),
-            }
-        })?;
-        let kind = fs::symlink_metadata(&host)
-            .map_err(io_at(&host))?
-            .file_type();
-        if kind.is_dir() {
-            continue;
-        }
-        if !kind.is_file() {
-            return Err(UserFilesError::Special(host));
-        }
-        let below = host.strip_prefix(&base).unwrap_or(&host);
-        let path = version_path(&host, "", below.as_os_str())?;
-        found.push(UserFile { host, path });
-    }
-    if found.is_empty() {
-        return Err(UserFilesError::Missing(whole));
-    }
-    found.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(found)
+    let found = glob::glob_with(&full, options).map_err(|error| bad(error.msg.to_owned()))?;
+    let found = found.map(|host| {
+        host.map_err(|error| UserFilesError::Io {
+            path: error.path().to_owned(),
+            error: error.into(),
+        })
+    });
+    found.collect()
 }
 
 fn find_below(
+    within: &Arc<Beneath>,
     folder: &Path,
     prefix: &str,
     found: &mut Vec<UserFile>,
 ) -> Result<(), UserFilesError> {
-    for entry in fs::read_dir(folder).map_err(io_at(folder))? {
-        let entry = entry.map_err(io_at(folder))?;
-        let host = entry.path();
-        let path = version_path(&host, prefix, &entry.file_name())?;
-        let kind = entry.file_type().map_err(io_at(&host))?;
-        if kind.is_dir() && entry.file_name() == crate::workspace::FOLDER {
+    for (name, standing) in within.list(folder)? {
+        let below = folder.join(&name);
+        let host = within.path().join(&below);
+        let path = version_path(&host, prefix, &name)?;
+        match standing {
             // A workspace is no content: its packs and wrapped keys stay where they are.
-        } else if kind.is_dir() {
-            find_below(&host, &format!("{path}/"), found)?;
-        } else if kind.is_file() {
-            found.push(UserFile { host, path });
-        } else {
-            return Err(UserFilesError::Special(host));
+            Standing::Folder if name == crate::workspace::FOLDER => {}
+            Standing::Folder => find_below(within, &below, &format!("{path}/"), found)?,
+            Standing::File => found.push(UserFile {
+                path,
+                within: Arc::clone(within),
+                below,
+            }),
+            Standing::Link => return Err(UserFilesError::Link(host)),
+            Standing::Special => return Err(UserFilesError::Special(host)),
         }
     }
     Ok(())
@@ -263,30 +368,52 @@ pub fn write_tar(
         archive.append_pax_extensions(about.iter().copied())?;
     }
     for file in files {
-        append_file(&mut archive, &file.path, &file.host)?;
+        append_file(&mut archive, &file.path, file.open())?;
     }
     archive.finish()
 }
 
-/// Appends a file of the disk to a tar stream.
+/// Appends a file of the disk to a tar stream: what was opened, and whether it may be executed.
 ///
 /// # Errors
-/// When it cannot be read, changes its length meanwhile, or nobody takes the stream.
+/// When it could not be opened, cannot be read, changes its length meanwhile, or nobody takes the stream.
 pub fn append_file(
     archive: &mut tar::Builder<&mut dyn Pieces>,
     path: &FilePath,
-    host: &Path,
+    opened: Result<(File, bool), UserFilesError>,
 ) -> io::Result<()> {
-    let (content, executable) = open(host).map_err(io::Error::other)?;
+    let (content, executable) = opened.map_err(io::Error::other)?;
     let size = content.metadata()?.len();
     append(archive, path, size, executable, &mut |out| {
         if send(&content, size, out)? < size {
-            return Err(io::Error::other(format!(
-                "`{path}` became shorter while it was read"
-            )));
+            return Err(shorter(path));
         }
         Ok(())
     })
+}
+
+/// Appends the `size` bytes of a reader to a tar stream as a file.
+///
+/// # Errors
+/// When there are fewer bytes, they cannot be read, or nobody takes the stream.
+pub fn append_reader(
+    archive: &mut tar::Builder<&mut dyn Pieces>,
+    path: &FilePath,
+    content: &mut dyn Read,
+    size: u64,
+    executable: bool,
+) -> io::Result<()> {
+    append(archive, path, size, executable, &mut |out| {
+        let mut piece = vec![0; WRITE];
+        if copy(&mut content.take(size), out, &mut piece)? < size {
+            return Err(shorter(path));
+        }
+        Ok(())
+    })
+}
+
+fn shorter(path: &FilePath) -> io::Error {
+    io::Error::other(format!("`{path}` became shorter while it was read"))
 }
 
 /// Appends bytes to a tar stream as a file.
@@ -397,7 +524,8 @@ pub fn read_tar(
     Ok(())
 }
 
-/// Writes a tar stream into the new folder `target`, which appears only when all of it is there.
+/// Writes a tar stream into the new folder `target`, which appears only when all of it is there; before, nobody else
+/// can enter it. What a killed program left of such a folder beside `target` is removed.
 ///
 /// Returns the number of files and of bytes.
 ///
@@ -412,26 +540,15 @@ pub fn write_folder(stream: impl Read, target: &Path) -> Result<(u64, u64), User
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let partial = tempfile::Builder::new()
-        .prefix(".custody-partial-")
-        .tempdir_in(parent)
-        .map_err(io_at(parent))?;
+    let partial = Partial::new(parent).map_err(io_at(parent))?;
     let (mut count, mut bytes) = (0, 0);
     let mut piece = vec![0; WRITE];
     read_tar(stream, |path, executable, content| {
-        let host = partial.path().join(path.as_str());
-        if let Some(folder) = host.parent() {
-            fs::create_dir_all(folder)?;
-        }
         let mode = if executable { 0o755 } else { 0o644 };
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(mode)
-            .open(&host)?;
+        let (mut file, later) = partial.file(Path::new(path.as_str()), mode)?;
         bytes += copy(content, &mut file, &mut piece)?;
         count += 1;
-        file.sync_all()
+        whole(&file, later)
     })
     .map_err(|error| {
         if is_no_room(&error) {
@@ -440,13 +557,7 @@ pub fn write_folder(stream: impl Read, target: &Path) -> Result<(u64, u64), User
             UserFilesError::Stream(error.to_string())
         }
     })?;
-    let made = partial.keep();
-    fs::set_permissions(&made, fs::Permissions::from_mode(0o755)).map_err(io_at(&made))?;
-    // CRASH: before the rename a folder `.custody-partial-…` is left, never a part of the target.
-    fs::rename(&made, target).map_err(|error| {
-        let _best_effort = fs::remove_dir_all(&made);
-        io_at(target)(error)
-    })?;
+    partial.finish(target).map_err(io_at(target))?;
     Ok((count, bytes))
 }
 
@@ -501,8 +612,7 @@ pub fn make_folder(folder: &Path) -> Result<(), UserFilesError> {
 /// # Errors
 /// [`UserFilesError`] when it is missing, larger than `limit` bytes, or not UTF-8.
 pub fn read_text(path: &Path, limit: u64) -> Result<String, UserFilesError> {
-    String::from_utf8(read_bytes(path, limit)?)
-        .map_err(|error| io_at(path)(io::Error::new(io::ErrorKind::InvalidData, error)))
+    text_of(read_bytes(path, limit)?, path)
 }
 
 /// Reads a small file.
@@ -510,7 +620,15 @@ pub fn read_text(path: &Path, limit: u64) -> Result<String, UserFilesError> {
 /// # Errors
 /// [`UserFilesError`] when it is missing, or larger than `limit` bytes.
 pub fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>, UserFilesError> {
-    let (file, _) = open(path)?;
+    read_small(open(path)?.0, path, limit)
+}
+
+pub(crate) fn text_of(bytes: Vec<u8>, path: &Path) -> Result<String, UserFilesError> {
+    String::from_utf8(bytes)
+        .map_err(|error| io_at(path)(io::Error::new(io::ErrorKind::InvalidData, error)))
+}
+
+pub(crate) fn read_small(file: File, path: &Path, limit: u64) -> Result<Vec<u8>, UserFilesError> {
     let mut bytes = Vec::new();
     file.take(limit + 1)
         .read_to_end(&mut bytes)
@@ -523,6 +641,7 @@ pub fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>, UserFilesError> {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test writes the user's files")]
 mod tests {
     use super::*;
 
@@ -597,7 +716,7 @@ mod tests {
         assert_eq!(bytes, lengths.iter().sum::<usize>() as u64);
         for file in files {
             let back = fs::read(target.join(file.path.as_str())).unwrap();
-            assert!(back == fs::read(&file.host).unwrap(), "{}", file.path);
+            assert!(back == fs::read(file.host()).unwrap(), "{}", file.path);
         }
     }
 
@@ -614,9 +733,90 @@ mod tests {
             Err(UserFilesError::Missing(_))
         ));
         std::os::unix::fs::symlink("/etc/passwd", folder.path().join("in/link")).unwrap();
+        for path in ["in", "in/link", "in/link/"] {
+            assert!(
+                matches!(
+                    find(&[folder.path().join(path)]),
+                    Err(UserFilesError::Link(_))
+                ),
+                "{path}"
+            );
+        }
+        fs::remove_file(folder.path().join("in/link")).unwrap();
+        std::os::unix::net::UnixListener::bind(folder.path().join("in/socket")).unwrap();
+        for path in ["in", "in/socket"] {
+            assert!(matches!(
+                find(&[folder.path().join(path)]),
+                Err(UserFilesError::Special(_))
+            ));
+        }
+    }
+
+    #[test]
+    fn what_was_found_is_not_exchanged_for_something_outside() {
+        let folder = tree();
+        fs::write(folder.path().join("secret"), "secret").unwrap();
+        let swap = |path: &str| {
+            let host = folder.path().join(path);
+            fs::rename(&host, folder.path().join("away")).unwrap();
+            std::os::unix::fs::symlink(folder.path().join("secret"), &host).unwrap();
+        };
+        let named = find(&[folder.path().join("in/a.txt")]).unwrap();
+        let below = find(&[folder.path().join("in")]).unwrap();
+        let source = find_source(&folder.path().join("in"), "*.txt").unwrap();
+        swap("in/a.txt");
+        assert!(matches!(named[0].open(), Err(UserFilesError::Link(_))));
+        assert!(matches!(below[0].open(), Err(UserFilesError::Link(_))));
         assert!(matches!(
-            find(&[folder.path().join("in")]),
-            Err(UserFilesError::Special(_))
+            source[0].open(),
+            Err(UserFilesError::Outside { .. })
+        ));
+        let mut stream = Vec::new();
+        assert!(write_tar(&below, &[], &mut stream).is_err());
+        assert!(!stream.windows(6).any(|bytes| bytes == b"secret"));
+    }
+
+    #[test]
+    fn a_source_leads_out_of_the_project_only_where_it_says_so() {
+        let folder = tree();
+        let project = folder.path().join("in");
+        fs::write(folder.path().join("secret.txt"), "secret").unwrap();
+        let link = |to: &str, name: &str| {
+            std::os::unix::fs::symlink(to, project.join(name)).unwrap();
+        };
+        link("../secret.txt", "out.csv");
+        link("out.csv", "twice.csv");
+        link("..", "up");
+        link("a.txt", "inside.csv");
+        link("sub", "folder");
+        for what in [
+            "out.csv",
+            "twice.csv",
+            "up/secret.txt",
+            "up",
+            "up/*.txt",
+            "*/secret.txt",
+        ] {
+            assert!(
+                matches!(
+                    find_source(&project, what),
+                    Err(UserFilesError::Outside { .. })
+                ),
+                "{what}"
+            );
+        }
+        let names = |what: &str| -> Vec<String> {
+            let found = find_source(&project, what).unwrap();
+            found.iter().map(|file| file.path.to_string()).collect()
+        };
+        assert_eq!(names("inside.csv"), ["inside.csv"]);
+        assert_eq!(names("folder"), ["run"]);
+        assert_eq!(names("folder/r*"), ["run"]);
+        assert_eq!(names("../secret.txt"), ["secret.txt"]);
+        link("/etc/passwd", "sub/passwd");
+        assert!(matches!(
+            find_source(&project, "../in/sub"),
+            Err(UserFilesError::Link(_))
         ));
     }
 
@@ -652,7 +852,7 @@ mod tests {
         std::os::unix::fs::symlink("/etc/passwd", folder.path().join("in/link.txt")).unwrap();
         assert!(matches!(
             find_source(&root, "../in/*.txt"),
-            Err(UserFilesError::Special(_))
+            Err(UserFilesError::Link(_))
         ));
     }
 

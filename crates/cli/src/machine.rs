@@ -6,17 +6,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use custody_backends::anchor;
+use custody_backends::beneath::{Beneath, Links};
 use custody_backends::code_files::{self, CodeError};
 use custody_backends::environment::{self, Environment, EnvironmentError, EnvironmentSpec};
 use custody_backends::ledger_files::LedgerFolder;
-use custody_backends::user_files::UserFilesError;
+use custody_backends::user_files::{UserFile, UserFilesError};
 use custody_backends::workspace::{Keyring, ProjectKeys, Workspace};
 use custody_backends::{git, user_files};
 use custody_crypto::{DomainKeys, KeyService};
 use custody_guard::Anchor;
 use custody_pipeline::{
     Code, CodeFile, Commit, Described, Environments, Folder, FoundFile, Installed,
-    LockedEnvironment,
+    LockedEnvironment, Standing,
 };
 use custody_store::DomainId;
 use custody_tabular::Original;
@@ -30,6 +31,24 @@ use crate::problems::user_files_problem;
 /// The folder in which the pipeline file lies.
 #[derive(Debug)]
 pub(crate) struct LocalFolder(PathBuf);
+
+/// Makes a file that was found on the disk known to the pipeline.
+pub(crate) fn found_file(file: UserFile) -> FoundFile {
+    FoundFile {
+        path: file.path.clone(),
+        standing: Arc::new(OnDisk(file)),
+    }
+}
+
+#[derive(Debug)]
+struct OnDisk(UserFile);
+
+impl Standing for OnDisk {
+    fn open(&self) -> Result<(Box<dyn Original>, bool), Problem> {
+        let (file, executable) = self.0.open().map_err(|error| user_files_problem(&error))?;
+        Ok((Box::new(file), executable))
+    }
+}
 
 impl LocalFolder {
     pub(crate) const fn new(root: PathBuf) -> Self {
@@ -47,7 +66,9 @@ impl Folder for LocalFolder {
             Problem::new(code::PIPE_005, error.to_string())
                 .hint("name files by their path below the pipeline file")
         })?;
-        let (file, _) = user_files::open(&self.0.join(inside.as_str())).map_err(|error| {
+        let opened = Beneath::open(&self.0, Links::Inside)
+            .and_then(|folder| folder.file(Path::new(inside.as_str())));
+        let (file, _) = opened.map_err(|error| {
             let problem = user_files_problem(&error);
             if problem.kind() == ProblemKind::NotFound {
                 problem.hint(format!(
@@ -94,17 +115,7 @@ impl Folder for LocalFolder {
                 problem
             }
         })?;
-        let found = found.into_iter().map(|file| FoundFile {
-            host: file.host,
-            path: file.path,
-        });
-        Ok(found.collect())
-    }
-
-    fn original(&self, host: &Path) -> Result<(Box<dyn Original>, bool), Problem> {
-        let (file, executable) =
-            user_files::open(host).map_err(|error| user_files_problem(&error))?;
-        Ok((Box::new(file), executable))
+        Ok(found.into_iter().map(found_file).collect())
     }
 }
 
@@ -118,6 +129,11 @@ impl LocalFolder {
                     self.0.display()
                 );
                 return match error {
+                    UserFilesError::Outside { .. } => Problem::new(
+                        code::PIPE_021,
+                        error.to_string(),
+                    )
+                    .hint("copy what it leads to into the project, or leave the link out by `.custodyignore`"),
                     UserFilesError::Name { .. } => problem.hint(format!(
                         "{named}, and lie below it: that tells them apart wherever the project stands. Move the code there, or `custody init` in the folder above both"
                     )),
@@ -125,10 +141,6 @@ impl LocalFolder {
                     _ => problem,
                 };
             }
-            CodeError::Outside { .. } => (
-                code::PIPE_021,
-                "copy what it leads to into the project, or leave the link out by `.custodyignore`",
-            ),
             CodeError::Circle(_) => (
                 code::PIPE_022,
                 "remove the link, or leave it out by `.custodyignore`",

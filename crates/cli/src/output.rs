@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 
-use custody_types::{Problem, code, is_no_room, visible};
+use custody_types::{Problem, code, is_no_room, visible, visible_json};
 use custody_wire::{Document, Schema};
 use serde::Serialize;
 
@@ -33,7 +33,7 @@ impl Output {
     ) -> Result<(), Problem> {
         let written = if self.json {
             // Piece by piece: a report on many files is never in memory twice.
-            let mut out = BufWriter::new(io::stdout().lock());
+            let mut out = Json(BufWriter::new(io::stdout().lock()));
             serde_json::to_writer_pretty(&mut out, &Document::new(reply))
                 .map_err(io::Error::from)
                 .and_then(|()| out.write_all(b"\n"))
@@ -48,7 +48,12 @@ impl Output {
         ignore_closed_pipe(written.and_then(|()| io::stdout().flush()))
     }
 
-    /// Writes plain text to standard output.
+    /// Writes a JSON text to standard output.
+    pub(crate) fn json(text: &str) -> Result<(), Problem> {
+        Self::plain(&visible_json(text))
+    }
+
+    /// Writes plain text of the program's own to standard output.
     pub(crate) fn plain(text: &str) -> Result<(), Problem> {
         ignore_closed_pipe(
             io::stdout()
@@ -80,11 +85,29 @@ impl Output {
             serde_json::to_string(
                 &serde_json::json!({ "schema": "custody/problem/1", "problem": problem }),
             )
-            .unwrap_or_else(|_| problem.to_string())
+            .map_or_else(
+                |_| problem.to_string(),
+                |json| visible_json(&json).into_owned(),
+            )
         } else {
             problem.to_string()
         };
         let _closed = writeln!(io::stderr(), "{line}");
+    }
+}
+
+/// Passes JSON on with escapes in place of what would steer a terminal. What is written comes in whole letters.
+struct Json<W>(W);
+
+impl<W: Write> Write for Json<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = std::str::from_utf8(bytes).map_err(io::Error::other)?;
+        self.0.write_all(visible_json(text).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 
@@ -160,6 +183,22 @@ fn ignore_closed_pipe(written: io::Result<()>) -> Result<(), Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_says_nothing_to_the_terminal() {
+        let mut out = Json(Vec::new());
+        let value = serde_json::json!({ "name": "a\u{9b}2J\u{1b}[m\u{7f}\u{202e}ä" });
+        serde_json::to_writer_pretty(&mut out, &value).unwrap();
+        let text = String::from_utf8(out.0).unwrap();
+        assert!(
+            !text.replace('\n', "").contains(custody_types::steers),
+            "{text}"
+        );
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&text).unwrap(),
+            value
+        );
+    }
 
     #[test]
     fn columns_are_aligned_by_characters_and_lines_end_without_spaces() {

@@ -13,9 +13,16 @@ pub(crate) fn user_files_problem(error: &UserFilesError) -> Problem {
             code::CLI_020,
             "look at the path; it is taken from the folder in which you type",
         ),
-        UserFilesError::Special(_) => (
-            code::CLI_021,
-            "only regular files are stored; replace links by what they point to",
+        UserFilesError::Special(_) => {
+            (code::CLI_021, "only regular files are stored; leave it out")
+        }
+        UserFilesError::Link(_) => (
+            code::CLI_027,
+            "name what it leads to, or replace it by that: a link that somebody else made could lead to any file of yours",
+        ),
+        UserFilesError::Outside { .. } => (
+            code::CLI_028,
+            "nothing was read; copy what it leads to into the folder, or name that by its whole path",
         ),
         UserFilesError::Name { .. } => (code::CLI_022, "rename the file"),
         UserFilesError::Twice(_) => (

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use custody_types::visible;
+use custody_types::{visible, without_styles};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::output::Output;
@@ -94,7 +94,7 @@ impl Progress {
 fn shown(line: &str) -> String {
     let mut letters = line.chars();
     let begin: String = letters.by_ref().take(WIDTH).collect();
-    let begin = visible(&begin).replace('\t', "    ");
+    let begin = visible(&without_styles(&begin)).replace('\t', "    ");
     match letters.count() {
         0 => begin,
         more => format!("{begin} [{more} characters more]"),
@@ -123,13 +123,10 @@ mod tests {
         ];
         for line in printed {
             let shown = shown(line);
-            let steers = |letter: char| {
-                letter.is_control()
-                    || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-            };
-            assert!(!shown.contains(steers), "{shown:?}");
+            assert!(!shown.contains(custody_types::steers), "{shown:?}");
         }
         assert_eq!(shown("grün ██ 50%\tdone"), "grün ██ 50%    done");
+        assert_eq!(shown("\u{1b}[32m3 passed\u{1b}[0m"), "3 passed");
     }
 
     #[test]

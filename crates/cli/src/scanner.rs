@@ -30,6 +30,7 @@ const LIMITS: Limits = Limits {
     threads: 1,
     time_ms: 900_000,
     output: ByteSize::from_mebibytes(256),
+    files: 1000,
 };
 
 /// Scans in the sandbox.
@@ -118,6 +119,7 @@ fn ended(files: &dyn VersionFiles, packs: &[String], exit: Exit) -> Result<Summa
     let rules = rules(packs)?;
     let because = match exit {
         Exit::TimedOut => "the scanner ran out of its time".to_owned(),
+        Exit::OutOfMemory => "the scanner ran out of its memory".to_owned(),
         Exit::Code(code) => format!("the scanner ended with code {code}"),
         Exit::Signal(signal) => format!("the scanner was killed by signal {signal}"),
     };

@@ -15,6 +15,7 @@ use custody_sandbox::{Exit, Finished, Interrupt, Limits, Observe, SandboxError, 
 use custody_scan::{Finding, Place, Report, Severity, Verdict};
 use custody_types::{
     ByteSize, Digest, FileEntry, FilePath, Problem, ReadError, VersionFiles, code, listing_digest,
+    visible_line, without_styles,
 };
 
 use crate::args::TrialOptions;
@@ -37,6 +38,7 @@ const LIMITS: Limits = Limits {
     threads: 1,
     time_ms: 600_000,
     output: ByteSize::from_mebibytes(64),
+    files: 10_000,
 };
 
 /// Loads the models among `reports`, and adds to each report what its load showed.
@@ -230,6 +232,7 @@ fn ended(exit: Exit) -> String {
         Exit::Code(code) => format!("it ended with code {code}"),
         Exit::Signal(signal) => format!("signal {signal}"),
         Exit::TimedOut => "it ran out of its time".to_owned(),
+        Exit::OutOfMemory => "it ran out of its memory".to_owned(),
     }
 }
 
@@ -237,10 +240,8 @@ fn ended(exit: Exit) -> String {
 fn last_line(finished: &Finished) -> String {
     let text = String::from_utf8_lossy(&finished.log);
     let line = text.lines().last().unwrap_or_default();
-    line.chars()
-        .filter(|character| !character.is_control())
-        .take(200)
-        .collect()
+    let line: String = line.chars().take(200).collect();
+    visible_line(&without_styles(&line))
 }
 
 fn not_tried(error: &SandboxError) -> Problem {

@@ -855,7 +855,8 @@ impl Inner {
     /// Whether the policy lets the session read the version. To be told what only its readers are told; it opens nothing.
     pub(crate) fn may_read(&self, session: &Session, version: &Version) -> bool {
         let facts = Target::Version(Box::new(version.clone())).facts(None);
-        self.decide(session, Read::ACTION, &facts, None).permit
+        let author = Some(version.record.author.as_str());
+        self.decide(session, Read::ACTION, &facts, author).permit
     }
 
     pub(crate) fn may_list(&self, session: &Session, version: &Version) -> bool {

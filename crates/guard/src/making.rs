@@ -89,8 +89,9 @@ pub struct Made {
     pub view: VersionView,
     /// The entry that made it valid.
     pub entry: EntryRef,
-    /// The bytes newly stored.
-    pub stored: ByteSize,
+    /// The bytes newly stored, where the maker may read the version: who may only write would learn from it whether
+    /// somebody else stored the same bytes.
+    pub stored: Option<ByteSize>,
     /// What the scan says, for a model.
     pub scan: Option<ScanView>,
     /// Whose signature it bears, where one was asked for.
@@ -497,6 +498,10 @@ impl Making {
                 session: &piece.session,
             }
             .view(&version)?;
+            let stored = door
+                .0
+                .may_read(&piece.session, &version)
+                .then_some(piece.tree.stored);
             let entry = EntryRef {
                 index: receipt.index(),
                 id: receipt.id().to_owned(),
@@ -511,7 +516,7 @@ impl Making {
                 version,
                 view,
                 entry,
-                stored: piece.tree.stored,
+                stored,
             });
         }
         Ok(made)

@@ -2,7 +2,7 @@
 //! pipeline does it, and so does `put`.
 
 use std::io::{self, BufWriter, Read, Write};
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use custody_guard::Making;
@@ -16,7 +16,7 @@ use custody_types::{
 use serde_json::{Value, json};
 
 use crate::file::{Origin, Source};
-use crate::ports::{Folder, FoundFile};
+use crate::ports::{Folder, FoundFile, Standing};
 use crate::produce::fault;
 
 /// How much of a table waits between the thread that makes it and the one that stores it: pieces of `PIECE`.
@@ -27,7 +27,7 @@ const PIECE: usize = 1 << 18;
 #[derive(Debug, Clone)]
 pub struct SourceFile {
     /// Where it stands.
-    pub host: PathBuf,
+    pub standing: Arc<dyn Standing>,
     /// What it is, under the path that it would have in the version.
     pub entry: FileEntry,
 }
@@ -64,13 +64,8 @@ impl Collected {
     ///
     /// # Errors
     /// A [`Problem`] when a row does not fit, or nobody takes the bytes.
-    pub fn write(
-        &self,
-        table: &Survey,
-        folder: &dyn Folder,
-        out: &mut (dyn Write + Send),
-    ) -> Result<(), Problem> {
-        let (mut original, _) = folder.original(&self.from.host)?;
+    pub fn write(&self, table: &Survey, out: &mut (dyn Write + Send)) -> Result<(), Problem> {
+        let (mut original, _) = self.from.standing.open()?;
         write_parquet(&mut original, table, out)
             .map(drop)
             .map_err(|error| refused(self.from.entry.path.as_str(), &error))
@@ -87,16 +82,16 @@ pub(crate) fn find(folder: &dyn Folder, source: &Source) -> Result<Vec<SourceFil
         )
         .hint("a source is a file, a folder with files, or a pattern like `data/*.csv`"));
     }
-    hashed(folder, found)
+    hashed(found)
 }
 
 /// Takes the digests of files.
 ///
 /// # Errors
 /// A [`Problem`] when one cannot be read.
-pub fn hashed(folder: &dyn Folder, found: Vec<FoundFile>) -> Result<Vec<SourceFile>, Problem> {
+pub fn hashed(found: Vec<FoundFile>) -> Result<Vec<SourceFile>, Problem> {
     let files = found.into_iter().map(|found| {
-        let (mut file, executable) = folder.original(&found.host)?;
+        let (mut file, executable) = found.standing.open()?;
         let mut counted = Counted {
             inner: &mut file,
             count: 0,
@@ -110,7 +105,7 @@ pub fn hashed(folder: &dyn Folder, found: Vec<FoundFile>) -> Result<Vec<SourceFi
                 sha256,
                 executable,
             },
-            host: found.host,
+            standing: found.standing,
         })
     });
     files.collect()
@@ -207,17 +202,12 @@ pub fn origin(
 ///
 /// # Errors
 /// A [`Problem`] when a file is not what its name or declaration says, or a row does not fit.
-pub fn look(
-    folder: &dyn Folder,
-    what: &str,
-    declared: &Declared,
-    files: Vec<SourceFile>,
-) -> Result<Looked, Problem> {
+pub fn look(what: &str, declared: &Declared, files: Vec<SourceFile>) -> Result<Looked, Problem> {
     let (mut collected, mut surveys) = (Vec::new(), Vec::new());
     for file in &files {
         let name = file.entry.path.as_str();
         let refused = |error| refused(name, &error);
-        let (mut original, _) = folder.original(&file.host)?;
+        let (mut original, _) = file.standing.open()?;
         let found = recognise(name, &mut original, declared.format).map_err(refused)?;
         let table = match found {
             Recognised::NoTable => None,
@@ -337,13 +327,9 @@ fn notes(declared: &Declared, collected: &[Collected]) -> Vec<String> {
 }
 
 /// Puts a file into the version that is being made.
-pub(crate) fn keep(
-    folder: &dyn Folder,
-    collected: &Collected,
-    making: &mut Making,
-) -> Result<(), Problem> {
+pub(crate) fn keep(collected: &Collected, making: &mut Making) -> Result<(), Problem> {
     let Collected { from, path, .. } = collected;
-    let (mut original, executable) = folder.original(&from.host)?;
+    let (mut original, executable) = from.standing.open()?;
     let changed = || {
         Problem::new(
             code::PIPE_010,
@@ -353,7 +339,7 @@ pub(crate) fn keep(
     };
     if let Some(table) = collected.made() {
         converted(from, path, table, original, making)?;
-        let (mut again, _) = folder.original(&from.host)?;
+        let (mut again, _) = from.standing.open()?;
         let sha256 =
             Digest::of_all(&mut again).map_err(|error| unreadable(&from.entry.path, &error))?;
         return if sha256 == from.entry.sha256 {

@@ -70,7 +70,7 @@ pub fn draft(folder: &dyn Folder, wish: &Wish) -> Result<Draft, Problem> {
     let Some(survey) = &collected.table else {
         return Err(no_table(&wish.source));
     };
-    let fields = fields(folder, &collected)?;
+    let fields = fields(&collected)?;
     let rows = fields.first().map_or(0, |field| field.rows);
     if rows == 0 {
         return Err(
@@ -240,8 +240,8 @@ fn table(folder: &dyn Folder, wish: &Wish) -> Result<Collected, Problem> {
     if found.len() != 1 {
         return Err(no_table(&wish.source));
     }
-    let files = collect::hashed(folder, found)?;
-    let mut looked = collect::look(folder, &wish.source, &wish.declared, files)?;
+    let files = collect::hashed(found)?;
+    let mut looked = collect::look(&wish.source, &wish.declared, files)?;
     looked.collected.pop().ok_or_else(|| no_table(&wish.source))
 }
 
@@ -254,7 +254,7 @@ fn is_arrow(source: &str, format: Option<Format>) -> bool {
 }
 
 /// Looks at the values, a column at a time. The table is held in memory, as Parquet.
-fn fields(folder: &dyn Folder, collected: &Collected) -> Result<Vec<Field>, Problem> {
+fn fields(collected: &Collected) -> Result<Vec<Field>, Problem> {
     let unreadable = || {
         Problem::new(
             code::NEW_008,
@@ -264,9 +264,9 @@ fn fields(folder: &dyn Folder, collected: &Collected) -> Result<Vec<Field>, Prob
     };
     let mut bytes = Vec::new();
     match collected.made() {
-        Some(table) => collected.write(table, folder, &mut bytes)?,
+        Some(table) => collected.write(table, &mut bytes)?,
         None => {
-            let (mut original, _) = folder.original(&collected.from.host)?;
+            let (mut original, _) = collected.from.standing.open()?;
             original
                 .read_to_end(&mut bytes)
                 .map_err(|error| unreadable().because(error))?;
@@ -438,13 +438,14 @@ fn without_model(fields: &[Field]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use std::io::{Cursor, Read};
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
+    use std::sync::Arc;
 
     use custody_tabular::Original;
 
     use super::*;
     use crate::file::{PipelineFile, Step};
-    use crate::ports::{Code, Commit, FoundFile};
+    use crate::ports::{Code, Commit, FoundFile, Standing};
 
     /// A folder with one file.
     #[derive(Debug)]
@@ -469,12 +470,14 @@ mod tests {
 
         fn find(&self, what: &str) -> Result<Vec<FoundFile>, Problem> {
             Ok(vec![FoundFile {
-                host: PathBuf::from(what),
+                standing: Arc::new(Self(self.0.clone())),
                 path: what.parse().unwrap(),
             }])
         }
+    }
 
-        fn original(&self, _: &Path) -> Result<(Box<dyn Original>, bool), Problem> {
+    impl Standing for One {
+        fn open(&self) -> Result<(Box<dyn Original>, bool), Problem> {
             Ok((Box::new(Cursor::new(self.0.clone().into_bytes())), false))
         }
     }

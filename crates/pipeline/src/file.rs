@@ -23,7 +23,7 @@ pub use gate::{Bounds, Gate, SmallGroups};
 pub(crate) use input::Input;
 pub(crate) use place::{Place, Wrong};
 pub use register::Register;
-pub(crate) use run::{INEXACT, is_exact};
+pub(crate) use run::{INEXACT, is_exact, variable};
 pub use run::{Limits, Output, Run};
 pub use source::{Origin, Source};
 pub use sql::Sql;

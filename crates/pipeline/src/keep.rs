@@ -73,7 +73,7 @@ impl Runner {
                 Step::Source(_) => {
                     self.keep::<Collect>(session, &mut making, new, &mut |making| {
                         let mut files = collected.iter();
-                        files.try_for_each(|file| collect::keep(self.folder.as_ref(), file, making))
+                        files.try_for_each(|file| collect::keep(file, making))
                     })?;
                 }
                 Step::Register(_) => {

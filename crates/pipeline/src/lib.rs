@@ -31,5 +31,5 @@ mod step;
 
 pub use ports::{
     Code, CodeFile, Commit, Described, Environments, Folder, FoundFile, Installed,
-    LockedEnvironment,
+    LockedEnvironment, Standing,
 };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use custody_tabular::Original;
 use custody_types::{Digest, FileEntry, FilePath, Problem, VersionFiles};
@@ -29,18 +30,22 @@ pub trait Folder: Send + Sync + fmt::Debug {
     /// Tells the commit that the folder stands at, where git keeps it.
     fn commit(&self) -> Option<Commit>;
 
-    /// Finds what a source names, anywhere on the machine: a file, the files of a folder, or those that fit a
-    /// pattern; in the order of their paths.
+    /// Finds what a source names: a file, the files of a folder, or those that fit a pattern; in the order of their
+    /// paths. They lie below the folder, unless the source says that they do not, by `..` or a whole path.
     ///
     /// # Errors
-    /// A [`Problem`] when there is nothing, or something that is no plain file.
+    /// A [`Problem`] when there is nothing, something that is no plain file, or a link that leads elsewhere.
     fn find(&self, what: &str) -> Result<Vec<FoundFile>, Problem>;
+}
 
-    /// Opens a file that was found, and tells whether it may be executed.
+/// A file where it stands.
+pub trait Standing: Send + Sync + fmt::Debug {
+    /// Opens it, and tells whether it may be executed. What was put in its place meanwhile is opened only where
+    /// it lies in the folder in which the file was found.
     ///
     /// # Errors
     /// A [`Problem`] when it is no plain file any more.
-    fn original(&self, host: &Path) -> Result<(Box<dyn Original>, bool), Problem>;
+    fn open(&self) -> Result<(Box<dyn Original>, bool), Problem>;
 }
 
 /// Code of the project.
@@ -77,10 +82,10 @@ pub struct Commit {
 }
 
 /// A file that a source names.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct FoundFile {
     /// Where it stands.
-    pub host: PathBuf,
+    pub standing: Arc<dyn Standing>,
     /// The path that it has below what was named.
     pub path: FilePath,
 }

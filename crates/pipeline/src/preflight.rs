@@ -16,7 +16,6 @@ use custody_types::{Digest, FileEntry, FilePath, Problem, ReadError, VersionFile
 use crate::collect::{self, Looked, SourceFile};
 use crate::file::{Contract, PipelineFile, Place, Source, Sql, Step, Wrong};
 use crate::graph::Graph;
-use crate::ports::Folder;
 use crate::run::{Prepared, Runner};
 
 impl Runner {
@@ -38,7 +37,7 @@ impl Runner {
                 Some(Step::Source(source)) => {
                     // What is wrong with its files is for the step to tell.
                     if let Ok(looked) = self.look(source) {
-                        let layout = layout(engine, &self.folder, &looked);
+                        let layout = layout(engine, &looked);
                         known.extend(layout.map(|layout| (source.output.clone(), layout)));
                         prepared.sources.insert(name.clone(), Arc::new(looked));
                     }
@@ -68,17 +67,12 @@ impl Runner {
 
     fn look(&self, source: &Source) -> Result<Looked, Problem> {
         let files = collect::find(self.folder.as_ref(), source)?;
-        collect::look(
-            self.folder.as_ref(),
-            &source.file,
-            &source.declared(),
-            files,
-        )
+        collect::look(&source.file, &source.declared(), files)
     }
 }
 
 /// Returns the columns that the version of a source will have.
-fn layout(engine: &Engine, folder: &Arc<dyn Folder>, looked: &Looked) -> Option<Layout> {
+fn layout(engine: &Engine, looked: &Looked) -> Option<Layout> {
     let mut tables = looked
         .collected
         .iter()
@@ -86,7 +80,7 @@ fn layout(engine: &Engine, folder: &Arc<dyn Folder>, looked: &Looked) -> Option<
     if looked.collected.iter().all(|file| file.made().is_none()) {
         let table = Table {
             name: "source".to_owned(),
-            files: Arc::new(OnDisk::new(folder.clone(), &looked.files)),
+            files: Arc::new(OnDisk::new(&looked.files)),
         };
         return engine.layout(&table).ok();
     }
@@ -103,17 +97,15 @@ fn layout(engine: &Engine, folder: &Arc<dyn Folder>, looked: &Looked) -> Option<
 /// Files of a source, where they stand.
 #[derive(Debug)]
 struct OnDisk {
-    folder: Arc<dyn Folder>,
     files: Vec<SourceFile>,
     entries: Vec<FileEntry>,
 }
 
 impl OnDisk {
-    fn new(folder: Arc<dyn Folder>, files: &[SourceFile]) -> Self {
+    fn new(files: &[SourceFile]) -> Self {
         let mut files = files.to_vec();
         files.sort_by(|a, b| a.entry.path.cmp(&b.entry.path));
         Self {
-            folder,
             entries: files.iter().map(|file| file.entry.clone()).collect(),
             files,
         }
@@ -133,7 +125,7 @@ impl VersionFiles for OnDisk {
         let file = self.files.iter().find(|file| file.entry.path == *path);
         let file = file.ok_or_else(|| ReadError::NoSuchFile(path.clone()))?;
         let read = || {
-            let (mut original, _) = self.folder.original(&file.host).ok()?;
+            let (mut original, _) = file.standing.open().ok()?;
             original.seek(SeekFrom::Start(range.start)).ok()?;
             let length = range.end.checked_sub(range.start)?;
             let mut bytes = Vec::new();

@@ -168,6 +168,7 @@ impl Limits {
             output: self
                 .output_mib
                 .map_or(default.output, ByteSize::from_mebibytes),
+            files: self.output_files.unwrap_or(default.files),
         }
     }
 }

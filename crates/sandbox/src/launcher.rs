@@ -7,7 +7,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
@@ -19,9 +19,11 @@ use landlock::{
 
 use custody_types::ByteSize;
 
+use crate::outputs;
 use crate::seccomp::Filters;
 use crate::spec::{Enforced, Exit, Limits};
 use crate::sys;
+use crate::usage::{self, Usage};
 use crate::wire::{self, FRAME, Orders, Report};
 
 /// Where the new root is built; hidden below it afterwards.
@@ -147,9 +149,12 @@ fn launch(socket: &mut UnixStream, built_in: &[BuiltIn]) -> io::Result<()> {
     let exit = run(socket, &orders, &program, memory)?;
     if exit == Exit::Code(0) {
         for output in &orders.outputs {
-            if !send_folder(socket, output, Path::new(&format!("/out/{output}")), "")? {
-                return Ok(());
+            if let Some(refused) = outputs::survey(Path::new("/out"), output, &orders.limits)? {
+                return wire::tell(socket, &refused);
             }
+        }
+        for output in &orders.outputs {
+            outputs::send(socket, Path::new("/out"), output)?;
         }
     }
     wire::tell(socket, &Report::Done)
@@ -219,12 +224,12 @@ fn file(path: &str, text: &str) -> io::Result<()> {
 
 /// Mounts a folder in memory that is never swapped. Returns which kind it is.
 fn memory(place: &str, orders: &Orders) -> io::Result<&'static str> {
-    mount_memory(place, orders.swap, orders.limits.output, 0, "0755")
+    mount_memory(place, orders, orders.limits.output, 0, "0755")
 }
 
 fn mount_memory(
     place: &str,
-    swap: bool,
+    orders: &Orders,
     size: ByteSize,
     flags: libc::c_ulong,
     mode: &str,
@@ -232,8 +237,10 @@ fn mount_memory(
     let target = format!("{ROOT}{place}");
     let flags = libc::MS_NOSUID | libc::MS_NODEV | flags;
     let (mode, size) = (format!("mode={mode}"), size.bytes());
-    let data = format!("{mode},size={size}");
-    if !swap {
+    // One more than files and folders: the folder itself.
+    let files = u64::from(orders.limits.files) + 1;
+    let data = format!("{mode},size={size},nr_inodes={files}");
+    if !orders.swap {
         return sys::mount("tmpfs", &target, "tmpfs", flags, &data)
             .map(|()| "tmpfs, no swap on this machine");
     }
@@ -306,9 +313,9 @@ fn build(host: &Host, orders: &Orders) -> io::Result<&'static str> {
         symlink(to, format!("{ROOT}/dev/{name}")).map_err(at(name))?;
     }
     let (size, flags) = (orders.limits.memory, libc::MS_NOEXEC);
-    mount_memory("/dev/shm", orders.swap, size, flags, "1777").map_err(at("/dev/shm"))?;
+    mount_memory("/dev/shm", orders, size, flags, "1777").map_err(at("/dev/shm"))?;
     if let Some(environment) = &host.environment {
-        sys::bind(environment, &format!("{ROOT}/env"), true).map_err(at("/env"))?;
+        sys::show(environment, &format!("{ROOT}/env")).map_err(at("/env"))?;
     }
     let kind = memory("/tmp", orders)?;
     for output in &orders.outputs {
@@ -416,17 +423,56 @@ fn run(
         socket,
         &Report::Started(enforced(orders, memory, &landlock)),
     )?;
-    let waited = sys::ends_within(init, socket, orders.limits.time_ms)?;
+    let waited = wait(init, socket, orders)?;
     sys::kill(init);
     // The first process of a namespace is gone when all others are.
     sys::wait_for(init)?;
     let exit = match wire::hear(&mut status) {
-        _ if waited == sys::Waited::TimedOut => Exit::TimedOut,
+        _ if waited == Stopped::TimedOut => Exit::TimedOut,
+        _ if waited == Stopped::OutOfMemory => Exit::OutOfMemory,
         Ok(Status::Ended(exit)) => exit,
         _ => Exit::Signal(libc::SIGKILL),
     };
     wire::tell(socket, &Report::Ended(exit))?;
     Ok(exit)
+}
+
+/// Why a step need not be waited for any longer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stopped {
+    /// It ended, or nobody wants it any more.
+    Ended,
+    TimedOut,
+    OutOfMemory,
+}
+
+/// Waits for the end of the step's first process, as long as time and memory are not over.
+fn wait(init: libc::pid_t, socket: &UnixStream, orders: &Orders) -> io::Result<Stopped> {
+    let usage = Usage::works().then(|| Usage::new(orders.limits.memory, &orders.outputs));
+    let began = sys::monotonic_ms();
+    let mut pause = if usage.is_some() {
+        usage::LOOK_MS
+    } else {
+        u64::MAX
+    };
+    loop {
+        let left = orders
+            .limits
+            .time_ms
+            .saturating_sub(sys::monotonic_ms().saturating_sub(began));
+        match sys::ends_within(init, socket, left.min(pause))? {
+            sys::Waited::TimedOut if left <= pause => return Ok(Stopped::TimedOut),
+            sys::Waited::TimedOut => {}
+            sys::Waited::Ended | sys::Waited::HungUp => return Ok(Stopped::Ended),
+        }
+        if let Some(usage) = &usage {
+            let looked = sys::monotonic_ms();
+            if usage.is_over() {
+                return Ok(Stopped::OutOfMemory);
+            }
+            pause = Usage::pause_ms(sys::monotonic_ms().saturating_sub(looked));
+        }
+    }
 }
 
 /// What the first process of the namespace says to the launcher.
@@ -626,11 +672,16 @@ fn enforced(orders: &Orders, memory: &str, landlock: &str) -> Vec<Enforced> {
             "user namespace, no capabilities, no_new_privs".to_owned(),
         ),
         ("few system calls", "seccomp".to_owned()),
-        ("memory", format!("RLIMIT_AS {}", limits.memory)),
+        (
+            "memory of each process",
+            format!("RLIMIT_AS {}", limits.memory),
+        ),
+        ("memory of all processes", all_memory(limits)),
         ("processes", format!("RLIMIT_NPROC {}", limits.processes)),
         ("threads", threads(orders)),
         ("time", format!("{} s", limits.time_ms / 1000)),
         ("size of outputs", limits.output.to_string()),
+        ("files of outputs", limits.files.to_string()),
     ];
     list.into_iter()
         .map(|(what, by)| Enforced {
@@ -638,6 +689,14 @@ fn enforced(orders: &Orders, memory: &str, landlock: &str) -> Vec<Enforced> {
             by,
         })
         .collect()
+}
+
+fn all_memory(limits: &Limits) -> String {
+    if Usage::works() {
+        format!("{}, looked at every {} ms", limits.memory, usage::LOOK_MS)
+    } else {
+        "not counted: this machine lets no /proc be mounted".to_owned()
+    }
 }
 
 fn threads(orders: &Orders) -> String {
@@ -648,75 +707,5 @@ fn threads(orders: &Orders) -> String {
             format!("{wanted} on all of the machine's {there} processors")
         }
         _ => format!("{wanted} on as many processors"),
-    }
-}
-
-/// Sends the plain files below a folder. Returns whether there was nothing else in it.
-fn send_folder(
-    socket: &mut UnixStream,
-    output: &str,
-    folder: &Path,
-    prefix: &str,
-) -> io::Result<bool> {
-    let mut names: Vec<_> = fs::read_dir(folder)?.collect::<io::Result<_>>()?;
-    names.sort_by_key(fs::DirEntry::file_name);
-    for entry in names {
-        let bad = |because: &str| Report::BadOutput {
-            output: output.to_owned(),
-            path: format!("{prefix}{}", entry.file_name().to_string_lossy()),
-            because: because.to_owned(),
-        };
-        let Ok(name) = entry.file_name().into_string() else {
-            wire::tell(socket, &bad("has a name that is no text"))?;
-            return Ok(false);
-        };
-        let path = format!("{prefix}{name}");
-        let metadata = fs::symlink_metadata(entry.path())?;
-        let because = if metadata.is_dir() {
-            if !send_folder(socket, output, &entry.path(), &format!("{path}/"))? {
-                return Ok(false);
-            }
-            continue;
-        } else if metadata.is_symlink() {
-            "is a symbolic link"
-        } else if !metadata.is_file() {
-            "is no plain file"
-        } else if metadata.nlink() > 1 {
-            "is a hard link"
-        } else {
-            send_file(socket, output, path, &entry.path(), &metadata)?;
-            continue;
-        };
-        wire::tell(socket, &bad(because))?;
-        return Ok(false);
-    }
-    Ok(true)
-}
-
-/// Every process of the step is gone by now, so that nothing changes between the look and the reading.
-fn send_file(
-    socket: &mut UnixStream,
-    output: &str,
-    path: String,
-    from: &Path,
-    metadata: &fs::Metadata,
-) -> io::Result<()> {
-    let executable = metadata.permissions().mode() & 0o111 != 0;
-    let report = Report::File {
-        output: output.to_owned(),
-        path,
-        executable,
-        size: metadata.len(),
-    };
-    let mut file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NOFOLLOW)
-        .open(from)?;
-    wire::tell(socket, &report)?;
-    let sent = io::copy(&mut Read::by_ref(&mut file).take(metadata.len()), socket)?;
-    if sent == metadata.len() {
-        Ok(())
-    } else {
-        Err(io::Error::other("an output changed while it was read"))
     }
 }

@@ -17,6 +17,7 @@ mod event;
 mod interrupt;
 mod launcher;
 mod observer;
+mod outputs;
 mod probe;
 mod processors;
 mod seccomp;
@@ -24,6 +25,7 @@ mod spec;
 mod supervisor;
 mod sys;
 pub mod trial;
+mod usage;
 mod watch;
 mod wire;
 
@@ -31,7 +33,7 @@ pub use event::{Act, Answer, Event, MOST_EVENTS, Observe, Observed, Subject};
 pub use interrupt::Interrupt;
 pub use launcher::{BuiltIn, launcher_main};
 pub use probe::{Probe, probe};
-pub use spec::{Enforced, Exit, Finished, Limits, OutputFile, SandboxError, Spec};
+pub use spec::{Enforced, Exit, Finished, Limits, OutputFile, Over, SandboxError, Spec};
 pub use supervisor::run;
 
 use std::path::{Path, PathBuf};

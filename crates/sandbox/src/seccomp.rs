@@ -32,7 +32,7 @@ const ALLOWED: &[libc::c_long] = numbers![
     SYS_pread64 SYS_pwrite64 SYS_readv SYS_writev SYS_preadv SYS_pwritev SYS_preadv2 SYS_pwritev2 SYS_sched_yield SYS_mremap SYS_msync SYS_mincore SYS_madvise
     SYS_dup SYS_dup3 SYS_nanosleep SYS_getitimer SYS_setitimer SYS_getpid SYS_sendfile SYS_bind SYS_listen SYS_accept SYS_accept4
     SYS_connect SYS_getsockname SYS_getpeername SYS_sendto SYS_recvfrom SYS_setsockopt SYS_getsockopt SYS_shutdown SYS_sendmsg SYS_recvmsg SYS_sendmmsg SYS_recvmmsg
-    SYS_execve SYS_exit SYS_exit_group SYS_wait4 SYS_waitid SYS_kill SYS_tkill SYS_tgkill SYS_uname SYS_fcntl SYS_flock SYS_fsync SYS_fdatasync SYS_truncate
+    SYS_execve SYS_exit SYS_exit_group SYS_wait4 SYS_waitid SYS_kill SYS_tkill SYS_tgkill SYS_uname SYS_flock SYS_fsync SYS_fdatasync SYS_truncate
     SYS_ftruncate SYS_getdents64 SYS_getcwd SYS_chdir SYS_fchdir SYS_fchmod SYS_fchmodat SYS_fchown SYS_fchownat SYS_umask SYS_gettimeofday SYS_getrlimit SYS_getrusage
     SYS_sysinfo SYS_times SYS_getuid SYS_getgid SYS_geteuid SYS_getegid SYS_setpgid SYS_getppid SYS_setsid SYS_getpgid SYS_getsid SYS_getgroups
     SYS_getresuid SYS_getresgid SYS_capget SYS_rt_sigpending SYS_rt_sigtimedwait SYS_rt_sigqueueinfo SYS_rt_sigsuspend SYS_sigaltstack SYS_statfs SYS_fstatfs
@@ -44,7 +44,7 @@ const ALLOWED: &[libc::c_long] = numbers![
     SYS_splice SYS_tee SYS_sync_file_range SYS_utimensat SYS_epoll_create1 SYS_epoll_ctl SYS_epoll_pwait SYS_epoll_pwait2 SYS_timerfd_create SYS_timerfd_settime
     SYS_timerfd_gettime SYS_eventfd2 SYS_signalfd4 SYS_fallocate SYS_pipe2 SYS_prlimit64 SYS_syncfs SYS_getcpu SYS_sched_setattr SYS_sched_getattr SYS_getrandom
     SYS_memfd_create SYS_membarrier SYS_copy_file_range SYS_statx SYS_rseq SYS_close_range SYS_clone3 SYS_mlock2 SYS_restart_syscall SYS_getxattr
-    SYS_lgetxattr SYS_fgetxattr SYS_listxattr SYS_llistxattr SYS_flistxattr SYS_inotify_init1 SYS_inotify_add_watch SYS_inotify_rm_watch SYS_get_mempolicy
+    SYS_lgetxattr SYS_fgetxattr SYS_listxattr SYS_llistxattr SYS_flistxattr SYS_get_mempolicy
     SYS_execveat SYS_mknodat
 ];
 
@@ -52,7 +52,7 @@ const ALLOWED: &[libc::c_long] = numbers![
 const ALLOWED_HERE: &[libc::c_long] = numbers![
     SYS_open SYS_stat SYS_lstat SYS_poll SYS_access SYS_pipe SYS_select SYS_dup2 SYS_pause SYS_alarm SYS_rename SYS_mkdir SYS_rmdir SYS_creat SYS_link SYS_unlink
     SYS_symlink SYS_readlink SYS_chmod SYS_chown SYS_lchown SYS_getpgrp SYS_utime SYS_utimes SYS_time SYS_epoll_create SYS_epoll_wait SYS_eventfd SYS_arch_prctl
-    SYS_getdents SYS_futimesat SYS_vfork SYS_fork SYS_inotify_init SYS_mknod
+    SYS_getdents SYS_futimesat SYS_vfork SYS_fork SYS_mknod
 ];
 #[cfg(not(target_arch = "x86_64"))]
 const ALLOWED_HERE: &[libc::c_long] = &[];
@@ -202,6 +202,16 @@ fn rules(observe: bool) -> Result<BTreeMap<i64, Vec<SeccompRule>>, String> {
         libc::SYS_ioctl,
         vec![SeccompRule::new(ioctl.collect::<Result<_, _>>()?).map_err(text)?],
     );
+    // Notes about what others do in a folder, and about who opens a file: what `inotify` tells.
+    let notes = [libc::F_NOTIFY, libc::F_SETLEASE].map(|command| {
+        let command = u64::from(command.unsigned_abs());
+        SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, command).map_err(text)
+    });
+    let notes = notes.into_iter().collect::<Result<_, _>>()?;
+    rules.insert(
+        libc::SYS_fcntl,
+        vec![SeccompRule::new(notes).map_err(text)?],
+    );
     rules.insert(
         libc::SYS_personality,
         vec![condition(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, 0)?],
@@ -279,8 +289,12 @@ mod tests {
         .flat_map(|first| [first, first | CLONE_THREAD, first | 1 << 40]);
         let arguments: Vec<[u64; 6]> = firsts
             .flat_map(|first| {
+                let commands = [libc::F_NOTIFY, libc::F_SETLEASE];
+                let commands = commands.map(|command| u64::from(command.unsigned_abs()));
                 [0, libc::TIOCSTI, libc::TIOCLINUX, libc::TIOCSTI | 1 << 33]
-                    .map(|second| [first, second])
+                    .into_iter()
+                    .chain(commands)
+                    .map(move |second| [first, second])
             })
             .flat_map(|[first, second]| {
                 [0, 1, 6, 17, 132, 6 | 1 << 33].map(|third| [first, second, third, 0, 0, 0])

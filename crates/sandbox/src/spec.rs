@@ -13,7 +13,7 @@ use crate::interrupt::Interrupt;
 /// How much a step may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// The address space of each process.
+    /// The address space of each process, and what all of them take together, shared memory and memory files too.
     pub memory: ByteSize,
     /// The number of processes and threads.
     pub processes: u32,
@@ -24,6 +24,8 @@ pub struct Limits {
     /// What may be written to each output and to `/tmp`, and to one file of `/dev/shm`, which may take as much
     /// as `memory` in all.
     pub output: ByteSize,
+    /// The number of files and folders in each output, in `/tmp` and in `/dev/shm`.
+    pub files: u32,
 }
 
 impl Default for Limits {
@@ -34,6 +36,7 @@ impl Default for Limits {
             threads: 1,
             time_ms: 3_600_000,
             output: ByteSize::from_mebibytes(2 << 10),
+            files: 100_000,
         }
     }
 }
@@ -70,6 +73,26 @@ pub enum Exit {
     Signal(i32),
     /// It ran out of its time and was killed.
     TimedOut,
+    /// Its processes took more memory together than they may, and were killed.
+    OutOfMemory,
+}
+
+/// Which limit an output is beyond.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Over {
+    /// [`Limits::output`]: the sizes of its files add up to more, holes in them included.
+    Size,
+    /// [`Limits::files`].
+    Files,
+}
+
+impl std::fmt::Display for Over {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Size => "is larger than the limit; holes in files count",
+            Self::Files => "has more files and folders than the limit",
+        })
+    }
 }
 
 /// A file that a step wrote.
@@ -140,6 +163,14 @@ pub enum SandboxError {
         path: String,
         /// Why.
         because: String,
+    },
+    /// An output is larger than it may be, or has more files; nothing of it was read.
+    #[error("the output `{output}` {over}")]
+    OverLimit {
+        /// The output.
+        output: String,
+        /// Which limit it is beyond.
+        over: Over,
     },
     /// An input could not be read.
     #[error("an input cannot be read")]

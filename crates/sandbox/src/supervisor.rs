@@ -305,6 +305,9 @@ fn take(
                     because,
                 });
             }
+            Report::OverLimit { output, over } => {
+                return Err(SandboxError::OverLimit { output, over });
+            }
             Report::Unavailable(missing) => return Err(SandboxError::Unavailable { missing }),
             Report::NoCommand(because) => return Err(SandboxError::NoCommand { because }),
             Report::Done => return Ok(finished),

@@ -125,6 +125,15 @@ pub(crate) fn bind(source: &OwnedFd, target: &str, read_only: bool) -> io::Resul
     if read_only { seal(target) } else { Ok(()) }
 }
 
+/// Mounts the folder that `source` is at `target`, an empty folder, read-only. A layer above it hides where on the
+/// host it lies (`/proc/self/mountinfo` tells of other mounts) and takes the locks that are put on its files. Where
+/// there are no such layers (Linux before 5.11, some file systems) it is mounted as [`bind`] does.
+pub(crate) fn show(source: &OwnedFd, target: &str) -> io::Result<()> {
+    let data = format!("lowerdir=/proc/self/fd/{}:{target}", source.as_raw_fd());
+    let flags = libc::MS_RDONLY | libc::MS_NOSUID | libc::MS_NODEV;
+    mount("overlay", target, "overlay", flags, &data).or_else(|_| bind(source, target, true))
+}
+
 /// Makes a mount read-only, keeping the flags that the kernel will not let go.
 pub(crate) fn seal(target: &str) -> io::Result<()> {
     let path = c_string(target)?;
@@ -350,6 +359,34 @@ pub(crate) fn ends_within(
         (_, 0) => Waited::HungUp,
         _ => Waited::Ended,
     })
+}
+
+/// Returns a time that only grows, in milliseconds.
+pub(crate) fn monotonic_ms() -> u64 {
+    // SAFETY: all-zero is a value of this plain struct.
+    let mut time: libc::timespec = unsafe { std::mem::zeroed() };
+    // SAFETY: `time` is a valid place for the answer; this clock is always there.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    let (seconds, rest) = (time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs());
+    seconds
+        .saturating_mul(1000)
+        .saturating_add(rest / 1_000_000)
+}
+
+/// Returns how many bytes the file system at `place` holds; none where it does not say.
+pub(crate) fn used(place: &str) -> u64 {
+    let Ok(path) = c_string(place) else { return 0 };
+    // SAFETY: all-zero is a value of this plain struct.
+    let mut stat: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: `path` ends with a zero, and `stat` is a valid place for the answer.
+    let asked = done(unsafe { libc::statvfs(path.as_ptr(), &raw mut stat) });
+    match asked {
+        Ok(()) => stat
+            .f_blocks
+            .saturating_sub(stat.f_bfree)
+            .saturating_mul(stat.f_frsize),
+        Err(_) => 0,
+    }
 }
 
 /// Space for the numbers of 8,192 processors, the most that Linux is built for.

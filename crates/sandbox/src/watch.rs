@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 
+use custody_types::visible_line;
+
 use crate::event::{Act, Answer, Event, Subject};
 
 /// The longest path that the kernel takes, in bytes.
@@ -345,15 +347,8 @@ fn plain(path: &[u8]) -> String {
 }
 
 fn printable(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for character in String::from_utf8_lossy(bytes).chars().take(TEXT) {
-        if character.is_control() {
-            text.extend(character.escape_default());
-        } else {
-            text.push(character);
-        }
-    }
-    text
+    let text: String = String::from_utf8_lossy(bytes).chars().take(TEXT).collect();
+    visible_line(&text)
 }
 
 fn family(number: i32) -> String {

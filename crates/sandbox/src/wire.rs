@@ -8,7 +8,7 @@ use custody_types::FileEntry;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::spec::{Enforced, Exit, Limits};
+use crate::spec::{Enforced, Exit, Limits, Over};
 
 /// The largest frame in bytes.
 pub(crate) const FRAME: usize = 4 << 20;
@@ -59,6 +59,8 @@ pub(crate) enum Report {
         path: String,
         because: String,
     },
+    /// An output is beyond a limit.
+    OverLimit { output: String, over: Over },
     /// Everything was sent.
     Done,
 }

@@ -14,6 +14,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 
 use custody_sandbox::{Exit, Finished, Interrupt, Limits, Observe, SandboxError, Spec, run};
@@ -381,8 +382,41 @@ fn how_a_step_ends_is_told() {
     );
 }
 
+#[test]
+fn the_host_is_neither_named_nor_watched_nor_locked() {
+    let environment = tempfile::tempdir().unwrap();
+    let open = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(environment.path(), open).unwrap();
+    let file = std::fs::File::create_new(environment.path().join("file")).unwrap();
+    file.lock().unwrap();
+    let place = environment.path().display();
+    let program = format!(
+        "import ctypes, fcntl, os
+told = open('/proc/self/mountinfo').read()
+assert '/env' in told and '{place}' not in told, told
+# The host holds this lock on its own file.
+fcntl.flock(open('/env/file'), fcntl.LOCK_EX | fcntl.LOCK_NB)
+libc = ctypes.CDLL(None, use_errno=True)
+for call in (lambda: libc.inotify_init(), lambda: libc.inotify_init1(0)):
+    assert call() == -1 and ctypes.get_errno() == 1
+folder = os.open('/usr/lib', os.O_RDONLY)
+for command in (fcntl.F_NOTIFY, fcntl.F_SETLEASE):
+    try:
+        fcntl.fcntl(folder, command, 0)
+        raise SystemExit('ESCAPED')
+    except PermissionError:
+        pass
+print('hidden')"
+    );
+    let mut spec = spec(&program);
+    spec.environment = Some(environment.path().to_owned());
+    let finished = start(&spec).unwrap();
+    let log = String::from_utf8_lossy(&finished.log);
+    assert!(log.contains("hidden"), "{log}");
+}
+
 /// Runs all the tests above again as `nobody`. Who is not root has run them as an ordinary user already.
 #[test]
 fn the_same_holds_for_an_ordinary_user() {
-    as_nobody("the_same_holds_for_an_ordinary_user", "15 passed");
+    as_nobody("the_same_holds_for_an_ordinary_user", "16 passed");
 }

@@ -9,8 +9,9 @@ use std::io::{self, Read, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use custody_attest::oms::manifest::MAX_RESOURCES;
-use custody_attest::oms::{DEFAULT_IGNORED, is_hidden, is_within, shown};
+use custody_attest::oms::{DEFAULT_IGNORED, is_within};
 use custody_types::{Digest, FileEntry, FilePath, VersionFiles};
+use custody_types::{steers, visible_line};
 use rustix::fs::{Mode, OFlags, openat};
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -63,7 +64,7 @@ pub enum TreeError {
 impl TreeError {
     pub(crate) fn io(path: impl AsRef<Path>, source: io::Error) -> Self {
         Self::Io {
-            path: shown(&path.as_ref().display().to_string()),
+            path: visible_line(&path.as_ref().display().to_string()),
             source,
         }
     }
@@ -143,9 +144,11 @@ impl<'a> Model<'a> {
             return Ok(None);
         };
         match inside.to_str() {
-            Some("") => Err(TreeError::Signature(shown(&path.display().to_string()))),
+            Some("") => Err(TreeError::Signature(visible_line(
+                &path.display().to_string(),
+            ))),
             Some(inside) => Ok(Some(inside.to_owned())),
-            None => Err(TreeError::Name(shown(&inside.display().to_string()))),
+            None => Err(TreeError::Name(visible_line(&inside.display().to_string()))),
         }
     }
 
@@ -168,9 +171,9 @@ impl<'a> Model<'a> {
         if tree.files.len() > MAX_RESOURCES {
             return Err(TreeError::TooMany);
         }
-        let hidden = |file: &&ModelFile| file.path.chars().any(is_hidden);
+        let hidden = |file: &&ModelFile| file.path.chars().any(steers);
         if let Some(file) = tree.files.iter().find(hidden) {
-            return Err(TreeError::Hidden(shown(&file.path)));
+            return Err(TreeError::Hidden(visible_line(&file.path)));
         }
         tree.files.sort_by(|a, b| a.path.cmp(&b.path));
         check_collisions(&tree.files)?;
@@ -223,10 +226,10 @@ fn on_disk(path: &Path, ignored: &[String]) -> Result<Tree<'static>, TreeError> 
     let name = resolved
         .file_name()
         .and_then(|name| name.to_str())
-        .ok_or_else(|| TreeError::Name(shown(&path.display().to_string())))?
+        .ok_or_else(|| TreeError::Name(visible_line(&path.display().to_string())))?
         .to_owned();
     if kind.is_symlink() {
-        return Err(TreeError::Link(shown(&path.display().to_string())));
+        return Err(TreeError::Link(visible_line(&path.display().to_string())));
     }
     if kind.is_file() {
         let folder = resolved.parent().map(Path::to_path_buf);
@@ -267,9 +270,9 @@ fn walk(root: &Path, ignored: &[String], tree: &mut Tree<'_>) -> Result<(), Tree
                 return Err(TreeError::TooMany);
             }
             let name = entry.file_name();
-            let name = name
-                .to_str()
-                .ok_or_else(|| TreeError::Name(shown(&entry.path().display().to_string())))?;
+            let name = name.to_str().ok_or_else(|| {
+                TreeError::Name(visible_line(&entry.path().display().to_string()))
+            })?;
             let path = format!("{prefix}{name}");
             if ignored.contains(&path) {
                 tree.left_out.push(path);
@@ -281,7 +284,7 @@ fn walk(root: &Path, ignored: &[String], tree: &mut Tree<'_>) -> Result<(), Tree
                 .map_err(|error| TreeError::io(entry.path(), error))?;
             let kind = found.file_type();
             if kind.is_symlink() {
-                return Err(TreeError::Link(shown(&path)));
+                return Err(TreeError::Link(visible_line(&path)));
             } else if kind.is_dir() {
                 folders.push((entry.path(), format!("{path}/"), depth.saturating_add(1)));
             } else if kind.is_file() {
@@ -291,7 +294,7 @@ fn walk(root: &Path, ignored: &[String], tree: &mut Tree<'_>) -> Result<(), Tree
                     sha256: None,
                 });
             } else {
-                return Err(TreeError::Special(shown(&path)));
+                return Err(TreeError::Special(visible_line(&path)));
             }
         }
     }

@@ -11,7 +11,7 @@ use std::path::Path;
 use custody_attest::AttestError;
 use custody_attest::oms::bundle::{Bundle, Material};
 use custody_attest::oms::manifest::{HashType, Manifest};
-use custody_attest::oms::shown;
+use custody_types::visible_line;
 use custody_types::{Digest, Timestamp};
 
 use crate::certificate::{
@@ -469,7 +469,7 @@ fn check_key<'a>(
         .filter(|key| hint.is_empty() || key.id() == hint)
         .peekable();
     if named.peek().is_none() {
-        return Err(VerifyError::UnknownKey(shown(
+        return Err(VerifyError::UnknownKey(visible_line(
             &hint.chars().take(128).collect::<String>(),
         )));
     }
@@ -504,7 +504,7 @@ fn list(paths: &[String]) -> String {
     let mut named: Vec<_> = paths
         .iter()
         .take(NAMED_PATHS)
-        .map(|path| format!("`{}`", shown(path)))
+        .map(|path| format!("`{}`", visible_line(path)))
         .collect();
     let more = paths.len().saturating_sub(NAMED_PATHS);
     if more > 0 {

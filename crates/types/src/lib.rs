@@ -19,6 +19,7 @@ mod ports;
 mod problem;
 mod size;
 mod time;
+mod visible;
 
 pub use action::{Action, Actor, ActorKind, Purpose, Resource, ResourceKind};
 pub use code::{Code, ProblemKind, UnknownCode};
@@ -31,6 +32,7 @@ pub use name::{
 };
 pub use nearest::nearest;
 pub use ports::{Clock, Entropy, Scratch};
-pub use problem::{ExitCode, Problem, Retry, is_no_room, visible};
+pub use problem::{ExitCode, Problem, Retry, is_no_room};
 pub use size::ByteSize;
 pub use time::Timestamp;
+pub use visible::{steers, visible, visible_json, visible_line, without_styles};

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::code::{self, Code, ProblemKind};
 
+use crate::visible;
+
 /// What a user is told when something does not work: one type at every edge.
 ///
 /// Wording: lower case, no full stop, in the user's words, values in backticks; `what` failed,
@@ -211,22 +213,6 @@ pub fn is_no_room(error: &(dyn std::error::Error + 'static)) -> bool {
             .map(|inner| inner as &(dyn std::error::Error + 'static));
     }
     false
-}
-
-/// Returns `text` with escapes in place of what would steer a terminal or turn the direction of writing;
-/// tabs and line feeds stay.
-pub fn visible(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for letter in text.chars() {
-        let steers = letter.is_control() && !matches!(letter, '\n' | '\t')
-            || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if steers {
-            safe.extend(letter.escape_default());
-        } else {
-            safe.push(letter);
-        }
-    }
-    safe
 }
 
 #[cfg(test)]

@@ -174,8 +174,10 @@ pub struct EntryRef {
 pub struct PutReply {
     /// The version.
     pub version: VersionView,
-    /// The bytes newly written to the store, after deduplication, compression and encryption.
-    pub stored: ByteSize,
+    /// The bytes newly written to the store, after deduplication, compression and encryption. Told to who may read
+    /// the version: none are written where somebody else's bytes are the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored: Option<ByteSize>,
     /// The entry that made it valid.
     pub entry: EntryRef,
     /// What the scan says, for a model.

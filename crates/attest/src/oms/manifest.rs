@@ -14,7 +14,7 @@ use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{PREDICATE, is_hidden, json};
+use super::{PREDICATE, json};
 use crate::{AttestError, malformed};
 
 /// How many resources a signature may name.
@@ -227,7 +227,7 @@ impl Manifest {
                 format!("it names {count} files or shards, not 1 to {MAX_RESOURCES}"),
             ));
         }
-        if self.name.is_empty() || self.name.chars().any(is_hidden) {
+        if self.name.is_empty() || self.name.chars().any(custody_types::steers) {
             return Err(malformed(
                 WHAT,
                 "the model has an empty name, or one with hidden characters",
@@ -317,7 +317,7 @@ fn root(resources: &[Resource]) -> Digest {
 fn check_path(path: &str) -> Result<(), AttestError> {
     let single = path == ".";
     let part = |part: &str| !part.is_empty() && part != "." && part != "..";
-    if single || (path.split('/').all(part) && !path.chars().any(is_hidden)) {
+    if single || (path.split('/').all(part) && !path.chars().any(custody_types::steers)) {
         Ok(())
     } else {
         Err(malformed(

@@ -34,25 +34,6 @@ pub fn is_within(path: &str, ignored: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Returns whether a character could deceive whoever reads it in a message: control characters, and those
-/// that turn the direction of writing. No name in a signature may have one.
-pub fn is_hidden(character: char) -> bool {
-    character.is_control() || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// Returns `text` with escapes in place of hidden characters, for messages.
-pub fn shown(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for character in text.chars() {
-        if is_hidden(character) {
-            safe.extend(character.escape_default());
-        } else {
-            safe.push(character);
-        }
-    }
-    safe
-}
-
 fn signed(files: &[FileEntry]) -> impl Iterator<Item = &FileEntry> {
     let ignored = |path: &str| IGNORED.iter().any(|name| is_within(path, name));
     files

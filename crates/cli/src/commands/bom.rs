@@ -1,5 +1,6 @@
 //! `custody bom` and `custody claims`.
 
+use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use custody_backends::user_files;
@@ -25,7 +26,15 @@ fn put(bytes: &[u8], to: Option<&Path>) -> Result<ExitCode, Problem> {
         Some(file) => {
             user_files::write_file(file, bytes).map_err(|error| user_files_problem(&error))?;
         }
-        None => Output::plain(&String::from_utf8_lossy(bytes))?,
+        None => {
+            let text = String::from_utf8_lossy(bytes);
+            if io::stdout().is_terminal() {
+                Output::json(&text)?;
+            } else {
+                // Byte for byte what others have the digest of.
+                Output::plain(&text)?;
+            }
+        }
     }
     Ok(ExitCode::Done)
 }

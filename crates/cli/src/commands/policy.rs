@@ -36,7 +36,8 @@ pub(crate) fn apply(context: &Context, args: PolicyApply) -> Result<ExitCode, Pr
             .extension()
             .is_some_and(|extension| extension == "cedar");
         if policy || ["principals.json", "settings.json"].contains(&name) {
-            let text = user_files::read_text(&file.host, POLICY_BYTES)
+            let text = file
+                .text(POLICY_BYTES)
                 .map_err(|error| user_files_problem(&error))?;
             sources.push(PolicySource {
                 name: name.to_owned(),

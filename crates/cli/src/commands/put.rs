@@ -1,11 +1,9 @@
 //! `custody put`.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use custody_backends::user_files::{self, Pieces};
-use custody_pipeline::FoundFile;
 use custody_pipeline::collect::{self, Collected, Looked};
 use custody_pipeline::file::Origin;
 use custody_tabular::Format;
@@ -16,7 +14,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::args::Put;
 use crate::context::Context;
-use crate::machine::LocalFolder;
+use crate::machine::found_file;
 use crate::problems::user_files_problem;
 
 pub(crate) fn run(context: &Context, args: Put) -> Result<ExitCode, Problem> {
@@ -55,9 +53,16 @@ pub(crate) fn run(context: &Context, args: Put) -> Result<ExitCode, Problem> {
     let waits = reply.version.quarantined;
     context.output.answer(reply, |reply, text| {
         let version = &reply.version;
+        let stored = reply
+            .stored
+            .map(|stored| format!(", {stored} newly stored"));
         text.line(format!(
-            "put {}: {} files, {}, {} newly stored, ledger entry {}",
-            version.name, version.files, version.size, reply.stored, reply.entry.index
+            "put {}: {} files, {}{}, ledger entry {}",
+            version.name,
+            version.files,
+            version.size,
+            stored.unwrap_or_default(),
+            reply.entry.index
         ));
         text.line(format!("  {}", version.digest));
         for note in &notes {
@@ -145,12 +150,8 @@ fn collected(args: &Put, files: &[user_files::UserFile]) -> Result<Taken, Proble
     if format == Some(Format::Files) && origin.is_none() {
         return Ok((query, None, Vec::new()));
     }
-    let folder = LocalFolder::new(PathBuf::from("."));
-    let found = files.iter().map(|file| FoundFile {
-        host: file.host.clone(),
-        path: file.path.clone(),
-    });
-    let found = collect::hashed(&folder, found.collect())?;
+    let found = files.iter().cloned().map(found_file);
+    let found = collect::hashed(found.collect())?;
     let declared = collect::declared(format, args.csv.as_deref(), args.columns.as_deref())?;
     let what = args.paths.iter().map(|path| path.display().to_string());
     let what = what.collect::<Vec<_>>().join(" ");
@@ -158,7 +159,7 @@ fn collected(args: &Put, files: &[user_files::UserFile]) -> Result<Taken, Proble
         files: found,
         collected,
         mut notes,
-    } = collect::look(&folder, &what, &declared, found)?;
+    } = collect::look(&what, &declared, found)?;
     if collected.iter().all(|file| file.table.is_none()) {
         notes.clear();
     }
@@ -184,19 +185,21 @@ fn collected(args: &Put, files: &[user_files::UserFile]) -> Result<Taken, Proble
 
 /// Writes the files as a tar stream, tables as Parquet.
 fn write_tar(files: &[Collected], about: &[(&str, &[u8])], out: &mut dyn Pieces) -> io::Result<()> {
-    let folder = LocalFolder::new(PathBuf::from("."));
     let mut archive = tar::Builder::new(out);
     if !about.is_empty() {
         archive.append_pax_extensions(about.iter().copied())?;
     }
     for file in files {
         let Some(table) = file.made() else {
-            user_files::append_file(&mut archive, &file.path, &file.from.host)?;
+            let (mut original, executable) = file.from.standing.open().map_err(io::Error::other)?;
+            let size = original.seek(io::SeekFrom::End(0))?;
+            original.rewind()?;
+            user_files::append_reader(&mut archive, &file.path, &mut original, size, executable)?;
             continue;
         };
         // A tar stream says how long a file is before it comes.
         let mut parquet = Vec::new();
-        file.write(table, &folder, &mut parquet)
+        file.write(table, &mut parquet)
             .map_err(|problem| io::Error::other(problem.because.join(": ")))?;
         user_files::append_bytes(&mut archive, &file.path, &parquet)?;
     }

@@ -185,7 +185,7 @@ pub(crate) fn show(args: &RulesShow) -> Result<ExitCode, Problem> {
     let text = pack
         .and_then(|pack| pack.to_json())
         .map_err(|error| malformed(&error, args.pack.as_deref()))?;
-    Output::plain(&format!("{text}\n"))?;
+    Output::json(&format!("{text}\n"))?;
     Ok(ExitCode::Done)
 }
 

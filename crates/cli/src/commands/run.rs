@@ -25,7 +25,7 @@ pub(crate) fn run(context: &Context, args: Run) -> Result<ExitCode, Problem> {
     let reply = reply?;
     let exit = exit(&reply);
     if output.is_json() {
-        Output::plain(&json_line(&RunEvent::Finished(Box::new(reply)))?)?;
+        Output::json(&json_line(&RunEvent::Finished(Box::new(reply)))?)?;
         return Ok(exit);
     }
     output.answer(reply, summary)?;
@@ -39,7 +39,7 @@ fn show(output: &Output, progress: &mut Progress, event: &RunEvent) {
         if let Ok(line) = json_line(event)
             && !state
         {
-            let _closed = Output::plain(&line);
+            let _closed = Output::json(&line);
         }
         return;
     }

@@ -42,7 +42,7 @@ pub(crate) fn run(context: &Context, args: &Scan) -> Result<ExitCode, Problem> {
             .map_err(|error| user_files_problem(&error))?;
     }
     if args.format == ScanFormat::Sarif {
-        Output::plain(&format!(
+        Output::json(&format!(
             "{:#}\n",
             sarif(&summary, env!("CARGO_PKG_VERSION"))
         ))?;

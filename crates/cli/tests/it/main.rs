@@ -13,6 +13,7 @@ mod damage;
 mod data;
 mod e2e;
 mod golden;
+mod hostile;
 mod privacy;
 mod runs;
 mod sharing;

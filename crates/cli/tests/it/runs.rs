@@ -102,7 +102,7 @@ fn code_is_taken_by_folders_without_what_is_no_code() {
     assert_ok(&world.run(&["reproduce", "demo/count@2"]));
     symlink("/etc/passwd", world.path("src/passwd")).unwrap();
     let outside = world.run(&["run"]);
-    assert_says(&outside, 2, &["outside of the project", "CUS-PIPE-021"]);
+    assert_says(&outside, 2, &["leads out of", "CUS-PIPE-021"]);
 }
 
 #[test]

@@ -55,7 +55,8 @@ pub struct Output {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
-    /// The address space of each process, in MiB.
+    /// The memory of all its processes together, `/dev/shm` and memory files included, and the address space of each of
+    /// them, in MiB.
     #[serde(default)]
     pub memory_mib: Option<u32>,
     /// The time, in seconds.
@@ -68,9 +69,12 @@ pub struct Limits {
     /// told. One if it is not given, for figures may differ by the number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threads: Option<u32>,
-    /// The size of each output, in MiB.
+    /// The size of each output, in MiB: what its files would be without holes.
     #[serde(default)]
     pub output_mib: Option<u32>,
+    /// The number of files and folders in each output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_files: Option<u32>,
 }
 
 impl Run {
@@ -78,6 +82,8 @@ impl Run {
         if self.command.is_empty() {
             return Err(Wrong::new(place.key("command"), "the step has no command"));
         }
+        one_variable_each(self.inputs.keys(), "INPUT", &place.key("inputs"))?;
+        one_variable_each(self.outputs.keys(), "OUTPUT", &place.key("outputs"))?;
         for (name, value) in &self.parameters {
             if !is_exact(value) {
                 let place = place.key("parameters").key(name);
@@ -90,6 +96,7 @@ impl Run {
             ("processes", self.limits.processes.map(u64::from)),
             ("threads", self.limits.threads.map(u64::from)),
             ("output_mib", self.limits.output_mib.map(u64::from)),
+            ("output_files", self.limits.output_files.map(u64::from)),
         ];
         match limits.iter().find(|(_, limit)| *limit == Some(0)) {
             Some((word, _)) => Err(Wrong::new(
@@ -99,6 +106,33 @@ impl Run {
             None => Ok(()),
         }
     }
+}
+
+/// Returns the variable that tells a program where an input or output is: `CUSTODY_INPUT_TRAIN`.
+pub(crate) fn variable(kind: &str, name: &str) -> String {
+    let name = name.to_uppercase().replace(['-', '.'], "_");
+    format!("CUSTODY_{kind}_{name}")
+}
+
+/// Refuses two names that would have one variable, which can name only one place.
+fn one_variable_each<'a>(
+    names: impl Iterator<Item = &'a String>,
+    kind: &str,
+    place: &Place,
+) -> Result<(), Wrong> {
+    let mut seen = BTreeMap::new();
+    for name in names {
+        let variable = variable(kind, name);
+        if let Some(other) = seen.insert(variable.clone(), name) {
+            return Err(Wrong::new(
+                place.key(name),
+                format!(
+                    "`{other}` and `{name}` would have the same variable, `{variable}`: rename one of them"
+                ),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Why a number is refused.
@@ -123,7 +157,23 @@ pub(crate) fn is_exact(value: &serde_json::Value) -> bool {
 mod tests {
     use serde_json::json;
 
-    use super::is_exact;
+    use super::{Place, is_exact, one_variable_each};
+
+    #[test]
+    fn names_that_share_a_variable_are_refused() {
+        let check = |names: &[&str]| {
+            let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+            one_variable_each(names.iter(), "OUTPUT", &Place::default())
+        };
+        assert!(check(&["a-b", "ab", "a"]).is_ok());
+        for (one, other) in [("a-b", "a_b"), ("a.b", "a-b"), ("model", "Model")] {
+            let because = check(&[one, other]).unwrap_err().because;
+            assert!(
+                because.contains(&format!("`{one}` and `{other}`")),
+                "{because}"
+            );
+        }
+    }
 
     #[test]
     fn numbers_that_a_statement_would_change_are_not_exact() {

@@ -9,6 +9,7 @@ use custody_types::{Problem, code};
 use super::failure::{Failure, failed, sandbox};
 use super::lines::Lines;
 use super::{Given, Product, Workshop, fault};
+use crate::file::variable;
 use crate::memory::{InMemory, MadeFile};
 
 /// The Python package that steps may import.
@@ -177,22 +178,16 @@ fn variables(
             .map_or(own.clone(), |packages| format!("{own}:{packages}"));
         variables.insert("PYTHONPATH".to_owned(), all);
     }
-    let name = |kind: &str, name: &str| {
-        format!(
-            "CUSTODY_{kind}_{}",
-            name.to_uppercase().replace(['-', '.'], "_")
-        )
-    };
     variables.extend(
         given
             .inputs
             .keys()
-            .map(|input| (name("INPUT", input), format!("/in/{input}"))),
+            .map(|input| (variable("INPUT", input), format!("/in/{input}"))),
     );
     variables.extend(
         outputs
             .iter()
-            .map(|output| (name("OUTPUT", output), format!("/out/{output}"))),
+            .map(|output| (variable("OUTPUT", output), format!("/out/{output}"))),
     );
     variables.insert("CUSTODY_PARAMETERS".to_owned(), parameters.to_owned());
     variables.insert(

@@ -5,8 +5,8 @@
 
 use std::path::{Component, Path};
 
-use custody_sandbox::{Exit, Limits, SandboxError};
-use custody_types::{Problem, code};
+use custody_sandbox::{Exit, Limits, Over, SandboxError};
+use custody_types::{Problem, code, without_styles};
 
 use super::{fault, unreadable};
 
@@ -45,6 +45,21 @@ pub(super) fn sandbox(name: &str, error: SandboxError) -> Problem {
         )
         .because(error)
         .hint("write plain files only"),
+        SandboxError::OverLimit { ref output, over } => {
+            let (limit, other) = match over {
+                Over::Size => ("output_mib", "write less"),
+                Over::Files => (
+                    "output_files",
+                    "write fewer: an archive, or a table in one file",
+                ),
+            };
+            Problem::new(
+                code::RUN_038,
+                format!("the step `{name}` wrote more than its limit to its output `{output}`"),
+            )
+            .because(&error)
+            .hint(format!("raise `limits.{limit}` of the step, or {other}"))
+        }
         SandboxError::NoCommand { because } => {
             Problem::new(code::RUN_033, format!("the step `{name}` cannot start"))
                 .because(because)
@@ -218,7 +233,7 @@ impl<'a> Cause<'a> {
             Self::Memory => format!("raise `limits.memory_mib` of the step (now {}), or have it read less at once", mebibytes(limits.memory)),
             Self::SharedMemory => format!("`/dev/shm` takes as much as `limits.memory_mib` of the step (now {}): raise it, or use fewer workers", mebibytes(limits.memory)),
             Self::Processes => format!("raise `limits.processes` of the step (now {}), or start fewer; `limits.threads` is {}; every thread takes of `limits.memory_mib` too", limits.processes, limits.threads),
-            Self::Output => format!("each output and `/tmp` may take `limits.output_mib` of the step (now {}): raise it, or write less", mebibytes(limits.output)),
+            Self::Output => format!("each output and `/tmp` may take `limits.output_mib` of the step (now {}) in `limits.output_files` files and folders (now {}): raise them, or write less", mebibytes(limits.output), limits.files),
             Self::ReadOnly => "a step may write to its outputs (`custody.output(\"NAME\")`, `/out/NAME`), to `/tmp` and to `/dev/shm`; its code and inputs are read-only".to_owned(),
             Self::Package(name) if *shown => package(name, project),
             Self::Package(_) => "add the package to the lock file of the environment, or the module to `code`".to_owned(),
@@ -340,6 +355,19 @@ pub(super) fn failed(failure: &Failure<'_>) -> Problem {
             let hint = "raise `limits.time_s` of the step, or make it faster";
             return with_log(problem.hint(hint), failure.shown, &log);
         }
+        Exit::OutOfMemory => {
+            let limit = mebibytes(failure.limits.memory);
+            let problem = Problem::new(
+                code::RUN_009,
+                format!(
+                    "the processes of the step `{name}` took more than its {limit} MiB of memory together, and were killed"
+                ),
+            );
+            let hint = format!(
+                "raise `limits.memory_mib` of the step (now {limit}), start fewer processes, or read less at once; `/dev/shm` and memory files count"
+            );
+            return with_log(problem.hint(hint), failure.shown, &log);
+        }
         // A shell tells so of a signal to its child.
         Exit::Code(code @ 129..=192) => {
             let (_, cause) = by_signal(code - 128);
@@ -378,7 +406,8 @@ fn with_log(problem: Problem, shown: bool, log: &str) -> Problem {
     if tail.is_empty() {
         return problem;
     }
-    let tail: Vec<_> = tail.into_iter().rev().map(cut).collect();
+    let tail = tail.into_iter().rev();
+    let tail: Vec<_> = tail.map(|line| cut(&without_styles(line))).collect();
     problem.because(format!("the end of what it printed:\n{}", tail.join("\n")))
 }
 
@@ -694,6 +723,8 @@ mod tests {
                 .any(|line| line.ends_with("x [1500 characters more]"))
         );
         assert_eq!(lines[lines.len() - 2..], [" 3%", "last"]);
+        let full = problem(Exit::OutOfMemory, "", true, folder.path());
+        assert!(full.what.contains("8192 MiB") && full.hint.unwrap().contains("memory_mib"));
         let late = problem(Exit::TimedOut, "MemoryError", true, folder.path());
         assert!(late.hint.unwrap().contains("time_s"));
     }

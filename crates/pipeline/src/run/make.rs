@@ -72,7 +72,6 @@ impl Runner {
                 let found = match context.prepared.sources.get(name) {
                     Some(looked) => looked.clone(),
                     None => Arc::new(collect::look(
-                        self.folder.as_ref(),
                         &source.file,
                         &source.declared(),
                         files.clone(),

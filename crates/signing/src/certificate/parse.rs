@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use custody_attest::oms::{is_hidden, shown};
 use custody_types::Timestamp;
+use custody_types::{steers, visible_line};
 use der::asn1::{ObjectIdentifier, Utf8StringRef};
 use der::{Decode, Encode as _, Reader as _, SliceReader};
 use x509_cert::Version;
@@ -116,12 +116,12 @@ impl Certificate {
 
     /// Returns the name of the holder (RFC 4514).
     pub fn subject_name(&self) -> String {
-        shown(&self.parsed.tbs_certificate().subject().to_string())
+        visible_line(&self.parsed.tbs_certificate().subject().to_string())
     }
 
     /// Returns the name of the authority that issued it.
     pub fn issuer_name(&self) -> String {
-        shown(&self.parsed.tbs_certificate().issuer().to_string())
+        visible_line(&self.parsed.tbs_certificate().issuer().to_string())
     }
 
     /// Returns the last second in which it is valid.
@@ -275,7 +275,7 @@ impl Certificate {
             .filter_map(text)
             .collect();
         let issuer = token_issuer(extensions).unwrap_or_else(|| self.issuer_name());
-        let deceives = |name: &str| name.chars().any(is_hidden);
+        let deceives = |name: &str| name.chars().any(steers);
         if deceives(&issuer) || subjects.iter().any(|subject| deceives(subject.as_str())) {
             return Err(malformed(
                 &self.subject_name(),
@@ -347,7 +347,7 @@ impl RevocationList {
         let list = &self.parsed.tbs_cert_list;
         let refuse = |because: String| {
             Err(CertificateError::RevocationList {
-                issuer: shown(&list.issuer.to_string()),
+                issuer: visible_line(&list.issuer.to_string()),
                 because,
             })
         };
@@ -398,8 +398,8 @@ impl RevocationList {
 
 fn malformed(what: &str, because: impl fmt::Display) -> CertificateError {
     CertificateError::Malformed {
-        what: shown(what),
-        because: shown(&because.to_string()),
+        what: visible_line(what),
+        because: visible_line(&because.to_string()),
     }
 }
 

@@ -179,6 +179,14 @@ registry! {
         "a file cannot be read or written",
         "The machine refused a read or a write below the given path.",
         "See that the disk has room and that you may write there.";
+    CLI_027 "CUS-CLI-027" Invalid:
+        "a link is not stored",
+        "A link was named, or met in a folder, where files are taken in. Somebody else may have made it, and it could lead to any file of yours.",
+        "Name what it leads to, or replace it by that.";
+    CLI_028 "CUS-CLI-028" Invalid:
+        "a link leads out of the folder",
+        "Files of a project are read inside its folder alone; nothing was read.",
+        "Copy what it leads to into the folder, or name that by its whole path.";
     CLI_030 "CUS-CLI-030" Unavailable:
         "no threads can be started",
         "The machine gives the program no more threads.",
@@ -735,6 +743,10 @@ registry! {
         "the step was interrupted",
         "Somebody ended the run. Nothing that the step wrote is kept.",
         "Run again: what other steps made before is reused.";
+    RUN_038 "CUS-RUN-038" Failed:
+        "a step wrote more than its limit",
+        "An output has more files, or is larger with its holes counted, than `limits` of the step allows.",
+        "Raise `limits.output_mib` or `limits.output_files` of the step, or write less.";
     RUN_040 "CUS-RUN-040" Interrupted:
         "the run was interrupted",
         "Somebody ended the run. What its steps made before is kept.",
