@@ -9,6 +9,7 @@
     reason = "a measuring tool runs programs, reads clocks and prints"
 )]
 
+mod growth;
 mod ledger;
 mod measure;
 mod noop;
@@ -32,6 +33,8 @@ enum What {
     Store,
     /// Acknowledged entries a second.
     Ledger,
+    /// What a command takes with a short history and a long one.
+    Growth,
     /// The start of a sandboxed step beside bubblewrap and a plain process.
     Sandbox,
     /// `custody run` when there is nothing to do.
@@ -103,6 +106,9 @@ fn bench(args: &Args) -> Result<(), Failure> {
     }
     if wanted(What::Ledger) {
         ledger::bench()?;
+    }
+    if wanted(What::Growth) {
+        growth::bench()?;
     }
     if wanted(What::Sandbox) {
         sandbox::bench(args.runs)?;

@@ -320,14 +320,13 @@ pub(crate) fn rescan(app: &App, call: Call) -> Answer {
         None => evidence.versions(None)?,
     };
     let in_force = evidence.rules_in_force()?;
-    let log = evidence.scan_log()?;
     let (mut known, mut scanned, mut current) = (BTreeMap::new(), Vec::new(), 0);
     for version in versions {
         if version.record.kind != Kind::Model {
             continue;
         }
         // A statement that does not hold is no reason to leave the model alone.
-        let last = evidence.last_scan(&log, &version).ok().flatten();
+        let last = evidence.last_scan(&version).ok().flatten();
         if !request.all && last.is_some_and(|last| last.is_current(&version, &in_force)) {
             current += 1;
             continue;
@@ -376,6 +375,7 @@ pub(crate) fn rebuild_index(app: &App, call: Call) -> Answer {
     reply(ListReply {
         versions,
         held_back: 0,
+        next: None,
     })
 }
 

@@ -8,12 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use custody_crypto::aead::{AeadKey, IV_BYTES};
 use custody_store::{
-    Catalog, CatalogError, ChunkId, ChunkKind, ChunkPlace, DomainId, PackChunk, PackId, Staging,
-    VersionFilter, VersionRow, VersionState,
+    Catalog, CatalogError, ChunkId, ChunkKind, ChunkPlace, DomainId, PackChunk, PackId, StagedRow,
+    Staging, ViewRow, ViewRows,
 };
-use custody_types::{
-    Alias, ArtifactName, Digest, Entropy, ProjectName, VersionName, VersionNumber, is_no_room,
-};
+use custody_types::{ArtifactName, Digest, Entropy, VersionName, VersionNumber, is_no_room};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, params};
 
 use crate::disk;
@@ -24,19 +22,19 @@ CREATE TABLE IF NOT EXISTS chunks (
     domain BLOB NOT NULL, id BLOB NOT NULL, pack BLOB NOT NULL, kind INTEGER NOT NULL, place BLOB NOT NULL, PRIMARY KEY (domain, id)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS records (digest BLOB PRIMARY KEY, domain BLOB NOT NULL, chunk BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS versions (
-    project TEXT NOT NULL, name TEXT NOT NULL, number INTEGER NOT NULL, digest BLOB NOT NULL, record BLOB NOT NULL,
-    quarantined INTEGER NOT NULL, committed INTEGER NOT NULL, entry INTEGER NOT NULL, named INTEGER NOT NULL, PRIMARY KEY (project, name, number)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS versions_by_digest ON versions (digest);
-CREATE TABLE IF NOT EXISTS aliases (project TEXT NOT NULL, name TEXT NOT NULL, alias TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (project, name, alias)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS staged (project TEXT NOT NULL, name TEXT NOT NULL, number INTEGER NOT NULL, record BLOB NOT NULL, PRIMARY KEY (project, name, number)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS lacking (record BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS condemned (pack BLOB PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS steps (project TEXT NOT NULL, key BLOB NOT NULL, statement BLOB NOT NULL, PRIMARY KEY (project, key)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS view (key TEXT PRIMARY KEY, bucket INTEGER NOT NULL, value BLOB NOT NULL, next TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS view_by_bucket ON view (bucket);
+CREATE TABLE IF NOT EXISTS view_nodes (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS view_root (one INTEGER PRIMARY KEY CHECK (one = 1), root TEXT NOT NULL);
 ";
 
 /// The form of the tables. A catalog of another form is made anew.
-const FORM: i64 = 2;
+const FORM: i64 = 3;
+/// How many prepared statements are kept.
+const STATEMENTS: usize = 64;
 const SHARED_FILE_SIZE: i32 = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 /// The plaintext of a chunk's place: offset 8, stored length 4, compressed 1, plain length 4; big-endian.
 const PLACE: usize = 17;
@@ -115,9 +113,6 @@ impl PlaceSeal {
     }
 }
 
-const VERSION_COLUMNS: &str =
-    "project, name, number, digest, record, quarantined, committed, entry, named";
-
 /// The catalog in one SQLite file, written ahead and synced at each commit.
 #[derive(Debug)]
 pub struct SqliteCatalog {
@@ -167,6 +162,7 @@ impl SqliteCatalog {
             }
         })?;
         let connection = Connection::open(path).map_err(failed)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
         connection
             .pragma_update(None, "journal_mode", "WAL")
             .map_err(failed)?;
@@ -225,21 +221,6 @@ impl SqliteCatalog {
         transaction.commit().map_err(failed)
     }
 
-    fn rows(
-        &self,
-        tail: &str,
-        values: impl rusqlite::Params,
-    ) -> Result<Vec<VersionRow>, CatalogError> {
-        let connection = self.lock();
-        let mut statement = connection
-            .prepare_cached(&format!("SELECT {VERSION_COLUMNS} FROM versions {tail}"))
-            .map_err(failed)?;
-        let rows = statement
-            .query_map(values, |row| Ok(version(row)))
-            .map_err(failed)?;
-        rows.map(|row| row.map_err(failed)?).collect()
-    }
-
     fn change(&self, sql: &str, values: impl rusqlite::Params) -> Result<usize, CatalogError> {
         self.lock()
             .prepare_cached(sql)
@@ -248,59 +229,29 @@ impl SqliteCatalog {
     }
 }
 
-fn version(row: &Row<'_>) -> Result<VersionRow, CatalogError> {
-    let wrong = |_| damaged("version");
-    let artifact: ArtifactName = format!("{}/{}", text(row, 0)?, text(row, 1)?)
+fn staged(row: &Row<'_>) -> Result<StagedRow, CatalogError> {
+    let wrong = |_| damaged("staged version");
+    let (project, name): (String, String) =
+        (row.get(0).map_err(wrong)?, row.get(1).map_err(wrong)?);
+    let artifact: ArtifactName = format!("{project}/{name}")
         .parse()
         .map_err(|_| damaged("name"))?;
     let number = VersionNumber::new(row.get(2).map_err(wrong)?).ok_or_else(|| damaged("number"))?;
-    let committed: bool = row.get(6).map_err(wrong)?;
-    Ok(VersionRow {
+    Ok(StagedRow {
         name: artifact.version(number),
-        digest: Digest::from_bytes(row.get(3).map_err(wrong)?),
-        record: Digest::from_bytes(row.get(4).map_err(wrong)?),
-        quarantined: row.get(5).map_err(wrong)?,
-        state: if committed {
-            VersionState::Committed
-        } else {
-            VersionState::Staged
-        },
-        entry: entry(row, 7)?,
-        named: entry(row, 8)?,
+        record: Digest::from_bytes(row.get(3).map_err(wrong)?),
     })
 }
 
-fn entry(row: &Row<'_>, column: usize) -> Result<u64, CatalogError> {
-    let number: i64 = row.get(column).map_err(|_| damaged("entry"))?;
-    u64::try_from(number).map_err(|_| damaged("entry"))
-}
-
-fn text(row: &Row<'_>, column: usize) -> Result<String, CatalogError> {
-    row.get(column).map_err(|_| damaged("text"))
-}
-
-fn number(value: u64) -> Result<i64, CatalogError> {
-    i64::try_from(value).map_err(|_| CatalogError::Failed {
-        because: "a number is too large".to_owned(),
-    })
-}
-
-fn enter_version(transaction: &Transaction<'_>, row: &VersionRow) -> Result<(), CatalogError> {
+fn enter_version(transaction: &Transaction<'_>, row: &StagedRow) -> Result<(), CatalogError> {
     let artifact = &row.name.artifact;
     let inserted = transaction.execute(
-        &format!(
-            "INSERT INTO versions ({VERSION_COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
-        ),
+        "INSERT INTO staged (project, name, number, record) VALUES (?1, ?2, ?3, ?4)",
         params![
             artifact.project().as_str(),
             artifact.name(),
             row.name.number.number(),
-            row.digest.as_bytes(),
             row.record.as_bytes(),
-            row.quarantined,
-            row.state == VersionState::Committed,
-            number(row.entry)?,
-            number(row.named)?
         ],
     );
     match inserted {
@@ -377,32 +328,29 @@ impl Catalog for SqliteCatalog {
         })
     }
 
-    fn commit(&self, versions: &[(VersionName, u64)]) -> Result<(), CatalogError> {
+    fn unstage(&self, versions: &[VersionName]) -> Result<(), CatalogError> {
+        const SQL: &str = "DELETE FROM staged WHERE project = ?1 AND name = ?2 AND number = ?3";
         self.transaction(|transaction| {
-            for (name, entry) in versions {
-                let values = params![name.artifact.project().as_str(), name.artifact.name(), name.number.number(), number(*entry)?];
-                let changed = transaction
-                    .execute("UPDATE versions SET committed = 1, entry = ?4, named = max(named, ?4) WHERE project = ?1 AND name = ?2 AND number = ?3", values)
-                    .map_err(failed)?;
-                if changed == 0 {
-                    return Err(CatalogError::Conflict { name: name.to_string(), because: "it is not staged".to_owned() });
-                }
+            for name in versions {
+                let (artifact, number) = (&name.artifact, name.number.number());
+                let values = params![artifact.project().as_str(), artifact.name(), number];
+                transaction.execute(SQL, values).map_err(failed)?;
             }
             Ok(())
         })
     }
 
-    fn discard(&self, version: &VersionName) -> Result<(), CatalogError> {
-        let values = params![
-            version.artifact.project().as_str(),
-            version.artifact.name(),
-            version.number.number()
-        ];
-        self.change("DELETE FROM versions WHERE project = ?1 AND name = ?2 AND number = ?3 AND committed = 0", values).map(|_| ())
-    }
-
-    fn staged(&self) -> Result<Vec<VersionRow>, CatalogError> {
-        self.rows("WHERE committed = 0 ORDER BY project, name, number", [])
+    fn staged(&self) -> Result<Vec<StagedRow>, CatalogError> {
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached(
+                "SELECT project, name, number, record FROM staged ORDER BY project, name, number",
+            )
+            .map_err(failed)?;
+        let rows = statement
+            .query_map([], |row| Ok(staged(row)))
+            .map_err(failed)?;
+        rows.map(|row| row.map_err(failed)?).collect()
     }
 
     fn chunk(
@@ -447,44 +395,8 @@ impl Catalog for SqliteCatalog {
             .map_err(failed)
     }
 
-    fn versions(&self, filter: &VersionFilter) -> Result<Vec<VersionRow>, CatalogError> {
-        const ORDER: &str = "ORDER BY project, name, number";
-        match (&filter.artifact, &filter.project) {
-            (Some(artifact), _) => self.rows(
-                &format!("WHERE committed = 1 AND project = ?1 AND name = ?2 {ORDER}"),
-                params![artifact.project().as_str(), artifact.name()],
-            ),
-            (None, Some(project)) => self.rows(
-                &format!("WHERE committed = 1 AND project = ?1 {ORDER}"),
-                params![project.as_str()],
-            ),
-            (None, None) => self.rows(&format!("WHERE committed = 1 {ORDER}"), []),
-        }
-    }
-
-    fn version(&self, name: &VersionName) -> Result<Option<VersionRow>, CatalogError> {
-        let values = params![
-            name.artifact.project().as_str(),
-            name.artifact.name(),
-            name.number.number()
-        ];
-        Ok(self
-            .rows(
-                "WHERE committed = 1 AND project = ?1 AND name = ?2 AND number = ?3",
-                values,
-            )?
-            .pop())
-    }
-
-    fn latest(&self, artifact: &ArtifactName) -> Result<Option<VersionRow>, CatalogError> {
-        let tail = "WHERE committed = 1 AND quarantined = 0 AND project = ?1 AND name = ?2 ORDER BY named DESC, number DESC LIMIT 1";
-        Ok(self
-            .rows(tail, params![artifact.project().as_str(), artifact.name()])?
-            .pop())
-    }
-
     fn highest(&self, artifact: &ArtifactName) -> Result<u32, CatalogError> {
-        let sql = "SELECT coalesce(max(number), 0) FROM versions WHERE project = ?1 AND name = ?2";
+        let sql = "SELECT coalesce(max(number), 0) FROM staged WHERE project = ?1 AND name = ?2";
         self.lock()
             .query_row(
                 sql,
@@ -494,123 +406,51 @@ impl Catalog for SqliteCatalog {
             .map_err(failed)
     }
 
-    fn by_digest(&self, digest: &Digest) -> Result<Vec<VersionRow>, CatalogError> {
-        self.rows(
-            "WHERE committed = 1 AND digest = ?1 ORDER BY project, name, number",
-            params![digest.as_bytes()],
-        )
+    fn view(
+        &self,
+        work: &mut dyn FnMut(&dyn ViewRows) -> Result<bool, CatalogError>,
+    ) -> Result<(), CatalogError> {
+        let mut connection = self.lock();
+        let synchronous = |connection: &Connection, level: &str| {
+            connection.pragma_update(None, "synchronous", level)
+        };
+        // What is written here follows from the ledger: a loss of power may take it, and the start makes it anew.
+        synchronous(&connection, "NORMAL").map_err(failed)?;
+        let worked = connection
+            .transaction()
+            .map_err(failed)
+            .and_then(|transaction| {
+                if work(&View(&transaction))? {
+                    transaction.commit().map_err(failed)
+                } else {
+                    transaction.rollback().map_err(failed)
+                }
+            });
+        synchronous(&connection, "FULL").map_err(failed)?;
+        worked
     }
 
-    fn aliases(
-        &self,
-        artifact: &ArtifactName,
-    ) -> Result<Vec<(Alias, VersionNumber)>, CatalogError> {
+    fn set_lacking(&self, records: &[Digest]) -> Result<(), CatalogError> {
+        self.transaction(|transaction| {
+            transaction
+                .execute("DELETE FROM lacking", [])
+                .map_err(failed)?;
+            for record in records {
+                let values = params![record.as_bytes()];
+                transaction
+                    .execute("INSERT OR IGNORE INTO lacking (record) VALUES (?1)", values)
+                    .map_err(failed)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn is_lacking(&self, record: &Digest) -> Result<bool, CatalogError> {
         let connection = self.lock();
         let mut statement = connection
-            .prepare_cached(
-                "SELECT alias, number FROM aliases WHERE project = ?1 AND name = ?2 ORDER BY alias",
-            )
+            .prepare_cached("SELECT 1 FROM lacking WHERE record = ?1")
             .map_err(failed)?;
-        let rows = statement
-            .query_map(
-                params![artifact.project().as_str(), artifact.name()],
-                |row| Ok((row.get::<_, String>(0)?, row.get::<_, u32>(1)?)),
-            )
-            .map_err(failed)?;
-        rows.map(|row| {
-            let (alias, number) = row.map_err(failed)?;
-            Ok((
-                alias.parse().map_err(|_| damaged("alias"))?,
-                VersionNumber::new(number).ok_or_else(|| damaged("alias"))?,
-            ))
-        })
-        .collect()
-    }
-
-    fn set_alias(
-        &self,
-        artifact: &ArtifactName,
-        alias: &Alias,
-        to: VersionNumber,
-    ) -> Result<(), CatalogError> {
-        let values = params![
-            artifact.project().as_str(),
-            artifact.name(),
-            alias.as_str(),
-            to.number()
-        ];
-        self.change(
-            "INSERT OR REPLACE INTO aliases (project, name, alias, number) VALUES (?1, ?2, ?3, ?4)",
-            values,
-        )
-        .map(|_| ())
-    }
-
-    fn set_quarantine(&self, version: &VersionName, to: bool) -> Result<(), CatalogError> {
-        let values = params![
-            version.artifact.project().as_str(),
-            version.artifact.name(),
-            version.number.number(),
-            to
-        ];
-        self.change(
-            "UPDATE versions SET quarantined = ?4 WHERE project = ?1 AND name = ?2 AND number = ?3",
-            values,
-        )
-        .map(|_| ())
-    }
-
-    fn set_named(&self, version: &VersionName, entry: u64) -> Result<(), CatalogError> {
-        let values = params![
-            version.artifact.project().as_str(),
-            version.artifact.name(),
-            version.number.number(),
-            number(entry)?
-        ];
-        self.change("UPDATE versions SET named = max(named, ?4) WHERE project = ?1 AND name = ?2 AND number = ?3", values).map(|_| ())
-    }
-
-    fn note(&self, name: &str) -> Result<Option<String>, CatalogError> {
-        self.lock()
-            .query_row("SELECT text FROM notes WHERE name = ?1", [name], |row| {
-                row.get(0)
-            })
-            .optional()
-            .map_err(failed)
-    }
-
-    fn set_note(&self, name: &str, text: &str) -> Result<(), CatalogError> {
-        self.change(
-            "INSERT OR REPLACE INTO notes (name, text) VALUES (?1, ?2)",
-            [name, text],
-        )
-        .map(|_| ())
-    }
-
-    fn step(&self, project: &ProjectName, key: &Digest) -> Result<Option<Digest>, CatalogError> {
-        let values = params![project.as_str(), key.as_bytes()];
-        self.lock()
-            .query_row(
-                "SELECT statement FROM steps WHERE project = ?1 AND key = ?2",
-                values,
-                |row| Ok(Digest::from_bytes(row.get(0)?)),
-            )
-            .optional()
-            .map_err(failed)
-    }
-
-    fn set_step(
-        &self,
-        project: &ProjectName,
-        key: &Digest,
-        statement: &Digest,
-    ) -> Result<(), CatalogError> {
-        let values = params![project.as_str(), key.as_bytes(), statement.as_bytes()];
-        self.change(
-            "INSERT OR REPLACE INTO steps (project, key, statement) VALUES (?1, ?2, ?3)",
-            values,
-        )
-        .map(|_| ())
+        statement.exists(params![record.as_bytes()]).map_err(failed)
     }
 
     fn condemn(&self, pack: &PackId) -> Result<(), CatalogError> {
@@ -658,7 +498,96 @@ impl Catalog for SqliteCatalog {
 
     fn clear(&self) -> Result<(), CatalogError> {
         self.lock()
-            .execute_batch("BEGIN; DELETE FROM packs; DELETE FROM chunks; DELETE FROM records; DELETE FROM versions; DELETE FROM aliases; DELETE FROM steps; DELETE FROM notes; COMMIT;")
+            .execute_batch(
+                "BEGIN; DELETE FROM packs; DELETE FROM chunks; DELETE FROM records; COMMIT;",
+            )
             .map_err(failed)
+    }
+}
+
+/// The view of the ledger within a transaction.
+struct View<'a>(&'a Transaction<'a>);
+
+impl View<'_> {
+    fn change(&self, sql: &str, values: impl rusqlite::Params) -> Result<(), CatalogError> {
+        self.0
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute(values))
+            .map(drop)
+            .map_err(failed)
+    }
+
+    fn one<T: rusqlite::types::FromSql>(
+        &self,
+        sql: &str,
+        values: impl rusqlite::Params,
+    ) -> Result<Option<T>, CatalogError> {
+        self.0
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.query_row(values, |row| row.get(0)).optional())
+            .map_err(failed)
+    }
+}
+
+impl ViewRows for View<'_> {
+    fn root(&self) -> Result<Option<String>, CatalogError> {
+        self.one("SELECT root FROM view_root", [])
+    }
+
+    fn set_root(&self, root: &str) -> Result<(), CatalogError> {
+        self.change(
+            "INSERT OR REPLACE INTO view_root (one, root) VALUES (1, ?1)",
+            [root],
+        )
+    }
+
+    fn node(&self, id: u32) -> Result<Option<Vec<u8>>, CatalogError> {
+        self.one("SELECT bytes FROM view_nodes WHERE id = ?1", [id])
+    }
+
+    fn set_node(&self, id: u32, bytes: &[u8]) -> Result<(), CatalogError> {
+        self.change(
+            "INSERT OR REPLACE INTO view_nodes (id, bytes) VALUES (?1, ?2)",
+            params![id, bytes],
+        )
+    }
+
+    fn bucket(&self, bucket: u16) -> Result<Vec<ViewRow>, CatalogError> {
+        let sql = "SELECT key, value, next FROM view WHERE bucket = ?1 ORDER BY key";
+        let mut statement = self.0.prepare_cached(sql).map_err(failed)?;
+        let rows = statement
+            .query_map([bucket], |row| {
+                Ok(ViewRow {
+                    key: row.get(0)?,
+                    value: row.get(1)?,
+                    next: row.get(2)?,
+                })
+            })
+            .map_err(failed)?;
+        rows.map(|row| row.map_err(|_| damaged("row"))).collect()
+    }
+
+    fn before(&self, key: &str) -> Result<Option<String>, CatalogError> {
+        self.one(
+            "SELECT key FROM view WHERE key < ?1 ORDER BY key DESC LIMIT 1",
+            [key],
+        )
+    }
+
+    fn set(&self, bucket: u16, row: &ViewRow) -> Result<(), CatalogError> {
+        self.change(
+            "INSERT OR REPLACE INTO view (key, bucket, value, next) VALUES (?1, ?2, ?3, ?4)",
+            params![row.key, bucket, row.value, row.next],
+        )
+    }
+
+    fn remove(&self, key: &str) -> Result<(), CatalogError> {
+        self.change("DELETE FROM view WHERE key = ?1", [key])
+    }
+
+    fn clear(&self) -> Result<(), CatalogError> {
+        self.change("DELETE FROM view", [])?;
+        self.change("DELETE FROM view_nodes", [])?;
+        self.change("DELETE FROM view_root", [])
     }
 }

@@ -26,12 +26,12 @@ use custody_ledger::{
 };
 use custody_store::{
     BlobError, Blobs, Catalog, CatalogError, ChunkId, ChunkKind, ChunkPlace, DomainId, PackId,
-    Parts, Staging, Store, StoreError, VersionDraft, VersionFilter, VersionRow,
+    Parts, StagedRow, Staging, Store, StoreError, VersionDraft, ViewRows,
 };
 use custody_tlog::note::NoteSigner;
 use custody_types::{
-    Action, ActorKind, Alias, ArtifactName, Classification, Digest, Kind, ProjectName, Timestamp,
-    VersionName, VersionNumber,
+    Action, ActorKind, ArtifactName, Classification, Digest, Kind, Timestamp, VersionName,
+    VersionNumber,
 };
 
 /// When the write that fails does so.
@@ -146,29 +146,19 @@ macro_rules! catalog {
 catalog! {
     writes {
         fn stage(staging: &Staging);
-        fn commit(versions: &[(VersionName, u64)]);
-        fn discard(version: &VersionName);
-        fn set_alias(artifact: &ArtifactName, alias: &Alias, to: VersionNumber);
-        fn set_quarantine(version: &VersionName, to: bool);
-        fn set_named(version: &VersionName, entry: u64);
-        fn set_note(name: &str, text: &str);
-        fn set_step(project: &ProjectName, key: &Digest, statement: &Digest);
+        fn unstage(versions: &[VersionName]);
+        fn view(work: &mut dyn FnMut(&dyn ViewRows) -> Result<bool, CatalogError>);
+        fn set_lacking(records: &[Digest]);
         fn condemn(pack: &PackId);
         fn absolve(pack: &PackId);
         fn clear();
     }
     reads {
-        fn staged() -> Vec<VersionRow>;
+        fn staged() -> Vec<StagedRow>;
         fn chunk(domain: &DomainId, chunk: &ChunkId) -> Option<ChunkPlace>;
         fn record(digest: &Digest) -> Option<(DomainId, ChunkId)>;
-        fn versions(filter: &VersionFilter) -> Vec<VersionRow>;
-        fn version(name: &VersionName) -> Option<VersionRow>;
-        fn latest(artifact: &ArtifactName) -> Option<VersionRow>;
         fn highest(artifact: &ArtifactName) -> u32;
-        fn by_digest(digest: &Digest) -> Vec<VersionRow>;
-        fn aliases(artifact: &ArtifactName) -> Vec<(Alias, VersionNumber)>;
-        fn note(name: &str) -> Option<String>;
-        fn step(project: &ProjectName, key: &Digest) -> Option<Digest>;
+        fn is_lacking(record: &Digest) -> bool;
         fn is_condemned(pack: &PackId) -> bool;
         fn packs() -> Vec<PackId>;
         fn chunks_of(kind: ChunkKind) -> Vec<(DomainId, ChunkPlace)>;
@@ -179,8 +169,8 @@ struct World {
     folder: tempfile::TempDir,
     signing: Arc<SigningKey>,
     keys: DomainKeys,
-    /// Stands for the ledger: the records that it names.
-    named: BTreeMap<Digest, u64>,
+    /// Stands for the ledger: the versions that it names, with their records.
+    named: Vec<(VersionName, Digest)>,
 }
 
 impl World {
@@ -189,7 +179,7 @@ impl World {
             folder: tempfile::tempdir().unwrap(),
             signing: Arc::new(SigningKey::read(&SigningKey::generate().unwrap()).unwrap()),
             keys: DomainKeys::generate(&SystemEntropy),
-            named: BTreeMap::new(),
+            named: Vec::new(),
         }
     }
 
@@ -217,12 +207,8 @@ impl World {
     fn start(&self, faults: &Arc<Faults>) -> Result<Store, StoreError> {
         let store = self.store(faults);
         store.sweep()?;
-        for (name, record) in store.staged()? {
-            match self.named.get(&record) {
-                Some(entry) => store.commit(&[(name, *entry)])?,
-                None => store.discard(&name)?,
-            }
-        }
+        let staged = store.staged()?.into_iter().map(|(name, _)| name);
+        store.unstage(&staged.collect::<Vec<_>>())?;
         Ok(store)
     }
 
@@ -235,7 +221,7 @@ impl World {
         let tree = writer.finish_tree()?;
         let draft = VersionDraft {
             artifact: "p/data".parse().unwrap(),
-            number: store.next_number(&"p/data".parse().unwrap())?,
+            number: VersionNumber::new(u32::try_from(self.named.len()).unwrap() + 1).unwrap(),
             kind: Kind::Dataset,
             tree,
             classification: Classification::Internal,
@@ -249,16 +235,19 @@ impl World {
             extra: BTreeMap::new(),
         };
         for version in store.stage(writer, vec![draft])? {
-            let entry = self.named.len() as u64;
-            self.named.insert(version.record_digest, entry);
-            store.commit(&[(version.name(), entry)])?;
+            self.named.push((version.name(), version.record_digest));
+            store.unstage(&[version.name()])?;
         }
         Ok(())
     }
 }
 
-fn contents(store: &Store) -> Vec<Vec<u8>> {
-    let versions = store.versions(&VersionFilter::default()).unwrap();
+fn contents(store: &Store, named: &[(VersionName, Digest)]) -> Vec<Vec<u8>> {
+    let versions = named
+        .iter()
+        .zip(0..)
+        .map(|((name, record), entry)| store.version(name, record, entry).unwrap());
+    let versions: Vec<_> = versions.collect();
     let read = |version| {
         let files = store.files(version).unwrap();
         let size = files.files()[0].size.bytes();
@@ -297,11 +286,11 @@ fn a_failed_write_of_the_store_leaves_all_or_nothing_and_needs_no_repair() {
             if world.named.len() == 2 {
                 expected.push(second.clone());
             }
-            assert_eq!(contents(&store), expected, "{mode:?} at {at}");
+            assert_eq!(contents(&store, &world.named), expected, "{mode:?} at {at}");
             assert!(!acknowledged || expected.len() == 2, "{mode:?} at {at}");
             world.put(&store, &third).unwrap();
             expected.push(third.clone());
-            assert_eq!(contents(&store), expected, "{mode:?} at {at}");
+            assert_eq!(contents(&store, &world.named), expected, "{mode:?} at {at}");
             let packs = store.verify_packs().unwrap();
             assert!(packs.iter().all(|pack| pack.broken.is_none()), "{packs:?}");
         }

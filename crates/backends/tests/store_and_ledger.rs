@@ -18,7 +18,7 @@ use custody_crypto::DomainKeys;
 use custody_crypto::aead::{Aead, Ring};
 use custody_crypto::sign::SigningKey;
 use custody_ledger::{Entry, EntryDraft, Ledger, LedgerError, Lineage, Outcome, Phase, Subject};
-use custody_store::{DomainId, Parts, Store, StoreError, VersionDraft, VersionFilter};
+use custody_store::{DomainId, Parts, Store, StoreError, VersionDraft};
 use custody_tlog::note::NoteSigner;
 use custody_types::{Action, ActorKind, Classification, Digest, Kind, Timestamp, listing_digest};
 
@@ -115,18 +115,20 @@ fn what_is_stored_comes_back_in_any_range_and_once() {
         &store,
         &[("big", &big), ("empty", b""), ("sub/small", b"small")],
     );
+    store.unstage(&[version.name()]).unwrap();
+    let store = world.store();
+    let (name, record) = (version.name(), version.record_digest);
+    let files = store
+        .files(&store.version(&name, &record, 5).unwrap())
+        .unwrap();
+    let other = "p/data@2".parse().unwrap();
     assert!(
         matches!(
-            store.resolve(&"p/data".parse().unwrap()),
-            Err(StoreError::NotFound { .. })
+            store.version(&other, &record, 5),
+            Err(StoreError::Damaged { .. })
         ),
-        "staged is not there yet"
+        "it is the record of another"
     );
-    store.commit(&[(version.name(), 5)]).unwrap();
-    let store = world.store();
-    let files = store
-        .files(&store.resolve(&"p/data@1".parse().unwrap()).unwrap())
-        .unwrap();
     assert_eq!(files.digest(), listing_digest(files.files()));
     for (start, end) in [
         (0, 0),
@@ -157,23 +159,17 @@ fn the_catalog_is_rebuilt_from_the_packs() {
     let store = world.store();
     let (kept, _) = stage(&store, &[("a", b"kept")]);
     let (dropped, _) = stage(&store, &[("a", b"dropped")]);
-    store.commit(&[(kept.name(), 3)]).unwrap();
-    store.discard(&dropped.name()).unwrap();
+    store.unstage(&[kept.name(), dropped.name()]).unwrap();
     drop(store);
     std::fs::remove_file(world.folder.path().join("catalog.sqlite")).unwrap();
     let store = world.store();
-    assert!(
-        store
-            .versions(&VersionFilter::default())
-            .unwrap()
-            .is_empty()
-    );
-    let versions = store
-        .rebuild(&BTreeMap::from([(kept.record_digest, 3)]), &|_, _| false)
-        .unwrap()
-        .versions;
-    assert_eq!(versions.len(), 1);
-    let again = store.resolve(&"p/data".parse().unwrap()).unwrap();
+    let read = || store.version(&kept.name(), &kept.record_digest, 3);
+    assert!(matches!(read(), Err(StoreError::NotFound { .. })));
+    let lost = Digest::of(b"in no pack");
+    let rebuilt = store.rebuild(&[kept.record_digest, lost]).unwrap();
+    assert_eq!(rebuilt.lacking, [lost]);
+    assert!(store.catalog().is_lacking(&lost).unwrap());
+    let again = read().unwrap();
     assert_eq!((again.record.clone(), again.entry), (kept.record, 3));
     assert_eq!(store.verify_version(&again).unwrap(), 4);
 }
@@ -182,8 +178,7 @@ fn the_catalog_is_rebuilt_from_the_packs() {
 fn a_flipped_byte_anywhere_in_a_pack_is_found_and_named() {
     let world = World::new();
     let store = world.store();
-    let (version, _) = stage(&store, &[("a", &noise(2, 40_000))]);
-    store.commit(&[(version.name(), 0)]).unwrap();
+    stage(&store, &[("a", &noise(2, 40_000))]);
     assert!(
         store
             .verify_packs()

@@ -233,7 +233,16 @@ pub(crate) struct Ls {
     /// Those in quarantine
     #[arg(long)]
     pub(crate) quarantine: bool,
+    /// At most this many
+    #[arg(short = 'n', long, default_value_t = PAGE)]
+    pub(crate) limit: u64,
+    /// Those after the page that said so
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) after: Option<String>,
 }
+
+/// How many versions are listed when nothing else is said.
+pub(crate) const PAGE: u64 = 100;
 
 /// Show a version: its files, origin, results and signatures
 #[derive(Debug, Args)]
@@ -496,7 +505,7 @@ pub(crate) struct LedgerLog {
     /// Only those with this verb, or the part before its dot
     #[arg(long)]
     pub(crate) action: Option<String>,
-    /// Only those on resources whose name starts so
+    /// Only those on resources whose name starts so; with a number, on that version
     #[arg(long)]
     pub(crate) resource: Option<String>,
     /// Only those that ended so
@@ -509,9 +518,15 @@ pub(crate) struct LedgerLog {
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<Timestamp>,
     /// At most this many, the newest
-    #[arg(short = 'n', long, default_value_t = 50)]
+    #[arg(short = 'n', long, default_value_t = LOG_PAGE)]
     pub(crate) limit: u64,
+    /// Older ones than those of the page that said so
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) after: Option<String>,
 }
+
+/// How many entries are shown when nothing else is said.
+pub(crate) const LOG_PAGE: u64 = 50;
 
 /// How an access ended.
 #[derive(Debug, Clone, Copy, ValueEnum)]

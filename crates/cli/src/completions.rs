@@ -68,6 +68,9 @@ pub(crate) fn references(typed: &OsStr) -> Vec<CompletionCandidate> {
     })
 }
 
+/// How many versions are looked at to complete a name.
+const MOST_COMPLETED: u64 = 10_000;
+
 /// Asks the workspace for its versions as any command does, decided and entered in the ledger; a
 /// workspace that does not answer gives no candidates.
 fn candidates(
@@ -76,10 +79,12 @@ fn candidates(
 ) -> Vec<CompletionCandidate> {
     let typed = typed.to_string_lossy();
     let context = Context::new(Settings::read(), None, false);
-    let Ok(reply) = context
-        .client()
-        .and_then(|client| client.list(&ListQuery::default()))
-    else {
+    let Ok(reply) = context.client().and_then(|client| {
+        client.list(&ListQuery {
+            limit: Some(MOST_COMPLETED),
+            ..ListQuery::default()
+        })
+    }) else {
         return Vec::new();
     };
     let mut found: Vec<_> = reply

@@ -180,6 +180,35 @@ fn ignore_closed_pipe(written: io::Result<()>) -> Result<(), Problem> {
     }
 }
 
+/// The command that shows the next page of a list, word by word.
+pub(crate) struct More(Vec<String>);
+
+impl More {
+    pub(crate) fn new(command: &str) -> Self {
+        Self(vec!["custody".to_owned(), command.to_owned()])
+    }
+
+    pub(crate) fn word(mut self, word: Option<impl ToString>) -> Self {
+        self.0.extend(word.map(|word| word.to_string()));
+        self
+    }
+
+    pub(crate) fn option(mut self, name: &str, value: Option<impl ToString>) -> Self {
+        let option = value.map(|value| [name.to_owned(), value.to_string()]);
+        self.0.extend(option.into_iter().flatten());
+        self
+    }
+
+    pub(crate) fn flag(mut self, name: &str, given: bool) -> Self {
+        self.0.extend(given.then(|| name.to_owned()));
+        self
+    }
+
+    pub(crate) fn line(self, cursor: &str) -> String {
+        format!("more: {} --after {cursor}", self.0.join(" "))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

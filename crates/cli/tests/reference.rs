@@ -150,7 +150,7 @@ fn sources(folder: &Path, found: &mut Vec<String>) {
             sources(&path, found);
         } else if is_rust && !name.ends_with("tests") && name != "registry" {
             let text = std::fs::read_to_string(&path).unwrap();
-            let product = text.split("#[cfg(test)]\nmod ").next().unwrap();
+            let product = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
             found.push(product.to_owned());
         }
     }

@@ -12,25 +12,23 @@ use custody_ledger::{
     DecisionFact, Effect, EntryDraft, Ledger, LedgerError, Lineage, Object, Outcome, Phase, Subject,
 };
 use custody_policy::{Decision, PolicyError, PolicySet, Request, ResourceFacts, Source};
-use custody_store::{DomainId, Store, StoreError, Version, VersionFilter};
+use custody_store::{DomainId, Store, Version};
 use custody_types::{
-    Action, Actor, Clock, Digest, Entropy, Kind, Problem, ProjectName, Purpose, Reference,
-    ResourceKind, Selector, Timestamp, code,
+    Action, Actor, Clock, Digest, Entropy, Problem, ProjectName, Purpose, Reference, ResourceKind,
+    Selector, Timestamp, code,
 };
 
 use crate::act::{Act, List, Read};
 use crate::grant::Grant;
-use crate::holds::{Holds, Records, Told};
-use crate::index::record_of;
 use crate::problem;
 use crate::scanning::{Rulebook, Scanner};
 use crate::session::Session;
 use crate::target::Target;
+use crate::versions::HeldFiles;
+use crate::view::{Found, LedgerView};
 
 /// The artifact whose newest version is the policy in force.
 pub(crate) const POLICY: &str = "custody/policy";
-/// How many of the last entries are compared with the index at the start.
-pub(crate) const LOOKED_THROUGH: u64 = 64;
 
 /// Makes the keys of projects.
 pub trait Keyring: Send + Sync + std::fmt::Debug {
@@ -101,8 +99,12 @@ pub(crate) struct Inner {
     sound: AtomicBool,
     /// The checkpoint that this process kept last outside the workspace.
     kept: Mutex<String>,
-    /// What the ledger says of quarantine, up to its last entry.
-    pub(crate) holds: Mutex<Holds>,
+    /// What the ledger says.
+    pub(crate) view: Mutex<LedgerView>,
+    /// The files of held contents.
+    pub(crate) held_files: Mutex<HeldFiles>,
+    /// The names behind pseudonyms, by the policies of this digest.
+    names: Mutex<(Option<Digest>, BTreeMap<String, String>)>,
     /// One version is made at a time, so that numbers follow one another; and nothing goes into quarantine or
     /// comes out of it, and no alias moves, meanwhile.
     pub(crate) making: Mutex<()>,
@@ -171,13 +173,15 @@ impl Door {
     pub fn open(parts: Parts) -> Result<Self, Problem> {
         let builtin = PolicySet::builtin(&parts.owner).map_err(|error| policy_problem(&error))?;
         let inner = Inner {
+            view: Mutex::new(LedgerView::new(&parts.pseudonyms)),
+            held_files: Mutex::default(),
+            names: Mutex::default(),
             parts,
             policies: RwLock::new(builtin),
             rules: RwLock::default(),
             fault: RwLock::default(),
             sound: AtomicBool::new(false),
             kept: Mutex::default(),
-            holds: Mutex::default(),
             making: Mutex::default(),
             projects: Mutex::default(),
         };
@@ -243,95 +247,55 @@ impl Door {
     }
 
     fn recover(&self, index: Index) -> Result<(), Halt> {
-        let Parts { store, ledger, .. } = &self.0.parts;
-        let store_problem = |error: StoreError| problem::store(&error);
-        store.sweep().map_err(store_problem)?;
-        if index == Index::MadeAnew {
-            return Ok(self.make_index_anew()?);
-        }
-        let staged = store.staged().map_err(store_problem)?;
-        let broken_off = !staged.is_empty();
-        let all_rows = || store.rows(&VersionFilter::default());
-        let mut rows = all_rows().map_err(store_problem)?;
-        let newest = rows.iter().map(|row| row.entry).max();
-        if let Some(newest) = newest
-            && newest >= ledger.size()
-        {
-            return Err(self.rolled_back(&LedgerError::RolledBack {
-                found: ledger.size(),
-                acknowledged: newest + 1,
-            }));
-        }
-        if broken_off {
-            let valid = self.0.valid_records()?;
-            for (name, record) in staged {
-                match valid.get(&record) {
-                    Some(entry) => store.commit(&[(name, *entry)]).map_err(store_problem)?,
-                    None => store.discard(&name).map_err(store_problem)?,
-                }
+        let inner = &self.0;
+        let swept = inner.parts.store.sweep();
+        swept.map_err(|error| problem::store(&error))?;
+        if index == Index::Used {
+            match inner.open_view()? {
+                Found::Sound => return Ok(inner.settle_staged()?),
+                Found::Newer(error) => return Err(self.rolled_back(&error)),
+                Found::Nothing => {}
             }
-            rows = all_rows().map_err(store_problem)?;
         }
-        // The index is a cache: where it has not the versions that the ledger names, it is made anew. What it
-        // says beside that holds as far as the note beside it goes.
-        self.0.load_holds()?;
-        let (due, noted) = {
-            let holds = lock(&self.0.holds);
-            (holds.due(), holds.noted())
-        };
-        if Records::of(&rows) == due {
-            self.0.replay_marks(noted)?;
-        } else {
-            self.make_index_anew()?;
-        }
-        Ok(())
-    }
-
-    /// Makes the index anew, of what is there: what lacks is told by `verify`, and when it is asked for.
-    fn make_index_anew(&self) -> Result<(), Problem> {
-        let (versions, _) = self.0.rebuild()?;
-        self.0.load_holds()?;
-        lock(&self.0.holds).note_there(&versions);
-        Ok(())
+        // What lacks is told by `verify`, and when it is asked for.
+        inner.index_anew()?;
+        Ok(inner.settle_staged()?)
     }
 
     /// Puts the policies in force that the ledger names last.
     fn load_policies(&self) -> Result<(), Problem> {
-        let mut found = self.policy_version()?;
-        if let Some(version) = &found {
-            self.put_in_force(version)?;
-        }
-        if self.0.last_policies()? == Some(self.policy_digest()) {
+        let Some(record) = self.0.in_force(Action::ChangePolicy)? else {
             return Ok(());
+        };
+        let mut put = self.put_record_in_force(&record);
+        if put.is_err() {
+            // The index may lead astray: the packs tell where things are.
+            self.0.rebuild()?;
+            put = self.put_record_in_force(&record);
         }
-        // Either the program came with other policies of its own, or the index leads astray.
-        let named = self.0.named_last(Action::ChangePolicy)?;
-        let record =
-            |version: &Option<Version>| version.as_ref().map(|version| version.record_digest);
-        if record(&found) == named {
-            return Ok(());
-        }
-        self.make_index_anew()?;
-        found = self.policy_version()?;
-        match &found {
-            Some(version) if record(&found) == named => self.put_in_force(version),
-            _ => Err(Problem::new(
+        put.map_err(|problem| {
+            Problem::new(
                 code::POLICY_003,
                 "the policies that the ledger names last are not there",
             )
-            .hint("put the missing packs back from a copy; nothing is granted until then")),
-        }
+            .because(problem.what)
+            .hint("put the missing packs back from a copy; nothing is granted until then")
+        })
     }
 
-    fn policy_version(&self) -> Result<Option<Version>, Problem> {
-        let Ok(reference) = POLICY.parse::<Reference>() else {
-            return Ok(None);
+    fn put_record_in_force(&self, record: &Digest) -> Result<(), Problem> {
+        let version = Version {
+            record: self
+                .0
+                .parts
+                .store
+                .version_record(record)
+                .map_err(|error| problem::store(&error))?,
+            record_digest: *record,
+            entry: 0,
+            quarantined: false,
         };
-        match self.0.parts.store.resolve(&reference) {
-            Ok(version) if version.record.kind == Kind::Policy => Ok(Some(version)),
-            Ok(_) | Err(StoreError::NotFound { .. }) => Ok(None),
-            Err(error) => Err(problem::store(&error)),
-        }
+        self.put_in_force(&version)
     }
 
     fn put_in_force(&self, version: &Version) -> Result<(), Problem> {
@@ -377,13 +341,10 @@ impl Door {
             self.check_stated(A::ACTION, session, &target)?;
         }
         let version = match &target {
-            Target::Version(version) => Some(self.0.confirmed(version.as_ref().clone())),
-            Target::Named(reference) => match self.0.parts.store.resolve(reference) {
-                Ok(version) => Some(self.0.confirmed(version)),
-                Err(StoreError::NotFound { .. }) => {
-                    return Err(self.not_there(A::ACTION, session, &target, reference));
-                }
-                Err(error) => return Err(problem::store(&error)),
+            Target::Version(version) => Some(self.0.confirmed(version.as_ref().clone())?),
+            Target::Named(reference) => match self.0.resolve(reference)? {
+                Some(version) => Some(version),
+                None => return Err(self.not_there(A::ACTION, session, &target, reference)),
             },
             _ => None,
         };
@@ -470,7 +431,7 @@ impl Door {
             .0
             .draft(session, action, Phase::Grant, &target.facts(None));
         let mut told = problem::not_found(reference);
-        if self.is_held_back(session, reference) {
+        if self.is_held_back(session, reference).unwrap_or(false) {
             told = told
                 .because("all its versions are in quarantine")
                 .hint("see why with `custody ls --quarantine`; name one by its number to look at it: `custody show`");
@@ -483,19 +444,26 @@ impl Door {
         }
     }
 
-    /// Returns whether an artifact has versions in quarantine alone, as far as the session's person may see.
-    fn is_held_back(&self, session: &Session, reference: &Reference) -> bool {
-        let filter = VersionFilter {
-            project: None,
-            artifact: Some(reference.artifact.clone()),
-        };
-        let versions = self.0.parts.store.versions(&filter).unwrap_or_default();
-        reference.selector == Selector::Latest
-            && !versions.is_empty()
-            && versions.into_iter().all(|version| {
-                let version = self.0.confirmed(version);
-                version.quarantined && self.0.may_list(session, &version)
-            })
+    /// Returns whether an artifact, whose latest version is not there, has versions in quarantine, and the session's
+    /// person may see those that come first.
+    fn is_held_back(&self, session: &Session, reference: &Reference) -> Result<bool, Problem> {
+        const LOOKED_AT: usize = 64;
+        if reference.selector != Selector::Latest {
+            return Ok(false);
+        }
+        let of = (None, Some(&reference.artifact));
+        let held = self.0.list_versions(of, true, None, LOOKED_AT)?;
+        let mut seen = false;
+        for listed in &held {
+            let Some(version) = self.0.read(listed)? else {
+                continue;
+            };
+            if !self.0.may_list(session, &version) {
+                return Ok(false);
+            }
+            seen = true;
+        }
+        Ok(seen)
     }
 
     /// Derives a session that acts as the narrower principal `name`: what `--as` does.
@@ -778,37 +746,25 @@ impl Inner {
             }
         };
         self.take_settled()?;
-        // What matters to quarantine is entered by one at a time, so the order is that of the ledger.
-        let mut holds = lock(&self.holds);
-        for (draft, receipt) in told.iter().zip(&receipts) {
-            holds.take(receipt.index(), &Told::of_draft(draft));
-        }
         Ok(receipts)
     }
 
-    /// Takes in what entries say whose writing had failed, and which are in the ledger nevertheless.
+    /// Finishes the versions that entries make valid whose writing had failed, and which are in the ledger
+    /// nevertheless. Called by who appends, of whom one at a time stages versions.
     fn take_settled(&self) -> Result<(), Problem> {
-        let mut holds = lock(&self.holds);
-        let settled = self.parts.ledger.settled();
-        let Some(first) = settled.iter().map(|range| range.start).min() else {
+        if self.parts.ledger.settled().is_empty() {
             return Ok(());
-        };
-        let mut valid = BTreeMap::new();
-        for range in settled {
-            self.each_entry_of(range, &mut |index, entry| {
-                holds.take(index, &Told::of_entry(entry));
-                valid.extend(record_of(entry).map(|record| (record, index)));
-            })?;
         }
-        drop(holds);
         let store = &self.parts.store;
+        let mut named = Vec::new();
         for (name, record) in store.staged().map_err(|error| problem::store(&error))? {
-            if let Some(entry) = valid.get(&record) {
-                let committed = store.commit(&[(name, *entry)]);
-                committed.map_err(|error| problem::store(&error))?;
+            if self.entry_of(&record)?.is_some() {
+                named.push(name);
             }
         }
-        self.replay_marks(first)
+        store
+            .unstage(&named)
+            .map_err(|error| problem::store(&error))
     }
 
     /// Hands over the entry of an outcome that makes nothing valid: it is written within a second. One that
@@ -818,9 +774,6 @@ impl Inner {
     /// A [`Problem`] when it is too large.
     pub(crate) fn later(&self, draft: EntryDraft) -> Result<(), Problem> {
         let ledger = &self.parts.ledger;
-        if let Some(grant) = &draft.relates_to {
-            lock(&self.holds).concluded(grant);
-        }
         ledger.append_soon(draft.clone()).or_else(|error| {
             let problem = problem::ledger(&error);
             self.too_large(draft, &problem)?;
@@ -845,11 +798,15 @@ impl Inner {
 
     /// Returns the name of a pseudonym that the policy's principals explain, else the pseudonym.
     pub(crate) fn name_of(&self, pseudonym: &str) -> String {
-        let policies = self.policies.read().unwrap_or_else(PoisonError::into_inner);
-        let mut names = policies.names();
-        names
-            .find(|name| self.pseudonym(&Actor::user(*name)) == pseudonym)
-            .map_or_else(|| pseudonym.to_owned(), ToOwned::to_owned)
+        let policies = self.policies();
+        let mut names = lock(&self.names);
+        if names.0 != Some(policies.digest()) {
+            let known = policies.names();
+            let known = known.map(|name| (self.pseudonym(&Actor::user(name)), name.to_owned()));
+            *names = (Some(policies.digest()), known.collect());
+        }
+        let name = names.1.get(pseudonym);
+        name.map_or_else(|| pseudonym.to_owned(), ToOwned::to_owned)
     }
 
     /// Whether the policy lets the session read the version. To be told what only its readers are told; it opens nothing.
@@ -873,7 +830,6 @@ impl Drop for Inner {
         if !self.sound.load(Ordering::Acquire) {
             return;
         }
-        self.keep_holds();
         self.remember();
     }
 }

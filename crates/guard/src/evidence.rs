@@ -6,15 +6,16 @@ use custody_attest::oms;
 use custody_attest::slsa::Provenance;
 use custody_attest::statement::Statement;
 use custody_ledger::{Entry, Outcome};
-use custody_store::{PackCheck, StoreError, Version, VersionFilter};
+use custody_store::{PackCheck, StoreError, Version};
 use custody_tlog::tree::check_inclusion;
-use custody_types::{Digest, FileEntry, Problem, ProjectName, Reference, code};
+use custody_types::{Digest, FileEntry, Problem, ProjectName, Reference, VersionName, code};
 use custody_wire::VersionView;
 
 use crate::door::{Door, Key, lock};
 use crate::gates::{dependency, role};
 use crate::problem;
 use crate::session::Session;
+use crate::view::{self, read_entry};
 
 /// The record beside a version that holds what the program of its step logged. The statement names it by its
 /// digest, so that the statement can be shown to whoever may trace.
@@ -37,11 +38,8 @@ impl Evidence<'_> {
     /// # Errors
     /// A [`Problem`] when there is none, or its record is damaged.
     pub fn resolve(&self, reference: &Reference) -> Result<Version, Problem> {
-        match self.door.0.parts.store.resolve(reference) {
-            Err(StoreError::NotFound { .. }) => Err(problem::not_found(reference)),
-            Ok(version) => Ok(self.door.0.confirmed(version)),
-            Err(error) => Err(store_problem(error)),
-        }
+        let found = self.door.0.resolve(reference)?;
+        found.ok_or_else(|| problem::not_found(reference))
     }
 
     /// Finds a version, if there is one.
@@ -49,11 +47,7 @@ impl Evidence<'_> {
     /// # Errors
     /// A [`Problem`] when its record is damaged.
     pub fn find(&self, reference: &Reference) -> Result<Option<Version>, Problem> {
-        match self.door.0.parts.store.resolve(reference) {
-            Ok(version) => Ok(Some(self.door.0.confirmed(version))),
-            Err(StoreError::NotFound { .. }) => Ok(None),
-            Err(error) => Err(store_problem(error)),
-        }
+        self.door.0.resolve(reference)
     }
 
     /// Whether who asks may read all the data that a statement says went in. What a program logged is theirs to see.
@@ -77,15 +71,13 @@ impl Evidence<'_> {
     /// # Errors
     /// A [`Problem`] when a record is damaged.
     pub fn versions(&self, project: Option<&ProjectName>) -> Result<Vec<Version>, Problem> {
-        let filter = VersionFilter {
-            project: project.cloned(),
-            artifact: None,
-        };
         let inner = &self.door.0;
-        let versions = inner.parts.store.versions(&filter).map_err(store_problem)?;
-        Ok(versions
+        let listed = inner.all_listed(project)?;
+        let read = listed.iter().map(|listed| inner.read(listed));
+        Ok(read
+            .collect::<Result<Vec<_>, _>>()?
             .into_iter()
-            .map(|version| inner.confirmed(version))
+            .flatten()
             .collect())
     }
 
@@ -94,22 +86,20 @@ impl Evidence<'_> {
     /// # Errors
     /// A [`Problem`] when the catalog fails.
     pub fn sound_versions(&self) -> Result<(Vec<Version>, Vec<String>), Problem> {
-        let store = &self.door.0.parts.store;
-        let rows = store
-            .rows(&VersionFilter::default())
-            .map_err(store_problem)?;
+        let inner = &self.door.0;
         let (mut sound, mut broken) = (Vec::new(), Vec::new());
-        for row in rows {
-            match store.resolve(&row.name.clone().into()) {
-                Ok(version) => sound.push(self.door.0.confirmed(version)),
-                Err(error) => broken.push(format!("`{}`: {error}", row.name)),
+        for listed in inner.all_listed(None)? {
+            match inner.read(&listed) {
+                Ok(Some(version)) => sound.push(version),
+                // What the index lacks is told beside.
+                Ok(None) => {}
+                Err(problem) => broken.push(format!("`{}`: {}", listed.0, problem.what)),
             }
         }
         Ok((sound, broken))
     }
 
-    /// Compares the index with what the ledger says: versions, aliases, quarantine. Returns how many
-    /// versions there are and what differs.
+    /// Compares the index with what the ledger says. Returns how many versions there are and what differs.
     ///
     /// # Errors
     /// A [`Problem`] when the catalog or the ledger fails.
@@ -117,54 +107,23 @@ impl Evidence<'_> {
         let inner = &self.door.0;
         // Between an entry and the index nothing is under way meanwhile.
         let _making = lock(&inner.making);
-        let rows = inner
-            .parts
-            .store
-            .rows(&VersionFilter::default())
-            .map_err(store_problem)?;
-        let (valid, marks) = (inner.valid_records()?, inner.marks(0)?);
-        let mut broken = Vec::new();
-        let known: BTreeSet<_> = rows.iter().map(|row| row.record).collect();
-        for (_, entry) in valid.iter().filter(|(record, _)| !known.contains(record)) {
-            broken.push(format!(
-                "entry {entry} names a version that the index lacks"
-            ));
-        }
-        for row in &rows {
-            if valid.get(&row.record) != Some(&row.entry) {
-                broken.push(format!("no entry names `{}` as the index has it", row.name));
-            }
-            let held = lock(&inner.holds).in_quarantine(&row.name, &row.digest);
-            if row.quarantined != held {
+        let (valid, mut broken) = inner.check_view()?;
+        let catalog = inner.parts.store.catalog();
+        let mut there = 0;
+        for (record, entry) in &valid {
+            let place = catalog.record(record);
+            if place
+                .map_err(|error| store_problem(error.into()))?
+                .is_some()
+            {
+                there += 1;
+            } else {
                 broken.push(format!(
-                    "the index and the ledger differ on the quarantine of `{}`",
-                    row.name
+                    "entry {entry} names a version that the index lacks"
                 ));
             }
         }
-        for row in &rows {
-            let named = marks.named.get(&row.name).copied().unwrap_or(0);
-            if row.named != named.max(row.entry) {
-                broken.push(format!(
-                    "the index and the ledger differ on when `{}` was made last",
-                    row.name
-                ));
-            }
-        }
-        let artifacts: BTreeSet<_> = rows.iter().map(|row| &row.name.artifact).collect();
-        let mut pointed = BTreeMap::new();
-        for artifact in artifacts {
-            let aliases = inner.parts.store.aliases(artifact).map_err(store_problem)?;
-            pointed.extend(
-                aliases
-                    .into_iter()
-                    .map(|(alias, number)| ((artifact.clone(), alias), number)),
-            );
-        }
-        if pointed != marks.aliases {
-            broken.push("an alias points elsewhere than the ledger says".to_owned());
-        }
-        Ok((rows.len(), broken))
+        Ok((there, broken))
     }
 
     /// Reads a small document.
@@ -210,15 +169,61 @@ impl Evidence<'_> {
     /// # Errors
     /// A [`Problem`] when one is missing or damaged.
     pub fn envelopes(&self, version: &Version) -> Result<Vec<(u64, Vec<u8>)>, Problem> {
-        let marks = self.door.0.marks(0)?;
-        let project = version.record.artifact.project().to_string();
-        let told = marks.statements.get(&(project, version.record.digest));
-        let mut seen = BTreeSet::new();
-        told.into_iter()
+        let record = &version.record;
+        let term = view::about(record.artifact.project().as_str(), &record.digest);
+        let (mut seen, mut found) = (BTreeSet::new(), Vec::new());
+        for (index, entry) in self.door.0.entries_of(&[vec![term]])? {
+            for digest in view::statements(&entry) {
+                if seen.insert(digest) {
+                    found.push((index, self.record(&digest)?));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Lists the versions of a project that were made in a run, in the order of artifact and number.
+    ///
+    /// # Errors
+    /// A [`Problem`] when a record or an entry is damaged.
+    pub fn made_in(&self, project: &ProjectName, run: &str) -> Result<Vec<Version>, Problem> {
+        self.made_by(project, &[vec![view::run(run)]])
+    }
+
+    /// Lists the versions of a project that were made by steps into which a content went, in the order of artifact and
+    /// number. What a step came to again is among them.
+    ///
+    /// # Errors
+    /// A [`Problem`] when a record or an entry is damaged.
+    pub fn made_from(
+        &self,
+        project: &ProjectName,
+        content: &Digest,
+    ) -> Result<Vec<Version>, Problem> {
+        self.made_by(project, &[vec![view::input(content)]])
+    }
+
+    /// Lists the versions of a project that the entries which have these terms made or named.
+    fn made_by(
+        &self,
+        project: &ProjectName,
+        terms: &[view::AnyOf],
+    ) -> Result<Vec<Version>, Problem> {
+        let mut names = BTreeSet::new();
+        for (_, entry) in self.door.0.entries_of(terms)? {
+            let made = view::record_of(&entry).and_then(|_| entry.objects.first());
+            names.extend(made.and_then(|object| object.name.parse::<VersionName>().ok()));
+            let named = entry.facts.get(view::NAMED).into_iter();
+            let named = named.flat_map(|names| names.split(' '));
+            names.extend(named.filter_map(|name| name.parse::<VersionName>().ok()));
+        }
+        names.retain(|name| name.artifact.project() == project);
+        let found = names.into_iter().map(|name| self.find(&name.into()));
+        Ok(found
+            .collect::<Result<Vec<_>, _>>()?
+            .into_iter()
             .flatten()
-            .filter(|(_, digest)| seen.insert(*digest))
-            .map(|(entry, digest)| Ok((*entry, self.record(digest)?)))
-            .collect()
+            .collect())
     }
 
     /// Finds the statement of the last success of the step with this key.
@@ -226,30 +231,7 @@ impl Evidence<'_> {
     /// # Errors
     /// A [`Problem`] when the catalog fails.
     pub fn step(&self, project: &ProjectName, key: &Digest) -> Result<Option<Digest>, Problem> {
-        self.door
-            .0
-            .parts
-            .store
-            .step(project, key)
-            .map_err(store_problem)
-    }
-
-    /// Notes the statement of a step that succeeded and was entered in the ledger.
-    ///
-    /// # Errors
-    /// A [`Problem`] when the catalog fails.
-    pub fn remember_step(
-        &self,
-        project: &ProjectName,
-        key: &Digest,
-        statement: &Digest,
-    ) -> Result<(), Problem> {
-        self.door
-            .0
-            .parts
-            .store
-            .set_step(project, key, statement)
-            .map_err(store_problem)
+        self.door.0.step(project, key)
     }
 
     /// Reads every byte of a version and checks it; returns how many there were.
@@ -356,13 +338,7 @@ impl Evidence<'_> {
     /// A [`Problem`] when the catalog fails.
     pub fn view(&self, version: &Version) -> Result<VersionView, Problem> {
         let record = &version.record;
-        let aliases = self
-            .door
-            .0
-            .parts
-            .store
-            .aliases(&record.artifact)
-            .map_err(store_problem)?;
+        let aliases = self.door.0.aliases(&record.artifact)?;
         Ok(VersionView {
             name: version.name(),
             kind: record.kind,
@@ -374,7 +350,7 @@ impl Evidence<'_> {
             created: record.created,
             author: self.name_of(&record.author),
             quarantined: version.quarantined,
-            held: self.held(version),
+            held: self.held(version)?,
             aliases: aliases
                 .into_iter()
                 .filter(|(_, number)| *number == record.number)
@@ -386,25 +362,25 @@ impl Evidence<'_> {
     }
 
     /// Tells why a version is in quarantine, if it is.
-    fn held(&self, version: &Version) -> Vec<String> {
+    fn held(&self, version: &Version) -> Result<Vec<String>, Problem> {
         let (name, record) = (version.name(), &version.record);
-        let holds = lock(&self.door.0.holds);
+        let inner = &self.door.0;
         let mut why = Vec::new();
-        if holds.scan_holds(&name) {
+        if !version.quarantined {
+            return Ok(why);
+        }
+        if inner.scan_holds(&name)? {
             why.push("its scan left it to a person".to_owned());
         }
-        why.extend(
-            holds
-                .hold(record.artifact.project(), &record.digest)
-                .map(|hold| match hold.shares {
-                    Some(_) if hold.version == name => {
-                        "it has bytes of a dataset that broke its contract".to_owned()
-                    }
-                    None if hold.version == name => "its contract failed".to_owned(),
-                    _ => format!("it has the bytes of `{}`, which is held", hold.version),
-                }),
-        );
-        why
+        let hold = inner.hold(record.artifact.project(), &record.digest)?;
+        why.extend(hold.map(|hold| match hold.shares {
+            Some(_) if hold.version == name => {
+                "it has bytes of a dataset that broke its contract".to_owned()
+            }
+            None if hold.version == name => "its contract failed".to_owned(),
+            _ => format!("it has the bytes of `{}`, which is held", hold.version),
+        }));
+        Ok(why)
     }
 
     /// Returns the name behind a pseudonym where the policy's principals explain it and the reader may
@@ -419,17 +395,7 @@ impl Evidence<'_> {
     /// # Errors
     /// A [`Problem`] when it is missing or damaged.
     pub fn entry_facts(&self, index: u64) -> Result<BTreeMap<String, String>, Problem> {
-        let bytes = self
-            .door
-            .0
-            .parts
-            .ledger
-            .snapshot()
-            .entry(index)
-            .map_err(|error| problem::ledger(&error))?;
-        let entry = Entry::parse(&bytes).map_err(|because| {
-            Problem::new(code::LEDGER_005, format!("entry {index} cannot be read")).because(because)
-        })?;
-        Ok(entry.facts)
+        let ledger = self.door.0.parts.ledger.snapshot();
+        Ok(read_entry(&ledger, index)?.facts)
     }
 }

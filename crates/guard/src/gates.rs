@@ -8,9 +8,8 @@ use custody_store::Version;
 use custody_types::{Digest, EvidenceKind, Kind, Problem, ProjectName, VersionName, code};
 use serde_json::Value;
 
-use crate::door::lock;
 use crate::evidence::Evidence;
-use crate::holds::Waiver;
+use crate::view::Waiver;
 
 const SCHEME: &str = "custody://";
 
@@ -125,11 +124,12 @@ impl Evidence<'_> {
     /// That none was, or that the last was broken.
     pub fn contract(&self, version: &Version) -> Result<String, String> {
         let (name, record) = (version.name(), &version.record);
-        let marks = self.door.0.marks(0).map_err(|problem| problem.what)?;
-        let key = (record.artifact.project().to_string(), record.digest);
-        match marks.contracts.get(&key) {
+        let inner = &self.door.0;
+        let last = inner.last_contract(record.artifact.project(), &record.digest);
+        let last = last.map_err(|problem| problem.what)?;
+        match last.map(|told| (told.passed, told.statement)) {
             Some((true, Some(digest))) => {
-                let told = self.statement(digest).map_err(|problem| problem.what)?;
+                let told = self.statement(&digest).map_err(|problem| problem.what)?;
                 let report = told.subject.first();
                 let report = report.map_or("its contract", |subject| subject.name.as_str());
                 Ok(format!("`{name}` passed `{report}`"))
@@ -140,13 +140,16 @@ impl Evidence<'_> {
     }
 
     /// Finds the approval of content that breaks the contract with this step key, if there is one.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the catalog or the ledger fails.
     pub fn waiver(
         &self,
         project: &ProjectName,
         content: Digest,
         step_key: Digest,
-    ) -> Option<Waiver> {
-        lock(&self.door.0.holds).waiver(project, content, step_key)
+    ) -> Result<Option<Waiver>, Problem> {
+        self.door.0.waiver(project, &content, &step_key)
     }
 
     /// Says who approved content that breaks its contract, and why.
@@ -276,7 +279,7 @@ impl Evidence<'_> {
         let told = |problem: Problem| problem.to_string();
         let project = version.record.artifact.project();
         let mut last: BTreeMap<_, Version> = BTreeMap::new();
-        for report in self.versions(Some(project)).map_err(told)? {
+        for report in self.made_from(project, &content).map_err(told)? {
             if report.record.kind != Kind::Report || report.record.statement.is_none() {
                 continue;
             }

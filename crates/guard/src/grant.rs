@@ -7,9 +7,9 @@ use std::sync::{Arc, PoisonError};
 
 use custody_ledger::{EntryDraft, Outcome, Phase, Receipt};
 use custody_policy::{PolicySet, ResourceFacts, Source};
-use custody_store::{Version, VersionFilter};
+use custody_store::Version;
 use custody_types::{
-    Alias, Classification, Code, Kind, Problem, VersionFiles, VersionNumber, code,
+    Alias, Classification, Code, Kind, Problem, VersionFiles, VersionName, VersionNumber, code,
 };
 use custody_wire::{
     EntryRef, ListQuery, ListReply, PolicyReply, PolicySource, ShowReply, SigningReply, VersionView,
@@ -18,13 +18,23 @@ use custody_wire::{
 use crate::act::{
     Act, ChangePolicy, Export, List, Looks, ReadPolicy, Reads, RebuildIndex, SetAlias, SignModel,
 };
+use crate::cursor;
 use crate::door::{Door, POLICY, policy_problem};
 use crate::evidence::{Evidence, FIGURES};
-use crate::index::{NAMED, SCAN_FACT};
 use crate::making::{Making, NewVersion};
 use crate::problem;
 use crate::session::Session;
 use crate::target::Target;
+use crate::view::SCAN_FACT;
+
+/// How many versions a page has when nothing else is asked.
+const PAGE: u64 = 100;
+/// How many versions a page has at most.
+const MOST_LISTED: u64 = 10_000;
+/// How many versions in quarantine are counted at most beside a list of the others.
+const MOST_COUNTED: usize = 100;
+/// How many rows are read at once.
+const READ_AT_ONCE: usize = 256;
 
 /// Leave to do `A` to one thing, entered in the ledger. Dropping it without [`Grant::finish`] enters that
 /// what it was for did not succeed.
@@ -103,23 +113,7 @@ impl<A: Act> Grant<A> {
         draft.lineage.statement = done.statement;
         draft.lineage.inputs.clone_from(&done.inputs);
         draft.lineage.outputs.clone_from(&done.outputs);
-        let told = crate::holds::Told::of_draft(&draft);
-        let contract = told.contract();
-        let receipt = self.door.0.append(draft.clone())?;
-        // CRASH: between the entry and the catalog the next start marks the versions.
-        if let Some((project, content, _)) = contract
-            && let Ok(project) = project.parse()
-        {
-            self.door.0.settle(&project, &content)?;
-        }
-        let named = draft.facts.get(NAMED).filter(|_| done.ok).into_iter();
-        for name in named.flat_map(|names| names.split(' ')) {
-            if let Ok(name) = name.parse() {
-                let store = &self.door.0.parts.store;
-                let noted = store.set_named(&name, receipt.index());
-                noted.map_err(|error| problem::store(&error))?;
-            }
-        }
+        let receipt = self.door.0.append(draft)?;
         Ok(EntryRef {
             index: receipt.index(),
             id: receipt.id().to_owned(),
@@ -278,32 +272,66 @@ impl Grant<List> {
             .map_err(|error| problem::store(&error))
     }
 
-    /// Lists the versions that match and that the session's person may see, those in quarantine or the others.
+    /// Lists the versions that match and that the session's person may see, those in quarantine or the others, a page
+    /// at a time.
     ///
     /// # Errors
-    /// A [`Problem`] when a record is damaged.
+    /// A [`Problem`] when a record is damaged, or the cursor is not one of this list.
     pub fn views(&self, query: &ListQuery) -> Result<ListReply, Problem> {
-        let filter = VersionFilter {
-            project: query.project.clone(),
-            artifact: query.artifact.clone(),
+        let limit = query.limit.unwrap_or(PAGE).clamp(1, MOST_LISTED);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let after = query.after.as_deref().map(cursor::version).transpose()?;
+        let held_back = if query.quarantine || after.is_some() {
+            0
+        } else {
+            self.matching(query, true, None, MOST_COUNTED)?.len()
         };
-        let inner = &self.door.0;
-        let versions = inner
-            .parts
-            .store
-            .versions(&filter)
-            .map_err(|error| problem::store(&error))?;
-        let (listed, others): (Vec<_>, Vec<_>) = versions
-            .into_iter()
-            .filter(|version| query.kind.is_none_or(|kind| version.record.kind == kind))
-            .map(|version| inner.confirmed(version))
-            .filter(|version| inner.may_list(&self.session, version))
-            .partition(|version| version.quarantined == query.quarantine);
-        let views = listed.iter().map(|version| self.evidence().view(version));
+        // One more, to know whether there are more that the person may see.
+        let mut found = self.matching(query, query.quarantine, after, limit.saturating_add(1))?;
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let last = found.last().filter(|_| more);
         Ok(ListReply {
-            versions: views.collect::<Result<_, _>>()?,
-            held_back: if query.quarantine { 0 } else { others.len() },
+            next: last.map(|version| cursor::of_version(&version.name())),
+            versions: found
+                .iter()
+                .map(|version| self.evidence().view(version))
+                .collect::<Result<_, _>>()?,
+            held_back,
         })
+    }
+
+    /// Finds the first versions after `after` that match and that the session's person may see, at most `most`: those
+    /// in quarantine, or the others.
+    fn matching(
+        &self,
+        query: &ListQuery,
+        held: bool,
+        mut after: Option<VersionName>,
+        most: usize,
+    ) -> Result<Vec<Version>, Problem> {
+        let inner = &self.door.0;
+        let of = (query.project.as_ref(), query.artifact.as_ref());
+        let mut found = Vec::new();
+        loop {
+            let page = inner.list_versions(of, held, after.as_ref(), most.min(READ_AT_ONCE))?;
+            if page.is_empty() {
+                return Ok(found);
+            }
+            for listed in page {
+                let here = listed.2 == held;
+                let version = if here { inner.read(&listed)? } else { None };
+                let wanted = version.filter(|version| {
+                    query.kind.is_none_or(|kind| version.record.kind == kind)
+                        && inner.may_list(&self.session, version)
+                });
+                found.extend(wanted);
+                if found.len() == most {
+                    return Ok(found);
+                }
+                after = Some(listed.0);
+            }
+        }
     }
 
     /// Shows the version with its files and evidence.
@@ -330,7 +358,7 @@ impl Grant<List> {
             Some(made) => evidence.may_read_inputs(&made)?,
             None => true,
         };
-        if let Some(last) = evidence.last_scan(&evidence.scan_log()?, version)? {
+        if let Some(last) = evidence.last_scan(version)? {
             let value = serde_json::to_value(&last.statement).unwrap_or_default();
             told.insert(SCAN_FACT.to_owned(), value);
         }
@@ -409,17 +437,7 @@ impl Grant<SetAlias> {
             door.0.append(draft)?;
             return Err(refused);
         }
-        let store_problem = |error: custody_store::StoreError| problem::store(&error);
-        let aliases = door
-            .0
-            .parts
-            .store
-            .aliases(&name.artifact)
-            .map_err(store_problem)?;
-        let now = aliases
-            .iter()
-            .find(|(known, _)| known == alias)
-            .map(|(_, number)| *number);
+        let now = door.0.aliases(&name.artifact)?.get(alias).copied();
         if let Some(expected) = expected
             && now != Some(expected)
         {
@@ -436,13 +454,7 @@ impl Grant<SetAlias> {
         let mut draft = self.outcome(Outcome::Ok);
         draft.facts.insert("alias".to_owned(), alias.to_string());
         self.finished = true;
-        // CRASH: between the entry and the catalog the alias is moved by the next start.
         let receipt = door.0.append(draft)?;
-        door.0
-            .parts
-            .store
-            .set_alias(&name.artifact, alias, name.number)
-            .map_err(store_problem)?;
         Ok(EntryRef {
             index: receipt.index(),
             id: receipt.id().to_owned(),
@@ -455,7 +467,7 @@ impl Grant<SetAlias> {
     /// content; or the version went into quarantine meanwhile.
     fn gated(&self, alias: &Alias) -> Result<Option<Problem>, Problem> {
         let inner = &self.door.0;
-        let version = inner.confirmed(self.version()?.clone());
+        let version = inner.confirmed(self.version()?.clone())?;
         let name = version.name();
         let refused = |because: String, hint: String| {
             Problem::new(
@@ -611,9 +623,7 @@ impl Grant<RebuildIndex> {
     /// A [`Problem`] when a pack is damaged or an entry names a version that no pack holds; the index has all
     /// others then.
     pub fn rebuild(self) -> Result<Vec<VersionView>, Problem> {
-        let (versions, lacking) = self.door.0.rebuild()?;
-        crate::door::lock(&self.door.0.holds).note_there(&versions);
-        if let Some(problem) = lacking {
+        if let Some(problem) = self.door.0.index_anew()? {
             self.fail(problem.code);
             return Err(problem);
         }
@@ -621,6 +631,7 @@ impl Grant<RebuildIndex> {
             door: &self.door,
             session: &self.session,
         };
+        let versions = evidence.versions(None)?;
         let views = versions
             .iter()
             .map(|version| evidence.view(version))

@@ -10,12 +10,11 @@
 #![forbid(unsafe_code)]
 
 mod act;
+mod cursor;
 mod door;
 mod evidence;
 mod gates;
 mod grant;
-mod holds;
-mod index;
 mod making;
 mod problem;
 mod reading;
@@ -24,6 +23,8 @@ mod scanning;
 mod session;
 mod target;
 mod vendor;
+mod versions;
+mod view;
 
 pub use act::*;
 pub use custody_policy::StepScope;
@@ -32,12 +33,12 @@ pub use door::{Anchor, Door, Keyring, Parts};
 pub use evidence::{Evidence, FIGURES};
 pub use gates::{Missing, dependency, role};
 pub use grant::Grant;
-pub use holds::Waiver;
 pub use making::{Done, Made, Making, NewVersion, StatementOf};
 pub use rollback::ROLLBACK;
 pub use scanning::{
-    APPROVAL, Coverage, LastScan, SCAN, ScanLog, ScanStatement, Scanned, Scanner, ScannerId,
+    APPROVAL, Coverage, LastScan, SCAN, ScanStatement, Scanned, Scanner, ScannerId,
 };
 pub use session::Session;
 pub use target::Target;
 pub use vendor::{VENDOR, VendorStatement};
+pub use view::Waiver;

@@ -17,12 +17,11 @@ use crate::act::{Act, Writes};
 use crate::door::{Door, Key, lock};
 use crate::evidence::Evidence;
 use crate::grant::Grant;
-use crate::holds::{HELD, WAITS};
-use crate::index::{QUARANTINE, SCAN_FACT};
 use crate::problem;
 use crate::scanning::{Scanned, refusal};
 use crate::session::Session;
 use crate::vendor::{self, VENDOR, Vendor};
+use crate::view::{HELD, QUARANTINE, SCAN_FACT, WAITS};
 
 /// What a new version shall be.
 #[derive(Debug, Clone)]
@@ -467,7 +466,7 @@ impl Making {
                 outcome(piece, version, scan.as_ref(), held.as_ref())
             })
             .collect();
-        // CRASH: from here to the commit a start finds the entries and commits; before, it discards.
+        // CRASH: with the entries the versions are valid, without them they are not; a start forgets what is staged.
         let receipts = match door.0.append_all(outcomes) {
             Ok(receipts) => receipts,
             Err(problem) => {
@@ -478,21 +477,13 @@ impl Making {
         for (version, receipt) in versions.iter_mut().zip(&receipts) {
             version.entry = receipt.index();
         }
-        let commits: Vec<_> = versions
-            .iter()
-            .map(|version| (version.name(), version.entry))
-            .collect();
-        store.commit(&commits).map_err(store_problem)?;
+        let staged: Vec<_> = versions.iter().map(Version::name).collect();
+        store.unstage(&staged).map_err(store_problem)?;
         let mut made = Vec::new();
         for (((mut version, piece), receipt), scan) in
             versions.into_iter().zip(&pieces).zip(receipts).zip(&scans)
         {
-            version = door.0.confirmed(version);
-            if version.quarantined {
-                store
-                    .set_quarantine(&version.name(), true)
-                    .map_err(store_problem)?;
-            }
+            version = door.0.confirmed(version)?;
             let view = Evidence {
                 door: &door,
                 session: &piece.session,

@@ -1,27 +1,31 @@
 //! Reading the ledger through the door.
 
-use std::collections::VecDeque;
 use std::io::{self, Write};
 
-use custody_ledger::{Entry, Outcome};
+use custody_ledger::{Entry, Snapshot};
 use custody_tlog::tree::leaf_hash;
-use custody_types::{Digest, Problem};
+use custody_types::{Action, Digest, Problem, Timestamp};
 use custody_wire::{CheckResult, EntryQuery, EntryView, LedgerReply, NamedCheck};
 
 use crate::act::{ExportLedger, ReadLedger};
-use crate::door::Door;
+use crate::cursor;
+use crate::door::{Door, Inner};
 use crate::grant::Grant;
 use crate::problem;
+use crate::view::{self, AnyOf, read_entries, read_entry};
 
 /// How many entries are shown when no limit is given.
 const SHOWN: u64 = 100;
 const MOST_SHOWN: u64 = 10_000;
+/// How many entries are read at once where no term narrows them.
+const AT_ONCE: u64 = 256;
 
 impl Grant<ReadLedger> {
-    /// Finds the newest entries that match, oldest first.
+    /// Finds the newest entries that match, oldest first; with a cursor, the newest before those of the page that gave
+    /// it.
     ///
     /// # Errors
-    /// A [`Problem`] when a file of the ledger is damaged.
+    /// A [`Problem`] when a file of the ledger is damaged, or the cursor is not one of this list.
     pub fn entries(&self, query: &EntryQuery) -> Result<LedgerReply, Problem> {
         let inner = &self.door.0;
         let actor = query.actor.as_ref().map(|name| {
@@ -30,33 +34,49 @@ impl Grant<ReadLedger> {
                 inner.pseudonym(&custody_types::Actor::user(name)),
             )
         });
-        let limit =
-            usize::try_from(query.limit.unwrap_or(SHOWN).min(MOST_SHOWN)).unwrap_or(usize::MAX);
-        let mut found: VecDeque<(u64, Vec<u8>, Entry)> = VecDeque::new();
+        let limit = query.limit.unwrap_or(SHOWN).clamp(1, MOST_SHOWN);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let ledger = inner.parts.ledger.snapshot();
-        ledger
-            .entries(0, ledger.size(), &mut |index, bytes| {
-                if let Ok(entry) = Entry::parse(bytes)
-                    && matches(query, actor.as_ref(), &entry)
-                {
-                    found.push_back((index, bytes.to_vec(), entry));
-                    if found.len() > limit {
-                        found.pop_front();
-                    }
+        let mut end = match &query.after {
+            Some(cursor) => cursor::entry(cursor)?.min(ledger.size()),
+            None => ledger.size(),
+        };
+        if let Some(until) = query.until {
+            end = end.min(first_at(&ledger, until)?);
+        }
+        let terms = inner.terms(query, actor.as_ref())?;
+        let mut found: Vec<(u64, Entry)> = Vec::new();
+        let mut more = false;
+        inner.newest_first(&ledger, &terms, end, &mut |index, entry| {
+            if query.since.is_some_and(|since| entry.ts < since) {
+                return false;
+            }
+            if matches(query, actor.as_ref(), &entry) {
+                more = found.len() == limit;
+                if !more {
+                    found.push((index, entry));
                 }
-                true
+            }
+            !more
+        })?;
+        let next = found.last().filter(|_| more);
+        let next = next.map(|(index, _)| cursor::of_entry(*index));
+        let views = found.into_iter().rev().map(|(index, entry)| {
+            let bytes = ledger
+                .entry(index)
+                .map_err(|error| problem::ledger(&error))?;
+            Ok(EntryView {
+                index,
+                leaf: Digest::from_bytes(leaf_hash(&bytes)),
+                actor: actor_of(&self.door, &entry),
+                entry: serde_json::from_slice(&bytes).unwrap_or_default(),
             })
-            .map_err(|error| problem::ledger(&error))?;
-        let entries = found.into_iter().map(|(index, bytes, entry)| EntryView {
-            index,
-            leaf: Digest::from_bytes(leaf_hash(&bytes)),
-            actor: actor_of(&self.door, &entry),
-            entry: serde_json::from_slice(&bytes).unwrap_or_default(),
         });
         Ok(LedgerReply {
             size: ledger.size(),
             root: Digest::from_bytes(ledger.root()),
-            entries: entries.collect(),
+            entries: views.collect::<Result<_, Problem>>()?,
+            next,
         })
     }
 
@@ -88,29 +108,116 @@ fn matches(query: &EntryQuery, actor: Option<&(String, String)>, entry: &Entry) 
         .any(|known| known == name || known == pseudonym)
     });
     let by_action = query.action.as_ref().is_none_or(|action| {
-        entry.verb == *action
-            || entry.verb.split('.').next() == Some(action)
-            || entry.action().is_some_and(|known| known.name() == action)
+        entry.verb == *action || entry.action().is_some_and(|known| is_called(known, action))
     });
     let by_resource = query.resource.as_ref().is_none_or(|name| {
-        entry
-            .objects
-            .iter()
-            .any(|object| object.name.starts_with(name.as_str()))
+        let mut names = entry.objects.iter().map(|object| &object.name);
+        if name.contains('@') {
+            names.any(|known| known == name)
+        } else {
+            names.any(|known| known.starts_with(name.as_str()))
+        }
     });
-    let by_outcome = query.outcome.as_ref().is_none_or(|outcome| {
-        outcome
-            == match entry.outcome {
-                Some(Outcome::Ok) => "ok",
-                Some(Outcome::Denied) => "denied",
-                Some(Outcome::Error) => "error",
-                Some(Outcome::Unknown) => "unknown",
-                None => "",
-            }
-    });
+    let by_outcome = query
+        .outcome
+        .as_ref()
+        .is_none_or(|outcome| outcome == view::outcome_name(entry.outcome));
     let by_time = query.since.is_none_or(|since| entry.ts >= since)
         && query.until.is_none_or(|until| entry.ts < until);
     by_actor && by_action && by_resource && by_outcome && by_time
+}
+
+/// Returns whether an action is meant by its verb, the part of it before the dot, or its name.
+fn is_called(action: Action, name: &str) -> bool {
+    action.verb() == name || action.verb().split('.').next() == Some(name) || action.name() == name
+}
+
+/// Returns the place of the first entry that was written at `time` or later. Times do not go back in a ledger.
+fn first_at(ledger: &Snapshot, time: Timestamp) -> Result<u64, Problem> {
+    let (mut start, mut end) = (0, ledger.size());
+    while start < end {
+        let middle = start + (end - start) / 2;
+        if read_entry(ledger, middle)?.ts < time {
+            start = middle + 1;
+        } else {
+            end = middle;
+        }
+    }
+    Ok(start)
+}
+
+impl Inner {
+    /// Returns the terms of which an entry that matches must have one each.
+    fn terms(
+        &self,
+        query: &EntryQuery,
+        actor: Option<&(String, String)>,
+    ) -> Result<Vec<AnyOf>, Problem> {
+        let mut terms: Vec<AnyOf> = Vec::new();
+        terms
+            .extend(actor.map(|(name, pseudonym)| vec![view::actor(name), view::actor(pseudonym)]));
+        terms.extend(query.action.as_ref().map(|action| {
+            let known = Action::ALL
+                .iter()
+                .filter(|known| is_called(**known, action));
+            let mut verbs: AnyOf = known.map(|known| view::verb(known.verb())).collect();
+            verbs.push(view::verb(action));
+            verbs
+        }));
+        if let Some(name) = &query.resource {
+            terms.extend(self.resource_terms(name)?);
+        }
+        terms.extend(query.outcome.as_ref().map(|one| vec![view::outcome(one)]));
+        Ok(terms)
+    }
+
+    /// Hands the entries before `end` that have one term of each of `terms` to `each`, the newest first, until it
+    /// returns false. Entries that came after the snapshot are not among them.
+    fn newest_first(
+        &self,
+        ledger: &Snapshot,
+        terms: &[AnyOf],
+        mut end: u64,
+        each: &mut dyn FnMut(u64, Entry) -> bool,
+    ) -> Result<(), Problem> {
+        while end > 0 {
+            let start = (end - 1) / AT_ONCE * AT_ONCE;
+            let places = if terms.is_empty() {
+                (start..end).rev().collect()
+            } else {
+                match self.newest(terms, end)? {
+                    Some(places) => places,
+                    None => return Ok(()),
+                }
+            };
+            let (Some(first), Some(last)) = (places.last(), places.first()) else {
+                return Ok(());
+            };
+            let read = read_entries(ledger, *first, last + 1)?;
+            let mut read: std::collections::BTreeMap<_, _> = read.into_iter().collect();
+            for place in &places {
+                if let Some(entry) = read.remove(place)
+                    && !each(*place, entry)
+                {
+                    return Ok(());
+                }
+            }
+            end = *first;
+        }
+        Ok(())
+    }
+
+    /// Reads the entries that have one term of each of `terms`, in order.
+    pub(crate) fn entries_of(&self, terms: &[AnyOf]) -> Result<Vec<(u64, Entry)>, Problem> {
+        let ledger = self.parts.ledger.snapshot();
+        let mut found = Vec::new();
+        self.newest_first(&ledger, terms, ledger.size(), &mut |index, entry| {
+            found.push((index, entry));
+            true
+        })?;
+        found.reverse();
+        Ok(found)
+    }
 }
 
 pub(crate) fn checks(door: &Door) -> Vec<NamedCheck> {

@@ -13,6 +13,7 @@ use crate::door::{Door, Index, POLICY};
 use crate::grant::Grant;
 use crate::session::Session;
 use crate::target::Target;
+use crate::view;
 
 /// The predicate type of the statement that accepts an older state of the ledger.
 pub const ROLLBACK: &str = "https://custody.dev/rollback/v1";
@@ -128,14 +129,14 @@ impl Grant<AcceptRollback> {
 
 /// Lists the entries that accepted an older state.
 pub(crate) fn accepted(door: &Door) -> Result<Vec<u64>, Problem> {
-    let mut found = Vec::new();
-    door.0.each_entry(0, &mut |index, entry| {
-        if entry.action() == Some(custody_types::Action::AcceptRollback)
-            && entry.phase == custody_ledger::Phase::Outcome
-            && entry.outcome == Some(Outcome::Ok)
-        {
-            found.push(index);
-        }
-    })?;
+    let action = view::verb(custody_types::Action::AcceptRollback.verb());
+    let ok = view::outcome(view::outcome_name(Some(Outcome::Ok)));
+    let found: Vec<_> = door
+        .0
+        .entries_of(&[vec![action], vec![ok]])?
+        .into_iter()
+        .filter(|(_, entry)| entry.phase == custody_ledger::Phase::Outcome)
+        .map(|(index, _)| index)
+        .collect();
     Ok(found)
 }

@@ -23,11 +23,10 @@ use crate::act::{Approve, ChangeRules, ScanModel};
 use crate::door::{Inner, Key, lock};
 use crate::evidence::Evidence;
 use crate::grant::Grant;
-use crate::holds::CONTRACT;
-use crate::index::{FINDINGS, Marks, QUARANTINE, RELEASE, SCAN_FACT};
 use crate::making::{Making, NewVersion};
 use crate::problem;
 use crate::session::Session;
+use crate::view::{CONTRACT, FINDINGS, QUARANTINE, RELEASE, SCAN_FACT};
 
 /// The predicate type of the statement about a scan.
 pub const SCAN: &str = "https://custody.dev/scan/v1";
@@ -284,7 +283,7 @@ impl Inner {
         }
         drop(known);
         let mut texts = Vec::new();
-        if let Some(digest) = self.named_last(Action::ChangeRules)? {
+        if let Some(digest) = self.in_force(Action::ChangeRules)? {
             let store = &self.parts.store;
             let record = store.version_record(&digest).map_err(store_problem)?;
             let version = Version {
@@ -335,7 +334,7 @@ impl Inner {
             Verdict::Clean => Ok(true),
             Verdict::Review => {
                 let findings = scanned.findings_digest()?;
-                Ok(lock(&self.holds).is_approved(project, content, findings))
+                self.is_approved(project, &content, &findings)
             }
             Verdict::Malicious | Verdict::Unscannable => Ok(false),
         }
@@ -396,10 +395,6 @@ impl Inner {
     }
 }
 
-/// What the ledger says of scans, read once for many versions.
-#[derive(Debug)]
-pub struct ScanLog(Marks);
-
 /// A version's last scan.
 #[derive(Debug, Clone)]
 pub struct LastScan {
@@ -421,25 +416,17 @@ impl LastScan {
 }
 
 impl Evidence<'_> {
-    /// Reads what the ledger says of scans.
-    ///
-    /// # Errors
-    /// A [`Problem`] when an entry cannot be read.
-    pub fn scan_log(&self) -> Result<ScanLog, Problem> {
-        Ok(ScanLog(self.door.0.marks(0)?))
-    }
-
     /// Returns the last scan of a version, after its signature was checked.
     ///
     /// # Errors
     /// A [`Problem`] when the statement is missing, damaged, not signed by this workspace, or about
     /// something else.
-    pub fn last_scan(&self, log: &ScanLog, version: &Version) -> Result<Option<LastScan>, Problem> {
+    pub fn last_scan(&self, version: &Version) -> Result<Option<LastScan>, Problem> {
         let name = version.name();
-        let Some(digest) = log.0.scans.get(&name) else {
+        let Some(digest) = self.door.0.scan_of(&name)? else {
             return Ok(None);
         };
-        let told = self.statement(digest)?;
+        let told = self.statement(&digest)?;
         let wrong = |because: String| {
             Problem::new(
                 code::SCAN_011,
@@ -458,10 +445,10 @@ impl Evidence<'_> {
         let statement: ScanStatement =
             serde_json::from_value(told.predicate).map_err(|error| wrong(error.to_string()))?;
         let project = version.record.artifact.project();
-        let holds = lock(&self.door.0.holds);
+        let inner = &self.door.0;
         Ok(Some(LastScan {
-            digest: *digest,
-            approved: holds.is_approved(project, content, statement.findings_digest),
+            digest,
+            approved: inner.is_approved(project, &content, &statement.findings_digest)?,
             statement,
         }))
     }
@@ -487,7 +474,7 @@ impl Grant<ScanModel> {
         let version = self.version()?.clone();
         let (name, content) = (version.name(), version.record.digest);
         let evidence = self.evidence();
-        let before = evidence.last_scan(&evidence.scan_log()?, &version)?;
+        let before = evidence.last_scan(&version)?;
         let scanned = match known.get(&content) {
             Some(scanned) => scanned.clone(),
             None => {
@@ -498,7 +485,7 @@ impl Grant<ScanModel> {
         known.insert(content, scanned.clone());
         let project = version.record.artifact.project();
         let _making = lock(&inner.making);
-        let held = lock(&inner.holds).scan_holds(&name);
+        let held = inner.scan_holds(&name)?;
         // Nobody lets out what they made themselves, by whichever way the findings went.
         let own = held && inner.is_own(&self.session, &version);
         let quarantined = own || !inner.passes(project, content, &scanned)?;
@@ -516,10 +503,8 @@ impl Grant<ScanModel> {
             draft.facts.insert(fact.to_owned(), name.to_string());
         }
         self.finished = true;
-        // CRASH: between the entry and the catalog the next start marks the version.
         let receipt = inner.append(draft)?;
-        inner.settle(project, &content)?;
-        let quarantined = inner.confirmed(version.clone()).quarantined;
+        let quarantined = inner.confirmed(version.clone())?.quarantined;
         let told = |findings: &[Finding]| findings.iter().map(line).collect::<BTreeSet<_>>();
         let old = before.as_ref().map(|scan| told(&scan.statement.findings));
         let (old, new) = (
@@ -556,8 +541,8 @@ impl Grant<Approve> {
         let door = self.door.clone();
         let inner = &door.0;
         let _making = lock(&inner.making);
-        let version = inner.confirmed(self.version()?.clone());
-        let (name, content) = (version.name(), version.record.digest);
+        let version = inner.confirmed(self.version()?.clone())?;
+        let name = version.name();
         if reason.trim().is_empty() || reason.len() > MOST_REASON {
             return Err(not_approved(
                 &name,
@@ -565,7 +550,7 @@ impl Grant<Approve> {
                 "say with `--reason` what you looked at and why it may be used",
             ));
         }
-        let (statement, facts) = if lock(&inner.holds).scan_holds(&name) {
+        let (statement, facts) = if inner.scan_holds(&name)? {
             self.approve_scan(&version, reason)?
         } else {
             self.approve_contract(&version, reason)?
@@ -575,14 +560,12 @@ impl Grant<Approve> {
         draft.facts = facts;
         draft.facts.insert(RELEASE.to_owned(), name.to_string());
         self.finished = true;
-        // CRASH: between the entry and the catalog the next start releases the version.
         let receipt = inner.append(draft)?;
-        inner.settle(version.record.artifact.project(), &content)?;
         let entry = EntryRef {
             index: receipt.index(),
             id: receipt.id().to_owned(),
         };
-        Ok((self.evidence().view(&inner.confirmed(version))?, entry))
+        Ok((self.evidence().view(&inner.confirmed(version)?)?, entry))
     }
 
     /// Keeps the signed approval of what a scan found; returns its digest and the facts of its entry.
@@ -594,7 +577,7 @@ impl Grant<Approve> {
         let inner = &self.door.0;
         let name = version.name();
         let evidence = self.evidence();
-        let Some(scan) = evidence.last_scan(&evidence.scan_log()?, version)? else {
+        let Some(scan) = evidence.last_scan(version)? else {
             return Err(waits_for_nothing(&name));
         };
         if scan.statement.verdict == Verdict::Clean {
@@ -635,7 +618,7 @@ impl Grant<Approve> {
         let inner = &self.door.0;
         let (name, content) = (version.name(), version.record.digest);
         let project = version.record.artifact.project();
-        let Some(hold) = lock(&inner.holds).hold(project, &content).cloned() else {
+        let Some(hold) = inner.hold(project, &content)? else {
             return Err(waits_for_nothing(&name));
         };
         let same = inner.with_content(project, &content)?;

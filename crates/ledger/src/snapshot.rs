@@ -40,6 +40,8 @@ pub(crate) struct Overlay {
     /// Where the bundles of `tail` begin and end in it, by path.
     bundles: BTreeMap<String, (usize, usize)>,
     tail: Vec<Arc<[u8]>>,
+    /// The place of the first of `tail`.
+    tail_start: u64,
 }
 
 impl Overlay {
@@ -64,7 +66,14 @@ impl Overlay {
             tiles,
             bundles,
             tail,
+            tail_start,
         }
+    }
+
+    /// Returns the entry at `index`, where it is held.
+    fn entry(&self, index: u64) -> Option<&Arc<[u8]>> {
+        let place = usize::try_from(index.checked_sub(self.tail_start)?).ok()?;
+        self.tail.get(place)
     }
 
     fn has(&self, path: &str) -> bool {
@@ -175,7 +184,7 @@ impl Snapshot {
     }
 
     /// Hands the entries from `start` to `end` to `each`, with their positions, until it returns false.
-    /// Each was checked against the root.
+    /// Each was checked against the root: those that are read now, and those in memory when they came there.
     ///
     /// # Errors
     /// [`LedgerError::Damaged`] when a file is not what was written.
@@ -185,11 +194,23 @@ impl Snapshot {
         end: u64,
         each: &mut dyn FnMut(u64, &[u8]) -> bool,
     ) -> Result<(), LedgerError> {
-        let tree = self.tree()?;
         let end = end.min(self.size);
         let mut at = start;
+        let mut tree = None;
         while at < end {
-            let bundle = tree.bundle(at / WIDTH)?;
+            if let Some(entry) = self.source.overlay.entry(at) {
+                if !each(at, entry) {
+                    return Ok(());
+                }
+                at += 1;
+                continue;
+            }
+            let opened = match tree.take() {
+                Some(opened) => opened,
+                None => self.tree()?,
+            };
+            let bundle = opened.bundle(at / WIDTH)?;
+            tree = Some(opened);
             let skip = usize::try_from(at % WIDTH).map_err(|_| LedgerError::NoEntry(at))?;
             for entry in bundle.iter().skip(skip) {
                 if at >= end || !each(at, entry) {

@@ -141,7 +141,7 @@ impl Runner {
         let parameters = maker
             .and_then(|run| run.pointer("/run/parameters"))
             .and_then(Value::as_object);
-        let last = evidence.last_scan(&evidence.scan_log()?, root)?;
+        let last = evidence.last_scan(root)?;
         let purposes = record.purposes.iter().map(ToString::to_string);
         Ok(Model {
             name: root.name(),

@@ -155,9 +155,8 @@ impl Runner {
             checks.push(index(&evidence, broken));
         }
         checks.extend(evidence.check_ledger());
-        let ok = checks
-            .iter()
-            .all(|check| check.result != CheckResult::Broken)
+        let bad = [CheckResult::Broken, CheckResult::Waiting];
+        let ok = !checks.iter().any(|check| bad.contains(&check.result))
             && !absent.iter().any(|absent| absent.required);
         let facts = BTreeMap::from([("holds".to_owned(), ok.to_string())]);
         grant.finish_with(facts)?;
@@ -190,30 +189,26 @@ fn index(evidence: &Evidence<'_>, broken: Vec<String>) -> NamedCheck {
 
 fn made_from(evidence: &Evidence<'_>, root: Version) -> Result<Vec<Link>, Problem> {
     let project = root.record.artifact.project().clone();
-    let mut rest: Vec<Link> = evidence
-        .versions(Some(&project))?
-        .into_iter()
-        .map(|version| link(evidence, version))
-        .collect::<Result<_, _>>()?;
-    let mut names = BTreeSet::from([root.name()]);
-    let mut links = vec![link(evidence, root)?];
-    loop {
-        let (next, other): (Vec<_>, Vec<_>) = rest.into_iter().partition(|link| {
-            !names.contains(&link.version.name())
-                && link
-                    .provenance
-                    .iter()
-                    .flat_map(Provenance::inputs)
-                    .filter_map(dependency)
-                    .any(|(from, _)| names.contains(&from))
-        });
-        if next.is_empty() {
-            return Ok(links);
+    let mut seen = BTreeSet::from([root.name()]);
+    let mut open = VecDeque::from([link(evidence, root)?]);
+    let mut links = Vec::new();
+    while let Some(here) = open.pop_front() {
+        let (name, content) = (here.version.name(), here.version.record.digest);
+        links.push(here);
+        for version in evidence.made_from(&project, &content)? {
+            if seen.contains(&version.name()) || seen.len() >= MOST_VERSIONS {
+                continue;
+            }
+            let made = link(evidence, version)?;
+            let inputs = made.provenance.iter().flat_map(Provenance::inputs);
+            let mut inputs = inputs.filter_map(dependency);
+            if inputs.any(|(from, _)| from == name) {
+                seen.insert(made.version.name());
+                open.push_back(made);
+            }
         }
-        names.extend(next.iter().map(|link| link.version.name()));
-        links.extend(next);
-        rest = other;
     }
+    Ok(links)
 }
 
 fn node(evidence: &Evidence<'_>, link: &Link) -> Node {
@@ -273,6 +268,8 @@ fn node(evidence: &Evidence<'_>, link: &Link) -> Node {
 struct Findings {
     evidence: Vec<String>,
     broken: Vec<String>,
+    /// What waits in quarantine for a person.
+    waiting: Vec<String>,
     absent: Option<String>,
 }
 
@@ -287,12 +284,15 @@ impl Findings {
     fn named(self, name: &str) -> NamedCheck {
         let result = if !self.broken.is_empty() {
             CheckResult::Broken
+        } else if !self.waiting.is_empty() {
+            CheckResult::Waiting
         } else if self.absent.is_some() && self.evidence.is_empty() {
             CheckResult::NotApplicable
         } else {
             CheckResult::Ok
         };
-        let mut evidence = self.evidence;
+        let mut evidence = self.waiting;
+        evidence.extend(self.evidence);
         evidence.extend(self.absent.filter(|_| result == CheckResult::NotApplicable));
         NamedCheck {
             name: name.to_owned(),
@@ -452,24 +452,21 @@ fn scans<'a>(
     if models.is_empty() {
         return findings;
     }
-    let known = evidence
-        .scan_log()
-        .and_then(|log| Ok((log, evidence.rules_in_force()?)));
-    match known {
-        Ok((log, rules)) => {
+    match evidence.rules_in_force() {
+        Ok(rules) => {
             for link in models {
                 let name = link.version.name();
-                let outcome = match evidence.last_scan(&log, &link.version) {
-                    Ok(last) => scan(&name, last, &rules, now).and_then(|passed| {
-                        if link.version.quarantined {
-                            Err(format!("`{name}` is in quarantine"))
-                        } else {
-                            Ok(passed)
-                        }
-                    }),
-                    Err(problem) => Err(format!("`{name}`: {}", told(&problem))),
-                };
-                findings.note(outcome);
+                match evidence.last_scan(&link.version) {
+                    // Nothing reads it; whether it may be let out is for a person.
+                    Ok(Some(last)) if link.version.quarantined => findings.waiting.push(format!(
+                        "`{name}` waits in quarantine; it is {}, by its last scan",
+                        last.statement.verdict
+                    )),
+                    Ok(last) => findings.note(scan(&name, last, &rules, now)),
+                    Err(problem) => {
+                        findings.note(Err(format!("`{name}`: {}", told(&problem))));
+                    }
+                }
             }
         }
         Err(problem) => findings.broken.push(told(&problem)),
@@ -600,10 +597,14 @@ fn contract(
     let internal = &provenance.build_definition.internal_parameters;
     let step_key = internal.get(STEP_KEY).and_then(Value::as_str);
     let step_key = step_key.and_then(|key| key.parse().ok());
-    let waiver = step_key.and_then(|key| {
-        let project = link.version.record.artifact.project();
-        evidence.waiver(project, digest, key)
-    });
+    let waiver = match step_key {
+        Some(key) => {
+            let project = link.version.record.artifact.project();
+            let found = evidence.waiver(project, digest, key);
+            found.map_err(|problem| told(&problem))?
+        }
+        None => None,
+    };
     let Some(waiver) = waiver else {
         return Err(format!("the contract of `{report}` was not passed"));
     };
@@ -732,6 +733,7 @@ fn standing(
     let one = || links.get(&version.name()).into_iter();
     let only = |findings: Findings, none: &str| match findings {
         Findings { broken, .. } if !broken.is_empty() => Err(broken.join("; ")),
+        Findings { waiting, .. } if !waiting.is_empty() => Err(waiting.join("; ")),
         Findings { evidence, .. } if evidence.is_empty() => Err(none.to_owned()),
         _ => Ok(()),
     };

@@ -145,7 +145,7 @@ pub(crate) fn made_in(
     project: &ProjectName,
     run: &str,
 ) -> Result<Vec<Version>, Problem> {
-    let versions = evidence.versions(Some(project))?.into_iter();
+    let versions = evidence.made_in(project, run)?.into_iter();
     Ok(versions
         .filter(|version| version.record.run.as_deref() == Some(run))
         .collect())
@@ -192,7 +192,8 @@ impl Measured<'_> {
         );
         let project = model.record.artifact.project();
         let mut best: BTreeMap<_, (_, Version)> = BTreeMap::new();
-        for version in self.evidence.versions(Some(project))? {
+        let content = &model.record.digest;
+        for version in self.evidence.made_from(project, content)? {
             if version.record.kind != Kind::Report || version.record.statement.is_none() {
                 continue;
             }

@@ -1,13 +1,14 @@
 //! Encrypted, deduplicated, versioned storage in the format CSF1 (`docs/formats/store.md`).
 //!
 //! Enter at [`Store`]. A [`Writer`] takes files, cuts them into chunks, and puts those that are new into
-//! packs; [`Store::stage`] makes them a version that is valid once the ledger names its record and
-//! [`Store::commit`] was called. [`Store::files`] reads a version in ranges.
+//! packs; [`Store::stage`] makes them a version that is valid once the ledger names its record.
+//! [`Store::files`] reads a version in ranges.
 //!
 //! INVARIANT: no plaintext leaves this crate but through [`custody_types::VersionFiles`] and
 //! [`Store::record`]; every chunk that is read is checked against its id.
 //!
-//! Deliberately absent: deciding who may do what (the door's business), garbage collection, rotation.
+//! Deliberately absent: which versions there are and deciding who may do what (the door's business), garbage
+//! collection, rotation.
 #![forbid(unsafe_code)]
 
 mod chunker;
@@ -26,8 +27,8 @@ pub use error::StoreError;
 pub use ids::{ChunkId, DomainId, PackId};
 pub use pack::{ChunkKind, PackChunk};
 pub use ports::{
-    ALIGNMENT, BlobError, Blobs, Catalog, CatalogError, ChunkPlace, RecordPlace, Staging,
-    VersionFilter, VersionRow, VersionState,
+    ALIGNMENT, BlobError, Blobs, Catalog, CatalogError, ChunkPlace, RecordPlace, StagedRow,
+    Staging, ViewRow, ViewRows,
 };
 pub use record::{SignedRecord, Version, VersionRecord};
 pub use store::{Domain, Parts, Store};

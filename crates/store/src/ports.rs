@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use custody_types::{Alias, ArtifactName, Digest, ProjectName, VersionName, VersionNumber};
+use custody_types::{ArtifactName, Digest, VersionName};
 
 use crate::ids::{ChunkId, DomainId, PackId};
 use crate::pack::{ChunkKind, PackChunk};
@@ -138,33 +138,13 @@ pub struct RecordPlace {
     pub chunk: ChunkId,
 }
 
-/// How far a version has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum VersionState {
-    /// Stored; the ledger need not name it yet.
-    Staged,
-    /// Named by the ledger.
-    Committed,
-}
-
-/// A version as the catalog knows it.
+/// A version that is staged: stored, and valid once the ledger names its record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VersionRow {
+pub struct StagedRow {
     /// The name.
     pub name: VersionName,
-    /// The version's identity.
-    pub digest: Digest,
     /// The SHA-256 of its signed record.
     pub record: Digest,
-    /// Whether it is in quarantine.
-    pub quarantined: bool,
-    /// How far it has come.
-    pub state: VersionState,
-    /// The entry that made it valid; 0 while staged.
-    pub entry: u64,
-    /// The last entry that named it as what was made: that which made it valid, or that of a step which came
-    /// to the same again.
-    pub named: u64,
 }
 
 /// What one transaction enters.
@@ -177,19 +157,79 @@ pub struct Staging {
     /// Records.
     pub records: Vec<RecordPlace>,
     /// Versions, staged.
-    pub versions: Vec<VersionRow>,
+    pub versions: Vec<StagedRow>,
 }
 
-/// Which versions are meant. An empty filter means all that are committed.
-#[derive(Debug, Clone, Default)]
-pub struct VersionFilter {
-    /// Only those of this project.
-    pub project: Option<ProjectName>,
-    /// Only those of this artifact.
-    pub artifact: Option<ArtifactName>,
+/// A row of the view of the ledger. Rows are in the order of their keys, byte by byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ViewRow {
+    /// Where it is looked up.
+    pub key: String,
+    /// What it says.
+    pub value: Vec<u8>,
+    /// The key of the row after it; empty: it is the last.
+    pub next: String,
 }
 
-/// The index over packs and versions: a cache of what the packs and the ledger say.
+/// The rows of the view of the ledger, within one transaction. Nothing in them is authenticated here; their
+/// owner does that, by the nodes and the root that it keeps beside them.
+pub trait ViewRows {
+    /// Returns the root.
+    ///
+    /// # Errors
+    /// [`CatalogError`] when the database fails.
+    fn root(&self) -> Result<Option<String>, CatalogError>;
+
+    /// Keeps another root.
+    ///
+    /// # Errors
+    /// [`CatalogError`] when the database fails.
+    fn set_root(&self, root: &str) -> Result<(), CatalogError>;
+
+    /// Returns a node.
+    ///
+    /// # Errors
+    /// [`CatalogError`] when the database fails.
+    fn node(&self, id: u32) -> Result<Option<Vec<u8>>, CatalogError>;
+
+    /// Keeps a node in the place of the one before.
+    ///
+    /// # Errors
+    /// [`CatalogError`] when the database fails.
+    fn set_node(&self, id: u32, bytes: &[u8]) -> Result<(), CatalogError>;
+
+    /// Lists the rows of a bucket, in order.
+    ///
+    /// # Errors
+    /// [`CatalogError`] when the database fails.
+    fn bucket(&self, bucket: u16) -> Result<Vec<ViewRow>, CatalogError>;
+
+    /// Returns the greatest key that is less than `key`.
+    ///
+    /// # Errors
+    /// [`CatalogError`] when the database fails.
+    fn before(&self, key: &str) -> Result<Option<String>, CatalogError>;
+
+    /// Puts a row into a bucket, in the place of the one with its key.
+    ///
+    /// # Errors
+    /// [`CatalogError`] when the database fails.
+    fn set(&self, bucket: u16, row: &ViewRow) -> Result<(), CatalogError>;
+
+    /// Takes a row away.
+    ///
+    /// # Errors
+    /// [`CatalogError`] when the database fails.
+    fn remove(&self, key: &str) -> Result<(), CatalogError>;
+
+    /// Forgets all rows, the nodes and the root.
+    ///
+    /// # Errors
+    /// [`CatalogError`] when the database fails.
+    fn clear(&self) -> Result<(), CatalogError>;
+}
+
+/// The index over packs, and the view of the ledger: a cache of what the packs and the ledger say.
 ///
 /// Safe to use from several threads. Each method is one transaction, durable when it returns. One
 /// process writes at a time; the caller sees to that.
@@ -201,23 +241,17 @@ pub trait Catalog: Send + Sync + fmt::Debug {
     /// [`CatalogError::Conflict`] when a version of that name is there already.
     fn stage(&self, staging: &Staging) -> Result<(), CatalogError>;
 
-    /// Marks staged versions as committed by the entry `entry`. Doing it again is no error.
-    ///
-    /// # Errors
-    /// [`CatalogError::Conflict`] when there is none.
-    fn commit(&self, versions: &[(VersionName, u64)]) -> Result<(), CatalogError>;
-
-    /// Forgets a staged version.
+    /// Forgets staged versions: the ledger names them, or never will. One that is not there is no error.
     ///
     /// # Errors
     /// [`CatalogError`] when the database fails.
-    fn discard(&self, version: &VersionName) -> Result<(), CatalogError>;
+    fn unstage(&self, versions: &[VersionName]) -> Result<(), CatalogError>;
 
     /// Lists the staged versions.
     ///
     /// # Errors
     /// [`CatalogError`] when the database fails.
-    fn staged(&self) -> Result<Vec<VersionRow>, CatalogError>;
+    fn staged(&self) -> Result<Vec<StagedRow>, CatalogError>;
 
     /// Finds where a chunk lies.
     ///
@@ -232,95 +266,34 @@ pub trait Catalog: Send + Sync + fmt::Debug {
     /// [`CatalogError`] when the database fails.
     fn record(&self, digest: &Digest) -> Result<Option<(DomainId, ChunkId)>, CatalogError>;
 
-    /// Lists versions in the order of artifact and number.
-    ///
-    /// # Errors
-    /// [`CatalogError`] when the database fails.
-    fn versions(&self, filter: &VersionFilter) -> Result<Vec<VersionRow>, CatalogError>;
-
-    /// Finds one committed version.
-    ///
-    /// # Errors
-    /// [`CatalogError`] when the database fails.
-    fn version(&self, name: &VersionName) -> Result<Option<VersionRow>, CatalogError>;
-
-    /// Finds the committed version that was named last and is not in quarantine.
-    ///
-    /// # Errors
-    /// [`CatalogError`] when the database fails.
-    fn latest(&self, artifact: &ArtifactName) -> Result<Option<VersionRow>, CatalogError>;
-
-    /// Notes that the entry `entry` named the version as what a step made. An earlier entry than the one that
-    /// is noted changes nothing; nor does a version that is not there.
-    ///
-    /// # Errors
-    /// [`CatalogError`] when the database fails.
-    fn set_named(&self, version: &VersionName, entry: u64) -> Result<(), CatalogError>;
-
-    /// Returns the note of this name.
-    ///
-    /// # Errors
-    /// [`CatalogError`] when the database fails.
-    fn note(&self, name: &str) -> Result<Option<String>, CatalogError>;
-
-    /// Keeps a note under a name, in the place of the one before. It need not outlive a loss of power.
-    ///
-    /// # Errors
-    /// [`CatalogError`] when the database fails.
-    fn set_note(&self, name: &str, text: &str) -> Result<(), CatalogError>;
-
-    /// Returns the highest number that is staged or committed; 0 when there is none.
+    /// Returns the highest number that is staged; 0 when there is none.
     ///
     /// # Errors
     /// [`CatalogError`] when the database fails.
     fn highest(&self, artifact: &ArtifactName) -> Result<u32, CatalogError>;
 
-    /// Lists the committed versions whose identity is `digest`.
+    /// Lends the rows of the view of the ledger to `work`, within one transaction that is kept when it answers
+    /// `true` and undone otherwise. `work` calls nothing else of the catalog. What is kept need not outlive a loss
+    /// of power, but it is kept wholly or not at all.
     ///
     /// # Errors
-    /// [`CatalogError`] when the database fails.
-    fn by_digest(&self, digest: &Digest) -> Result<Vec<VersionRow>, CatalogError>;
-
-    /// Lists the aliases of an artifact with the versions that they point to.
-    ///
-    /// # Errors
-    /// [`CatalogError`] when the database fails.
-    fn aliases(&self, artifact: &ArtifactName)
-    -> Result<Vec<(Alias, VersionNumber)>, CatalogError>;
-
-    /// Points an alias at a version.
-    ///
-    /// # Errors
-    /// [`CatalogError`] when the database fails.
-    fn set_alias(
+    /// That of `work`; [`CatalogError`] when the database fails.
+    fn view(
         &self,
-        artifact: &ArtifactName,
-        alias: &Alias,
-        to: VersionNumber,
+        work: &mut dyn FnMut(&dyn ViewRows) -> Result<bool, CatalogError>,
     ) -> Result<(), CatalogError>;
 
-    /// Puts a version into quarantine or takes it out.
+    /// Notes that no pack holds these records, in the place of those noted before.
     ///
     /// # Errors
     /// [`CatalogError`] when the database fails.
-    fn set_quarantine(&self, version: &VersionName, to: bool) -> Result<(), CatalogError>;
+    fn set_lacking(&self, records: &[Digest]) -> Result<(), CatalogError>;
 
-    /// Finds the ledger entry of the last time when the step with this key succeeded.
+    /// Returns whether it was noted that no pack holds this record.
     ///
     /// # Errors
     /// [`CatalogError`] when the database fails.
-    fn step(&self, project: &ProjectName, key: &Digest) -> Result<Option<Digest>, CatalogError>;
-
-    /// Notes the statement of the step with this key.
-    ///
-    /// # Errors
-    /// [`CatalogError`] when the database fails.
-    fn set_step(
-        &self,
-        project: &ProjectName,
-        key: &Digest,
-        statement: &Digest,
-    ) -> Result<(), CatalogError>;
+    fn is_lacking(&self, record: &Digest) -> Result<bool, CatalogError>;
 
     /// Notes that a pack was found damaged. Doing it again is no error.
     ///
@@ -352,7 +325,7 @@ pub trait Catalog: Send + Sync + fmt::Debug {
     /// [`CatalogError`] when the database fails.
     fn chunks_of(&self, kind: ChunkKind) -> Result<Vec<(DomainId, ChunkPlace)>, CatalogError>;
 
-    /// Forgets everything but which packs were found damaged.
+    /// Forgets where everything lies. What is staged, the view of the ledger, and which packs were found damaged stay.
     ///
     /// # Errors
     /// [`CatalogError`] when the database fails.

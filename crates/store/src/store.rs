@@ -7,8 +7,7 @@ use custody_crypto::DomainKeys;
 use custody_crypto::aead::Aead;
 use custody_crypto::sign::SigningKey;
 use custody_types::{
-    Alias, ArtifactName, Digest, Entropy, ProjectName, Reference, Selector, VersionFiles,
-    VersionName, VersionNumber,
+    ArtifactName, Digest, Entropy, ProjectName, VersionFiles, VersionName, VersionNumber,
 };
 
 use crate::chunker::Chunker;
@@ -16,7 +15,7 @@ use crate::error::StoreError;
 use crate::files::StoredFiles;
 use crate::ids::{ChunkId, DomainId, PackId};
 use crate::pack::{ChunkKind, PackReader};
-use crate::ports::{Blobs, Catalog, ChunkPlace, VersionFilter, VersionRow, VersionState};
+use crate::ports::{Blobs, Catalog, ChunkPlace, StagedRow};
 use crate::record::{SignedRecord, Version, VersionRecord};
 use crate::writer::{VersionDraft, Writer};
 
@@ -226,7 +225,7 @@ impl Store {
     }
 
     /// Removes what an earlier process left unfinished under the packs. Staged versions are the caller's
-    /// to commit or discard, by what the ledger says.
+    /// to settle, by what the ledger says.
     ///
     /// # Errors
     /// [`StoreError`] when the storage fails.
@@ -265,7 +264,8 @@ impl Store {
         self.0.parts.aead.clone()
     }
 
-    pub(crate) fn catalog(&self) -> &dyn Catalog {
+    /// Lends the catalog: who decides what is valid keeps what the ledger says in it.
+    pub fn catalog(&self) -> &dyn Catalog {
         self.0.parts.catalog.as_ref()
     }
 
@@ -281,7 +281,7 @@ impl Store {
         Ok(Writer::new(self.clone(), self.0.domain_of(project)?))
     }
 
-    /// Returns the number that the next version of `artifact` gets.
+    /// Returns the number after all that are staged of `artifact`.
     ///
     /// # Errors
     /// [`StoreError`] when the catalog fails.
@@ -291,7 +291,7 @@ impl Store {
     }
 
     /// Makes what the writer took in durable, with the versions of `drafts` staged. They become valid
-    /// once the ledger names their records and [`Store::commit`] was called.
+    /// once the ledger names their records.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when there is a version of that name; [`StoreError`]. Nothing is staged then.
@@ -315,18 +315,13 @@ impl Store {
         let mut staging = writer.seal()?;
         staging.versions = versions
             .iter()
-            .map(|version| row(version, VersionState::Staged))
+            .map(|version| StagedRow {
+                name: version.name(),
+                record: version.record_digest,
+            })
             .collect();
         self.catalog().stage(&staging)?;
         Ok(versions)
-    }
-
-    /// Marks staged versions as committed by the ledger entry `entry`.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the catalog fails.
-    pub fn commit(&self, versions: &[(VersionName, u64)]) -> Result<(), StoreError> {
-        Ok(self.catalog().commit(versions)?)
     }
 
     /// Lists what is staged: name, and the SHA-256 of the signed record.
@@ -338,93 +333,49 @@ impl Store {
         Ok(rows.into_iter().map(|row| (row.name, row.record)).collect())
     }
 
-    /// Forgets a staged version.
+    /// Forgets staged versions: the ledger names them, or never will.
     ///
     /// # Errors
     /// [`StoreError`] when the catalog fails.
-    pub fn discard(&self, version: &VersionName) -> Result<(), StoreError> {
-        Ok(self.catalog().discard(version)?)
+    pub fn unstage(&self, versions: &[VersionName]) -> Result<(), StoreError> {
+        Ok(self.catalog().unstage(versions)?)
     }
 
-    /// Finds the version that `reference` names.
+    /// Reads the version `name`, whose record has the SHA-256 `record` by the ledger entry `entry`.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] when there is none; [`StoreError::Damaged`] when its record is.
-    pub fn resolve(&self, reference: &Reference) -> Result<Version, StoreError> {
-        let artifact = &reference.artifact;
-        let row = match &reference.selector {
-            Selector::Latest => self.catalog().latest(artifact)?,
-            Selector::Number(number) => self.catalog().version(&artifact.version(*number))?,
-            Selector::Digest(digest) => {
-                let rows = self.catalog().by_digest(digest)?;
-                rows.into_iter().rfind(|row| row.name.artifact == *artifact)
-            }
-            Selector::Alias(alias) => {
-                let aliases = self.catalog().aliases(artifact)?;
-                match aliases.iter().find(|(known, _)| known == alias) {
-                    Some((_, number)) => self.catalog().version(&artifact.version(*number))?,
-                    None => None,
-                }
-            }
-        };
-        self.read(&row.ok_or_else(|| StoreError::NotFound {
-            what: "version",
-            name: reference.to_string(),
-        })?)
-    }
-
-    /// Lists committed versions in the order of artifact and number.
-    ///
-    /// # Errors
-    /// [`StoreError::Damaged`] when a record is.
-    pub fn versions(&self, filter: &VersionFilter) -> Result<Vec<Version>, StoreError> {
-        self.catalog()
-            .versions(filter)?
-            .iter()
-            .map(|row| self.read(row))
-            .collect()
-    }
-
-    /// Lists the rows of committed versions, without reading their records.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the catalog fails.
-    pub fn rows(&self, filter: &VersionFilter) -> Result<Vec<VersionRow>, StoreError> {
-        Ok(self.catalog().versions(filter)?)
-    }
-
-    /// Lists the committed versions whose identity is `digest`.
-    ///
-    /// # Errors
-    /// [`StoreError::Damaged`] when a record is.
-    pub fn by_digest(&self, digest: &Digest) -> Result<Vec<Version>, StoreError> {
-        self.catalog()
-            .by_digest(digest)?
-            .iter()
-            .map(|row| self.read(row))
-            .collect()
-    }
-
-    fn read(&self, row: &VersionRow) -> Result<Version, StoreError> {
-        let record = self.version_record(&row.record)?;
-        if record.name() != row.name || record.digest != row.digest {
+    /// [`StoreError::NotFound`] when no pack is known to hold the record; [`StoreError::Damaged`] when it is another's, or
+    /// changed.
+    pub fn version(
+        &self,
+        name: &VersionName,
+        record: &Digest,
+        entry: u64,
+    ) -> Result<Version, StoreError> {
+        let record_digest = *record;
+        let record = self.version_record(record)?;
+        if record.name() != *name {
             return Err(StoreError::Damaged {
-                what: row.name.to_string(),
-                because: "the catalog and the signed record differ; rebuild it with `custody index rebuild`".to_owned(),
+                what: name.to_string(),
+                because: format!(
+                    "the record that the ledger names is that of `{}`",
+                    record.name()
+                ),
             });
         }
         Ok(Version {
             record,
-            record_digest: row.record,
-            entry: row.entry,
-            quarantined: row.quarantined,
+            record_digest,
+            entry,
+            quarantined: false,
         })
     }
 
     /// Reads and checks a signed version record.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] when it is missing, changed, or not signed by this workspace.
+    /// [`StoreError::NotFound`] when no pack is known to hold it; [`StoreError::Damaged`] when it was changed, or is
+    /// not signed by this workspace.
     pub fn version_record(&self, digest: &Digest) -> Result<VersionRecord, StoreError> {
         let known = |versions: &Mutex<HashMap<Digest, VersionRecord>>| {
             versions
@@ -490,95 +441,6 @@ impl Store {
         let (store, manifest) = (self.0.clone(), &record.manifest);
         let files = StoredFiles::open(store, domain, record.digest, manifest, HashMap::new())?;
         Ok(Arc::new(files))
-    }
-
-    /// Lists the aliases of an artifact.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the catalog fails.
-    pub fn aliases(
-        &self,
-        artifact: &ArtifactName,
-    ) -> Result<Vec<(Alias, VersionNumber)>, StoreError> {
-        Ok(self.catalog().aliases(artifact)?)
-    }
-
-    /// Points an alias at a version; the ledger already says so.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the catalog fails.
-    pub fn set_alias(
-        &self,
-        artifact: &ArtifactName,
-        alias: &Alias,
-        to: VersionNumber,
-    ) -> Result<(), StoreError> {
-        Ok(self.catalog().set_alias(artifact, alias, to)?)
-    }
-
-    /// Puts a version into quarantine or takes it out; the ledger already says so.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the catalog fails.
-    pub fn set_quarantine(&self, version: &VersionName, to: bool) -> Result<(), StoreError> {
-        Ok(self.catalog().set_quarantine(version, to)?)
-    }
-
-    /// Notes that a step came to this version again; the ledger's entry `entry` says so.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the catalog fails.
-    pub fn set_named(&self, version: &VersionName, entry: u64) -> Result<(), StoreError> {
-        Ok(self.catalog().set_named(version, entry)?)
-    }
-
-    /// Returns a note that was kept in the index.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the catalog fails.
-    pub fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
-        Ok(self.catalog().note(name)?)
-    }
-
-    /// Keeps a note in the index, until that is made anew.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the catalog fails.
-    pub fn set_note(&self, name: &str, text: &str) -> Result<(), StoreError> {
-        Ok(self.catalog().set_note(name, text)?)
-    }
-
-    /// Finds the statement of the last success of the step with this key.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the catalog fails.
-    pub fn step(&self, project: &ProjectName, key: &Digest) -> Result<Option<Digest>, StoreError> {
-        Ok(self.catalog().step(project, key)?)
-    }
-
-    /// Notes the statement of a step that succeeded, so that an equal step can reuse its outputs.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the catalog fails.
-    pub fn set_step(
-        &self,
-        project: &ProjectName,
-        key: &Digest,
-        statement: &Digest,
-    ) -> Result<(), StoreError> {
-        Ok(self.catalog().set_step(project, key, statement)?)
-    }
-}
-
-pub(crate) fn row(version: &Version, state: VersionState) -> VersionRow {
-    VersionRow {
-        name: version.name(),
-        digest: version.record.digest,
-        record: version.record_digest,
-        quarantined: version.quarantined,
-        state,
-        entry: version.entry,
-        named: version.entry,
     }
 }
 

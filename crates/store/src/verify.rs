@@ -1,8 +1,8 @@
 //! Checking everything that is stored, and rebuilding the index from it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use custody_types::{Digest, VersionName};
+use custody_types::Digest;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::StoreError;
@@ -10,8 +10,8 @@ use crate::files::read_manifest;
 use crate::ids::{ChunkId, PackId};
 use crate::manifest::FileExtents;
 use crate::pack::{ChunkKind, PackChunk, PackReader, read_preamble};
-use crate::ports::{RecordPlace, Staging, VersionRow, VersionState};
-use crate::record::{SignedRecord, Version};
+use crate::ports::{RecordPlace, Staging};
+use crate::record::Version;
 use crate::store::{Domain, Store};
 
 /// What was found about one pack.
@@ -28,8 +28,8 @@ pub struct PackCheck {
 /// A catalog that was made anew.
 #[derive(Debug)]
 pub struct Rebuilt {
-    /// The versions that are there, in order.
-    pub versions: Vec<Version>,
+    /// The records that the ledger names and no pack holds.
+    pub lacking: Vec<Digest>,
     /// The first damaged pack, where something that the ledger names is not whole without it.
     pub damaged: Option<StoreError>,
 }
@@ -119,25 +119,18 @@ impl Store {
         Ok((reader, domain))
     }
 
-    /// Rebuilds the catalog from the packs. `valid` tells which version records the ledger names, and in
-    /// which entry; versions that it does not name are left out. `quarantined` tells which are in quarantine
-    /// from the first moment on. Returns the versions in order.
-    ///
-    /// A damaged pack is left out.
+    /// Rebuilds from the packs where everything lies. `valid`: the version records that the ledger names. A damaged
+    /// pack is left out.
     ///
     /// # Errors
     /// [`StoreError`] when the storage fails; the old catalog is gone by then, and the call can be repeated.
-    pub fn rebuild(
-        &self,
-        valid: &BTreeMap<Digest, u64>,
-        quarantined: &dyn Fn(&VersionName, &Digest) -> bool,
-    ) -> Result<Rebuilt, StoreError> {
+    pub fn rebuild(&self, valid: &[Digest]) -> Result<Rebuilt, StoreError> {
         self.catalog().clear()?;
         self.0.forget();
-        let (mut versions, mut damaged) = (Vec::new(), None);
+        let mut damaged = None;
         for pack in self.blobs().list()? {
-            match self.adopt(&pack, valid, quarantined) {
-                Ok(adopted) => versions.extend(adopted),
+            match self.adopt(&pack) {
+                Ok(()) => {}
                 Err(error @ StoreError::Damaged { .. }) => {
                     self.0.condemn(&pack);
                     damaged.get_or_insert(error);
@@ -145,33 +138,25 @@ impl Store {
                 Err(error) => return Err(error),
             }
         }
-        if damaged.is_some() && self.is_whole(valid, &versions)? {
+        let mut lacking = Vec::new();
+        for record in valid {
+            if self.catalog().record(record)?.is_none() {
+                lacking.push(*record);
+            }
+        }
+        self.catalog().set_lacking(&lacking)?;
+        if damaged.is_some() && lacking.is_empty() && self.is_whole(valid)? {
             damaged = None;
         }
-        versions.sort_by_key(Version::name);
-        let commits: Vec<(VersionName, u64)> = versions
-            .iter()
-            .map(|version| (version.name(), version.entry))
-            .collect();
-        self.catalog().commit(&commits)?;
-        Ok(Rebuilt { versions, damaged })
+        Ok(Rebuilt { lacking, damaged })
     }
 
-    /// Returns whether all valid records were found, and places for all that they name.
-    fn is_whole(
-        &self,
-        valid: &BTreeMap<Digest, u64>,
-        versions: &[Version],
-    ) -> Result<bool, StoreError> {
-        let found: BTreeSet<_> = versions
-            .iter()
-            .map(|version| version.record_digest)
-            .collect();
-        if valid.keys().any(|record| !found.contains(record)) {
-            return Ok(false);
-        }
-        for version in versions {
-            let record = &version.record;
+    /// Returns whether places are known for all that the version records name.
+    fn is_whole(&self, valid: &[Digest]) -> Result<bool, StoreError> {
+        for record in valid {
+            let Ok(record) = self.version_record(record) else {
+                return Ok(false);
+            };
             for digest in record.statement.iter().chain(record.extra.values()) {
                 if self.catalog().record(digest)?.is_none() {
                     return Ok(false);
@@ -207,55 +192,25 @@ impl Store {
         Ok(better)
     }
 
-    fn adopt(
-        &self,
-        pack: &PackId,
-        valid: &BTreeMap<Digest, u64>,
-        quarantined: &dyn Fn(&VersionName, &Digest) -> bool,
-    ) -> Result<Vec<Version>, StoreError> {
+    fn adopt(&self, pack: &PackId) -> Result<(), StoreError> {
         let (reader, domain) = self.open_pack(pack)?;
         let chunks = reader.trailer()?;
-        let (mut records, mut versions) = (Vec::new(), Vec::new());
+        let mut records = Vec::new();
         for chunk in &chunks {
-            if !matches!(chunk.kind, ChunkKind::Record | ChunkKind::Version) {
-                continue;
-            }
-            let bytes = reader.chunk(chunk, &domain.keys.id)?;
-            let digest = Digest::of(&bytes);
-            records.push(RecordPlace {
-                digest,
-                chunk: chunk.id,
-            });
-            if chunk.kind == ChunkKind::Version
-                && let Some(entry) = valid.get(&digest)
-            {
-                let signed = SignedRecord::open(&bytes, self.0.parts.signing.public()).map_err(
-                    |because| StoreError::Damaged {
-                        what: format!("version record {digest}"),
-                        because,
-                    },
-                )?;
-                let mut version = Version {
-                    record: signed.record,
-                    record_digest: digest,
-                    entry: *entry,
-                    quarantined: false,
-                };
-                version.quarantined = quarantined(&version.name(), &version.record.digest);
-                versions.push(version);
+            if matches!(chunk.kind, ChunkKind::Record | ChunkKind::Version) {
+                records.push(RecordPlace {
+                    digest: Digest::of(&reader.chunk(chunk, &domain.keys.id)?),
+                    chunk: chunk.id,
+                });
             }
         }
-        let rows: Vec<VersionRow> = versions
-            .iter()
-            .map(|version| crate::store::row(version, VersionState::Staged))
-            .collect();
         let chunks = self.better(&domain, chunks)?;
         self.catalog().stage(&Staging {
             domain: domain.id,
             packs: vec![(*pack, chunks)],
             records,
-            versions: rows,
+            versions: Vec::new(),
         })?;
-        Ok(versions)
+        Ok(())
     }
 }

@@ -103,6 +103,8 @@ pub enum CheckResult {
     Ok,
     /// It does not hold.
     Broken,
+    /// Something waits in quarantine for a person; nothing else is wrong.
+    Waiting,
     /// It does not apply to this version, and says why.
     NotApplicable,
 }

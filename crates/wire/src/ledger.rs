@@ -14,7 +14,7 @@ pub struct EntryQuery {
     /// The verb, or the part before its dot: `object.read`, `object`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
-    /// A resource's name or the start of it: `employment/raw`.
+    /// A resource's name or the start of it: `employment/raw`; with a number, that version alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<String>,
     /// The answer: `ok`, `denied` or `error`.
@@ -26,9 +26,12 @@ pub struct EntryQuery {
     /// Before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
-    /// At most this many, the newest.
+    /// At most this many, the newest; 100 when nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
+    /// Older ones than those of the page that gave this cursor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
 }
 
 /// One entry, with the actor's name where the reader may know it.
@@ -53,6 +56,9 @@ pub struct LedgerReply {
     pub root: Digest,
     /// Those that match.
     pub entries: Vec<EntryView>,
+    /// The cursor of the page of older ones, if there are more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// Accepts that the ledger is not the one that was here before.

@@ -21,6 +21,12 @@ pub struct ListQuery {
     /// Those in quarantine instead of those that may be used.
     #[serde(default)]
     pub quarantine: bool,
+    /// At most this many; 100 when nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// Those after the page that gave this cursor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
 }
 
 /// Which artifact version is meant, in a query string.
@@ -35,9 +41,13 @@ pub struct ArtifactQuery {
 pub struct ListReply {
     /// In the order of artifact and number.
     pub versions: Vec<VersionView>,
-    /// How many more match that are in quarantine, where those that may be used are listed.
+    /// How many more match that are in quarantine, with the first page of those that may be used; at most 100 are
+    /// counted.
     #[serde(default)]
     pub held_back: usize,
+    /// The cursor of the next page, if there are more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// One version as its record tells it.

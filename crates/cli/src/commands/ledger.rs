@@ -8,8 +8,9 @@ use custody_wire::{AcceptRollbackRequest, EntryQuery, EntryView, Schema};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::args::{AcceptRollback, LedgerExport, LedgerLog, OutcomeArg};
+use crate::args::{AcceptRollback, LOG_PAGE, LedgerExport, LedgerLog, OutcomeArg};
 use crate::context::Context;
+use crate::output::More;
 use crate::problems::user_files_problem;
 
 pub(crate) fn log(context: &Context, args: LedgerLog) -> Result<ExitCode, Problem> {
@@ -40,6 +41,7 @@ pub(crate) fn log(context: &Context, args: LedgerLog) -> Result<ExitCode, Proble
         since: args.since,
         until: args.until,
         limit: Some(args.limit),
+        after: args.after,
     };
     let reply = context.client()?.ledger_entries(&query)?;
     context.output.answer(reply, |reply, text| {
@@ -55,6 +57,20 @@ pub(crate) fn log(context: &Context, args: LedgerLog) -> Result<ExitCode, Proble
             reply.size,
             reply.root
         ));
+        if let Some(cursor) = &reply.next {
+            let more = More::new("ledger log")
+                .option("--actor", query.actor.as_ref())
+                .option("--action", query.action.as_ref())
+                .option("--resource", query.resource.as_ref())
+                .option("--outcome", query.outcome.as_ref())
+                .option("--since", query.since)
+                .option("--until", query.until)
+                .option(
+                    "--limit",
+                    Some(args.limit).filter(|limit| *limit != LOG_PAGE),
+                );
+            text.line(more.line(cursor));
+        }
         Ok(())
     })?;
     Ok(ExitCode::Done)

@@ -3,8 +3,12 @@
 use custody_types::{ExitCode, Problem, code};
 use custody_wire::{ListQuery, VersionView};
 
-use crate::args::{Ls, project_or_artifact};
+use crate::args::{Ls, PAGE, project_or_artifact};
 use crate::context::Context;
+use crate::output::More;
+
+/// How many versions in quarantine are counted at most.
+const COUNTED: usize = 100;
 
 pub(crate) fn run(context: &Context, args: &Ls) -> Result<ExitCode, Problem> {
     let (project, artifact) = project_or_artifact(args.name.as_deref())
@@ -14,12 +18,25 @@ pub(crate) fn run(context: &Context, args: &Ls) -> Result<ExitCode, Problem> {
         artifact,
         kind: args.kind,
         quarantine: args.quarantine,
+        limit: Some(args.limit),
+        after: args.after.clone(),
     };
     let reply = context.client()?.list(&query)?;
     context.output.answer(reply, |reply, text| {
+        let more = reply.next.as_ref().map(|cursor| {
+            More::new("ls")
+                .word(args.name.as_ref())
+                .option("--kind", args.kind)
+                .flag("--quarantine", args.quarantine)
+                .option("--limit", Some(args.limit).filter(|limit| *limit != PAGE))
+                .line(cursor)
+        });
         let held_back = match reply.held_back {
             0 => None,
             1 => Some("1 more is in quarantine: custody ls --quarantine".to_owned()),
+            COUNTED => Some(format!(
+                "{COUNTED} or more are in quarantine: custody ls --quarantine"
+            )),
             more => Some(format!(
                 "{more} more are in quarantine: custody ls --quarantine"
             )),
@@ -30,7 +47,7 @@ pub(crate) fn run(context: &Context, args: &Ls) -> Result<ExitCode, Problem> {
                 (false, None) => "there are no versions",
                 (false, Some(_)) => "there are no versions that may be used",
             });
-            if let Some(line) = held_back {
+            for line in held_back.into_iter().chain(more) {
                 text.line(line);
             }
             return Ok(());
@@ -40,7 +57,7 @@ pub(crate) fn run(context: &Context, args: &Ls) -> Result<ExitCode, Problem> {
         let mut rows = vec![head.map(str::to_owned).to_vec()];
         rows.extend(reply.versions.iter().map(row));
         text.table(&rows);
-        if let Some(line) = held_back {
+        for line in held_back.into_iter().chain(more) {
             text.line(line);
         }
         Ok(())

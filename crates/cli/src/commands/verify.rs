@@ -13,11 +13,13 @@ pub(crate) fn run(context: &Context, args: &Verify) -> Result<ExitCode, Problem>
         reference,
         require: args.require.clone(),
     })?;
-    let holds = holds(&reply.checks);
-    let exit = match (holds, reply.ok) {
-        (false, _) => ExitCode::Integrity,
-        (true, false) => ExitCode::No,
-        (true, true) => ExitCode::Done,
+    let holds = !any(&reply.checks, CheckResult::Broken);
+    let waits = any(&reply.checks, CheckResult::Waiting);
+    let exit = match (holds, waits, reply.ok) {
+        (false, _, _) => ExitCode::Integrity,
+        (true, true, _) => ExitCode::Approval,
+        (true, false, false) => ExitCode::No,
+        (true, false, true) => ExitCode::Done,
     };
     context.output.answer(reply, |reply, text| {
         text.heading(&reply.subject);
@@ -25,15 +27,20 @@ pub(crate) fn run(context: &Context, args: &Verify) -> Result<ExitCode, Problem>
         for absent in &reply.absent {
             absence(absent, text);
         }
-        if holds && !reply.ok {
-            let missing = reply.absent.iter().filter(|absent| absent.required);
-            let mut kinds: Vec<_> = missing.map(|absent| absent.kind.as_str()).collect();
-            kinds.dedup();
+        let missing = reply.absent.iter().filter(|absent| absent.required);
+        let mut kinds: Vec<_> = missing.map(|absent| absent.kind.as_str()).collect();
+        kinds.dedup();
+        if holds && waits {
+            text.line(
+                "what is there holds; something waits in quarantine: custody ls --quarantine",
+            );
+        }
+        if holds && !kinds.is_empty() {
             text.line(format!(
                 "what is there holds; missing: {}",
                 kinds.join(", ")
             ));
-        } else {
+        } else if !holds || !waits {
             verdict(holds, &reply.checks, text);
         }
         Ok(())
@@ -41,10 +48,8 @@ pub(crate) fn run(context: &Context, args: &Verify) -> Result<ExitCode, Problem>
     Ok(exit)
 }
 
-fn holds(checks: &[NamedCheck]) -> bool {
-    checks
-        .iter()
-        .all(|check| check.result != CheckResult::Broken)
+fn any(checks: &[NamedCheck], result: CheckResult) -> bool {
+    checks.iter().any(|check| check.result == result)
 }
 
 fn absence(absent: &AbsentEvidence, text: &mut Text) {
@@ -85,6 +90,7 @@ fn checks(checks: &[NamedCheck], text: &mut Text) {
         let mark = match check.result {
             CheckResult::Ok => "ok     ",
             CheckResult::Broken => "BROKEN ",
+            CheckResult::Waiting => "WAITS  ",
             CheckResult::NotApplicable => "-      ",
         };
         let mut lines = check.broken.iter().chain(&check.evidence);

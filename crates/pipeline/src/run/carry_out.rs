@@ -163,7 +163,7 @@ impl Runner {
             ]);
             facts.extend(checked(context, step, &inputs, reuse.passed));
             if !reuse.passed
-                && let Some(waiver) = waiver(context, step, &inputs)
+                && let Some(waiver) = waiver(context, step, &inputs)?
             {
                 outcome.notes.push(context.evidence.approval(&waiver)?);
             }
@@ -199,12 +199,6 @@ impl Runner {
         made.extend(kept);
         outcome.statement = done.statement;
         outcome.entry = Some(grant.conclude(&done)?);
-        // CRASH: without this note the step runs again; its outputs are deduplicated.
-        if let Some(statement) = done.statement.filter(|_| done.ok) {
-            context
-                .evidence
-                .remember_step(&context.file.project, &inputs.key, &statement)?;
-        }
         if let Some(problem) = refused {
             return Err(problem);
         }
@@ -276,8 +270,14 @@ pub(crate) fn checked(
 }
 
 /// Finds the approval for which what needs a dataset goes on although it breaks this contract.
-pub(crate) fn waiver(context: &Context<'_>, step: &Step, inputs: &Inputs) -> Option<Waiver> {
-    let data = contract_data(context, step, inputs)?;
+pub(crate) fn waiver(
+    context: &Context<'_>,
+    step: &Step,
+    inputs: &Inputs,
+) -> Result<Option<Waiver>, Problem> {
+    let Some(data) = contract_data(context, step, inputs) else {
+        return Ok(None);
+    };
     let evidence = &context.evidence;
     evidence.waiver(&context.file.project, data.digest, inputs.key)
 }

@@ -401,7 +401,10 @@ fn refusal(
     product: &mut Product,
 ) -> Result<Option<Problem>, Problem> {
     let refused = product.refused.take();
-    let Some((breach, waiver)) = refused.as_ref().zip(waiver(context, step, inputs)) else {
+    let Some(breach) = &refused else {
+        return Ok(refused);
+    };
+    let Some(waiver) = waiver(context, step, inputs)? else {
         return Ok(refused);
     };
     product.notes.extend(breach.because.iter().cloned());

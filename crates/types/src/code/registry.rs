@@ -349,6 +349,10 @@ registry! {
         "a signature is of one version",
         "A signature was expected of several versions at once.",
         "Report what you did.";
+    DOOR_017 "CUS-DOOR-017" Invalid:
+        "no list goes on there",
+        "`--after` is no cursor, or one of another list.",
+        "Give what the same list said under `more`, or leave it out to begin.";
 
     // Python environments.
     ENV_001 "CUS-ENV-001" NotFound:

@@ -1,0 +1,295 @@
+//! What a command costs with a short history and with a long one: the same ledger and store, a hundred times the
+//! entries, two hundred times the versions, all of them made through the door.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use custody_backends::blobs::LocalBlobs;
+use custody_backends::catalog::{PlaceSeal, SqliteCatalog};
+use custody_backends::ledger_files::LedgerFolder;
+use custody_backends::machine::{SystemClock, SystemEntropy};
+use custody_crypto::aead::{Aead, Ring};
+use custody_crypto::sign::SigningKey;
+use custody_crypto::{DomainKeys, Secret};
+use custody_guard::{
+    Anchor, Door, Keyring, List, Making, NewVersion, Parts, ReadLedger, Scanned, Scanner, Session,
+    Target, Verify, Write,
+};
+use custody_ledger::Ledger;
+use custody_store::{DomainId, Store};
+use custody_tlog::note::NoteSigner;
+use custody_types::{
+    Actor, ArtifactName, Classification, Kind, Problem, ProjectName, VersionFiles, code,
+};
+use custody_wire::{EntryQuery, ListQuery};
+
+use crate::measure::{Failure, median};
+
+/// How many entries and versions the short history has.
+const SHORT: (u64, u64) = (1_000, 100);
+/// How many the long one has.
+const LONG: (u64, u64) = (100_000, 20_000);
+/// How many artifacts share the versions.
+const ARTIFACTS: u64 = 20;
+/// How many callers make them.
+const CALLERS: u64 = 16;
+const ROUNDS: usize = 31;
+
+#[derive(Debug)]
+struct OneProject(DomainKeys);
+
+impl Keyring for OneProject {
+    fn create(&self, _: &ProjectName) -> Result<(DomainId, DomainKeys), Problem> {
+        Ok((DomainId::from_bytes([1; 16]), self.0.clone()))
+    }
+}
+
+#[derive(Debug, Default)]
+struct Kept(Mutex<Option<String>>);
+
+impl Anchor for Kept {
+    fn load(&self) -> Result<Option<String>, Problem> {
+        Ok(self.0.lock().ok().and_then(|kept| kept.clone()))
+    }
+
+    fn keep(&self, checkpoint: &str, _: &dyn Fn(&str) -> bool) {
+        if let Ok(mut kept) = self.0.lock() {
+            *kept = Some(checkpoint.to_owned());
+        }
+    }
+
+    fn replace(&self, checkpoint: &str) -> Result<(), Problem> {
+        self.keep(checkpoint, &|_| true);
+        Ok(())
+    }
+
+    fn place(&self) -> String {
+        "memory".to_owned()
+    }
+}
+
+#[derive(Debug)]
+struct NoModels;
+
+impl Scanner for NoModels {
+    fn scan(&self, _: Arc<dyn VersionFiles>, _: &[String]) -> Result<Scanned, Problem> {
+        Err(Problem::new(code::RUN_090, "there are no models here"))
+    }
+}
+
+/// A workspace without a program around it.
+struct World {
+    folder: tempfile::TempDir,
+    signing: Arc<SigningKey>,
+    keys: DomainKeys,
+    anchor: Arc<Kept>,
+}
+
+impl World {
+    fn new() -> Result<Self, Failure> {
+        Ok(Self {
+            folder: tempfile::tempdir_in("target")?,
+            signing: Arc::new(SigningKey::read(&SigningKey::generate()?)?),
+            keys: DomainKeys::generate(&SystemEntropy),
+            anchor: Arc::default(),
+        })
+    }
+
+    fn open(&self) -> Result<(LedgerFolder, Door), Failure> {
+        let folder: &Path = self.folder.path();
+        let files = LedgerFolder::take(&folder.join("ledger"))?;
+        let ledger = Ledger::open(custody_ledger::Parts {
+            wal: files.wal(),
+            tiles: files.tiles(),
+            head: files.head(),
+            signer: NoteSigner::new("example.com/bench", &[1; 32])?,
+            clock: Arc::new(SystemClock::start()),
+        })?;
+        let seal = PlaceSeal::new(Ring.key(&[5; 32]), Arc::new(SystemEntropy));
+        let catalog = SqliteCatalog::open(&folder.join("catalog.sqlite"), Arc::new(seal))?;
+        let store = Store::new(custody_store::Parts {
+            blobs: Arc::new(LocalBlobs::open(&folder.join("packs"))?),
+            catalog: Arc::new(catalog),
+            aead: Arc::new(Ring),
+            entropy: Arc::new(SystemEntropy),
+            signing: self.signing.clone(),
+        });
+        store.add_project(
+            "bench".parse()?,
+            DomainId::from_bytes([1; 16]),
+            self.keys.clone(),
+        );
+        let door = Door::open(Parts {
+            store,
+            ledger,
+            signing: self.signing.clone(),
+            pseudonyms: Secret::from_bytes([7; 32]),
+            keyring: Arc::new(OneProject(self.keys.clone())),
+            anchor: self.anchor.clone(),
+            scanner: Arc::new(NoModels),
+            clock: Arc::new(SystemClock::start()),
+            entropy: Arc::new(SystemEntropy),
+            owner: "owner".to_owned(),
+        })?;
+        Ok((files, door))
+    }
+}
+
+fn owner() -> Session {
+    Session::person(Actor::user("owner"), None, "bench")
+}
+
+fn put(door: &Door, artifact: u64, content: &str) -> Result<(), Failure> {
+    let artifact: ArtifactName = format!("bench/data{artifact}").parse()?;
+    let (kind, classification) = (Kind::Dataset, Classification::Internal);
+    let target = Target::New {
+        artifact: artifact.clone(),
+        kind,
+        classification,
+    };
+    let grant = door.ask::<Write>(&owner(), target)?;
+    let mut making = Making::start(&grant)?;
+    making.file("file".parse()?, false, &mut content.as_bytes())?;
+    making.finish(grant, NewVersion::new(artifact, kind, classification))?;
+    making.commit(None)?;
+    Ok(())
+}
+
+fn list(door: &Door, limit: u64) -> Result<(), Failure> {
+    let grant = door.ask::<List>(&owner(), Target::Workspace)?;
+    grant.views(&ListQuery {
+        limit: Some(limit),
+        ..ListQuery::default()
+    })?;
+    Ok(grant.finish()?)
+}
+
+fn show(door: &Door) -> Result<(), Failure> {
+    let target = Target::Named("bench/data3@2".parse()?);
+    let grant = door.ask::<List>(&owner(), target)?;
+    grant.show()?;
+    Ok(grant.finish()?)
+}
+
+fn log(door: &Door, query: EntryQuery) -> Result<(), Failure> {
+    let grant = door.ask::<ReadLedger>(&owner(), Target::Ledger)?;
+    grant.entries(&EntryQuery {
+        limit: Some(10),
+        ..query
+    })?;
+    Ok(grant.finish()?)
+}
+
+/// What `custody verify NAME` does but for the ledger as a whole, which it reads from end to end.
+fn verify(door: &Door) -> Result<(), Failure> {
+    let grant = door.ask::<Verify>(&owner(), Target::Named("bench/data3@2".parse()?))?;
+    let version = grant.version()?;
+    grant.evidence().check_entry(version)?;
+    grant.evidence().check_bytes(version)?;
+    grant.evidence().envelopes(version)?;
+    Ok(grant.finish()?)
+}
+
+/// Makes the versions, then asks until there are that many entries.
+fn fill(door: &Door, (entries, versions): (u64, u64)) -> Result<(), Failure> {
+    let made = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        let callers: Vec<_> = (0..CALLERS)
+            .map(|_| {
+                scope.spawn(|| -> Result<(), Failure> {
+                    loop {
+                        let one = made.fetch_add(1, Ordering::Relaxed);
+                        if one < versions {
+                            put(door, one % ARTIFACTS, &format!("content {one}"))?;
+                        } else if door.ledger_size() < entries {
+                            list(door, 1)?;
+                        } else {
+                            return Ok(());
+                        }
+                    }
+                })
+            })
+            .collect();
+        callers.into_iter().try_for_each(|caller| {
+            caller
+                .join()
+                .map_err(|_| Failure::from("a caller stopped"))?
+        })
+    })
+}
+
+/// Returns the median of what a piece of work takes, in milliseconds.
+fn took(mut work: impl FnMut(usize) -> Result<(), Failure>) -> Result<f64, Failure> {
+    let mut all = Vec::new();
+    for round in 0..ROUNDS {
+        let start = Instant::now();
+        work(round)?;
+        all.push(start.elapsed().as_secs_f64() * 1000.0);
+    }
+    Ok(median(all))
+}
+
+/// Returns what each piece of work takes with a history of this size.
+fn measured(size: (u64, u64)) -> Result<Vec<(&'static str, f64)>, Failure> {
+    let world = World::new()?;
+    let (files, door) = world.open()?;
+    let start = Instant::now();
+    fill(&door, size)?;
+    println!(
+        "  {} entries and {} versions made in {:.0} s",
+        door.ledger_size(),
+        size.1,
+        start.elapsed().as_secs_f64()
+    );
+    let by_resource = || EntryQuery {
+        resource: Some("bench/data3".to_owned()),
+        ..EntryQuery::default()
+    };
+    let by_version = || EntryQuery {
+        actor: Some("owner".to_owned()),
+        action: Some("object.write".to_owned()),
+        resource: Some("bench/data3@2".to_owned()),
+        ..EntryQuery::default()
+    };
+    let mut all = vec![
+        ("show", took(|_| show(&door))?),
+        (
+            "put",
+            took(|round| put(&door, 3, &format!("more {round}")))?,
+        ),
+        ("ls, 100 rows", took(|_| list(&door, 100))?),
+        (
+            "ledger log, 10",
+            took(|_| log(&door, EntryQuery::default()))?,
+        ),
+        ("… of an artifact", took(|_| log(&door, by_resource()))?),
+        ("… of a version", took(|_| log(&door, by_version()))?),
+        ("verify a version", took(|_| verify(&door))?),
+    ];
+    drop((door, files));
+    let started = took(|_| {
+        let (_files, door) = world.open()?;
+        list(&door, 1)
+    })?;
+    all.push(("start, ls of a row", started));
+    Ok(all)
+}
+
+/// Prints what each takes with both histories, and the ratio.
+pub(crate) fn bench() -> Result<(), Failure> {
+    println!("\ngrowth: what a command takes with a short history and a long one");
+    let (short, long) = (measured(SHORT)?, measured(LONG)?);
+    println!(
+        "  {:<20} {:>10} {:>10} {:>7}",
+        "", "short, ms", "long, ms", "ratio"
+    );
+    for ((name, short), (_, long)) in short.into_iter().zip(long) {
+        println!(
+            "  {name:<20} {short:>10.2} {long:>10.2} {:>7.2}",
+            long / short
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,41 @@
+//! Cursors: where a list goes on. They are opaque to who holds them, and hold for as long as the ledger does.
+
+use custody_types::{Problem, VersionName, code};
+
+/// Returns the cursor of what follows a version.
+pub(crate) fn of_version(name: &VersionName) -> String {
+    hex::encode(format!("v {name}"))
+}
+
+/// Reads the version after which a list goes on.
+pub(crate) fn version(cursor: &str) -> Result<VersionName, Problem> {
+    let text = opened(cursor, "v ")?;
+    text.parse().map_err(|_| unknown(cursor))
+}
+
+/// Returns the cursor of what comes before an entry.
+pub(crate) fn of_entry(index: u64) -> String {
+    hex::encode(format!("e {index}"))
+}
+
+/// Reads the entry before which a list goes on.
+pub(crate) fn entry(cursor: &str) -> Result<u64, Problem> {
+    let text = opened(cursor, "e ")?;
+    text.parse().map_err(|_| unknown(cursor))
+}
+
+fn opened(cursor: &str, kind: &str) -> Result<String, Problem> {
+    let bytes = hex::decode(cursor).map_err(|_| unknown(cursor))?;
+    let text = String::from_utf8(bytes).map_err(|_| unknown(cursor))?;
+    let text = text.strip_prefix(kind).map(ToOwned::to_owned);
+    text.ok_or_else(|| unknown(cursor))
+}
+
+fn unknown(cursor: &str) -> Problem {
+    let shown: String = cursor.chars().take(40).collect();
+    Problem::new(
+        code::DOOR_017,
+        format!("`{shown}` is no place where this list goes on"),
+    )
+    .hint("give `--after` what the same list said under `more`, or leave it out to begin")
+}

@@ -1,0 +1,505 @@
+//! The view of the ledger: what its entries say, kept so that nobody needs to read them all.
+//!
+//! Which versions there are, where aliases point, what is in quarantine and why, what was approved, scanned and
+//! checked, which policies and rules are in force, what steps made, and which entries are about what.
+//!
+//! INVARIANT: it decides nothing of its own. It follows from the entries alone, is applied entry by entry in the order
+//! of the ledger, with its position in the same transaction, and can be made anew from them at any time. Its root is
+//! authenticated by a key of the workspace and bound to a checkpoint of the ledger; every row is compared with the root
+//! when it is read ([`map`]). What is not as it was written is made anew before anything is decided.
+//!
+//! CRASH: between an entry and the view, the view lags; whoever asks next applies what is missing.
+
+mod apply;
+mod index;
+mod key;
+mod map;
+mod memory;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use custody_crypto::{Secret, pseudonym};
+use custody_ledger::{Entry, LedgerError, Snapshot};
+use custody_store::{CatalogError, StoreError};
+use custody_tlog::checkpoint::Checkpoint;
+use custody_types::{
+    Action, Alias, ArtifactName, Digest, Problem, ProjectName, Selector, VersionName,
+    VersionNumber, code,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::door::{Inner, lock};
+use crate::problem;
+pub(crate) use apply::{
+    CONTRACT, FINDINGS, HELD, NAMED, QUARANTINE, RELEASE, SCAN_FACT, WAITS, record_of, statements,
+};
+pub(crate) use index::{AnyOf, about, actor, input, outcome, outcome_name, run, verb};
+use map::{Map, Tree, ViewError};
+use memory::MemoryRows;
+pub use rows::Waiver;
+pub(crate) use rows::{Contract, Hold, Listed};
+
+/// The format of the view; one of another format is made anew.
+const FORMAT: u8 = 1;
+/// The use of the key that authenticates the root.
+const ROOT_KEY: &str = "custody 2026 the view of the ledger";
+/// How many entries are applied in one transaction.
+const AT_ONCE: u64 = 1024;
+
+/// The root, as it is written.
+#[derive(Debug, Serialize, Deserialize)]
+struct Root {
+    v: u8,
+    /// How many entries are applied.
+    position: u64,
+    /// A signed checkpoint over them and perhaps more.
+    checkpoint: String,
+    /// The root of the tree over the rows.
+    tree: Digest,
+}
+
+/// How far the view goes, with what was read of it.
+#[derive(Debug)]
+struct Reached {
+    position: u64,
+    tree: Tree,
+}
+
+/// The view of the ledger. Every use of it applies first what the ledger has more.
+#[derive(Debug)]
+pub(crate) struct LedgerView {
+    key: Secret<32>,
+    /// None: it was not read yet, or the last write failed.
+    reached: Option<Reached>,
+}
+
+/// What was found of the view that an earlier process left.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// It is that of this ledger.
+    Sound,
+    /// There is none, or it is of no use.
+    Nothing,
+    /// It knows more entries than the ledger has.
+    Newer(LedgerError),
+}
+
+type Answer<T> = Result<T, ViewError>;
+
+impl LedgerView {
+    pub(crate) fn new(pseudonyms: &Secret<32>) -> Self {
+        Self {
+            key: pseudonyms.derive(ROOT_KEY),
+            reached: None,
+        }
+    }
+
+    fn sealed(&self, root: &Root) -> Answer<String> {
+        let text = serde_json::to_string(root)
+            .map_err(|_| ViewError::Wrong("the root cannot be written"))?;
+        Ok(format!("{}\n{text}", pseudonym(&self.key, &text)))
+    }
+
+    fn opened(&self, text: &str) -> Option<Root> {
+        let (tag, text) = text.split_once('\n')?;
+        let root: Root = serde_json::from_str(text).ok()?;
+        (tag == pseudonym(&self.key, text) && root.v == FORMAT).then_some(root)
+    }
+}
+
+fn wrong(error: ViewError) -> Problem {
+    problem::store(&match error {
+        ViewError::Catalog(error) => StoreError::from(error),
+        ViewError::Wrong(because) => StoreError::from(CatalogError::Damaged {
+            because: because.to_owned(),
+        }),
+    })
+}
+
+fn unreadable(index: u64, because: String) -> Problem {
+    Problem::new(code::LEDGER_005, format!("entry {index} cannot be read")).because(because)
+}
+
+impl Inner {
+    /// Reads the root that an earlier process left.
+    pub(crate) fn open_view(&self) -> Result<Found, Problem> {
+        let mut view = lock(&self.view);
+        view.reached = None;
+        let mut text = None;
+        let read = self.parts.store.catalog().view(&mut |rows| {
+            text = rows.root()?;
+            Ok(false)
+        });
+        match read {
+            Ok(()) => {}
+            Err(CatalogError::Damaged { .. }) => return Ok(Found::Nothing),
+            Err(error) => return Err(wrong(ViewError::Catalog(error))),
+        }
+        let Some(root) = text.and_then(|text| view.opened(&text)) else {
+            return Ok(Found::Nothing);
+        };
+        let ledger = self.parts.ledger.snapshot();
+        match ledger.extends(&root.checkpoint) {
+            Ok(()) => {}
+            Err(error @ LedgerError::RolledBack { .. }) => return Ok(Found::Newer(error)),
+            Err(LedgerError::Damaged { .. }) => return Ok(Found::Nothing),
+            Err(error) => return Err(problem::ledger(&error)),
+        }
+        let covered = Checkpoint::open(&root.checkpoint, ledger.verifier());
+        if covered.map_or(0, |checkpoint| checkpoint.size) < root.position {
+            return Ok(Found::Nothing);
+        }
+        view.reached = Some(Reached {
+            position: root.position,
+            tree: Tree::of_root(root.tree),
+        });
+        Ok(Found::Sound)
+    }
+
+    /// Makes the view anew from the entries of the ledger.
+    pub(crate) fn make_view_anew(&self) -> Result<(), Problem> {
+        self.anew(&mut lock(&self.view))
+    }
+
+    fn anew(&self, view: &mut LedgerView) -> Result<(), Problem> {
+        view.reached = None;
+        let cleared = self.parts.store.catalog().view(&mut |rows| {
+            rows.clear()?;
+            Ok(true)
+        });
+        cleared.map_err(|error| wrong(ViewError::Catalog(error)))?;
+        view.reached = Some(Reached {
+            position: 0,
+            tree: Tree::default(),
+        });
+        self.catch_up(view)?.map_err(wrong)
+    }
+
+    /// Applies the entries that the view has not. The inner error: it is to be made anew.
+    fn catch_up(&self, view: &mut LedgerView) -> Result<Answer<()>, Problem> {
+        loop {
+            let Some(reached) = &view.reached else {
+                return Ok(Err(ViewError::Wrong("it broke off")));
+            };
+            let position = reached.position;
+            if position >= self.parts.ledger.size() {
+                return Ok(Ok(()));
+            }
+            let ledger = self.parts.ledger.snapshot();
+            let entries = read_entries(&ledger, position, position + AT_ONCE)?;
+            match self.apply(view, &entries, ledger.checkpoint()) {
+                Ok(()) => {}
+                Err(ViewError::Catalog(error)) => return Err(wrong(ViewError::Catalog(error))),
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+    }
+
+    fn apply(
+        &self,
+        view: &mut LedgerView,
+        entries: &[(u64, Entry)],
+        checkpoint: &str,
+    ) -> Answer<()> {
+        // Where it breaks off, what is in memory is worth nothing; it is read again.
+        let Some(Reached { position, mut tree }) = view.reached.take() else {
+            return Err(ViewError::Wrong("it broke off"));
+        };
+        let position = position + entries.len() as u64;
+        let mut applied: Answer<()> = Ok(());
+        let kept = self.parts.store.catalog().view(&mut |rows| {
+            applied = (|| {
+                let mut map = Map::new(&mut tree, rows);
+                for (index, entry) in entries {
+                    apply::entry(&mut map, *index, entry)?;
+                }
+                map.finish()?;
+                let root = Root {
+                    v: FORMAT,
+                    position,
+                    checkpoint: checkpoint.to_owned(),
+                    tree: tree.root(),
+                };
+                Ok(rows.set_root(&view.sealed(&root)?)?)
+            })();
+            Ok(applied.is_ok())
+        });
+        applied?;
+        kept?;
+        view.reached = Some(Reached { position, tree });
+        Ok(())
+    }
+
+    /// Asks the view, as the ledger is now. Where a row is not what was written, the view is made anew and asked again.
+    fn ask_view<T>(&self, mut ask: impl FnMut(&mut Map<'_>) -> Answer<T>) -> Result<T, Problem> {
+        let mut view = lock(&self.view);
+        if view.reached.is_none() {
+            drop(view);
+            if !matches!(self.open_view()?, Found::Sound) {
+                self.make_view_anew()?;
+            }
+            view = lock(&self.view);
+        }
+        if self.catch_up(&mut view)?.is_err() {
+            self.anew(&mut view)?;
+        }
+        match self.read_view(&mut view, &mut ask) {
+            Err(ViewError::Wrong(_)) => {
+                self.anew(&mut view)?;
+                self.read_view(&mut view, &mut ask).map_err(wrong)
+            }
+            answer => answer.map_err(wrong),
+        }
+    }
+
+    fn read_view<T>(
+        &self,
+        view: &mut LedgerView,
+        ask: &mut dyn FnMut(&mut Map<'_>) -> Answer<T>,
+    ) -> Answer<T> {
+        let Some(reached) = &mut view.reached else {
+            return Err(ViewError::Wrong("it broke off"));
+        };
+        let mut answer = Err(ViewError::Wrong("it was not asked"));
+        self.parts.store.catalog().view(&mut |rows| {
+            answer = ask(&mut Map::new(&mut reached.tree, rows));
+            Ok(false)
+        })?;
+        answer
+    }
+
+    /// Compares all rows with what the entries say. Returns the names of the versions and what differs.
+    pub(crate) fn check_view(&self) -> Result<(BTreeMap<Digest, u64>, Vec<String>), Problem> {
+        let ledger = self.parts.ledger.snapshot();
+        let memory = MemoryRows::default();
+        let mut tree = Tree::default();
+        let mut map = Map::new(&mut tree, &memory);
+        let mut at = 0;
+        while at < ledger.size() {
+            let entries = read_entries(&ledger, at, at + AT_ONCE)?;
+            for (index, entry) in &entries {
+                apply::entry(&mut map, *index, entry).map_err(wrong)?;
+            }
+            at += AT_ONCE;
+        }
+        let valid = rows::records(&mut map).map_err(wrong)?;
+        map.finish().map_err(wrong)?;
+        // It may have been mended by who asked before; it is compared as it is, up to the same entry.
+        let mut view = lock(&self.view);
+        let mut differing = Vec::new();
+        if self.catch_up(&mut view)?.is_err() {
+            differing.push("the index lags behind the ledger and cannot go on".to_owned());
+        }
+        let position = view.reached.as_ref().map_or(0, |reached| reached.position);
+        let Some(reached) = &mut view.reached else {
+            return Ok((valid, differing));
+        };
+        // Nodes that were read before are compared with the disk too.
+        let mut fresh = Tree::of_root(reached.tree.root());
+        let mut all = Ok(BTreeMap::new());
+        let read = self.parts.store.catalog().view(&mut |rows| {
+            all = Map::new(&mut fresh, rows).all();
+            Ok(false)
+        });
+        read.map_err(|error| wrong(ViewError::Catalog(error)))?;
+        match all {
+            Err(ViewError::Catalog(error)) => return Err(wrong(ViewError::Catalog(error))),
+            Err(ViewError::Wrong(because)) => {
+                differing.push(format!("the index differs from the ledger: {because}"));
+            }
+            Ok(all) if position == ledger.size() => {
+                let expected = memory.all();
+                let keys = all.keys().chain(expected.keys());
+                let unlike = keys.filter(|key| all.get(*key) != expected.get(*key));
+                let unlike: std::collections::BTreeSet<_> = unlike.collect();
+                differing.extend(
+                    unlike
+                        .iter()
+                        .take(MOST_TOLD)
+                        .map(|key| format!("the index and the ledger differ on `{key}`")),
+                );
+            }
+            Ok(_) => {}
+        }
+        Ok((valid, differing))
+    }
+
+    /// Finds the version that a selector of an artifact means, and whether it is in quarantine.
+    pub(crate) fn find_version(
+        &self,
+        artifact: &ArtifactName,
+        selector: &Selector,
+    ) -> Result<Option<Listed>, Problem> {
+        self.ask_view(|map| {
+            let found = rows::resolve(map, artifact, selector)?;
+            let Some((name, facts)) = found else {
+                return Ok(None);
+            };
+            let held = rows::is_held(map, &name, &facts.digest)?;
+            Ok(Some((name, facts, held)))
+        })
+    }
+
+    /// Lists versions in the order of artifact and number, at most `most`.
+    pub(crate) fn list_versions(
+        &self,
+        of: (Option<&ProjectName>, Option<&ArtifactName>),
+        held: bool,
+        after: Option<&VersionName>,
+        most: usize,
+    ) -> Result<Vec<Listed>, Problem> {
+        self.ask_view(|map| rows::list(map, of, held, after, most))
+    }
+
+    /// Returns the highest number of an artifact.
+    pub(crate) fn highest(&self, artifact: &ArtifactName) -> Result<Option<VersionName>, Problem> {
+        self.ask_view(|map| rows::highest(map, artifact))
+    }
+
+    /// Returns the entry that makes a version record valid, if one does.
+    pub(crate) fn entry_of(&self, record: &Digest) -> Result<Option<u64>, Problem> {
+        self.ask_view(|map| rows::entry_of(map, record))
+    }
+
+    /// Lists the version records that are valid, with their entries.
+    pub(crate) fn valid_records(&self) -> Result<BTreeMap<Digest, u64>, Problem> {
+        self.ask_view(rows::records)
+    }
+
+    /// Returns the aliases of an artifact.
+    pub(crate) fn aliases(
+        &self,
+        artifact: &ArtifactName,
+    ) -> Result<BTreeMap<Alias, VersionNumber>, Problem> {
+        self.ask_view(|map| rows::aliases(map, artifact))
+    }
+
+    /// Lists the versions of a project that have a content.
+    pub(crate) fn names_of(
+        &self,
+        project: &ProjectName,
+        content: &Digest,
+    ) -> Result<Vec<VersionName>, Problem> {
+        self.ask_view(|map| rows::with_content(map, project, content))
+    }
+
+    /// Returns whether a version with this content is held: by its scan or for its content.
+    pub(crate) fn is_held(&self, name: &VersionName, content: &Digest) -> Result<bool, Problem> {
+        self.ask_view(|map| rows::is_held(map, name, content))
+    }
+
+    /// Returns whether a scan holds a version.
+    pub(crate) fn scan_holds(&self, name: &VersionName) -> Result<bool, Problem> {
+        self.ask_view(|map| rows::waits(map, name))
+    }
+
+    /// Returns why a content is held in a project, if it is.
+    pub(crate) fn hold(
+        &self,
+        project: &ProjectName,
+        content: &Digest,
+    ) -> Result<Option<Hold>, Problem> {
+        self.ask_view(|map| rows::hold(map, project, content))
+    }
+
+    /// Lists the contents that are held in a project.
+    pub(crate) fn held_contents(&self, project: &ProjectName) -> Result<Vec<Digest>, Problem> {
+        self.ask_view(|map| rows::held_contents(map, project))
+    }
+
+    /// Returns what the last contract said of a content.
+    pub(crate) fn last_contract(
+        &self,
+        project: &ProjectName,
+        content: &Digest,
+    ) -> Result<Option<Contract>, Problem> {
+        self.ask_view(|map| rows::contract(map, project, content))
+    }
+
+    /// Returns whether findings in a content were approved in a project.
+    pub(crate) fn is_approved(
+        &self,
+        project: &ProjectName,
+        content: &Digest,
+        findings: &Digest,
+    ) -> Result<bool, Problem> {
+        self.ask_view(|map| rows::is_approved(map, project, content, findings))
+    }
+
+    /// Returns the approval of a content for all that it breaks the contract of a step key, if there is one.
+    pub(crate) fn waiver(
+        &self,
+        project: &ProjectName,
+        content: &Digest,
+        step_key: &Digest,
+    ) -> Result<Option<Waiver>, Problem> {
+        self.ask_view(|map| rows::waiver(map, project, content, step_key))
+    }
+
+    /// Returns the statement of the last scan of a version.
+    pub(crate) fn scan_of(&self, name: &VersionName) -> Result<Option<Digest>, Problem> {
+        self.ask_view(|map| rows::scan(map, name))
+    }
+
+    /// Returns the statement of the last success of a step.
+    pub(crate) fn step(
+        &self,
+        project: &ProjectName,
+        step_key: &Digest,
+    ) -> Result<Option<Digest>, Problem> {
+        self.ask_view(|map| rows::step(map, project, step_key))
+    }
+
+    /// Returns the record of the version that the last `change` made: of the policies, or of the rules.
+    pub(crate) fn in_force(&self, change: Action) -> Result<Option<Digest>, Problem> {
+        self.ask_view(|map| rows::in_force(map, change))
+    }
+
+    /// Lists the entries of the grants that have no outcome.
+    pub(crate) fn open_grants(&self) -> Result<Vec<u64>, Problem> {
+        self.ask_view(|map| Ok(rows::open_grants(map)?.into_values().collect()))
+    }
+
+    /// Returns terms of which every entry about a resource of this name has one; see [`index::resources`].
+    pub(crate) fn resource_terms(&self, name: &str) -> Result<Option<AnyOf>, Problem> {
+        self.ask_view(|map| index::resources(map, name))
+    }
+
+    /// Returns the places of the newest entries before `end` that have one term of each of `all`, newest first; none:
+    /// there are no more.
+    pub(crate) fn newest(&self, all: &[AnyOf], end: u64) -> Result<Option<Vec<u64>>, Problem> {
+        self.ask_view(|map| index::newest(map, all, end))
+    }
+}
+
+/// How many differences are told.
+const MOST_TOLD: usize = 20;
+
+/// Reads the entries from `start` to `end`.
+pub(crate) fn read_entries(
+    ledger: &Snapshot,
+    start: u64,
+    end: u64,
+) -> Result<Vec<(u64, Entry)>, Problem> {
+    let (mut entries, mut unread) = (Vec::new(), None);
+    ledger
+        .entries(start, end, &mut |index, bytes| {
+            match Entry::parse(bytes) {
+                Ok(entry) => entries.push((index, entry)),
+                Err(because) => unread = Some(unreadable(index, because)),
+            }
+            unread.is_none()
+        })
+        .map_err(|error| problem::ledger(&error))?;
+    unread.map_or(Ok(entries), Err)
+}
+
+/// Reads one entry.
+pub(crate) fn read_entry(ledger: &Snapshot, index: u64) -> Result<Entry, Problem> {
+    let bytes = ledger.entry(index);
+    let bytes = bytes.map_err(|error| problem::ledger(&error))?;
+    Entry::parse(&bytes).map_err(|because| unreadable(index, because))
+}
