@@ -40,6 +40,9 @@ pub(crate) const LAUNCHER: &str = "/proc/self/exe";
 /// The use of the key that seals places in the index.
 const INDEX_KEY: &str = "custody 2026 places of chunks in the index";
 
+/// The use of the key that seals what is known of installed environments.
+const ENVIRONMENTS_KEY: &str = "custody 2026 inventories of environments";
+
 /// What every command works with.
 pub(crate) struct Context {
     pub(crate) output: Output,
@@ -111,6 +114,7 @@ impl Context {
         let environments = LocalEnvironments::new(
             self.settings.cache.join("environments"),
             self.settings.search_path.clone(),
+            Some(parts.pseudonyms()?.derive(ENVIRONMENTS_KEY)),
         );
         let folder = Arc::new(LocalFolder::new(project));
         let runner = Runner::new(
@@ -207,6 +211,12 @@ impl Parts {
             .map_err(|error| keyring_problem(&error))
     }
 
+    /// Returns the secret behind pseudonyms, from which others for the workspace alone are derived.
+    fn pseudonyms(&self) -> Result<Secret<32>, Problem> {
+        Secret::from_slice(&self.secret("pseudonym", &self.keyring.pseudonyms)?)
+            .ok_or_else(unreadable)
+    }
+
     fn store(
         &self,
         root: &Path,
@@ -268,23 +278,13 @@ impl Parts {
         // The ledger's lock comes first: it keeps every other process out of the workspace.
         let folder =
             LedgerFolder::take(&root.join("ledger")).map_err(|error| ledger_problem(&error))?;
-        let unreadable = || {
-            Problem::new(
-                "CUS-KEY-006",
-                ExitCode::Integrity,
-                "the keyring holds a key of the wrong form",
-            )
-            .hint("put `keyring.json` back from a copy")
-        };
         let signing = Arc::new(
             SigningKey::read(&self.secret("attest", &self.keyring.attest)?)
                 .map_err(|_| unreadable())?,
         );
         let seed = Secret::<32>::from_slice(&self.secret("ledger", &self.keyring.ledger)?)
             .ok_or_else(unreadable)?;
-        let pseudonyms =
-            Secret::<32>::from_slice(&self.secret("pseudonym", &self.keyring.pseudonyms)?)
-                .ok_or_else(unreadable)?;
+        let pseudonyms = self.pseudonyms()?;
         let signer = NoteSigner::new(&format!("custody.local/{}", about.id), seed.expose())
             .map_err(|_| unreadable())?;
         let parts = custody_ledger::Parts {
@@ -315,6 +315,15 @@ impl Parts {
             owner: about.owner.clone(),
         })
     }
+}
+
+fn unreadable() -> Problem {
+    Problem::new(
+        "CUS-KEY-006",
+        ExitCode::Integrity,
+        "the keyring holds a key of the wrong form",
+    )
+    .hint("put `keyring.json` back from a copy")
 }
 
 fn ledger_problem(error: &LedgerError) -> Problem {
