@@ -7,7 +7,9 @@
 //! The folder is a cache outside the workspace; it holds public packages and no governed data. Beside
 //! it stands an inventory with the digest of every file and what the file system said about it, so
 //! that a folder that nobody touched is recognised without reading it again, and a touched one is
-//! hashed anew.
+//! hashed anew. The inventory is sealed under a key of the workspace that installed it, and serves no
+//! other one: what another workspace, or anybody else, says of the folder is not believed. Where
+//! there is no key, every file is read again at each use.
 #![expect(
     clippy::disallowed_methods,
     reason = "this module is the adapter to the interpreter and the package installer"
@@ -19,8 +21,11 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
+use custody_crypto::Secret;
 use custody_types::{ByteSize, Digest, FileEntry, FilePath, is_no_room, listing_digest};
+use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -40,6 +45,9 @@ const LEFT_OUT: &[&str] = &[
     "site-packages",
     "dist-packages",
 ];
+
+/// How the names of unfinished environments begin.
+const PARTIAL: &str = "partial-";
 
 /// Why an environment could not be made or used.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +88,7 @@ pub enum EnvironmentError {
         path: PathBuf,
     },
     /// A file of the folder is not what was installed.
-    #[error("`{path}` in the environment was changed, added or removed since it was installed")]
+    #[error("`{path}` of the environment was changed, added or removed since it was installed")]
     Changed {
         /// The file.
         path: PathBuf,
@@ -231,15 +239,100 @@ pub struct Environment {
 }
 
 /// The folder in which environments are kept, one below the other.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Environments {
     root: PathBuf,
+    /// What inventories are sealed with.
+    key: Option<Secret<32>>,
+    /// The environments that were found or made, locked against their removal as long as this lives.
+    in_use: Mutex<Vec<File>>,
+}
+
+/// An environment in the cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cached {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// The number of its files.
+    pub files: u64,
+    /// Their sizes.
+    pub size: ByteSize,
+    /// Whether a running program uses it.
+    pub in_use: bool,
 }
 
 impl Environments {
-    /// Keeps environments below `root`, which is made when it is needed.
-    pub fn new(root: PathBuf) -> Self {
-        Self { root }
+    /// Keeps environments below `root`, which is made when it is needed. `key`: what inventories are sealed with;
+    /// without one they are only a beginning, and all files are read.
+    pub fn new(root: PathBuf, key: Option<Secret<32>>) -> Self {
+        Self {
+            root,
+            key,
+            in_use: Mutex::default(),
+        }
+    }
+
+    /// Lists what is in the cache, unfinished ones too, in the order of their names.
+    ///
+    /// # Errors
+    /// When the cache cannot be read.
+    pub fn cached(&self) -> Result<Vec<Cached>, EnvironmentError> {
+        let entries = match fs::read_dir(&self.root) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(io_at(&self.root))?,
+        };
+        let mut cached = Vec::new();
+        for entry in entries {
+            let folder = entry.map_err(io_at(&self.root))?.path();
+            if !is_environment(&folder) {
+                continue;
+            }
+            let mut one = Cached {
+                files: 0,
+                size: ByteSize::from_bytes(0),
+                in_use: lock(&folder, FlockOperation::NonBlockingLockExclusive).is_err(),
+                folder,
+            };
+            let mut bytes = 0;
+            each(&one.folder, &mut |_, metadata| {
+                one.files += 1;
+                bytes += metadata.len();
+                Ok(())
+            })?;
+            one.size = ByteSize::from_bytes(bytes);
+            cached.push(one);
+        }
+        cached.sort_by(|a, b| a.folder.cmp(&b.folder));
+        Ok(cached)
+    }
+
+    /// Removes an environment from the cache with all that is known of it; says whether it did: one in use stays.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn remove(&self, cached: &Cached) -> Result<bool, EnvironmentError> {
+        let Ok(_lock) = lock(&cached.folder, FlockOperation::NonBlockingLockExclusive) else {
+            return Ok(false);
+        };
+        let name = cached
+            .folder
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy();
+        // CRASH: a folder without an inventory is no environment.
+        for entry in fs::read_dir(&self.root).map_err(io_at(&self.root))? {
+            let path = entry.map_err(io_at(&self.root))?.path();
+            let of_it = path.file_name().is_some_and(|file| {
+                let file = file.to_string_lossy();
+                file.strip_prefix(name.as_ref())
+                    .is_some_and(|rest| rest.starts_with('.'))
+            });
+            if of_it {
+                fs::remove_file(&path).map_err(io_at(&path))?;
+            }
+        }
+        fs::remove_dir_all(&cached.folder).map_err(io_at(&cached.folder))?;
+        Ok(true)
     }
 
     /// Finds the environment with the key `name`, untouched since it was made. `None` when it was
@@ -256,12 +349,14 @@ impl Environments {
         hash_all: bool,
     ) -> Result<Option<Environment>, EnvironmentError> {
         let folder = self.root.join(name.to_hex());
-        let Ok(text) = fs::read(self.inventory(name)) else {
+        let Some(inventory) = self.read(name)? else {
             return Ok(None);
         };
-        let Ok(inventory) = serde_json::from_slice::<BTreeMap<FilePath, Known>>(&text) else {
+        // Whoever removes it meanwhile waits, or was first.
+        if !self.hold(&folder) {
             return Ok(None);
-        };
+        }
+        let hash_all = hash_all || self.key.is_none();
         let present = list(&folder)?;
         if let Some(path) = inventory.keys().find(|path| !present.contains_key(*path)) {
             return Err(EnvironmentError::Changed {
@@ -331,11 +426,74 @@ impl Environments {
         })
     }
 
+    /// Returns the file of an inventory; each workspace has its own.
     fn inventory(&self, name: &Digest) -> PathBuf {
-        self.root.join(format!("{}.json", name.to_hex()))
+        let whose = match &self.key {
+            Some(key) => {
+                let hash = blake3::keyed_hash(key.expose(), b"whose inventory");
+                let hash = hash.to_hex();
+                format!(".{}", hash.get(..16).unwrap_or_default())
+            }
+            None => String::new(),
+        };
+        self.root.join(format!("{}{whose}.json", name.to_hex()))
     }
 
-    /// Fills a new folder, takes its inventory and puts both in place.
+    fn seal(&self, name: &Digest, text: &[u8]) -> Option<blake3::Hash> {
+        let mut hasher = blake3::Hasher::new_keyed(self.key.as_ref()?.expose());
+        hasher.update(name.to_hex().as_bytes()).update(text);
+        Some(hasher.finalize())
+    }
+
+    /// Reads an inventory: the seal in a line, and the files.
+    fn read(&self, name: &Digest) -> Result<Option<Inventory>, EnvironmentError> {
+        let path = self.inventory(name);
+        let Ok(text) = fs::read(&path) else {
+            return Ok(None);
+        };
+        let changed = || EnvironmentError::Changed { path: path.clone() };
+        let end = text.iter().position(|byte| *byte == b'\n');
+        let (seal, text) = text.split_at(end.ok_or_else(changed)?);
+        let text = text.get(1..).unwrap_or_default();
+        // Compared in constant time.
+        let holds = match self.seal(name, text) {
+            Some(own) => blake3::Hash::from_hex(seal).is_ok_and(|seal| seal == own),
+            None => true,
+        };
+        if !holds {
+            return Err(changed());
+        }
+        serde_json::from_slice(text)
+            .map(Some)
+            .map_err(|_| changed())
+    }
+
+    fn write(&self, name: &Digest, inventory: &Inventory) -> Result<(), EnvironmentError> {
+        let failed = |error| io_at(&self.root)(error);
+        let text = serde_json::to_vec(inventory).map_err(|error| failed(error.into()))?;
+        let seal = self.seal(name, &text).map(|seal| seal.to_hex().to_string());
+        let mut out = tempfile::NamedTempFile::new_in(&self.root).map_err(failed)?;
+        out.write_all(seal.unwrap_or_default().as_bytes())
+            .and_then(|()| out.write_all(b"\n"))
+            .and_then(|()| out.write_all(&text))
+            .map_err(failed)?;
+        out.persist(self.inventory(name))
+            .map(drop)
+            .map_err(|error| failed(error.error))
+    }
+
+    /// Locks a folder against its removal; `false` where it is being removed, or gone.
+    fn hold(&self, folder: &Path) -> bool {
+        let Ok(file) = lock(folder, FlockOperation::NonBlockingLockShared) else {
+            return false;
+        };
+        let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
+        in_use.push(file);
+        true
+    }
+
+    /// Fills a new folder, takes its inventory and puts both in place. Where a folder with the same files is there
+    /// already, made by another workspace, that one is kept; any other is replaced.
     fn make(
         &self,
         name: &Digest,
@@ -343,37 +501,78 @@ impl Environments {
     ) -> Result<Environment, EnvironmentError> {
         fs::create_dir_all(&self.root).map_err(io_at(&self.root))?;
         let partial = tempfile::Builder::new()
-            .prefix("partial-")
+            .prefix(PARTIAL)
             .tempdir_in(&self.root)
             .map_err(io_at(&self.root))?;
+        // Against its removal as one that was never finished.
+        let _lock = lock(partial.path(), FlockOperation::NonBlockingLockShared);
         fill(partial.path())?;
         open_to_all(partial.path())?;
+        let mut inventory = take_inventory(partial.path())?;
         let folder = self.root.join(name.to_hex());
-        if folder.exists() {
-            fs::remove_dir_all(&folder).map_err(io_at(&folder))?;
+        let there = match fs::symlink_metadata(&folder) {
+            Ok(_) => take_inventory(&folder).ok(),
+            Err(_) => None,
+        };
+        match there {
+            Some(there) if same(&there, &inventory) => inventory = there,
+            _ => {
+                if folder.symlink_metadata().is_ok() {
+                    fs::remove_dir_all(&folder).map_err(io_at(&folder))?;
+                }
+                // CRASH: a folder without an inventory is no environment; the next call makes it anew.
+                fs::rename(partial.keep(), &folder).map_err(io_at(&folder))?;
+            }
         }
-        // CRASH: a folder without an inventory is no environment; the next call makes it anew.
-        fs::rename(partial.keep(), &folder).map_err(io_at(&folder))?;
-        let mut inventory = BTreeMap::new();
-        for (path, stamp) in list(&folder)? {
-            let sha256 = hash_file(&folder.join(path.as_str()))?;
-            inventory.insert(
-                path,
-                Known {
-                    sha256,
-                    executable: stamp.executable(),
-                    stamp,
-                },
-            );
-        }
-        let text =
-            serde_json::to_vec(&inventory).map_err(|e| io_at(&folder)(io::Error::other(e)))?;
-        let mut out = tempfile::NamedTempFile::new_in(&self.root).map_err(io_at(&self.root))?;
-        out.write_all(&text).map_err(io_at(&self.root))?;
-        out.persist(self.inventory(name))
-            .map_err(|error| io_at(&self.root)(error.error))?;
+        self.hold(&folder);
+        self.write(name, &inventory)?;
         Ok(environment(folder, inventory))
     }
+}
+
+/// The files of an environment.
+type Inventory = BTreeMap<FilePath, Known>;
+
+fn take_inventory(folder: &Path) -> Result<Inventory, EnvironmentError> {
+    let mut inventory = BTreeMap::new();
+    for (path, stamp) in list(folder)? {
+        let known = Known {
+            sha256: hash_file(&folder.join(path.as_str()))?,
+            executable: stamp.executable(),
+            stamp,
+        };
+        inventory.insert(path, known);
+    }
+    Ok(inventory)
+}
+
+/// Whether two folders hold the same, whatever the file system says of it.
+fn same(one: &Inventory, other: &Inventory) -> bool {
+    let facts = |known: &Known| (known.sha256, known.executable);
+    one.len() == other.len()
+        && one
+            .iter()
+            .zip(other)
+            .all(|((path, known), (other_path, other_known))| {
+                path == other_path && facts(known) == facts(other_known)
+            })
+}
+
+/// Whether the name is that of an environment's folder, or of one that was never finished.
+fn is_environment(folder: &Path) -> bool {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let named = name.starts_with(PARTIAL)
+        || (name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    named
+        && folder
+            .symlink_metadata()
+            .is_ok_and(|metadata| metadata.is_dir())
+}
+
+fn lock(folder: &Path, how: FlockOperation) -> io::Result<File> {
+    let file = File::open(folder)?;
+    rustix::fs::flock(&file, how)?;
+    Ok(file)
 }
 
 /// What the inventory knows of a file.
@@ -420,6 +619,38 @@ fn environment(folder: PathBuf, inventory: BTreeMap<FilePath, Known>) -> Environ
 
 fn list(folder: &Path) -> Result<BTreeMap<FilePath, Stamp>, EnvironmentError> {
     let mut found = BTreeMap::new();
+    each(folder, &mut |host, metadata| {
+        let relative = host.strip_prefix(folder).ok().and_then(Path::to_str);
+        let path = relative
+            .and_then(|text| text.parse::<FilePath>().ok())
+            .filter(|_| metadata.is_file());
+        let Some(path) = path else {
+            return Err(EnvironmentError::Changed {
+                path: host.to_owned(),
+            });
+        };
+        let nanoseconds =
+            |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
+        found.insert(
+            path,
+            Stamp {
+                size: metadata.len(),
+                inode: metadata.ino(),
+                modified_ns: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
+                changed_ns: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
+                mode: metadata.mode(),
+            },
+        );
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Shows all that is below a folder but folders.
+fn each(
+    folder: &Path,
+    show: &mut dyn FnMut(&Path, &fs::Metadata) -> Result<(), EnvironmentError>,
+) -> Result<(), EnvironmentError> {
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {
         for entry in fs::read_dir(&next).map_err(io_at(&next))? {
@@ -427,30 +658,12 @@ fn list(folder: &Path) -> Result<BTreeMap<FilePath, Stamp>, EnvironmentError> {
             let metadata = fs::symlink_metadata(&host).map_err(io_at(&host))?;
             if metadata.is_dir() {
                 folders.push(host);
-                continue;
+            } else {
+                show(&host, &metadata)?;
             }
-            let relative = host.strip_prefix(folder).ok().and_then(Path::to_str);
-            let path = relative
-                .and_then(|text| text.parse::<FilePath>().ok())
-                .filter(|_| metadata.is_file());
-            let Some(path) = path else {
-                return Err(EnvironmentError::Changed { path: host });
-            };
-            let nanoseconds =
-                |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
-            found.insert(
-                path,
-                Stamp {
-                    size: metadata.len(),
-                    inode: metadata.ino(),
-                    modified_ns: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
-                    changed_ns: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
-                    mode: metadata.mode(),
-                },
-            );
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 fn hash_file(path: &Path) -> Result<Digest, EnvironmentError> {
@@ -713,9 +926,11 @@ fn open_to_all(folder: &Path) -> Result<(), EnvironmentError> {
 mod tests {
     use super::*;
 
-    fn made() -> (tempfile::TempDir, Environments, Environment) {
-        let root = tempfile::tempdir().unwrap();
-        let environments = Environments::new(root.path().join("environments"));
+    fn key(number: u8) -> Secret<32> {
+        Secret::from_bytes([number; 32])
+    }
+
+    fn make(environments: &Environments) -> Environment {
         let entry = |path: &str, bytes: &[u8], executable| FileEntry {
             path: path.parse().unwrap(),
             size: ByteSize::from_bytes(bytes.len() as u64),
@@ -737,7 +952,90 @@ mod tests {
             })
             .unwrap();
         assert_eq!(made.digest, listing_digest(&files));
+        made
+    }
+
+    fn made() -> (tempfile::TempDir, Environments, Environment) {
+        let root = tempfile::tempdir().unwrap();
+        let environments = Environments::new(root.path().join("environments"), Some(key(1)));
+        let made = make(&environments);
         (root, environments, made)
+    }
+
+    /// Somebody changes a file and the inventory beside the folder so that both fit.
+    #[test]
+    fn a_forged_inventory_is_refused() {
+        let name = Digest::of(b"key");
+        for own in [Some(key(1)), None] {
+            let root = tempfile::tempdir().unwrap();
+            let environments = Environments::new(root.path().join("environments"), own.clone());
+            let made = make(&environments);
+            fs::write(made.folder.join("lib/a.py"), "a = 2").unwrap();
+            let text = fs::read_to_string(environments.inventory(&name)).unwrap();
+            let (seal, text) = text.split_once('\n').unwrap();
+            let mut forged: Inventory = serde_json::from_str(text).unwrap();
+            let stamps = list(&made.folder).unwrap();
+            for (path, known) in &mut forged {
+                known.stamp = stamps[path].clone();
+            }
+            let forged = format!("{seal}\n{}", serde_json::to_string(&forged).unwrap());
+            fs::write(environments.inventory(&name), forged).unwrap();
+            assert!(
+                matches!(
+                    environments.find(&name, false),
+                    Err(EnvironmentError::Changed { .. })
+                ),
+                "{own:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_another_workspace_says_of_an_environment_is_not_believed() {
+        let (root, _first, made) = made();
+        let name = Digest::of(b"key");
+        let second = Environments::new(root.path().join("environments"), Some(key(2)));
+        assert_eq!(second.find(&name, false).unwrap(), None);
+        // Made again, it is the same folder; what was put into it meanwhile is gone.
+        let inode = |path: &Path| fs::metadata(path).unwrap().ino();
+        let before = inode(&made.folder);
+        assert_eq!(make(&second), made);
+        assert_eq!(inode(&made.folder), before);
+        fs::write(made.folder.join("lib/a.py"), "a = 2").unwrap();
+        let third = Environments::new(root.path().join("environments"), Some(key(3)));
+        assert_eq!(make(&third), made);
+        assert_eq!(third.find(&name, true).unwrap(), Some(made.clone()));
+        assert_eq!(second.find(&name, false).unwrap(), Some(made));
+    }
+
+    #[test]
+    fn the_cache_is_listed_and_cleaned_but_for_what_is_in_use() {
+        let (root, environments, made) = made();
+        let cache = root.path().join("environments");
+        fs::create_dir(cache.join("partial-left")).unwrap();
+        fs::create_dir(cache.join("thesis")).unwrap();
+        fs::write(cache.join("partial-left/x"), "x").unwrap();
+        let other = Environments::new(cache.clone(), None);
+        let listed = other.cached().unwrap();
+        let facts: Vec<_> = listed
+            .iter()
+            .map(|one| (one.files, one.size.bytes(), one.in_use))
+            .collect();
+        assert_eq!(facts, [(2, 12, true), (1, 1, false)]);
+        assert!(!other.remove(&listed[0]).unwrap());
+        assert!(other.remove(&listed[1]).unwrap());
+        drop(environments);
+        assert!(other.remove(&listed[0]).unwrap());
+        assert!(!made.folder.exists());
+        let left: Vec<_> = fs::read_dir(&cache).unwrap().flatten().collect();
+        assert_eq!(left.len(), 1);
+        assert_eq!(left[0].file_name(), "thesis");
+        assert!(
+            Environments::new(root.path().join("none"), None)
+                .cached()
+                .unwrap()
+                .is_empty()
+        );
     }
 
     /// As pip 23.2 tells it.

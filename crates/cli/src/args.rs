@@ -106,6 +106,9 @@ pub(crate) enum Command {
     /// Look after the index, which can be rebuilt from the store and the ledger
     #[command(subcommand)]
     Index(Index),
+    /// See and remove the installed environments, which stand in clear outside of the workspace
+    #[command(subcommand)]
+    Cache(Cache),
     Doctor(Doctor),
     Completions(Completions),
 }
@@ -579,6 +582,27 @@ pub(crate) enum Index {
     /// Rebuild the index from the store and the ledger
     #[command(after_help = "Example:\n  custody index rebuild")]
     Rebuild,
+}
+
+/// Commands on the cache.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Cache {
+    /// List the installed environments, with their sizes
+    #[command(after_help = "Example:\n  custody cache ls")]
+    Ls,
+    Clean(CacheClean),
+}
+
+/// Remove the installed environments that no running command uses
+///
+/// They hold public packages and nothing of yours. The next run installs what it needs again from its lock file and the
+/// package registry; `reproduce` takes it from the store.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  custody cache clean --dry-run\n  custody cache clean")]
+pub(crate) struct CacheClean {
+    /// Say what would be removed, and remove nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// Say what this machine offers: isolation, keys, clock, disk; and what to do where something lacks

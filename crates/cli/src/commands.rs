@@ -3,6 +3,7 @@
 mod alias;
 mod approve;
 mod bom;
+mod cache;
 mod compare;
 mod data;
 mod doctor;
@@ -28,7 +29,7 @@ mod verify;
 
 use custody_types::{ExitCode, Problem};
 
-use crate::args::{Command, Data, Index, Ledger, Policy, RulesCommand};
+use crate::args::{Cache, Command, Data, Index, Ledger, Policy, RulesCommand};
 use crate::completions;
 use crate::context::Context;
 
@@ -72,6 +73,8 @@ pub(crate) fn dispatch(context: &Context, command: Command) -> Result<ExitCode, 
         Command::Policy(Policy::Show) => policy::show(context),
         Command::Policy(Policy::Apply(args)) => policy::apply(context, args),
         Command::Index(Index::Rebuild) => index::rebuild(context),
+        Command::Cache(Cache::Ls) => cache::ls(context),
+        Command::Cache(Cache::Clean(args)) => cache::clean(context, &args),
         Command::Doctor(_) => doctor::run(context),
         Command::Completions(args) => completions::print(&args),
     }

@@ -43,6 +43,9 @@ pub(crate) const LAUNCHER: &str = "/proc/self/exe";
 /// The use of the key that seals places in the index.
 const INDEX_KEY: &str = "custody 2026 places of chunks in the index";
 
+/// The use of the key that seals what is known of installed environments.
+const ENVIRONMENTS_KEY: &str = "custody 2026 inventories of environments";
+
 /// What every command works with.
 pub(crate) struct Context {
     pub(crate) output: Output,
@@ -129,10 +132,19 @@ impl Context {
         let project = parts.workspace.project().to_owned();
         let spill = parts.spill();
         let seen = format!("{}.checkpoint", parts.workspace.about().id);
-        let door = parts.door(folder, self.settings.state.join("ledgers").join(seen))?;
+        // Nobody else makes keys from here on.
+        let keyring = parts.workspace.keyring();
+        let keyring = keyring.map_err(|error| workspace_problem(&error))?;
+        let environments_key = parts.pseudonyms(&keyring)?.derive(ENVIRONMENTS_KEY);
+        let door = parts.door(
+            folder,
+            keyring,
+            self.settings.state.join("ledgers").join(seen),
+        )?;
         let environments = LocalEnvironments::new(
             self.settings.cache.join("environments"),
             self.settings.search_path.clone(),
+            Some(environments_key),
         );
         let folder = Arc::new(LocalFolder::new(project));
         let runner = Runner::new(
@@ -275,6 +287,11 @@ impl Parts {
             .map_err(|error| keyring_problem(&error))
     }
 
+    /// Returns the secret behind pseudonyms, from which others for the workspace alone are derived.
+    fn pseudonyms(&self, keyring: &Keyring) -> Result<Secret<32>, Problem> {
+        Secret::from_slice(&self.secret("pseudonym", &keyring.pseudonyms)?).ok_or_else(unreadable)
+    }
+
     fn store(
         &self,
         keyring: &Keyring,
@@ -328,23 +345,15 @@ impl Parts {
 
     /// Opens the door. `folder`: the ledger's, which keeps every other process out of the workspace; `seen`:
     /// where the last checkpoint is kept, outside the workspace.
-    fn door(&self, folder: LedgerFolder, seen: PathBuf) -> Result<Door, Problem> {
+    fn door(&self, folder: LedgerFolder, keyring: Keyring, seen: PathBuf) -> Result<Door, Problem> {
         let about = self.workspace.about();
         let root = self.workspace.root();
-        // Nobody else makes keys from here on.
-        let keyring = self.workspace.keyring();
-        let keyring = keyring.map_err(|error| workspace_problem(&error))?;
-        let unreadable = || {
-            Problem::new(code::KEY_006, "the keyring holds a key of the wrong form")
-                .hint("put `keyring.json` back from a copy")
-        };
         let signing = Arc::new(
             SigningKey::read(&self.secret("attest", &keyring.attest)?).map_err(|_| unreadable())?,
         );
         let seed = Secret::<32>::from_slice(&self.secret("ledger", &keyring.ledger)?)
             .ok_or_else(unreadable)?;
-        let pseudonyms = Secret::<32>::from_slice(&self.secret("pseudonym", &keyring.pseudonyms)?)
-            .ok_or_else(unreadable)?;
+        let pseudonyms = self.pseudonyms(&keyring)?;
         let signer = NoteSigner::new(&format!("custody.local/{}", about.id), seed.expose())
             .map_err(|_| unreadable())?;
         let parts = custody_ledger::Parts {
@@ -377,6 +386,11 @@ impl Parts {
             owner: about.owner.clone(),
         })
     }
+}
+
+fn unreadable() -> Problem {
+    Problem::new(code::KEY_006, "the keyring holds a key of the wrong form")
+        .hint("put `keyring.json` back from a copy")
 }
 
 fn ledger_problem(error: &LedgerError) -> Problem {

@@ -13,7 +13,7 @@ use custody_backends::ledger_files::LedgerFolder;
 use custody_backends::user_files::{UserFile, UserFilesError};
 use custody_backends::workspace::{Keyring, ProjectKeys, Workspace};
 use custody_backends::{git, user_files};
-use custody_crypto::{DomainKeys, KeyService};
+use custody_crypto::{DomainKeys, KeyService, Secret};
 use custody_guard::Anchor;
 use custody_pipeline::{
     Code, CodeFile, Commit, Described, Environments, Folder, FoundFile, Installed,
@@ -70,7 +70,9 @@ impl Folder for LocalFolder {
             .and_then(|folder| folder.file(Path::new(inside.as_str())));
         let (file, _) = opened.map_err(|error| {
             let problem = user_files_problem(&error);
-            if problem.kind() == ProblemKind::NotFound {
+            if matches!(error, UserFilesError::Outside { .. }) {
+                problem.hint("nothing was read; copy what it leads to into the project")
+            } else if problem.kind() == ProblemKind::NotFound {
                 problem.hint(format!(
                     "files of a pipeline are named from `{}`, the folder with the workspace; a pipeline begins with a file `custody.yaml` there",
                     self.0.display()
@@ -211,9 +213,10 @@ pub(crate) struct LocalEnvironments {
 }
 
 impl LocalEnvironments {
-    pub(crate) fn new(root: PathBuf, search_path: String) -> Self {
+    /// `key`: what is known of environments is sealed with it.
+    pub(crate) fn new(root: PathBuf, search_path: String, key: Option<Secret<32>>) -> Self {
         Self {
-            kept: environment::Environments::new(root),
+            kept: environment::Environments::new(root, key),
             search_path,
             described: Mutex::default(),
         }
@@ -229,7 +232,7 @@ impl LocalEnvironments {
     }
 }
 
-fn environment_problem(error: &EnvironmentError) -> Problem {
+pub(crate) fn environment_problem(error: &EnvironmentError) -> Problem {
     let (code, hint) = match error {
         EnvironmentError::NoRoom { path } => {
             return Problem::no_room(format!("the environment in `{}`", path.display()));
@@ -252,7 +255,7 @@ fn environment_problem(error: &EnvironmentError) -> Problem {
         ),
         EnvironmentError::Changed { .. } => (
             code::ENV_004,
-            "the environment's folder holds packages alone and nothing of yours: look at it, then remove it, and the next run installs it again from the lock file and the package registry",
+            "the environment's folder holds packages alone and nothing of yours: look at it, then `custody cache clean`, and the next run installs it again from the lock file and the package registry",
         ),
         EnvironmentError::Io { .. } => (
             code::ENV_005,

@@ -105,6 +105,8 @@ fn environment(context: &Context, lock: &Path, python: &str) -> Result<Installed
     let environments = LocalEnvironments::new(
         context.settings.cache.join("environments"),
         context.settings.search_path.clone(),
+        // A scan needs no workspace, and so no key: every file is read again.
+        None,
     );
     let locked = LockedEnvironment {
         python: python.to_owned(),

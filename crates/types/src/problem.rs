@@ -119,7 +119,7 @@ impl Problem {
             code::STORE_004,
             format!("there is no room left on the disk for {what}"),
         )
-        .hint("make room and repeat the command: nothing that was acknowledged is lost, and `custody doctor` shows how much room there is; keep all below `.custody`: of Custody's own files only the folder `environments` in its cache may go, and the next run then installs it again from the package registry")
+        .hint("make room and repeat the command: nothing that was acknowledged is lost, and `custody doctor` shows how much room there is; keep all below `.custody`: of Custody's own files only installed environments may go, by `custody cache clean`, and the next run then installs them again from the package registry")
     }
 
     /// Adds a cause below those already there.

@@ -275,3 +275,55 @@ fn who_may_not_read_is_not_told_what_was_there_already() {
         "{reply}"
     );
 }
+
+/// Somebody changes a package in the cache, and what is noted beside it so that both fit.
+#[test]
+fn a_forged_environment_is_not_used_and_the_cache_can_be_cleaned() {
+    let world = world();
+    world.write("empty.lock", "");
+    let run = |text: &str| {
+        step(&world, &format!("echo {text} > /out/made/x"), "");
+        let file = fs::read_to_string(world.path("custody.yaml")).unwrap();
+        let environment = "environment: {python: '3.11', lock: empty.lock}\nsteps:";
+        world.write("custody.yaml", &file.replacen("steps:", environment, 1));
+        world.run(&["run"])
+    };
+    crate::world::assert_ok(&run("one"));
+    let listed = world.json(&["cache", "ls"]);
+    let folder = PathBuf::from(listed["environments"][0]["folder"].as_str().unwrap());
+    assert_eq!(listed["environments"].as_array().unwrap().len(), 1);
+    let module = "lib/python3.11/this.py";
+    fs::write(folder.join(module), "import os\n").unwrap();
+    let named = folder.file_name().unwrap().to_str().unwrap();
+    let beside = fs::read_dir(folder.parent().unwrap()).unwrap();
+    let inventory = beside
+        .map(|entry| entry.unwrap().path())
+        .find(|path| {
+            path.file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with(&format!("{named}.")))
+        })
+        .unwrap();
+    let text = fs::read_to_string(&inventory).unwrap();
+    let (seal, files) = text.split_once('\n').unwrap();
+    let mut files: serde_json::Value = serde_json::from_str(files).unwrap();
+    let metadata = fs::metadata(folder.join(module)).unwrap();
+    let nanoseconds = |seconds: i64, rest: i64| seconds * 1_000_000_000 + rest;
+    let stamp = &mut files[module]["stamp"];
+    stamp["size"] = metadata.len().into();
+    stamp["inode"] = metadata.ino().into();
+    stamp["modified_ns"] = nanoseconds(metadata.mtime(), metadata.mtime_nsec()).into();
+    stamp["changed_ns"] = nanoseconds(metadata.ctime(), metadata.ctime_nsec()).into();
+    fs::write(&inventory, format!("{seal}\n{files}")).unwrap();
+    crate::world::check(&run("two"), 4, "CUS-ENV-004");
+    // The way out that it names.
+    world.told(
+        &["cache", "clean", "--dry-run"],
+        0,
+        "would remove 1 environments",
+    );
+    assert!(folder.exists());
+    world.told(&["cache", "clean"], 0, "removed 1 environments");
+    assert!(!folder.exists() && !inventory.exists());
+    crate::world::assert_ok(&run("two"));
+    assert_ne!(fs::read(folder.join(module)).unwrap(), b"import os\n");
+}
