@@ -54,7 +54,7 @@ registry! {
         "The query or the document of the request has a field that is missing, unknown or of another type.",
         "Compare the request with what the cause names.";
     API_011 "CUS-API-011" Fault:
-        "the answer cannot be written",
+        "the API's answer cannot be written",
         "The work is done, but its answer could not be put into words.",
         "Report what you did; `custody ledger log` says what was done.";
     API_012 "CUS-API-012" Fault:
