@@ -24,15 +24,15 @@ pub struct LocalBlobs {
 /// The shortest pack that is written past the cache.
 const DIRECT_BYTES: usize = 1 << 20;
 
-fn failed(path: &Path, error: &io::Error) -> BlobError {
+fn failed(path: &Path, error: io::Error) -> BlobError {
     let name = path.display().to_string();
     match error.kind() {
         io::ErrorKind::NotFound => BlobError::Missing { name },
         io::ErrorKind::UnexpectedEof => BlobError::Short { name },
-        _ if is_no_room(error) => BlobError::NoSpace { name },
+        _ if is_no_room(&error) => BlobError::NoSpace { name },
         _ => BlobError::Failed {
             name,
-            because: error.to_string(),
+            source: error,
         },
     }
 }
@@ -44,7 +44,7 @@ impl LocalBlobs {
     /// [`BlobError::Failed`] when it cannot be created.
     pub fn open(root: &Path) -> Result<Self, BlobError> {
         let tmp = root.join("tmp");
-        disk::create_folder(&tmp).map_err(|error| failed(&tmp, &error))?;
+        disk::create_folder(&tmp).map_err(|error| failed(&tmp, error))?;
         Ok(Self {
             root: root.to_owned(),
             refuses_direct: AtomicBool::new(false),
@@ -68,9 +68,9 @@ impl LocalBlobs {
         let path = self.path(pack);
         match File::open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                File::open(self.temporary(pack)).map_err(|_| failed(&path, &error))
+                File::open(self.temporary(pack)).map_err(|_| failed(&path, error))
             }
-            opened => opened.map_err(|error| failed(&path, &error)),
+            opened => opened.map_err(|error| failed(&path, error)),
         }
     }
 
@@ -98,7 +98,7 @@ impl Blobs for LocalBlobs {
         self.write(&path, bytes).map_err(|error| {
             // What was begun is of no use to anyone; the sweep would find it as well.
             let _ = fs::remove_file(&path);
-            failed(&path, &error)
+            failed(&path, error)
         })
     }
 
@@ -112,15 +112,15 @@ impl Blobs for LocalBlobs {
             let folder = to.parent().unwrap_or(&self.root).to_owned();
             disk::create_folder(&folder)
                 .and_then(|()| fs::rename(&from, &to))
-                .map_err(|error| failed(&to, &error))?;
+                .map_err(|error| failed(&to, error))?;
             folders.insert(folder);
         }
         if packs.is_empty() {
             return Ok(());
         }
-        folders.iter().try_for_each(|folder| {
-            disk::sync_folder(folder).map_err(|error| failed(folder, &error))
-        })
+        folders
+            .iter()
+            .try_for_each(|folder| disk::sync_folder(folder).map_err(|error| failed(folder, error)))
     }
 
     fn discard(&self, packs: &[PackId]) -> Result<(), BlobError> {
@@ -128,7 +128,7 @@ impl Blobs for LocalBlobs {
             let path = self.temporary(pack);
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(failed(&path, &error));
+                    return Err(failed(&path, error));
                 }
                 _ => {}
             }
@@ -139,10 +139,7 @@ impl Blobs for LocalBlobs {
     fn read(&self, pack: &PackId, range: Range<u64>) -> Result<Vec<u8>, BlobError> {
         let path = self.path(pack);
         let file = self.find(pack)?;
-        let length = file
-            .metadata()
-            .map_err(|error| failed(&path, &error))?
-            .len();
+        let length = file.metadata().map_err(|error| failed(&path, error))?.len();
         if range.end > length {
             return Err(BlobError::Short {
                 name: path.display().to_string(),
@@ -151,7 +148,7 @@ impl Blobs for LocalBlobs {
         let mut bytes =
             vec![0; usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(0)];
         file.read_exact_at(&mut bytes, range.start)
-            .map_err(|error| failed(&path, &error))?;
+            .map_err(|error| failed(&path, error))?;
         Ok(bytes)
     }
 
@@ -160,18 +157,18 @@ impl Blobs for LocalBlobs {
         self.find(pack)?
             .metadata()
             .map(|metadata| metadata.len())
-            .map_err(|error| failed(&path, &error))
+            .map_err(|error| failed(&path, error))
     }
 
     fn list(&self) -> Result<Vec<PackId>, BlobError> {
         let mut packs = Vec::new();
-        for folder in fs::read_dir(&self.root).map_err(|error| failed(&self.root, &error))? {
-            let folder = folder.map_err(|error| failed(&self.root, &error))?.path();
+        for folder in fs::read_dir(&self.root).map_err(|error| failed(&self.root, error))? {
+            let folder = folder.map_err(|error| failed(&self.root, error))?.path();
             if folder.ends_with("tmp") || !folder.is_dir() {
                 continue;
             }
-            for file in fs::read_dir(&folder).map_err(|error| failed(&folder, &error))? {
-                let path = file.map_err(|error| failed(&folder, &error))?.path();
+            for file in fs::read_dir(&folder).map_err(|error| failed(&folder, error))? {
+                let path = file.map_err(|error| failed(&folder, error))?.path();
                 let name = path.file_stem().and_then(|name| name.to_str());
                 packs.extend(name.and_then(|name| name.parse::<PackId>().ok()));
             }
@@ -182,9 +179,9 @@ impl Blobs for LocalBlobs {
 
     fn sweep(&self) -> Result<(), BlobError> {
         let tmp = self.root.join("tmp");
-        for file in fs::read_dir(&tmp).map_err(|error| failed(&tmp, &error))? {
-            let path = file.map_err(|error| failed(&tmp, &error))?.path();
-            fs::remove_file(&path).map_err(|error| failed(&path, &error))?;
+        for file in fs::read_dir(&tmp).map_err(|error| failed(&tmp, error))? {
+            let path = file.map_err(|error| failed(&tmp, error))?.path();
+            fs::remove_file(&path).map_err(|error| failed(&path, error))?;
         }
         Ok(())
     }

@@ -74,7 +74,7 @@ impl PlaceSeal {
             .key
             .seal(vector, row, &mut place)
             .map_err(|error| CatalogError::Failed {
-                because: error.to_string(),
+                source: error.into(),
             })?;
         Ok([&vector[..], &place, &tag].concat())
     }
@@ -134,7 +134,7 @@ fn failed(error: rusqlite::Error) -> CatalogError {
             because: error.to_string(),
         },
         _ => CatalogError::Failed {
-            because: error.to_string(),
+            source: error.into(),
         },
     }
 }
@@ -157,7 +157,7 @@ impl SqliteCatalog {
                 CatalogError::NoSpace
             } else {
                 CatalogError::Failed {
-                    because: error.to_string(),
+                    source: error.into(),
                 }
             }
         })?;

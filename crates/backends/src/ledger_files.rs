@@ -30,14 +30,14 @@ struct WalFile {
 #[derive(Debug)]
 struct Files(PathBuf);
 
-fn failed(path: &Path, error: &io::Error) -> PortError {
+fn failed(path: &Path, error: io::Error) -> PortError {
     let file = path.display().to_string();
-    if is_no_room(error) {
+    if is_no_room(&error) {
         PortError::NoSpace { file }
     } else {
         PortError::Failed {
             file,
-            because: error.to_string(),
+            source: Arc::new(error),
         }
     }
 }
@@ -48,7 +48,7 @@ impl LedgerFolder {
     /// # Errors
     /// [`LedgerError::Busy`] when another process has it; [`LedgerError::Storage`].
     pub fn take(root: &Path) -> Result<Self, LedgerError> {
-        disk::create_folder(root).map_err(|error| failed(root, &error))?;
+        disk::create_folder(root).map_err(|error| failed(root, error))?;
         let path = root.join("lock");
         let open = OpenOptions::new()
             .read(true)
@@ -57,7 +57,7 @@ impl LedgerFolder {
             .truncate(false)
             .mode(0o600)
             .open(&path);
-        let mut lock = open.map_err(|error| failed(&path, &error))?;
+        let mut lock = open.map_err(|error| failed(&path, error))?;
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             let mut pid = String::new();
             // Who holds it is only told where it can be read.
@@ -70,7 +70,7 @@ impl LedgerFolder {
         lock.set_len(0)
             .and_then(|()| lock.seek(SeekFrom::Start(0)))
             .and_then(|_| lock.write_all(pid.as_bytes()))
-            .map_err(|error| failed(&path, &error))?;
+            .map_err(|error| failed(&path, error))?;
         Ok(Self {
             root: root.to_owned(),
             _lock: lock,
@@ -110,29 +110,29 @@ impl Wal for WalFile {
     fn load(&mut self) -> Result<Vec<u8>, PortError> {
         disk::read(&self.path)
             .map(Option::unwrap_or_default)
-            .map_err(|error| failed(&self.path, &error))
+            .map_err(|error| failed(&self.path, error))
     }
 
     fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), PortError> {
         let path = self.path.clone();
-        let file = self.open().map_err(|error| failed(&path, &error))?;
+        let file = self.open().map_err(|error| failed(&path, error))?;
         file.write_all_at(bytes, at)
             .and_then(|()| file.sync_data())
-            .map_err(|error| failed(&path, &error))
+            .map_err(|error| failed(&path, error))
     }
 
     fn renew(&mut self, beginning: &[u8], length: u64) -> Result<(), PortError> {
         self.file = None;
         let mut content = beginning.to_vec();
         content.resize(usize::try_from(length).unwrap_or(content.len()), 0);
-        disk::replace(&self.path, &content).map_err(|error| failed(&self.path, &error))
+        disk::replace(&self.path, &content).map_err(|error| failed(&self.path, error))
     }
 }
 
 impl Tiles for Files {
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, PortError> {
         let path = self.0.join(path);
-        disk::read(&path).map_err(|error| failed(&path, &error))
+        disk::read(&path).map_err(|error| failed(&path, error))
     }
 
     fn write(&self, files: &[(String, Vec<u8>)]) -> Result<(), PortError> {
@@ -142,7 +142,7 @@ impl Tiles for Files {
             let folder = path.parent().unwrap_or(&self.0);
             disk::create_folder(folder)
                 .and_then(|()| disk::write_synced(&path, bytes))
-                .map_err(|error| failed(&path, &error))?;
+                .map_err(|error| failed(&path, error))?;
             // The folder may be new, and so may those above it.
             folders.extend(
                 folder
@@ -151,9 +151,9 @@ impl Tiles for Files {
                     .map(Path::to_path_buf),
             );
         }
-        folders.iter().try_for_each(|folder| {
-            disk::sync_folder(folder).map_err(|error| failed(folder, &error))
-        })
+        folders
+            .iter()
+            .try_for_each(|folder| disk::sync_folder(folder).map_err(|error| failed(folder, error)))
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is where files are removed")]
@@ -172,12 +172,12 @@ impl Tiles for Files {
 impl Head for Files {
     fn load(&self) -> Result<Option<String>, PortError> {
         let path = self.0.join("checkpoint");
-        let bytes = disk::read(&path).map_err(|error| failed(&path, &error))?;
+        let bytes = disk::read(&path).map_err(|error| failed(&path, error))?;
         bytes
             .map(|bytes| {
                 String::from_utf8(bytes).map_err(|error| PortError::Failed {
                     file: path.display().to_string(),
-                    because: error.to_string(),
+                    source: Arc::new(error),
                 })
             })
             .transpose()
@@ -185,6 +185,6 @@ impl Head for Files {
 
     fn replace(&self, note: &str) -> Result<(), PortError> {
         let path = self.0.join("checkpoint");
-        disk::replace(&path, note.as_bytes()).map_err(|error| failed(&path, &error))
+        disk::replace(&path, note.as_bytes()).map_err(|error| failed(&path, error))
     }
 }

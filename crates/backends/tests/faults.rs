@@ -87,7 +87,7 @@ impl FaultyBlobs {
     fn error() -> BlobError {
         BlobError::Failed {
             name: "pack".to_owned(),
-            because: "a fault".to_owned(),
+            source: std::io::Error::other("a fault"),
         }
     }
 }
@@ -133,7 +133,7 @@ macro_rules! catalog {
     (writes { $(fn $write:ident($($name:ident: $kind:ty),*);)* } reads { $(fn $read:ident($($of:ident: $type:ty),*) -> $answer:ty;)* }) => {
         impl Catalog for FaultyCatalog {
             $(fn $write(&self, $($name: $kind),*) -> Result<(), CatalogError> {
-                let error = || CatalogError::Failed { because: "a fault".to_owned() };
+                let error = || CatalogError::Failed { source: "a fault".into() };
                 self.1.write(error, || self.0.$write($($name),*))
             })*
             $(fn $read(&self, $($of: $type),*) -> Result<$answer, CatalogError> {
@@ -307,7 +307,7 @@ struct FaultyFiles(Arc<dyn Tiles>, Arc<dyn Head>, Arc<Faults>);
 fn port_error() -> PortError {
     PortError::Failed {
         file: "file".to_owned(),
-        because: "a fault".to_owned(),
+        source: Arc::new(std::io::Error::other("a fault")),
     }
 }
 

@@ -413,7 +413,8 @@ fn ledger_problem(error: &LedgerError) -> Problem {
             "see that the disk works and has room, then repeat the command",
         ),
     };
-    Problem::new(code, error.to_string()).hint(hint)
+    let problem = Problem::new(code, error.to_string()).hint(hint);
+    std::error::Error::source(error).map_or(problem.clone(), |source| problem.because_of(source))
 }
 
 fn keyring_problem(error: &KeyError) -> Problem {
@@ -481,5 +482,5 @@ pub(crate) fn workspace_problem(error: &WorkspaceError) -> Problem {
         ),
     };
     let problem = Problem::new(code, error.to_string()).hint(hint);
-    std::error::Error::source(error).map_or(problem.clone(), |source| problem.because(source))
+    std::error::Error::source(error).map_or(problem.clone(), |source| problem.because_of(source))
 }

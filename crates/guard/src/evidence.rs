@@ -295,7 +295,7 @@ impl Evidence<'_> {
     /// What is wrong, in words.
     pub fn check_entry(&self, version: &Version) -> Result<String, String> {
         let ledger = self.door.0.parts.ledger.snapshot();
-        let text = |error: custody_ledger::LedgerError| error.to_string();
+        let text = |error: custody_ledger::LedgerError| custody_types::causes(&error);
         let bytes = ledger.entry(version.entry).map_err(text)?;
         let entry = Entry::parse(&bytes)?;
         if entry.facts.get("record") != Some(&version.record_digest.to_string())

@@ -3,7 +3,7 @@
 use custody_ledger::LedgerError;
 use custody_policy::Decision;
 use custody_store::StoreError;
-use custody_types::{Action, Code, Problem, Reference, Resource, code};
+use custody_types::{Action, Code, Problem, ReadError, Reference, Resource, code};
 
 /// Tells why the policy refused.
 pub(crate) fn refused(
@@ -103,8 +103,60 @@ pub(crate) fn lacking(error: &StoreError) -> Problem {
     store(error).hint("what the ledger names is in that file alone: put it back from a copy, then run `custody index rebuild`; what else there is can be used")
 }
 
-/// Tells that the bytes of a version could not be read.
-pub(crate) fn read(error: &custody_types::ReadError) -> Problem {
-    Problem::new(code::STORE_003, error.to_string())
-        .hint("see the extent with `custody verify --all`; restore the named file from a copy")
+/// Tells that the bytes of a version could not be read: they are damaged, or the storage does not give them now.
+pub(crate) fn read(error: &ReadError) -> Problem {
+    match error {
+        ReadError::Storage { source, .. } => Problem::new(code::STORE_006, error.to_string())
+            .because_of(source.as_ref())
+            .hint("see that the disk works, then repeat the command"),
+        _ => Problem::new(code::STORE_003, error.to_string())
+            .hint("see the extent with `custody verify --all`; restore the named file from a copy"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use custody_store::BlobError;
+    use custody_types::ProblemKind;
+
+    use super::*;
+
+    fn broken() -> io::Error {
+        io::Error::other("the cable is out")
+    }
+
+    #[test]
+    fn what_the_disk_said_is_told_to_the_end() {
+        let blob = || {
+            StoreError::Blob(BlobError::Failed {
+                name: "a.pack".to_owned(),
+                source: broken(),
+            })
+        };
+        let storage = ReadError::Storage {
+            path: "a".to_owned(),
+            source: Arc::new(blob()),
+        };
+        let log = LedgerError::Storage {
+            file: "wal".to_owned(),
+            source: Arc::new(broken()),
+        };
+        for problem in [store(&blob()), read(&storage), ledger(&log)] {
+            assert_eq!(problem.kind(), ProblemKind::Unavailable, "{problem}");
+            let last = problem.because.last().map(String::as_str);
+            assert_eq!(last, Some("the cable is out"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn damage_is_no_storage_that_does_not_answer() {
+        let damaged = ReadError::Damaged {
+            path: "a".to_owned(),
+            because: "a byte flipped".to_owned(),
+        };
+        assert_eq!(read(&damaged).kind(), ProblemKind::Integrity);
+    }
 }

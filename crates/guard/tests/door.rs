@@ -113,7 +113,7 @@ impl FaultyWal {
         }
         Err(PortError::Failed {
             file: "wal".to_owned(),
-            because: "a fault".to_owned(),
+            source: Arc::new(std::io::Error::other("a fault")),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Entries: what they say.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use custody_types::{Action, ActorKind, Code, Digest, Purpose, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -231,7 +232,7 @@ impl EntryDraft {
         let bytes =
             serde_json_canonicalizer::to_vec(&entry).map_err(|error| LedgerError::Storage {
                 file: "entry".to_owned(),
-                because: error.to_string(),
+                source: Arc::new(error),
             })?;
         if bytes.len() > MOST_BYTES {
             Err(LedgerError::TooLarge(bytes.len()))

@@ -1,11 +1,14 @@
 //! What can go wrong in the ledger.
 
+use std::error::Error;
+use std::sync::Arc;
+
 use custody_tlog::tile::TileError;
 
 use crate::ports::PortError;
 
 /// Why the ledger cannot do what was asked.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum LedgerError {
     /// Another process works in the workspace.
     #[error("another process works in this workspace (process {pid})")]
@@ -44,12 +47,13 @@ pub enum LedgerError {
     #[error("the ledger has no entry {0}")]
     NoEntry(u64),
     /// The storage failed.
-    #[error("`{file}` could not be read or written: {because}")]
+    #[error("`{file}` could not be read or written")]
     Storage {
         /// The file.
         file: String,
         /// What the storage said.
-        because: String,
+        #[source]
+        source: Arc<dyn Error + Send + Sync>,
     },
 }
 
@@ -60,10 +64,7 @@ impl From<TileError> for LedgerError {
             TileError::Missing(file) | TileError::Malformed(file) | TileError::Forged(file) => {
                 Self::Damaged { file, because }
             }
-            TileError::Failed { path, because } => Self::Storage {
-                file: path,
-                because,
-            },
+            TileError::Failed { path, source } => Self::Storage { file: path, source },
             TileError::OutOfRange => Self::Damaged {
                 file: "tile".to_owned(),
                 because,
@@ -76,7 +77,7 @@ impl From<PortError> for LedgerError {
     fn from(error: PortError) -> Self {
         match error {
             PortError::NoSpace { .. } => Self::NoSpace,
-            PortError::Failed { file, because } => Self::Storage { file, because },
+            PortError::Failed { file, source } => Self::Storage { file, source },
         }
     }
 }

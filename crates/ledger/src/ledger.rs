@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use custody_tlog::checkpoint::Checkpoint;
 use custody_tlog::note::{NoteSigner, NoteVerifier};
-use custody_types::{Clock, Digest};
+use custody_types::{Clock, Digest, causes};
 
 use crate::entry::EntryDraft;
 use crate::error::LedgerError;
@@ -221,7 +221,7 @@ impl Ledger {
             .spawn(move || worker.publish_in_time())
             .map_err(|error| LedgerError::Storage {
                 file: "the thread that publishes".to_owned(),
-                because: error.to_string(),
+                source: Arc::new(error),
             })?;
         Ok(Self {
             shared,
@@ -348,7 +348,7 @@ impl Ledger {
         match segment.wal.load().map(|bytes| wal::read(&bytes).rest) {
             Ok(Rest::Clean) => None,
             Ok(_) => Some("it has bytes that are no record".to_owned()),
-            Err(error) => Some(error.to_string()),
+            Err(error) => Some(causes(&error)),
         }
     }
 }
@@ -683,7 +683,7 @@ enum Failed {
 fn stopped(error: LedgerError) -> LedgerError {
     match error {
         LedgerError::NoSpace => LedgerError::NoSpace,
-        other => LedgerError::Stopped(other.to_string()),
+        other => LedgerError::Stopped(causes(&other)),
     }
 }
 

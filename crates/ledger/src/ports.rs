@@ -1,9 +1,11 @@
 //! What the ledger needs of the world.
 
+use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 /// Why the storage did not do what was asked.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum PortError {
     /// The disk is full.
     #[error("there is no room left for `{file}`")]
@@ -12,12 +14,13 @@ pub enum PortError {
         file: String,
     },
     /// Anything else.
-    #[error("`{file}`: {because}")]
+    #[error("`{file}` could not be read or written")]
     Failed {
         /// The file.
         file: String,
         /// What the storage said.
-        because: String,
+        #[source]
+        source: Arc<dyn Error + Send + Sync>,
     },
 }
 

@@ -118,7 +118,7 @@ impl TileSource for Source {
         match self.overlay.read(path) {
             Some(bytes) => bytes.map(Some).map_err(|error| TileError::Failed {
                 path: path.to_owned(),
-                because: error.to_string(),
+                source: Arc::new(error),
             }),
             None => Stored(self.tiles.as_ref()).read(path),
         }
@@ -130,12 +130,13 @@ pub(crate) struct Stored<'a>(pub(crate) &'a dyn Tiles);
 
 impl TileSource for Stored<'_> {
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, TileError> {
-        self.0
-            .read(path)
-            .map_err(|error: PortError| TileError::Failed {
-                path: path.to_owned(),
-                because: error.to_string(),
-            })
+        self.0.read(path).map_err(|error| TileError::Failed {
+            path: path.to_owned(),
+            source: match error {
+                PortError::Failed { source, .. } => source,
+                full @ PortError::NoSpace { .. } => Arc::new(full),
+            },
+        })
     }
 }
 
@@ -286,7 +287,7 @@ impl Snapshot {
         let mut put = |path: &str, bytes: &[u8]| {
             put(path, bytes).map_err(|error| LedgerError::Storage {
                 file: path.to_owned(),
-                because: error.to_string(),
+                source: Arc::new(error),
             })
         };
         let tree = self.tree()?;

@@ -2,6 +2,7 @@
 
 use custody_tlog::checkpoint::Checkpoint;
 use custody_tlog::tile::{Tree, WIDTH};
+use custody_types::causes;
 
 use crate::entry::Entry;
 use crate::error::LedgerError;
@@ -62,9 +63,9 @@ impl Ledger {
     /// Returns the published checkpoint as it is stored, with its right edge and last bundle read again;
     /// `None` before the first.
     fn check_stored(&self) -> Result<Option<Checkpoint>, String> {
-        let wrong = |error: LedgerError| error.to_string();
+        let wrong = |error: LedgerError| causes(&error);
         self.between_publishings(|published, head, tiles| {
-            let Some(note) = head.load().map_err(|error| error.to_string())? else {
+            let Some(note) = head.load().map_err(|error| causes(&error))? else {
                 let missing = "`checkpoint` is missing".to_owned();
                 return if published == 0 {
                     Ok(None)
@@ -120,7 +121,7 @@ fn check_entries(snapshot: &Snapshot) -> Result<String, String> {
             }
             wrong.is_none()
         })
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| causes(&error))?;
     match wrong {
         Some(wrong) => Err(wrong),
         None => Ok(format!(
@@ -138,7 +139,7 @@ fn check_consistency(snapshot: &Snapshot, stored: Option<&Checkpoint>) -> Result
         ));
     };
     let goes_on = snapshot.goes_on_from(stored);
-    if goes_on.map_err(|error| error.to_string())? {
+    if goes_on.map_err(|error| causes(&error))? {
         Ok(format!(
             "size {} grew from the published {}",
             snapshot.size(),

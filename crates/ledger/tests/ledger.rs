@@ -59,7 +59,7 @@ impl Disk {
         if self.fails.load(Ordering::SeqCst) {
             return Err(PortError::Failed {
                 file: "disk".to_owned(),
-                because: "a fault".to_owned(),
+                source: Arc::new(std::io::Error::other("a fault")),
             });
         }
         Ok(())

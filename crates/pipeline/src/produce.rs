@@ -141,7 +141,7 @@ pub(crate) fn interrupted(name: &str) -> Problem {
 
 pub(crate) fn unreadable(error: &custody_types::ReadError) -> Problem {
     Problem::new(code::RUN_013, "an input cannot be read")
-        .because(error)
+        .because_of(error)
         .hint("see the extent with `custody verify --all`")
 }
 

@@ -178,7 +178,7 @@ impl VersionFiles for StoredFiles {
             },
             other => ReadError::Storage {
                 path: path.to_string(),
-                because: other.to_string(),
+                source: Arc::new(other),
             },
         })
     }

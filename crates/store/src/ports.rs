@@ -1,6 +1,8 @@
 //! What the store needs of the world: a place for packs and an index.
 
+use std::error::Error;
 use std::fmt;
+use std::io;
 use std::ops::Range;
 
 use custody_types::{ArtifactName, Digest, VersionName};
@@ -30,12 +32,13 @@ pub enum BlobError {
         name: String,
     },
     /// The storage did not answer.
-    #[error("`{name}` could not be read or written: {because}")]
+    #[error("`{name}` could not be read or written")]
     Failed {
         /// The file.
         name: String,
         /// What the storage said.
-        because: String,
+        #[source]
+        source: io::Error,
     },
 }
 
@@ -113,10 +116,11 @@ pub enum CatalogError {
         because: String,
     },
     /// The database did not answer.
-    #[error("the database failed: {because}")]
+    #[error("the database failed")]
     Failed {
         /// What it said.
-        because: String,
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
     },
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use custody_types::Digest;
+use custody_types::{Digest, causes};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::StoreError;
@@ -100,7 +100,7 @@ impl Store {
         PackCheck {
             name: self.blobs().name(pack),
             chunks,
-            broken: result.err().map(|error| error.to_string()),
+            broken: result.err().map(|error| causes(&error)),
         }
     }
 

@@ -5,7 +5,8 @@
 //! the right edge together against the root, every other one against its place in the tile above.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::error::Error;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::tree::{Frontier, Hash};
 
@@ -96,7 +97,7 @@ pub fn split_bundle(path: &str, mut bytes: &[u8]) -> Result<Vec<Vec<u8>>, TileEr
 }
 
 /// Why a tile cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum TileError {
     /// There is no such file.
     #[error("`{0}` is missing")]
@@ -108,12 +109,13 @@ pub enum TileError {
     #[error("`{0}` is not what the signed root covers")]
     Forged(String),
     /// The storage failed.
-    #[error("`{path}` could not be read: {because}")]
+    #[error("`{path}` could not be read")]
     Failed {
         /// The file.
         path: String,
         /// What the storage said.
-        because: String,
+        #[source]
+        source: Arc<dyn Error + Send + Sync>,
     },
     /// The position is not in the tree.
     #[error("the log has no such position")]

@@ -1,6 +1,8 @@
 //! How the bytes of one version are read.
 
+use std::error::Error;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -26,7 +28,7 @@ pub trait VersionFiles: Send + Sync + std::fmt::Debug {
 }
 
 /// Why the bytes of a version could not be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum ReadError {
     /// The version has no such file.
     #[error("there is no file `{0}` in this version")]
@@ -52,11 +54,12 @@ pub enum ReadError {
         because: String,
     },
     /// The storage did not answer.
-    #[error("the storage failed while reading `{path}`: {because}")]
+    #[error("the storage failed while reading `{path}`")]
     Storage {
         /// The file of the version.
         path: String,
         /// What the storage said.
-        because: String,
+        #[source]
+        source: Arc<dyn Error + Send + Sync>,
     },
 }

@@ -32,7 +32,7 @@ pub use name::{
 };
 pub use nearest::nearest;
 pub use ports::{Clock, Entropy, Scratch};
-pub use problem::{ExitCode, Problem, Retry, is_no_room};
+pub use problem::{ExitCode, Problem, Retry, causes, is_no_room};
 pub use size::ByteSize;
 pub use time::Timestamp;
 pub use visible::{steers, visible, visible_json, visible_line, without_styles};

@@ -194,6 +194,18 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
+/// Returns what an error says and what its causes say, one after the other: for where one line must tell all.
+pub fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut told = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        told.push_str(": ");
+        told.push_str(&error.to_string());
+        next = error.source();
+    }
+    told
+}
+
 /// Returns whether an error, or a cause of it, says that a disk is full or a quota used up.
 pub fn is_no_room(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut next = Some(error);
@@ -246,6 +258,16 @@ mod tests {
                 problem
             );
         }
+    }
+
+    #[test]
+    fn a_line_tells_an_error_with_its_causes() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("the storage failed")]
+        struct Outer(#[source] io::Error);
+        let error = Outer(io::Error::other("the cable is out"));
+        assert_eq!(causes(&error), "the storage failed: the cable is out");
+        assert_eq!(causes(&io::Error::other("alone")), "alone");
     }
 
     #[test]
