@@ -2,8 +2,9 @@
 
 import json
 
-import custody
 import pytest
+
+import custody
 
 
 @pytest.fixture

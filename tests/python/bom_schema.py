@@ -34,9 +34,8 @@ def collect(value: object, given: list[str], used: list[str]) -> None:
     if isinstance(value, dict):
         if "bom-ref" in value:
             given.append(value["bom-ref"])
-        for item in value.get("modelCard", {}).get("modelParameters", {}).get("datasets", []):
-            if "ref" in item:
-                used.append(item["ref"])
+        datasets = value.get("modelCard", {}).get("modelParameters", {}).get("datasets", [])
+        used.extend(item["ref"] for item in datasets if "ref" in item)
         value = list(value.values())
     if isinstance(value, list):
         for item in value:

@@ -2,7 +2,6 @@
 
 import json
 
-import onnx
 from onnx import TensorProto, helper
 
 import custody

@@ -13,7 +13,6 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
 from conftest import TARGET
 
 SEED = int(os.environ.get("CUSTODY_SEED", "20261126"))
@@ -72,7 +71,7 @@ def column(chance, kind, rows):
                 return datetime.date(1, 1, 1) + datetime.timedelta(days=chance.randrange(3_000_000))
             case "timestamp" | "zoned":
                 moment = datetime.datetime(1900, 1, 1) + datetime.timedelta(microseconds=chance.randrange(10**15))
-                return moment.replace(tzinfo=datetime.timezone.utc) if kind == "zoned" else moment
+                return moment.replace(tzinfo=datetime.UTC) if kind == "zoned" else moment
 
     types = {
         "int32": pa.int32(),
@@ -163,7 +162,7 @@ def plain(value):
     if isinstance(value, decimal.Decimal):
         return ("decimal", value.normalize() + 0)
     if isinstance(value, datetime.datetime):
-        return ("time", value.astimezone(datetime.timezone.utc).replace(tzinfo=None) if value.tzinfo else value)
+        return ("time", value.astimezone(datetime.UTC).replace(tzinfo=None) if value.tzinfo else value)
     if isinstance(value, bool) or value is None:
         return ("one", value)
     return (type(value).__name__, value)
@@ -361,7 +360,7 @@ def test_windows_that_move_forget_what_left_them(engine, tmp_path):
                         # Deviations that no double holds are an error there.
                         assert ours[row] is None or not math.isfinite(ours[row]), (name, within, ours[row])
                         continue
-                    same = expected == ours[row] or (expected is not None and ours[row] is not None and (math.isnan(expected) and math.isnan(ours[row]) or math.isclose(expected, ours[row], rel_tol=1e-12)))
+                    same = expected == ours[row] or (expected is not None and ours[row] is not None and ((math.isnan(expected) and math.isnan(ours[row])) or math.isclose(expected, ours[row], rel_tol=1e-12)))
                     assert same, (name, within, expected, ours[row])
 
 

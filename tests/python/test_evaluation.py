@@ -118,8 +118,7 @@ write("beside", np.append(keys, [-1]), np.append(scores, [0.5]))
 def pipeline(data):
     """The pipeline file of all cases."""
     lines = ["project: bug", "environment: {python: '3.11', lock: requirements.lock}", "steps:"]
-    for name in data:
-        lines.append(f"  d-{name.replace('_', '-')}: {{source: {{file: d/{name}.parquet, output: {name}, origin: {ORIGIN}}}}}")
+    lines.extend(f"  d-{name.replace('_', '-')}: {{source: {{file: d/{name}.parquet, output: {name}, origin: {ORIGIN}}}}}" for name in data)
     outputs = ", ".join(f"{name}: {{artifact: {name}, kind: model}}" for name in MODELS)
     lines.append(f"  make: {{run: {{command: [python, /code/models.py], code: [models.py], outputs: {{{outputs}}}}}}}")
     train = "cp $CUSTODY_INPUT_PAIR/* $CUSTODY_OUTPUT_MODEL/"

@@ -2,6 +2,7 @@
 
 import datetime
 import decimal
+import itertools
 import json
 import math
 import os
@@ -12,7 +13,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
 from test_engine import Engine, column
 
 SEED = int(os.environ.get("CUSTODY_SEED", "20261126"))
@@ -44,8 +44,7 @@ def shown(value):
             return "0" if text in ("", "-0") else text
         case datetime.datetime():
             fraction = f".{value.microsecond:06}" if value.microsecond else ""
-            if fraction.endswith("000"):
-                fraction = fraction[:-3]
+            fraction = fraction.removesuffix("000")
             zone = "Z" if value.tzinfo else ""
             return f"{value:%Y-%m-%dT%H:%M:%S}".rjust(19, "0") + fraction + zone
         case datetime.date():
@@ -129,7 +128,7 @@ def numbers(name, present, told):
         edges = [bins[0]["from"], *[bin_["to"] for bin_ in bins]]
         assert len(bins) == 10 or scale > 1e15 or np.ptp(finite) < 1e-300
         assert (edges[0], edges[-1]) == (finite[0], finite[-1])
-        theirs = [int(((finite >= low) & ((finite < high) | (high == edges[-1]))).sum()) for low, high in zip(edges, edges[1:], strict=False)]
+        theirs = [int(((finite >= low) & ((finite < high) | (high == edges[-1]))).sum()) for low, high in itertools.pairwise(edges)]
         assert [bin_["count"] for bin_ in bins] == theirs, name
 
 
@@ -212,7 +211,7 @@ def test_differences_agree_with_pandas(engine, tmp_path):
         keys = chance.sample(range(2 * size), size)
         value = lambda: chance.choice([None, 0.0, -0.0, math.nan, 1.5, round(chance.gauss(0, 1), 2)])
         text = lambda: chance.choice([None, "", "null", f"t{chance.randrange(300)}"])
-        row = lambda key: {"k": key, "j": f"k{key % 7}", "x": value(), "s": text()}
+        row = lambda key, value=value, text=text: {"k": key, "j": f"k{key % 7}", "x": value(), "s": text()}
         before = [row(key) for key in keys]
         after = [{**old, **({"x": value(), "s": old["s"]} if chance.random() < 0.3 else {}), **({"s": text()} if chance.random() < 0.3 else {})} for old in before if chance.random() < 0.8]
         fresh = [row(key) for key in range(2 * size, 2 * size + chance.randrange(5))]

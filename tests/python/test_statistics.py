@@ -82,7 +82,7 @@ def test_a_small_group_is_not_compared(evaluate):
 
 
 def listed(names, values):
-    return [{"name": name, "values": [None if v is None else str(v) for v in column]} for name, column in zip(names, values)]
+    return [{"name": name, "values": [None if v is None else str(v) for v in column]} for name, column in zip(names, values, strict=True)]
 
 
 def near(ours, theirs, what):
@@ -256,9 +256,9 @@ def test_a_threshold_is_the_best_of_all(measure, seed):
     random = np.random.default_rng(seed + 3000)
     labels = np.concatenate([[0, 1], random.integers(0, 2, 80)])
     scores = np.round(np.clip(labels * 0.3 + random.random(82) * 0.7, 0, 1), int(random.integers(1, 4)))
-    choose = lambda rule: measure({"labels": labels.tolist(), "scores": scores.tolist(), "rule": rule})  # noqa: E731
+    choose = lambda rule: measure({"labels": labels.tolist(), "scores": scores.tolist(), "rule": rule})
     candidates = sorted(set(scores.tolist()), reverse=True)
-    youden = lambda t: int(((scores >= t) & (labels == 1)).sum()) * int((labels == 0).sum()) - int(((scores >= t) & (labels == 0)).sum()) * int(labels.sum())  # noqa: E731
+    youden = lambda t: int(((scores >= t) & (labels == 1)).sum()) * int((labels == 0).sum()) - int(((scores >= t) & (labels == 0)).sum()) * int(labels.sum())
     assert choose("max_youden") == max(candidates, key=youden)
     false_positive, recall, _ = metrics.roc_curve(labels, scores, drop_intermediate=False)
     best = max(map(youden, candidates)) / (int(labels.sum()) * int((labels == 0).sum()))
@@ -267,7 +267,7 @@ def test_a_threshold_is_the_best_of_all(measure, seed):
     assert choose("max_f1") == max(by_f1, key=by_f1.get)
     assert choose({"recall": 0.8}) == max(t for t in by_f1 if metrics.recall_score(labels, scores >= t) >= 0.8)
     chosen = choose({"cost": {"false_positive": 1.0, "false_negative": 3.0}})
-    cost = lambda t: ((scores >= t) & (labels == 0)).sum() + 3 * ((scores < t) & (labels == 1)).sum()  # noqa: E731
+    cost = lambda t: ((scores >= t) & (labels == 0)).sum() + 3 * ((scores < t) & (labels == 1)).sum()
     assert cost(chosen) == min(cost(t) for t in [*by_f1, 2.0])
 
 

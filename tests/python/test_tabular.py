@@ -99,7 +99,8 @@ def test_what_was_written_is_read(convert, seed):
     content = bom + (end.join(lines) + rng.choice(["", end])).encode(encoding)
     answer, table = convert(content, csv={"delimiter": delimiter, "header": True})
     assert answer.get("rows") == rows, answer
-    for number, (kind, values) in enumerate(columns):
+    for number, (kind, given) in enumerate(columns):
+        values = given
         ours = table.column(number).to_pylist()
         if all(value is None for value in values):
             assert answer["columns"][number][1] == "text"
@@ -107,7 +108,7 @@ def test_what_was_written_is_read(convert, seed):
         if kind == "big":
             values = [None if value is None else decimal.Decimal(value) for value in values]
         if kind == "zone":
-            values = [None if value is None else value.astimezone(datetime.timezone.utc) for value in values]
+            values = [None if value is None else value.astimezone(datetime.UTC) for value in values]
         if kind == "double":
             assert [None if v is None else float(v) for v in ours] == values, (answer["columns"][number], seed)
         else:

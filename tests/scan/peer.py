@@ -88,7 +88,7 @@ def modelaudit() -> Callable[[Path], tuple[str, str]]:
     import pkgutil
     import tempfile
 
-    import modelaudit.scanners as scanners
+    from modelaudit import scanners
     from modelaudit.core import scan_model_directory_or_file
 
     for module in pkgutil.iter_modules(scanners.__path__):  # loaded once, not in every fork
@@ -140,7 +140,7 @@ def _scan_in_child(scan: Callable[[Path], tuple[str, str]], path: Path, writer: 
     try:
         with contextlib.redirect_stdout(None), contextlib.redirect_stderr(None):
             answer = scan(path)
-    except BaseException as problem:  # a peer may fail in any way on a hostile file
+    except BaseException as problem:  # noqa: BLE001 - a peer may fail in any way on a hostile file
         answer = ("incomplete", f"{type(problem).__name__}: {str(problem)[:200]}")
     os.write(writer, json.dumps(answer).encode())
     os._exit(0)

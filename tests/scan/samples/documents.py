@@ -5,8 +5,8 @@ import json
 from . import wire
 from .corpus import Family, Sample, zip_bytes
 from .folders import GOOD_PICKLE, GOOD_SAFE, huggingface, pmml
-from .graphs import model, node
 from .graphs import inline as tensor
+from .graphs import model, node
 from .rawzip import Member, archive
 from .torch_format import floats
 from .weights import CHATML
@@ -44,7 +44,7 @@ def _texts(family: Family) -> None:
     put("import.txt", "a text with a line of import", b"Before you begin:\nimport numpy as np\nfrom sklearn import svm\nand read on.\n")
     put("imports/notes", "notes without an ending that begin with an import", b"import os, sys\n\nare both in the standard library.\n")
     put("city.txt", "a text that begins with letters that are opcodes", b"city\nincome\n\nare the columns; (see below).\n")
-    put("vocabulary.txt", "a vocabulary, a word a line", "\n".join(["[PAD]", "[UNK]", "os", "system", "eval", "(", ")", ".", "cos", "R", "Berlin", "##ing"]).encode() + b"\n")
+    put("vocabulary.txt", "a vocabulary, a word a line", b"[PAD]\n[UNK]\nos\nsystem\neval\n(\n)\n.\ncos\nR\nBerlin\n##ing\n")
     put("merges.txt", "merges of a tokeniser", "#version: 0.2\nĠ t\nĠ a\nh e\ni n\n".encode())
     put("labels.txt", "labels with numbers", b"0 cat\n1 dog\n2 os.system\n")
     put("latin1.txt", "a text in Latin 1", "Größe und Höhe\n".encode("latin-1") * 20)

@@ -1,6 +1,5 @@
 """ONNX and TensorFlow SavedModel: hostile files by hand, benign ones by hand and (ONNX) by the real library in `libraries`."""
 
-import os
 from pathlib import Path
 
 from . import wire as w
@@ -96,7 +95,7 @@ def _onnx(family: Family) -> None:
 def _symlink(folder: Path) -> None:
     """A model whose data file leaves the folder."""
     (folder / "model.onnx").write_bytes(model([node("Add")], [external("weights.bin")]))
-    os.symlink("/etc/passwd", folder / "weights.bin")
+    (folder / "weights.bin").symlink_to("/etc/passwd")
 
 
 def graph_node(name: str, op: str, inputs: tuple[str, ...] = (), attributes: bytes = b"") -> bytes:
@@ -111,7 +110,7 @@ def attribute(key: str, value: bytes) -> bytes:
 
 def saved_model(nodes: list[bytes], functions: list[bytes] | None = None) -> bytes:
     """A SavedModel with a graph and a library of functions."""
-    library = b"".join(w.field(1, w.field(1, w.field(1, name)) + b"".join(w.field(3, part) for part in [body])) for name, body in zip(("f0", "f1", "f2"), functions or []))
+    library = b"".join(w.field(1, w.field(1, w.field(1, name)) + b"".join(w.field(3, part) for part in [body])) for name, body in zip(("f0", "f1", "f2"), functions or [], strict=False))
     graph = b"".join(w.field(1, part) for part in nodes) + (w.field(2, library) if functions else b"") + w.field(4, w.integer(1, 1987))
     info = w.field(4, "serve") + w.field(5, "2.16.1")
     signature = w.field(5, w.field(1, "serving_default") + w.field(2, w.field(3, "tensorflow/serving/predict")))

@@ -43,11 +43,8 @@ def samples() -> list[Sample]:
     logging.disable(logging.WARNING)
     models = fitted()
     forget_addresses(models)
-    families = []
-    for part in (_sklearn, _joblib, _boosters, _skops, _onnx):
-        families.append(part(models))
-    for part in (_numpy, _frames, _pickles, _safetensors, _gguf, _keras):
-        families.append(part())
+    families = [part(models) for part in (_sklearn, _joblib, _boosters, _skops, _onnx)]
+    families.extend(part() for part in (_numpy, _frames, _pickles, _safetensors, _gguf, _keras))
     families.append(_mlflow(models))
     return [sample for family in families for sample in family.samples]
 
@@ -63,7 +60,7 @@ def forget_addresses(models: dict[str, object]) -> None:
 def bytes_of(write: object, suffix: str = "") -> bytes:
     """What `write` puts at a path."""
     with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "sample" + suffix)
+        path = str(Path(folder) / f"sample{suffix}")
         write(path)
         return Path(path).read_bytes()
 
@@ -124,7 +121,7 @@ def _boosters(models: dict[str, object]) -> Family:
     family.benign("lightgbm.pkl", "an LGBMClassifier by pickle", pickle.dumps(light), "LightGBM")
     family.benign("lightgbm_regressor.joblib", "an LGBMRegressor by joblib", bytes_of(lambda path: joblib.dump(lightgbm.LGBMRegressor(n_estimators=2, verbose=-1, n_jobs=1).fit(x, y), path)), "LightGBM, joblib")
     family.benign("lightgbm_booster.pkl", "a Booster by pickle", pickle.dumps(light.booster_), "LightGBM")
-    family.benign("lightgbm.txt", "a booster as text", bytes_of(lambda path: light.booster_.save_model(path)), "LightGBM")
+    family.benign("lightgbm.txt", "a booster as text", bytes_of(light.booster_.save_model), "LightGBM")
     _lightgbm_texts(family, x, y)
     _xgboost_files(family, x, y)
     return family
@@ -213,7 +210,7 @@ def _onnx(models: dict[str, object]) -> Family:
         copy = onnx.ModelProto()
         copy.CopyFrom(model)
         external_data_helper.convert_model_to_external_data(copy, location="model.onnx.data", size_threshold=0)
-        onnx.save(copy, os.path.join(folder, "model.onnx"))
+        onnx.save(copy, str(Path(folder) / "model.onnx"))
 
     family.benign("external_folder", "external data beside the model", files_of(external), "onnx")
     return family
@@ -414,9 +411,10 @@ def settle(raw: bytes) -> bytes:
         return ids.setdefault(match[0], b"%d" % (140_000_000_000_000 + 16 * len(ids)))
 
     fixed = []
-    for name, body in members:
+    for name, raw in members:
+        body = raw
         if name.endswith(".json"):
-            body = re.sub(rb"2\d{3}-\d\d-\d\d@\d\d:\d\d:\d\d", b"2024-01-01@00:00:00", ADDRESS.sub(number, body))
+            body = re.sub(rb"2\d{3}-\d\d-\d\d@\d\d:\d\d:\d\d", b"2024-01-01@00:00:00", ADDRESS.sub(number, raw))
         fixed.append((name, body))
     return zip_bytes([(ADDRESS.sub(number, name.encode()).decode(), body) for name, body in fixed], method)
 
@@ -433,7 +431,7 @@ def _mlflow(models: dict[str, object]) -> Family:
     family = Family("mlflow")
     for name, form in (("LogisticRegression", "cloudpickle"), ("RandomForestClassifier", "pickle"), ("PipelineUnion", "skops")):
         def save(folder: str, name: str = name, form: str = form) -> None:
-            mlflow.sklearn.save_model(models[name], os.path.join(folder, "model"), serialization_format=form, pip_requirements=["scikit-learn==1.9.1"])
+            mlflow.sklearn.save_model(models[name], str(Path(folder) / "model"), serialization_format=form, pip_requirements=["scikit-learn==1.9.1"])
 
         try:
             files = files_of(save)

@@ -3,8 +3,6 @@
 from . import assembler as a
 from .corpus import CODE, COMMAND, MARKER, Family, Sample
 
-
-
 # (module, name, arguments, reference): each is called by REDUCE, in protocols 0 to 5 by turns.
 SINKS: list[tuple[str, str, tuple, str]] = [
     ("os", "system", (COMMAND,), "ATLAS AML.T0011.000"),

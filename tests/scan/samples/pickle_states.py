@@ -7,7 +7,7 @@ import pickle
 import zoneinfo
 
 from . import assembler as a
-from .corpus import CODE, COMMAND, MARKER, Family, Sample
+from .corpus import CODE, MARKER, Family, Sample
 
 REFERENCE = "CWE-502"
 DISTRIBUTION = ("scipy.stats._continuous_distns", "norm_gen")

@@ -80,7 +80,7 @@ def _names(family: Family) -> None:
             a.stream(a.stack_global(module, attribute) + a.short_text(COMMAND) + a.TUPLE1 + a.REDUCE, 4),
             reference,
         )
-    family.hostile("unicode_name.pkl", "the module is written in full-width letters", a.stream(a.stack_global("ｏｓ", "system") + a.short_text(COMMAND) + a.TUPLE1 + a.REDUCE, 4))
+    family.hostile("unicode_name.pkl", "the module is written in full-width letters", a.stream(a.stack_global("\uff4f\uff53", "system") + a.short_text(COMMAND) + a.TUPLE1 + a.REDUCE, 4))
     family.hostile("global_trailing_space.pkl", "GLOBAL with a space after the module", a.stream(a.global_("os ", "system") + ARGUMENT + a.REDUCE))
     family.hostile("global_crlf.pkl", "GLOBAL whose lines end with a carriage return", a.stream(b"cos\r\nsystem\r\n" + ARGUMENT + a.REDUCE))
     family.hostile("global_dotted_p2.pkl", "GLOBAL in protocol 2 with a dotted name", a.stream(a.global_("os", "path.os.system") + ARGUMENT + a.REDUCE))
