@@ -10,21 +10,21 @@ help:
 	@echo "make demo        build, then run examples/employment from source to signed model"
 	@echo "make demo-clean  forget the demo's workspace"
 	@echo "make install     build in the release profile, half an hour on two cores; install as PREFIX/bin/custody"
-	@echo "make test        format, lints, layers, unit, property, end-to-end and Python tests"
+	@echo "make test        format, lints, dependencies, layers, unit, property, end-to-end and Python tests"
 	@echo "make bench       speed beside peers, in the release profile: takes about an hour from clean"
 	@echo "make scan-matrix the model scanner beside its peers over hostile and benign samples"
-	@echo "make lint        format, lints and layers alone"
+	@echo "make lint        format, lints, dependencies and layers alone"
 	@echo "make generate    write the generated references anew"
 
 demo:
-	@$(CARGO) build --quiet --workspace --bin custody
+	@$(CARGO) build --locked --quiet --workspace --bin custody
 	@examples/employment/demo.sh "$(CURDIR)/target/debug/custody"
 
 demo-clean:
 	@rm -rf examples/employment/.custody
 
 install:
-	@$(CARGO) build --release --quiet --workspace --bin custody
+	@$(CARGO) build --locked --release --quiet --workspace --bin custody
 	@install -D --strip target/release/custody "$(DESTDIR)$(PREFIX)/bin/custody"
 	@"$(DESTDIR)$(PREFIX)/bin/custody" --version
 	@case ":$$PATH:" in *":$(PREFIX)/bin:"*) ;; *) echo "put $(PREFIX)/bin on your PATH" ;; esac
@@ -42,7 +42,7 @@ lint:
 	@scripts/lint.sh
 
 generate:
-	@$(CARGO) build --quiet --workspace --examples
+	@$(CARGO) build --locked --quiet --workspace --examples
 	@target/debug/examples/schema > target/custody.schema.json
 	@mv target/custody.schema.json docs/reference/custody.schema.json
-	@CUSTODY_GENERATE=1 $(CARGO) test --quiet --workspace --test reference the_reference
+	@CUSTODY_GENERATE=1 $(CARGO) test --locked --quiet --workspace --test reference the_reference

@@ -19,7 +19,7 @@ scripts/python-env.sh benches/tables.lock target/bench/tables
 # Its last version needs a NumPy, and so a pyarrow, that the others are past.
 scripts/python-env.sh benches/whylogs.lock target/bench/whylogs
 target/bench/python/bin/python benches/data.py target/bench/data
-cargo build --release --quiet --workspace --bins
+cargo build --locked --release --quiet --workspace --bins
 exec target/release/custody-bench --custody "$PWD/target/release/custody" \
     --peers "$PWD/target/bench/python/bin" --scanners "$PWD/target/scan/peers/bin" \
     --signer "$PWD/target/python/bin/python" --table-peers "$PWD/target/bench/tables/bin/python" \

@@ -15,7 +15,7 @@ fi
 scripts/python-env.sh tests/scan/requirements.lock target/scan/python
 PYTHONPATH=tests/scan target/scan/python/bin/python -m samples target/scan/samples
 # With the examples, since what tests need decides how libraries are built: without, everything would be built again.
-"${CARGO:-cargo}" build --quiet --workspace --bin custody --examples
+"${CARGO:-cargo}" build --locked --quiet --workspace --bin custody --examples
 status=0
 target/scan/python/bin/python tests/scan/matrix.py --samples target/scan/samples --custody target/debug/custody \
     --json target/scan/matrix.json "${peers[@]}" || status=$?

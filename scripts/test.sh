@@ -1,32 +1,49 @@
 #!/usr/bin/env bash
-# Everything that must hold before a change lands. Installs what it needs besides Rust and Python.
+# Everything that must hold before a change lands. Installs what it needs besides Rust and Python. How long each stage took is
+# told before the last summary.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# Where the stages and their times stand, for the last of them to tell.
+export CUSTODY_STAGES=$PWD/target/stages
+mkdir -p target
+: >"$CUSTODY_STAGES"
+stage=
+began=0
+# Begins a stage: its name, what it does; the one before is over.
+stage() {
+    [ -z "$stage" ] || printf '%6d s  %s\n' "$((SECONDS - began))" "$stage" >>"$CUSTODY_STAGES"
+    stage=$1
+    began=$SECONDS
+    [ -z "${2:-}" ] || echo "== $2"
+}
+
+stage "format, lints, dependencies, documentation"
 scripts/lint.sh
 
-echo "== what the tests need of the system"
+stage "packages of the system" "what the tests need of the system"
 # A token in software, for keys that never leave it.
 if ! dpkg --status softhsm2 >/dev/null 2>&1; then
     apt-get update --quiet --quiet
     apt-get install --yes --quiet --quiet softhsm2 >/dev/null
 fi
 
-echo "== build"
-cargo build --quiet --workspace --all-targets
-echo "== unit, property and end-to-end tests"
+stage "build" "build"
+cargo build --locked --quiet --workspace --all-targets
+stage "unit, property and end-to-end tests" "unit, property and end-to-end tests"
 if cargo nextest --version >/dev/null 2>&1; then
-    cargo nextest run --workspace --no-fail-fast
+    cargo nextest run --locked --workspace --no-fail-fast
 else
-    cargo test --quiet --workspace --no-fail-fast
+    cargo test --locked --quiet --workspace --no-fail-fast
 fi
 
-echo "== the scanner's parsers under a fuzzer, for some seconds each"
+stage "fuzzing" "the scanner's parsers under a fuzzer, for some seconds each"
 scripts/fuzz.sh 5
 
-echo "== the scanner over hostile and benign samples"
+stage "the scanner's samples" "the scanner over hostile and benign samples"
 scripts/scan-matrix.sh --alone
 
-echo "== Python tests"
+stage "Python's packages" "Python tests"
 scripts/python-env.sh tests/python/requirements.lock target/python
+stage "Python tests"
 PYTHONPATH=python/src exec target/python/bin/python -m pytest --quiet tests/python python/tests

@@ -12,6 +12,14 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug"
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Tell how long the stages before took, where scripts/test.sh ran them; pytest says its own time after it."""
+    stages = os.environ.get("CUSTODY_STAGES")
+    if stages and (lines := pathlib.Path(stages).read_text()):
+        terminalreporter.section("how long each stage took")
+        terminalreporter.write(lines)
+
+
 class Workspace:
     """A copy of the example, or a project of other files; run from nothing."""
 
