@@ -1,7 +1,7 @@
 //! The checkpoint that was seen last, outside the workspace.
 //!
-//! It is replaced atomically and not synced: after a loss of power the older one may be there, which holds
-//! as well.
+//! It is replaced atomically and not synced, for it advances with every grant. After a loss of power the older one
+//! may be there, which holds as well, or an empty file, or one of zeros: that is as if it had been removed.
 #![expect(
     clippy::disallowed_methods,
     reason = "this is where the file is written"
@@ -15,12 +15,13 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::disk;
 
-/// Reads it; `None` when there is none. What is no text is read as a text that is no checkpoint.
+/// Reads it; `None` when there is none, or what a loss of power left of it. What is no text is read as a text that is no checkpoint.
 ///
 /// # Errors
 /// What the system says.
 pub fn load(path: &Path) -> io::Result<Option<String>> {
     let bytes = disk::read(path)?;
+    let bytes = bytes.filter(|bytes| bytes.iter().any(|byte| *byte != 0));
     Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
@@ -72,6 +73,10 @@ mod tests {
         assert_eq!(load(&path).unwrap().unwrap(), "ab");
         fs::write(&path, b"\xff").unwrap();
         assert_ne!(write("a"), "a");
+        for lost in [b"".as_slice(), b"\0\0"] {
+            fs::write(&path, lost).unwrap();
+            assert_eq!(write("a"), "a");
+        }
     }
 
     #[test]
