@@ -12,5 +12,6 @@ mod damage;
 mod data;
 mod e2e;
 mod golden;
+mod pages;
 mod runs;
 mod world;
