@@ -22,10 +22,11 @@ stage "format, lints, dependencies, documentation"
 scripts/lint.sh
 
 stage "packages of the system" "what the tests need of the system"
-# A token in software, for keys that never leave it.
-if ! dpkg --status softhsm2 >/dev/null 2>&1; then
+# A token in software, for keys that never leave it; what tells which writes reached the disk.
+needed=(softhsm2 strace)
+if ! dpkg --status "${needed[@]}" >/dev/null 2>&1; then
     apt-get update --quiet --quiet
-    apt-get install --yes --quiet --quiet softhsm2 >/dev/null
+    apt-get install --yes --quiet --quiet "${needed[@]}" >/dev/null
 fi
 
 stage "build" "build"

@@ -33,6 +33,8 @@ CREATE TABLE IF NOT EXISTS view_root (one INTEGER PRIMARY KEY CHECK (one = 1), r
 
 /// The form of the tables. A catalog of another form is made anew.
 const FORM: i64 = 3;
+/// How much of the file is kept in memory: less than 0, in KiB.
+const CACHED: i64 = -(32 << 10);
 /// How many prepared statements are kept.
 const STATEMENTS: usize = 64;
 const SHARED_FILE_SIZE: i32 = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
@@ -163,6 +165,9 @@ impl SqliteCatalog {
         })?;
         let connection = Connection::open(path).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        connection
+            .pragma_update(None, "cache_size", CACHED)
+            .map_err(failed)?;
         connection
             .pragma_update(None, "journal_mode", "WAL")
             .map_err(failed)?;

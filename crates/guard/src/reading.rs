@@ -17,8 +17,6 @@ use crate::view::{self, AnyOf, read_entries, read_entry};
 /// How many entries are shown when no limit is given.
 const SHOWN: u64 = 100;
 const MOST_SHOWN: u64 = 10_000;
-/// How many entries are read at once where no term narrows them.
-const AT_ONCE: u64 = 256;
 
 impl Grant<ReadLedger> {
     /// Finds the newest entries that match, oldest first; with a cursor, the newest before those of the page that gave
@@ -171,8 +169,8 @@ impl Inner {
         Ok(terms)
     }
 
-    /// Hands the entries before `end` that have one term of each of `terms` to `each`, the newest first, until it
-    /// returns false. Entries that came after the snapshot are not among them.
+    /// Hands entries before `end` to `each`, the newest first, until it returns false: all that have one term of each
+    /// of `terms`, and others of the last bundle.
     fn newest_first(
         &self,
         ledger: &Snapshot,
@@ -181,14 +179,16 @@ impl Inner {
         each: &mut dyn FnMut(u64, Entry) -> bool,
     ) -> Result<(), Problem> {
         while end > 0 {
-            let start = (end - 1) / AT_ONCE * AT_ONCE;
-            let places = if terms.is_empty() {
-                (start..end).rev().collect()
-            } else {
+            let start = (end - 1) / view::WIDTH * view::WIDTH;
+            // The last bundle, which is not full, is gone through entry by entry.
+            let by_terms = !terms.is_empty() && start + view::WIDTH <= ledger.size();
+            let places: Vec<u64> = if by_terms {
                 match self.newest(terms, end)? {
                     Some(places) => places,
                     None => return Ok(()),
                 }
+            } else {
+                (start..end).rev().collect()
             };
             let (Some(first), Some(last)) = (places.last(), places.first()) else {
                 return Ok(());
@@ -212,7 +212,9 @@ impl Inner {
         let ledger = self.parts.ledger.snapshot();
         let mut found = Vec::new();
         self.newest_first(&ledger, terms, ledger.size(), &mut |index, entry| {
-            found.push((index, entry));
+            if view::has(&entry, terms) {
+                found.push((index, entry));
+            }
             true
         })?;
         found.reverse();

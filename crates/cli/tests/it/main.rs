@@ -14,6 +14,7 @@ mod data;
 mod e2e;
 mod golden;
 mod hostile;
+mod pages;
 mod privacy;
 mod runs;
 mod sharing;

@@ -42,10 +42,26 @@ const RECORD: &str = "record";
 
 type Answer<T> = Result<T, ViewError>;
 
-/// Takes in what an entry says. Entries come in the order of the ledger, each once.
-pub(crate) fn entry(map: &mut Map<'_>, index: u64, entry: &Entry) -> Answer<()> {
+/// Takes in what entries say. They come in the order of the ledger, each once. `earlier`: those before them in the
+/// bundle of the first, where that is full with them.
+pub(crate) fn entries(
+    map: &mut Map<'_>,
+    earlier: &[(u64, Entry)],
+    entries: &[(u64, Entry)],
+) -> Answer<()> {
+    for (index, one) in entries {
+        entry(map, *index, one)?;
+    }
+    let all: Vec<_> = earlier.iter().chain(entries).collect();
+    let bundles = all.chunk_by(|(one, _), (next, _)| one / index::WIDTH == next / index::WIDTH);
+    for bundle in bundles.filter(|bundle| bundle.len() as u64 == index::WIDTH) {
+        index::enter(map, bundle.iter().map(|(index, entry)| (*index, entry)))?;
+    }
+    Ok(())
+}
+
+fn entry(map: &mut Map<'_>, index: u64, entry: &Entry) -> Answer<()> {
     let told = Told { index, entry };
-    index::enter(map, index, entry)?;
     told.grants(map)?;
     told.version(map)?;
     let touched = told.quarantine(map)?;

@@ -1,9 +1,10 @@
 //! Finding entries: by actor, action, answer, run, resource, content and input.
 //!
 //! A *term* is one such word. For each term there is a row for each bundle of 256 entries in which it occurs, with
-//! the places in the bundle, one byte each: entries are read by the bundle, too.
+//! the places in the bundle, one byte each: entries are read by the bundle, too. The rows of a bundle are written once,
+//! when it is full; the entries of the last, which is not, are looked at one by one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use custody_ledger::{Entry, Outcome};
 use custody_types::Digest;
@@ -11,7 +12,7 @@ use custody_types::Digest;
 use crate::view::map::{Map, ViewError};
 
 /// How many entries a row is about.
-const WIDTH: u64 = 256;
+pub(crate) const WIDTH: u64 = 256;
 /// How many terms that begin alike are looked for one by one.
 const MOST_ALIKE: usize = 64;
 
@@ -99,16 +100,28 @@ fn row_of(term: &str, bundle: u64) -> String {
     format!("{}{bundle:016}", beginning(term))
 }
 
-/// Takes in an entry.
-pub(crate) fn enter(map: &mut Map<'_>, index: u64, entry: &Entry) -> Answer<()> {
-    let place = u8::try_from(index % WIDTH).unwrap_or(u8::MAX);
-    for term in terms(entry) {
-        let key = row_of(&term, index / WIDTH);
-        let mut places = map.get(&key)?.unwrap_or_default();
-        places.push(place);
-        map.put(&key, places)?;
+/// Takes in the entries of a full bundle.
+pub(crate) fn enter<'e>(
+    map: &mut Map<'_>,
+    entries: impl Iterator<Item = (u64, &'e Entry)>,
+) -> Answer<()> {
+    let mut rows: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    for (index, entry) in entries {
+        let place = u8::try_from(index % WIDTH).unwrap_or(u8::MAX);
+        for term in terms(entry) {
+            let row = rows.entry(row_of(&term, index / WIDTH)).or_default();
+            row.push(place);
+        }
     }
-    Ok(())
+    rows.into_iter()
+        .try_for_each(|(key, places)| map.put(&key, places))
+}
+
+/// Returns whether an entry has one term of each of `all`.
+pub(crate) fn has(entry: &Entry, all: &[AnyOf]) -> bool {
+    let terms = terms(entry);
+    all.iter()
+        .all(|any| any.iter().any(|term| terms.contains(term)))
 }
 
 /// Returns terms of which every entry has one that is about a resource whose name begins with `name`, or is that of a
@@ -133,8 +146,8 @@ pub(crate) fn resources(map: &mut Map<'_>, name: &str) -> Answer<Option<AnyOf>> 
     Ok(Some(terms))
 }
 
-/// Returns the places of the newest entries before `end` that have one term of each of `all`, newest first, in at
-/// most one bundle; none: there are no more. `all` is not empty.
+/// Returns the places of the newest entries of full bundles before `end` that have one term of each of `all`, newest
+/// first, in at most one bundle; none: there are no more. `all` is not empty.
 pub(crate) fn newest(map: &mut Map<'_>, all: &[AnyOf], end: u64) -> Answer<Option<Vec<u64>>> {
     let mut end = end;
     'bundles: while let Some(last) = end.checked_sub(1) {

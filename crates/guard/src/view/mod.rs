@@ -36,7 +36,7 @@ use crate::problem;
 pub(crate) use apply::{
     CONTRACT, FINDINGS, HELD, NAMED, QUARANTINE, RELEASE, SCAN_FACT, WAITS, record_of, statements,
 };
-pub(crate) use index::{AnyOf, about, actor, input, outcome, outcome_name, run, verb};
+pub(crate) use index::{AnyOf, WIDTH, about, actor, has, input, outcome, outcome_name, run, verb};
 use map::{Map, Tree, ViewError};
 use memory::MemoryRows;
 pub use rows::Waiver;
@@ -46,8 +46,8 @@ pub(crate) use rows::{Contract, Hold, Listed};
 const FORMAT: u8 = 1;
 /// The use of the key that authenticates the root.
 const ROOT_KEY: &str = "custody 2026 the view of the ledger";
-/// How many entries are applied in one transaction.
-const AT_ONCE: u64 = 1024;
+/// How many entries are applied in one transaction at most: four bundles.
+const AT_ONCE: u64 = 4 * WIDTH;
 
 /// The root, as it is written.
 #[derive(Debug, Serialize, Deserialize)]
@@ -88,6 +88,9 @@ pub(crate) enum Found {
 }
 
 type Answer<T> = Result<T, ViewError>;
+
+/// An entry with its place.
+type Placed = (u64, Entry);
 
 impl LedgerView {
     pub(crate) fn new(pseudonyms: &Secret<32>) -> Self {
@@ -189,8 +192,13 @@ impl Inner {
                 return Ok(Ok(()));
             }
             let ledger = self.parts.ledger.snapshot();
-            let entries = read_entries(&ledger, position, position + AT_ONCE)?;
-            match self.apply(view, &entries, ledger.checkpoint()) {
+            // It ends where a bundle does, or the ledger.
+            let end = (position / AT_ONCE + 1) * AT_ONCE;
+            let entries = read_entries(&ledger, position, end)?;
+            let start = position / WIDTH * WIDTH;
+            let fills = end.min(ledger.size()) >= start + WIDTH;
+            let earlier = read_entries(&ledger, start, if fills { position } else { start })?;
+            match self.apply(view, (&earlier, &entries), ledger.checkpoint()) {
                 Ok(()) => {}
                 Err(ViewError::Catalog(error)) => return Err(wrong(ViewError::Catalog(error))),
                 Err(error) => return Ok(Err(error)),
@@ -201,7 +209,7 @@ impl Inner {
     fn apply(
         &self,
         view: &mut LedgerView,
-        entries: &[(u64, Entry)],
+        (earlier, entries): (&[Placed], &[Placed]),
         checkpoint: &str,
     ) -> Answer<()> {
         // Where it breaks off, what is in memory is worth nothing; it is read again.
@@ -213,9 +221,7 @@ impl Inner {
         let kept = self.parts.store.catalog().view(&mut |rows| {
             applied = (|| {
                 let mut map = Map::new(&mut tree, rows);
-                for (index, entry) in entries {
-                    apply::entry(&mut map, *index, entry)?;
-                }
+                apply::entries(&mut map, earlier, entries)?;
                 map.finish()?;
                 let root = Root {
                     v: FORMAT,
@@ -280,9 +286,7 @@ impl Inner {
         let mut at = 0;
         while at < ledger.size() {
             let entries = read_entries(&ledger, at, at + AT_ONCE)?;
-            for (index, entry) in &entries {
-                apply::entry(&mut map, *index, entry).map_err(wrong)?;
-            }
+            apply::entries(&mut map, &[], &entries).map_err(wrong)?;
             at += AT_ONCE;
         }
         let valid = rows::records(&mut map).map_err(wrong)?;
@@ -468,8 +472,8 @@ impl Inner {
         self.ask_view(|map| index::resources(map, name))
     }
 
-    /// Returns the places of the newest entries before `end` that have one term of each of `all`, newest first; none:
-    /// there are no more.
+    /// Returns the places of the newest entries of full bundles before `end` that have one term of each of `all`,
+    /// newest first; none: there are no more.
     pub(crate) fn newest(&self, all: &[AnyOf], end: u64) -> Result<Option<Vec<u64>>, Problem> {
         self.ask_view(|map| index::newest(map, all, end))
     }
