@@ -147,6 +147,29 @@ def test_what_no_rule_knows_waits_for_somebody_else(place):
     assert place.put("other", pickle.dumps([1]) + content, expect=6)["version"]["quarantined"]
 
 
+def test_what_is_rejected_waits_no_longer_and_is_never_let_out(place):
+    content = unknown()
+    for name in ("model", "other"):
+        place.put(name, content, expect=6)
+    assert place("reject", "shop/model@1", "--reason", " ", expect=1)
+    assert place("reject", "shop/model@1", "--reason", "no", "--as", "scientist", expect=3)
+    place("reject", "shop/model@1", "--reason", "it downloads what it runs", "--as", "officer")
+    (held,) = place("show", "shop/model@1")["version"]["held"]
+    assert "rejected by officer" in held
+    assert held.endswith("it downloads what it runs")
+    problem = place("approve", "shop/model@1", "--reason", "fine", expect=1)["problem"]
+    assert "rejected by officer" in problem["because"][0]
+    assert place("reject", "shop/model@1", "--reason", "again", expect=1)["problem"]["code"] == "CUS-SCAN-026"
+    # The other one still waits; once it is decided on too, nothing does.
+    assert "shop/other@1" in place.check("model-scan", expect=6)["evidence"][0]
+    place("approve", "shop/other@1", "--reason", "read line by line")
+    assert "was rejected" in "".join(place.check("model-scan")["evidence"])
+    place("index", "rebuild")
+    place("get", "shop/model@1", "--to", "out", expect=3)
+    place("rescan", "shop/model@1")
+    place("get", "shop/model@1", "--to", "out", expect=3)
+
+
 def test_an_approval_of_the_same_bytes_elsewhere_does_not_hide_a_quarantine(place):
     for name in ("first", "second"):
         place.put(name, unknown(), expect=6)

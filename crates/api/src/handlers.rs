@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use axum::body::Body;
 use custody_guard::{
     Approve, ChangePolicy, ChangeRules, Collect, Export, ExportLedger, List, Made, Making,
-    NewVersion, ReadLedger, ReadPolicy, RebuildIndex, ScanModel, SetAlias, SignModel, Target,
-    Write, Writes,
+    NewVersion, ReadLedger, ReadPolicy, RebuildIndex, Reject, ScanModel, SetAlias, SignModel,
+    Target, Write, Writes,
 };
 use custody_pipeline::collect;
 use custody_pipeline::file::Origin;
@@ -15,8 +15,8 @@ use custody_wire::{
     AcceptRollbackReply, AcceptRollbackRequest, AliasReply, AliasRequest, ApproveReply,
     ApproveRequest, ArtifactQuery, CompareRequest, DataQuery, DiffRequest, Document, EntryQuery,
     LedgerVerifyReply, ListQuery, ListReply, MetricsRequest, OriginOfPut, PolicySource, PutQuery,
-    PutReply, RescanReply, RescanRequest, RulesReply, RunEvent, RunRequest, StatusRequest,
-    TraceQuery, VerifyRequest,
+    PutReply, RejectReply, RejectRequest, RescanReply, RescanRequest, RulesReply, RunEvent,
+    RunRequest, StatusRequest, TraceQuery, VerifyRequest,
 };
 use http::Response;
 
@@ -356,6 +356,15 @@ pub(crate) fn approve(app: &App, call: Call) -> Answer {
         .ask::<Approve>(&session, Target::Named(reference))?;
     let (version, entry) = grant.approve(&request.reason)?;
     reply(ApproveReply { version, entry })
+}
+
+pub(crate) fn reject(app: &App, call: Call) -> Answer {
+    let session = call.session.clone();
+    let request: RejectRequest = call.document()?;
+    let reference = parse_reference(&request.reference)?;
+    let grant = app.door.ask::<Reject>(&session, Target::Named(reference))?;
+    let (version, entry) = grant.reject(&request.reason)?;
+    reply(RejectReply { version, entry })
 }
 
 pub(crate) fn change_rules(app: &App, call: Call) -> Answer {

@@ -176,6 +176,12 @@ pub static OPERATIONS: &[Operation] = &[
     ),
     operation(
         Method::POST,
+        "/v1/rejections",
+        &[Action::Reject],
+        handlers::reject,
+    ),
+    operation(
+        Method::POST,
         "/v1/rules",
         &[Action::ChangeRules],
         handlers::change_rules,

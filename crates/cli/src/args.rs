@@ -89,6 +89,7 @@ pub(crate) enum Command {
     Scan(Scan),
     Rescan(Rescan),
     Approve(Approve),
+    Reject(Reject),
     Sign(SignArgs),
     VerifySignature(VerifySignature),
     Stamp(Stamp),

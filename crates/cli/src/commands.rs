@@ -16,6 +16,7 @@ mod metrics;
 mod new;
 mod policy;
 mod put;
+mod reject;
 mod reproduce;
 mod rescan;
 mod rules;
@@ -57,6 +58,7 @@ pub(crate) fn dispatch(context: &Context, command: Command) -> Result<ExitCode, 
         Command::Scan(args) => scan::run(context, &args),
         Command::Rescan(args) => rescan::run(context, args),
         Command::Approve(args) => approve::run(context, args),
+        Command::Reject(args) => reject::run(context, args),
         Command::Sign(args) => sign::run(context, &args),
         Command::VerifySignature(args) => sign::check(context, &args),
         Command::Stamp(args) => sign::stamp(context, &args),

@@ -374,6 +374,13 @@ impl custody_guard::Keyring for LocalKeyring {
                     .because(error)
             })?;
         let mut keyring = self.keyring.lock().unwrap_or_else(PoisonError::into_inner);
+        if keyring.projects.contains_key(project) {
+            // Other keys in their place would make what is stored unreadable.
+            return Err(Problem::new(
+                code::KEY_015,
+                format!("the project `{project}` has keys already"),
+            ));
+        }
         let mut next = keyring.clone();
         next.projects.insert(
             project.clone(),

@@ -17,9 +17,9 @@ use custody_wire::{
     ApproveRequest, ArtifactQuery, CompareReply, CompareRequest, DataQuery, DiffReply, DiffRequest,
     Document, EntryQuery, HEADER_AS, HEADER_PURPOSE, HeadReply, LedgerReply, LedgerVerifyReply,
     ListQuery, ListReply, MetricsReply, MetricsRequest, PolicyReply, PolicySource, ProblemDetails,
-    ProfileReply, PutQuery, PutReply, ReproduceReply, RescanReply, RescanRequest, RulesReply,
-    RunEvent, RunReply, RunRequest, Schema, SchemaReply, ShowReply, SigningReply, StatusReply,
-    StatusRequest, TraceQuery, TraceReply, VerifyReply, VerifyRequest,
+    ProfileReply, PutQuery, PutReply, RejectReply, RejectRequest, ReproduceReply, RescanReply,
+    RescanRequest, RulesReply, RunEvent, RunReply, RunRequest, Schema, SchemaReply, ShowReply,
+    SigningReply, StatusReply, StatusRequest, TraceQuery, TraceReply, VerifyReply, VerifyRequest,
 };
 use http::{Method, Request, Response, StatusCode};
 use serde::Serialize;
@@ -361,6 +361,14 @@ impl Client {
     /// The API's [`Problem`].
     pub fn approve(&self, request: &ApproveRequest) -> Result<ApproveReply, Problem> {
         self.post("/v1/approvals", request)
+    }
+
+    /// Keeps a version in quarantine for good.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn reject(&self, request: &RejectRequest) -> Result<RejectReply, Problem> {
+        self.post("/v1/rejections", request)
     }
 
     /// Puts other rule packs of the scanner in force, after the program's own.

@@ -38,6 +38,8 @@ macro_rules! acts {
 }
 
 acts! {
+    /// [`Action::CreateProject`].
+    CreateProject;
     /// [`Action::Collect`].
     Collect: Writes;
     /// [`Action::Read`].
@@ -78,6 +80,8 @@ acts! {
     ScanModel: Looks;
     /// [`Action::Approve`].
     Approve: Looks;
+    /// [`Action::Reject`].
+    Reject: Looks;
     /// [`Action::SignModel`].
     SignModel;
     /// [`Action::ReadLedger`].

@@ -18,7 +18,7 @@ use custody_types::{
     Selector, Timestamp, code,
 };
 
-use crate::act::{Act, List, Read};
+use crate::act::{Act, CreateProject, List, Read};
 use crate::grant::Grant;
 use crate::problem;
 use crate::scanning::{Rulebook, Scanner};
@@ -569,14 +569,25 @@ impl Door {
         self.0.parts.ledger.size()
     }
 
-    /// Makes sure that the project exists.
-    pub(crate) fn ensure_project(&self, project: &ProjectName) -> Result<(), Problem> {
+    /// Makes sure that the project exists. Whoever stores the first thing in it begins it, which is asked for; the
+    /// project of the policies is there for everybody.
+    pub(crate) fn ensure_project(
+        &self,
+        session: Option<&Session>,
+        project: &ProjectName,
+    ) -> Result<(), Problem> {
+        // Of several who begin it at once, the first does.
         let _one = lock(&self.0.projects);
-        if !self.0.parts.store.projects().contains(project) {
-            let (id, keys) = self.0.parts.keyring.create(project)?;
-            self.0.parts.store.add_project(project.clone(), id, keys);
+        if self.0.parts.store.projects().contains(project) {
+            return Ok(());
         }
-        Ok(())
+        let target = || Target::Project(project.clone());
+        let grant = session
+            .map(|session| self.ask::<CreateProject>(&session.of_person(), target()))
+            .transpose()?;
+        let (id, keys) = self.0.parts.keyring.create(project)?;
+        self.0.parts.store.add_project(project.clone(), id, keys);
+        grant.map_or(Ok(()), Grant::finish)
     }
 }
 

@@ -369,6 +369,10 @@ impl Evidence<'_> {
         if !version.quarantined {
             return Ok(why);
         }
+        if let Some(rejection) = self.rejection(&name)? {
+            why.push(rejection);
+            return Ok(why);
+        }
         if inner.scan_holds(&name)? {
             why.push("its scan left it to a person".to_owned());
         }

@@ -157,15 +157,29 @@ impl Evidence<'_> {
     /// # Errors
     /// A [`Problem`] when the signed approval is missing or damaged.
     pub fn approval(&self, waiver: &Waiver) -> Result<String, Problem> {
-        let entry = waiver.entry;
-        let Some(statement) = waiver.statement else {
-            return Ok(format!("approved by ledger entry {entry}"));
+        self.decided("approved", "approver", waiver)
+    }
+
+    /// Says who rejected a version, and why, if it was rejected.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the signed rejection is missing or damaged.
+    pub fn rejection(&self, name: &VersionName) -> Result<Option<String>, Problem> {
+        let rejection = self.door.0.rejection(name)?;
+        let told = rejection.map(|rejection| self.decided("rejected", "rejecter", &rejection));
+        told.transpose()
+    }
+
+    fn decided(&self, what: &str, by: &str, decision: &Waiver) -> Result<String, Problem> {
+        let entry = decision.entry;
+        let Some(statement) = decision.statement else {
+            return Ok(format!("{what} by ledger entry {entry}"));
         };
-        let approval = self.statement(&statement)?;
-        let said = |key: &str| approval.predicate.get(key).and_then(Value::as_str);
+        let told = self.statement(&statement)?;
+        let said = |key: &str| told.predicate.get(key).and_then(Value::as_str);
         Ok(format!(
-            "approved by {}, ledger entry {entry}: {}",
-            self.name_of(said("approver").unwrap_or_default()),
+            "{what} by {}, ledger entry {entry}: {}",
+            self.name_of(said(by).unwrap_or_default()),
             said("reason").unwrap_or_default(),
         ))
     }

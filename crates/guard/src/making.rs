@@ -162,11 +162,14 @@ impl Making {
     /// A [`Problem`] when the project's keys cannot be made.
     pub fn start<A: Writes>(grant: &Grant<A>) -> Result<Self, Problem> {
         let artifact = grant.artifact()?;
+        grant
+            .door
+            .ensure_project(Some(&grant.session), artifact.project())?;
         Self::start_at(&grant.door, &artifact)
     }
 
     pub(crate) fn start_at(door: &Door, artifact: &ArtifactName) -> Result<Self, Problem> {
-        door.ensure_project(artifact.project())?;
+        door.ensure_project(None, artifact.project())?;
         let writer = door
             .0
             .parts

@@ -112,7 +112,7 @@ impl Grant<AcceptRollback> {
             Problem::new(code::DOOR_012, error.to_string())
         })?;
         let project = own.project();
-        door.ensure_project(project)?;
+        door.ensure_project(None, project)?;
         let mut draft = self.outcome(Outcome::Ok);
         draft.lineage.statement = Some(door.0.keep_record(project, &envelope)?);
         draft.facts = facts;

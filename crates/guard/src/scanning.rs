@@ -19,19 +19,21 @@ use custody_types::{
 use custody_wire::{EntryRef, PolicySource, Rescanned, ScanView, VersionView};
 use serde::{Deserialize, Serialize};
 
-use crate::act::{Approve, ChangeRules, ScanModel};
+use crate::act::{Approve, ChangeRules, Reject, ScanModel};
 use crate::door::{Inner, Key, lock};
 use crate::evidence::Evidence;
 use crate::grant::Grant;
 use crate::making::{Making, NewVersion};
 use crate::problem;
 use crate::session::Session;
-use crate::view::{CONTRACT, FINDINGS, QUARANTINE, RELEASE, SCAN_FACT};
+use crate::view::{CONTRACT, FINDINGS, QUARANTINE, REJECTED, RELEASE, SCAN_FACT};
 
 /// The predicate type of the statement about a scan.
 pub const SCAN: &str = "https://custody.dev/scan/v1";
 /// The predicate type of the statement that lets a version out of quarantine.
 pub const APPROVAL: &str = "https://custody.dev/approval/v1";
+/// The predicate type of the statement that keeps a version in quarantine for good.
+pub(crate) const REJECTION: &str = "https://custody.dev/rejection/v1";
 /// The artifact whose newest version holds the workspace's rules of the scanner.
 const RULES: &str = "custody/rules";
 /// How many findings a statement lists.
@@ -115,6 +117,15 @@ struct Approval {
     scan: Digest,
     findings_digest: Digest,
     approved_on: Timestamp,
+}
+
+/// The predicate [`REJECTION`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Rejection {
+    rejecter: String,
+    reason: String,
+    rejected_on: Timestamp,
 }
 
 /// The predicate [`APPROVAL`] of what broke its contract.
@@ -550,6 +561,13 @@ impl Grant<Approve> {
                 "say with `--reason` what you looked at and why it may be used",
             ));
         }
+        if let Some(rejection) = self.evidence().rejection(&name)? {
+            return Err(not_approved(
+                &name,
+                &format!("it was {rejection}"),
+                "a rejection stands; if it was a mistake, put the same files again and let that be approved",
+            ));
+        }
         let (statement, facts) = if inner.scan_holds(&name)? {
             self.approve_scan(&version, reason)?
         } else {
@@ -648,6 +666,62 @@ impl Grant<Approve> {
             .step_key
             .map_or_else(|| "none".to_owned(), |key| key.to_string());
         Ok((statement, BTreeMap::from([(CONTRACT.to_owned(), contract)])))
+    }
+}
+
+impl Grant<Reject> {
+    /// Keeps the version in quarantine for good: nobody can approve it any more. `reason` is kept in a signed
+    /// statement.
+    ///
+    /// # Errors
+    /// A [`Problem`] when it is not in quarantine, was rejected before, or the reason is missing.
+    pub fn reject(mut self, reason: &str) -> Result<(VersionView, EntryRef), Problem> {
+        let door = self.door.clone();
+        let inner = &door.0;
+        let _making = lock(&inner.making);
+        let version = inner.confirmed(self.version()?.clone())?;
+        let name = version.name();
+        let refused = |because: &str, hint: &str| {
+            Problem::new(code::SCAN_026, format!("`{name}` cannot be rejected"))
+                .because(because)
+                .hint(hint)
+        };
+        if reason.trim().is_empty() || reason.len() > MOST_REASON {
+            return Err(refused(
+                "a rejection needs a reason of at most 2000 bytes",
+                "say with `--reason` what was found",
+            ));
+        }
+        if !version.quarantined {
+            return Err(refused(
+                "it is not in quarantine",
+                "see what is with `custody ls --quarantine`",
+            ));
+        }
+        if let Some(rejection) = self.evidence().rejection(&name)? {
+            return Err(refused(
+                &format!("it was {rejection}"),
+                "nothing is left to be done",
+            ));
+        }
+        let rejection = Rejection {
+            rejecter: inner.pseudonym(&self.session.actor),
+            reason: reason.to_owned(),
+            rejected_on: inner.parts.clock.now(),
+        };
+        let content = version.record.digest;
+        let envelope = inner.seal(&name.to_string(), content, REJECTION, &rejection)?;
+        let mut draft = self.outcome(Outcome::Ok);
+        draft.lineage.statement =
+            Some(inner.keep_record(version.record.artifact.project(), &envelope)?);
+        draft.facts = BTreeMap::from([(REJECTED.to_owned(), name.to_string())]);
+        self.finished = true;
+        let receipt = inner.append(draft)?;
+        let entry = EntryRef {
+            index: receipt.index(),
+            id: receipt.id().to_owned(),
+        };
+        Ok((self.evidence().view(&inner.confirmed(version)?)?, entry))
     }
 }
 

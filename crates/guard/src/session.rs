@@ -53,6 +53,16 @@ impl Session {
         self
     }
 
+    /// Returns the session of the person, for what a step does not do of its own.
+    pub(crate) fn of_person(&self) -> Self {
+        let mut session = self.clone();
+        if let Some(person) = session.on_behalf_of.take() {
+            session.actor = person;
+        }
+        session.scope = None;
+        session
+    }
+
     /// Derives the session of a step, a principal of its own that acts for this session's person and
     /// may do no more than `scope` says.
     #[must_use]

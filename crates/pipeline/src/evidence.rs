@@ -458,10 +458,20 @@ fn scans<'a>(
                 let name = link.version.name();
                 match evidence.last_scan(&link.version) {
                     // Nothing reads it; whether it may be let out is for a person.
-                    Ok(Some(last)) if link.version.quarantined => findings.waiting.push(format!(
-                        "`{name}` waits in quarantine; it is {}, by its last scan",
-                        last.statement.verdict
-                    )),
+                    Ok(Some(last)) if link.version.quarantined => match evidence.rejection(&name) {
+                        Ok(Some(rejection)) => {
+                            findings.evidence.push(format!("`{name}` was {rejection}"));
+                        }
+                        Ok(None) => findings.waiting.push(format!(
+                            "`{name}` waits in quarantine; it is {}, by its last scan",
+                            last.statement.verdict
+                        )),
+                        Err(problem) => {
+                            findings
+                                .broken
+                                .push(format!("`{name}`: {}", told(&problem)));
+                        }
+                    },
                     Ok(last) => findings.note(scan(&name, last, &rules, now)),
                     Err(problem) => {
                         findings.note(Err(format!("`{name}`: {}", told(&problem))));

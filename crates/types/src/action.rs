@@ -178,6 +178,8 @@ macro_rules! is_for_steps {
 // The name in policies, the verb in the ledger, what it is called in a sentence, what it is asked on, and whether
 // steps ask it.
 actions! {
+    /// Begin a project: its keys are made with what is stored in it first.
+    CreateProject = "createProject", "project.create", "begin", [Project];
     /// Bring data in from a source, with its origin record.
     Collect = "collect", "dataset.collect", "collect into", [Artifact], steps;
     /// Read the bytes of a version inside the system: by a step, a check, a query.
@@ -218,6 +220,8 @@ actions! {
     ScanModel = "scanModel", "model.scan", "scan", [Artifact];
     /// Let a version out of quarantine: a model that a scan left to a person, a dataset that broke its contract.
     Approve = "approve", "model.approve", "approve", [Artifact];
+    /// Decide that a version in quarantine stays there for good.
+    Reject = "reject", "model.reject", "reject", [Artifact];
     /// Sign a model: as it is registered, or with a key of one's own.
     SignModel = "signModel", "model.sign", "sign", [Artifact], steps;
     /// Read the ledger.

@@ -40,8 +40,9 @@ pub use problem::{PROBLEM_JSON, ProblemDetails};
 pub use run::{PlannedStep, RunEvent, RunReply, RunRequest, StepOutcome, StepState};
 pub use version::{
     AliasReply, AliasRequest, ApproveReply, ApproveRequest, ArtifactQuery, EntryRef, ListQuery,
-    ListReply, Origin, OriginOfPut, PutQuery, PutReply, RescanReply, RescanRequest, Rescanned,
-    RulesReply, SIGNATURE_KEY, ScanView, ShowReply, SignatureView, SigningReply, VersionView,
+    ListReply, Origin, OriginOfPut, PutQuery, PutReply, RejectReply, RejectRequest, RescanReply,
+    RescanRequest, Rescanned, RulesReply, SIGNATURE_KEY, ScanView, ShowReply, SignatureView,
+    SigningReply, VersionView,
 };
 
 /// An answer with the name and version of its schema in front.
@@ -100,6 +101,7 @@ schemas! {
     PolicyReply = "custody/policy/1";
     RescanReply = "custody/rescan/1";
     ApproveReply = "custody/approve/1";
+    RejectReply = "custody/reject/1";
     RulesReply = "custody/rules-apply/1";
 }
 

@@ -294,6 +294,24 @@ pub struct ApproveReply {
     pub entry: EntryRef,
 }
 
+/// Keeps a version in quarantine for good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RejectRequest {
+    /// The version.
+    pub reference: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A version stays in quarantine.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RejectReply {
+    /// The version.
+    pub version: VersionView,
+    /// The entry.
+    pub entry: EntryRef,
+}
+
 /// The rule packs in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RulesReply {

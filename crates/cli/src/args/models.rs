@@ -93,6 +93,23 @@ pub(crate) struct Approve {
     pub(crate) reason: String,
 }
 
+/// Keep a version in quarantine for good
+///
+/// Nobody can approve it any more, nothing reads it, and `verify` no longer says that it waits. The reason is kept in a
+/// signed statement. The same files that are put again wait for an approval of their own.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  custody ls --quarantine\n  custody reject vendor/model@1 --reason \"vendor.layers downloads what it runs, ticket 4712\""
+)]
+pub(crate) struct Reject {
+    /// The version
+    #[arg(add = ArgValueCompleter::new(completions::references))]
+    pub(crate) reference: Reference,
+    /// What was found
+    #[arg(long)]
+    pub(crate) reason: String,
+}
+
 /// Sign a model on the disk, as the OpenSSF Model Signing specification 1.0 asks
 ///
 /// Works anywhere, without a workspace and without a network. The key is a file, lies in a PKCS#11 token, or is

@@ -101,19 +101,21 @@ fn every_action_is_asked() {
     ] {
         world.yes(&arguments.split(' ').collect::<Vec<_>>());
     }
-    // There is nothing to approve, which is said after it was asked.
+    // There is nothing to decide on, which is said after it was asked.
     world.told(&["approve", "demo/note@1", "--reason", "none"], 1, "");
+    world.told(&["reject", "demo/note@1", "--reason", "none"], 1, "");
     let verbs = Action::ALL.iter().map(|action| action.verb().to_owned());
     assert_eq!(asked(&world), verbs.collect::<BTreeSet<_>>());
 
     // What is asked can be forbidden.
-    let forbid =
-        r#"forbid (principal, action in [Action::"decideGate", Action::"signModel"], resource);"#;
+    let forbid = r#"forbid (principal, action in [Action::"decideGate", Action::"signModel", Action::"createProject"], resource);"#;
     world.write("policies/own.cedar", forbid);
     world.yes(&["policy", "apply", "policies"]);
     let sign = "sign demo/registered --stored --key key.pem --signature other.sig";
     let sign: Vec<_> = sign.split(' ').collect();
     world.told(&sign, 3, "may not sign");
+    world.told(&["put", "other/note", "rows.csv"], 3, "may not begin");
+    world.yes(&["put", "demo/note", "rows.csv"]);
     world.write("custody.yaml", &PIPELINE.replace("min: 0.5", "min: 0.4"));
     world.told(&["run"], 3, "may not decide the gate of");
 }

@@ -671,15 +671,17 @@ fn whatever_is_kept_of_another_ledger_is_told() {
     let other = World::of_grades();
     other.put("demo/raw", "1");
     let foreign = fs::read(other.anchors().join(format!("{}.checkpoint", other.id()))).unwrap();
-    for wrong in [&b""[..], b"\xff\xfe", &foreign, &sound[..sound.len() / 2]] {
+    for wrong in [&b"\xff\xfe"[..], &foreign, &sound[..sound.len() / 2]] {
         fs::write(&anchor, wrong).unwrap();
         for _ in 0..2 {
             world.told(&["ls"], 4, "not the one that was here before");
         }
         assert_eq!(fs::read(&anchor).unwrap(), wrong);
     }
-    fs::write(&anchor, &sound).unwrap();
+    // What a loss of power leaves is as if it had been removed.
+    fs::write(&anchor, b"").unwrap();
     world.yes(&["ls"]);
+    assert_ne!(fs::read(&anchor).unwrap(), b"");
     // A fork: two copies of one state go on, each in its own way.
     world.copy_workspace(".custody", "kept");
     world.put("demo/raw", "here");

@@ -438,6 +438,10 @@ fn every_operation_goes_through_the_door() {
             "model.approve",
             &["approve", "demo/count@1", "--reason", "none"],
         ),
+        (
+            "model.reject",
+            &["reject", "demo/count@1", "--reason", "none"],
+        ),
         ("admin.rules", &["rules", "apply"]),
         ("lineage.read", &["bom", "demo/count@1"]),
         ("lineage.read", &["status"]),

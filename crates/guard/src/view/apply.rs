@@ -33,6 +33,8 @@ const CONTENT: &str = "content";
 pub(crate) const HELD: &str = "held";
 /// The fact that the scan, too, holds a version that is held for its content.
 pub(crate) const WAITS: &str = "waits";
+/// The fact that names a version that was rejected.
+pub(crate) const REJECTED: &str = "rejected";
 /// The fact that names what is approved of a dataset: the step key of the contract that it breaks.
 pub(crate) const CONTRACT: &str = "contract";
 /// The fact that names the step whose contract was broken.
@@ -262,6 +264,17 @@ impl Told<'_> {
         }
         if self.ok() {
             self.let_out(map, &mut touched)?;
+        }
+        if self.ok()
+            && self.entry.action() == Some(Action::Reject)
+            && let Some(name) = self.name(REJECTED)
+        {
+            let rejection = Waiver {
+                entry: self.index,
+                statement: self.entry.lineage.statement,
+            };
+            put(map, &key::rejected(&name), &rejection)?;
+            touched.insert(name);
         }
         Ok(touched)
     }

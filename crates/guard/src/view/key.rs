@@ -55,6 +55,11 @@ pub(crate) fn waits(version: &VersionName) -> String {
     format!("waits {}", name(version))
 }
 
+/// That a version was rejected, by which entry.
+pub(crate) fn rejected(version: &VersionName) -> String {
+    format!("rejected {}", name(version))
+}
+
 /// The statement of the last scan of a version.
 pub(crate) fn scan(version: &VersionName) -> String {
     format!("scan {}", name(version))

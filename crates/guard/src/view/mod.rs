@@ -34,7 +34,8 @@ use serde::{Deserialize, Serialize};
 use crate::door::{Inner, lock};
 use crate::problem;
 pub(crate) use apply::{
-    CONTRACT, FINDINGS, HELD, NAMED, QUARANTINE, RELEASE, SCAN_FACT, WAITS, record_of, statements,
+    CONTRACT, FINDINGS, HELD, NAMED, QUARANTINE, REJECTED, RELEASE, SCAN_FACT, WAITS, record_of,
+    statements,
 };
 pub(crate) use index::{AnyOf, WIDTH, about, actor, has, input, outcome, outcome_name, run, verb};
 use map::{Map, Tree, ViewError};
@@ -398,6 +399,11 @@ impl Inner {
     /// Returns whether a scan holds a version.
     pub(crate) fn scan_holds(&self, name: &VersionName) -> Result<bool, Problem> {
         self.ask_view(|map| rows::waits(map, name))
+    }
+
+    /// Returns the rejection of a version, if it was rejected.
+    pub(crate) fn rejection(&self, name: &VersionName) -> Result<Option<Waiver>, Problem> {
+        self.ask_view(|map| rows::rejection(map, name))
     }
 
     /// Returns why a content is held in a project, if it is.

@@ -230,9 +230,16 @@ pub(crate) fn waits(map: &mut Map<'_>, name: &VersionName) -> Answer<bool> {
     map.has(&key::waits(name))
 }
 
-/// Returns whether a version with this content is held: by its scan or for its content.
+/// Returns the rejection of a version, if it was rejected.
+pub(crate) fn rejection(map: &mut Map<'_>, name: &VersionName) -> Answer<Option<Waiver>> {
+    read(map, &key::rejected(name))
+}
+
+/// Returns whether a version with this content is held: by its scan, for its content, or for good.
 pub(crate) fn is_held(map: &mut Map<'_>, name: &VersionName, content: &Digest) -> Answer<bool> {
-    Ok(waits(map, name)? || map.has(&key::hold(name.artifact.project(), content))?)
+    Ok(waits(map, name)?
+        || map.has(&key::rejected(name))?
+        || map.has(&key::hold(name.artifact.project(), content))?)
 }
 
 /// Returns what the last contract said of a content.

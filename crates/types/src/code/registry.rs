@@ -445,6 +445,10 @@ registry! {
         "the keys of a new project cannot be wrapped",
         "The machine gives no random numbers, or a key could not be wrapped. Nothing was made.",
         "Run `custody doctor`, then repeat the command.";
+    KEY_015 "CUS-KEY-015" Fault:
+        "the project has keys already",
+        "The program was about to make a project that is there. Its keys stay as they are.",
+        "Report what you did.";
 
     // The ledger.
     LEDGER_001 "CUS-LEDGER-001" Unavailable:
@@ -853,6 +857,10 @@ registry! {
         "there is not enough memory for the scan",
         "A model is scanned in memory, in at most half of what is free, so it is not taken.",
         "Put it in from a machine with more memory, or end other programs first.";
+    SCAN_026 "CUS-SCAN-026" Refused:
+        "the version cannot be rejected",
+        "It is not in quarantine, was rejected before, or no reason was given.",
+        "See what waits with `custody ls --quarantine`.";
 
     // Model signatures.
     SIGN_001 "CUS-SIGN-001" Invalid:
