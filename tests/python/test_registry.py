@@ -166,7 +166,7 @@ def test_what_is_rejected_waits_no_longer_and_is_never_let_out(place):
     assert "was rejected" in "".join(place.check("model-scan")["evidence"])
     place("index", "rebuild")
     place("get", "shop/model@1", "--to", "out", expect=3)
-    place("rescan", "shop/model@1")
+    place("rescan", "shop/model@1", expect=6)
     place("get", "shop/model@1", "--to", "out", expect=3)
 
 
