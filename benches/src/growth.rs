@@ -14,8 +14,8 @@ use custody_crypto::aead::{Aead, Ring};
 use custody_crypto::sign::SigningKey;
 use custody_crypto::{DomainKeys, Secret};
 use custody_guard::{
-    Anchor, Door, Keyring, List, Making, NewVersion, Parts, ReadLedger, Scanned, Scanner, Session,
-    Target, Verify, Write,
+    Door, DoorDeps, Keyring, LastSeenCheckpoint, List, NewVersion, ReadLedger, ResourceRef,
+    Scanned, Scanner, Session, Verify, VersionBuilder, Write,
 };
 use custody_ledger::Ledger;
 use custody_store::{DomainId, Store};
@@ -49,7 +49,7 @@ impl Keyring for OneProject {
 #[derive(Debug, Default)]
 struct Kept(Mutex<Option<String>>);
 
-impl Anchor for Kept {
+impl LastSeenCheckpoint for Kept {
     fn load(&self) -> Result<Option<String>, Problem> {
         Ok(self.0.lock().ok().and_then(|kept| kept.clone()))
     }
@@ -100,7 +100,7 @@ impl World {
     fn open(&self) -> Result<(LedgerFolder, Door), Failure> {
         let folder: &Path = self.folder.path();
         let files = LedgerFolder::take(&folder.join("ledger"))?;
-        let ledger = Ledger::open(custody_ledger::Parts {
+        let ledger = Ledger::open(custody_ledger::LedgerDeps {
             wal: files.wal(),
             tiles: files.tiles(),
             head: files.head(),
@@ -109,7 +109,7 @@ impl World {
         })?;
         let seal = PlaceSeal::new(Ring.key(&[5; 32]), Arc::new(SystemEntropy));
         let catalog = SqliteCatalog::open(&folder.join("catalog.sqlite"), Arc::new(seal))?;
-        let store = Store::new(custody_store::Parts {
+        let store = Store::new(custody_store::StoreDeps {
             blobs: Arc::new(LocalBlobs::open(&folder.join("packs"))?),
             catalog: Arc::new(catalog),
             aead: Arc::new(Ring),
@@ -121,7 +121,7 @@ impl World {
             DomainId::from_bytes([1; 16]),
             self.keys.clone(),
         );
-        let door = Door::open(Parts {
+        let door = Door::open(DoorDeps {
             store,
             ledger,
             signing: self.signing.clone(),
@@ -144,13 +144,13 @@ fn owner() -> Session {
 fn put(door: &Door, artifact: u64, content: &str) -> Result<(), Failure> {
     let artifact: ArtifactName = format!("bench/data{artifact}").parse()?;
     let (kind, classification) = (Kind::Dataset, Classification::Internal);
-    let target = Target::New {
+    let target = ResourceRef::New {
         artifact: artifact.clone(),
         kind,
         classification,
     };
     let grant = door.ask::<Write>(&owner(), target)?;
-    let mut making = Making::start(&grant)?;
+    let mut making = VersionBuilder::start(&grant)?;
     making.file("file".parse()?, false, &mut content.as_bytes())?;
     making.finish(grant, NewVersion::new(artifact, kind, classification))?;
     making.commit(None)?;
@@ -158,7 +158,7 @@ fn put(door: &Door, artifact: u64, content: &str) -> Result<(), Failure> {
 }
 
 fn list(door: &Door, limit: u64) -> Result<(), Failure> {
-    let grant = door.ask::<List>(&owner(), Target::Workspace)?;
+    let grant = door.ask::<List>(&owner(), ResourceRef::Workspace)?;
     grant.views(&ListQuery {
         limit: Some(limit),
         ..ListQuery::default()
@@ -167,14 +167,14 @@ fn list(door: &Door, limit: u64) -> Result<(), Failure> {
 }
 
 fn show(door: &Door) -> Result<(), Failure> {
-    let target = Target::Named("bench/data3@2".parse()?);
+    let target = ResourceRef::Named("bench/data3@2".parse()?);
     let grant = door.ask::<List>(&owner(), target)?;
     grant.show()?;
     Ok(grant.finish()?)
 }
 
 fn log(door: &Door, query: EntryQuery) -> Result<(), Failure> {
-    let grant = door.ask::<ReadLedger>(&owner(), Target::Ledger)?;
+    let grant = door.ask::<ReadLedger>(&owner(), ResourceRef::Ledger)?;
     grant.entries(&EntryQuery {
         limit: Some(10),
         ..query
@@ -184,7 +184,7 @@ fn log(door: &Door, query: EntryQuery) -> Result<(), Failure> {
 
 /// What `custody verify NAME` does but for the ledger as a whole, which it reads from end to end.
 fn verify(door: &Door) -> Result<(), Failure> {
-    let grant = door.ask::<Verify>(&owner(), Target::Named("bench/data3@2".parse()?))?;
+    let grant = door.ask::<Verify>(&owner(), ResourceRef::Named("bench/data3@2".parse()?))?;
     let version = grant.version()?;
     grant.evidence().check_entry(version)?;
     grant.evidence().check_bytes(version)?;

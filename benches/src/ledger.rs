@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use custody_backends::ledger_files::LedgerFolder;
 use custody_backends::machine::SystemClock;
-use custody_ledger::{EntryDraft, Ledger, Lineage, Outcome, Parts, Phase, Subject};
+use custody_ledger::{EntryDraft, Ledger, LedgerDeps, Lineage, Outcome, Phase, Subject};
 use custody_tlog::note::NoteSigner;
 use custody_types::{Action, ActorKind};
 
@@ -31,7 +31,7 @@ fn draft(client: u64, number: u64) -> EntryDraft {
             kind: ActorKind::User,
             reference: "5f0c1d2e3b4a59687786950a1b2c3d4e".to_owned(),
             via: "bench".to_owned(),
-            behind: None,
+            on_behalf_of: None,
         },
         objects: Vec::new(),
         decision: None,
@@ -48,7 +48,7 @@ fn draft(client: u64, number: u64) -> EntryDraft {
 fn acknowledged(clients: u64) -> Result<f64, Failure> {
     let folder = tempfile::tempdir_in("target")?;
     let files = LedgerFolder::take(folder.path())?;
-    let ledger = Ledger::open(Parts {
+    let ledger = Ledger::open(LedgerDeps {
         wal: files.wal(),
         tiles: files.tiles(),
         head: files.head(),

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use axum::body::Body;
 use custody_guard::{
-    Approve, ChangePolicy, ChangeRules, Collect, Export, ExportLedger, List, Made, Making,
-    NewVersion, ReadLedger, ReadPolicy, RebuildIndex, Reject, ScanModel, SetAlias, SignModel,
-    Target, Write, Writes,
+    Approve, ChangePolicy, ChangeRules, Collect, CommittedVersion, Export, ExportLedger, List,
+    NewVersion, ReadLedger, ReadPolicy, RebuildIndex, Reject, ResourceRef, ScanModel, SetAlias,
+    SignModel, VersionBuilder, Write, WriteAccess,
 };
 use custody_pipeline::collect;
 use custody_pipeline::file::Origin;
@@ -28,9 +28,9 @@ type Answer = Result<Response<Body>, Problem>;
 pub(crate) fn list(app: &App, call: Call) -> Answer {
     let query: ListQuery = call.query()?;
     let target = match (&query.project, &query.artifact) {
-        (Some(project), _) => Target::Project(project.clone()),
-        (None, Some(artifact)) => Target::Project(artifact.project().clone()),
-        (None, None) => Target::Workspace,
+        (Some(project), _) => ResourceRef::Project(project.clone()),
+        (None, Some(artifact)) => ResourceRef::Project(artifact.project().clone()),
+        (None, None) => ResourceRef::Workspace,
     };
     let grant = app.door.ask::<List>(&call.session, target)?;
     let listed = grant.views(&query)?;
@@ -41,7 +41,9 @@ pub(crate) fn list(app: &App, call: Call) -> Answer {
 pub(crate) fn show(app: &App, call: Call) -> Answer {
     let reference = reference(&call)?;
     let session = app.runner.for_pipeline(call.session);
-    let grant = app.door.ask::<List>(&session, Target::Named(reference))?;
+    let grant = app
+        .door
+        .ask::<List>(&session, ResourceRef::Named(reference))?;
     let shown = grant.show()?;
     grant.finish()?;
     reply(shown)
@@ -50,7 +52,7 @@ pub(crate) fn show(app: &App, call: Call) -> Answer {
 pub(crate) fn sign(app: &App, call: Call) -> Answer {
     let session = call.session.clone();
     let ArtifactQuery { reference } = call.document()?;
-    let target = Target::Named(parse_reference(&reference)?);
+    let target = ResourceRef::Named(parse_reference(&reference)?);
     let grant = app.door.ask::<SignModel>(&session, target)?;
     let files = grant.signable()?;
     grant.finish()?;
@@ -98,14 +100,18 @@ pub(crate) fn put(app: &App, call: Call) -> Answer {
 }
 
 /// Makes a version of the files that come.
-fn made<A: Writes>(app: &App, call: Call, new: NewVersion) -> Result<Option<Made>, Problem> {
-    let target = Target::New {
+fn made<A: WriteAccess>(
+    app: &App,
+    call: Call,
+    new: NewVersion,
+) -> Result<Option<CommittedVersion>, Problem> {
+    let target = ResourceRef::New {
         artifact: new.artifact.clone(),
         kind: new.kind,
         classification: new.classification,
     };
     let grant = app.door.ask::<A>(&call.session, target)?;
-    let mut making = Making::start(&grant)?;
+    let mut making = VersionBuilder::start(&grant)?;
     making.tar(call.into_stream())?;
     making.finish(grant, new)?;
     Ok(making.commit(None)?.pop())
@@ -129,7 +135,7 @@ pub(crate) fn export(app: &App, call: Call) -> Answer {
     let reference = reference(&call)?;
     let grant = app
         .door
-        .ask::<Export>(&call.session, Target::Named(reference))?;
+        .ask::<Export>(&call.session, ResourceRef::Named(reference))?;
     stream("application/x-tar", move |out| grant.write_tar(out))
 }
 
@@ -168,7 +174,7 @@ pub(crate) fn set_alias(app: &App, call: Call) -> Answer {
     let version = artifact.version(to);
     let grant = app
         .door
-        .ask::<SetAlias>(&session, Target::Named(version.clone().into()))?;
+        .ask::<SetAlias>(&session, ResourceRef::Named(version.clone().into()))?;
     let entry = grant.set(&alias, expected)?;
     reply(AliasReply {
         alias,
@@ -260,14 +266,18 @@ pub(crate) fn run(app: &App, call: Call) -> Answer {
 
 pub(crate) fn ledger_entries(app: &App, call: Call) -> Answer {
     let query: EntryQuery = call.query()?;
-    let grant = app.door.ask::<ReadLedger>(&call.session, Target::Ledger)?;
+    let grant = app
+        .door
+        .ask::<ReadLedger>(&call.session, ResourceRef::Ledger)?;
     let entries = grant.entries(&query)?;
     grant.finish()?;
     reply(entries)
 }
 
 pub(crate) fn verify_ledger(app: &App, call: Call) -> Answer {
-    let grant = app.door.ask::<ReadLedger>(&call.session, Target::Ledger)?;
+    let grant = app
+        .door
+        .ask::<ReadLedger>(&call.session, ResourceRef::Ledger)?;
     let checks = grant.verify();
     grant.finish()?;
     let ok = checks
@@ -288,12 +298,14 @@ pub(crate) fn accept_rollback(app: &App, call: Call) -> Answer {
 pub(crate) fn export_ledger(app: &App, call: Call) -> Answer {
     let grant = app
         .door
-        .ask::<ExportLedger>(&call.session, Target::Ledger)?;
+        .ask::<ExportLedger>(&call.session, ResourceRef::Ledger)?;
     stream("application/x-tar", move |out| grant.write_tar(out))
 }
 
 pub(crate) fn policy(app: &App, call: Call) -> Answer {
-    let grant = app.door.ask::<ReadPolicy>(&call.session, Target::Policy)?;
+    let grant = app
+        .door
+        .ask::<ReadPolicy>(&call.session, ResourceRef::Policy)?;
     let policies = grant.policies();
     grant.finish()?;
     reply(policies)
@@ -302,7 +314,9 @@ pub(crate) fn policy(app: &App, call: Call) -> Answer {
 pub(crate) fn change_policy(app: &App, call: Call) -> Answer {
     let session = call.session.clone();
     let sources: Vec<PolicySource> = call.document()?;
-    let grant = app.door.ask::<ChangePolicy>(&session, Target::Policy)?;
+    let grant = app
+        .door
+        .ask::<ChangePolicy>(&session, ResourceRef::Policy)?;
     reply(grant.apply(sources)?)
 }
 
@@ -310,8 +324,8 @@ pub(crate) fn rescan(app: &App, call: Call) -> Answer {
     let session = call.session.clone();
     let request: RescanRequest = call.document()?;
     let target = match &request.reference {
-        Some(text) => Target::Named(parse_reference(text)?),
-        None => Target::Workspace,
+        Some(text) => ResourceRef::Named(parse_reference(text)?),
+        None => ResourceRef::Workspace,
     };
     let grant = app.door.ask::<List>(&session, target)?;
     let evidence = grant.evidence();
@@ -333,7 +347,7 @@ pub(crate) fn rescan(app: &App, call: Call) -> Answer {
         }
         let grant = app
             .door
-            .ask::<ScanModel>(&session, Target::Version(Box::new(version)))?;
+            .ask::<ScanModel>(&session, ResourceRef::Version(Box::new(version)))?;
         scanned.push(grant.rescan(&mut known)?);
     }
     grant.finish()?;
@@ -353,7 +367,7 @@ pub(crate) fn approve(app: &App, call: Call) -> Answer {
     let reference = parse_reference(&request.reference)?;
     let grant = app
         .door
-        .ask::<Approve>(&session, Target::Named(reference))?;
+        .ask::<Approve>(&session, ResourceRef::Named(reference))?;
     let (version, entry) = grant.approve(&request.reason)?;
     reply(ApproveReply { version, entry })
 }
@@ -362,7 +376,9 @@ pub(crate) fn reject(app: &App, call: Call) -> Answer {
     let session = call.session.clone();
     let request: RejectRequest = call.document()?;
     let reference = parse_reference(&request.reference)?;
-    let grant = app.door.ask::<Reject>(&session, Target::Named(reference))?;
+    let grant = app
+        .door
+        .ask::<Reject>(&session, ResourceRef::Named(reference))?;
     let (version, entry) = grant.reject(&request.reason)?;
     reply(RejectReply { version, entry })
 }
@@ -370,7 +386,7 @@ pub(crate) fn reject(app: &App, call: Call) -> Answer {
 pub(crate) fn change_rules(app: &App, call: Call) -> Answer {
     let session = call.session.clone();
     let sources: Vec<PolicySource> = call.document()?;
-    let grant = app.door.ask::<ChangeRules>(&session, Target::Policy)?;
+    let grant = app.door.ask::<ChangeRules>(&session, ResourceRef::Policy)?;
     reply(RulesReply {
         rules: grant.apply(&sources)?,
     })
@@ -379,7 +395,7 @@ pub(crate) fn change_rules(app: &App, call: Call) -> Answer {
 pub(crate) fn rebuild_index(app: &App, call: Call) -> Answer {
     let grant = app
         .door
-        .ask::<RebuildIndex>(&call.session, Target::Workspace)?;
+        .ask::<RebuildIndex>(&call.session, ResourceRef::Workspace)?;
     let versions = grant.rebuild()?;
     reply(ListReply {
         versions,

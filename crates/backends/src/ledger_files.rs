@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use custody_ledger::{Head, LedgerError, PortError, Tiles, Wal};
+use custody_ledger::{CheckpointStore, LedgerError, PortError, Tiles, Wal};
 use custody_types::is_no_room;
 use rustix::fs::{FlockOperation, flock};
 
@@ -91,7 +91,7 @@ impl LedgerFolder {
     }
 
     /// Returns the checkpoint.
-    pub fn head(&self) -> Arc<dyn Head> {
+    pub fn head(&self) -> Arc<dyn CheckpointStore> {
         Arc::new(Files(self.root.clone()))
     }
 }
@@ -169,7 +169,7 @@ impl Tiles for Files {
     }
 }
 
-impl Head for Files {
+impl CheckpointStore for Files {
     fn load(&self) -> Result<Option<String>, PortError> {
         let path = self.0.join("checkpoint");
         let bytes = disk::read(&path).map_err(|error| failed(&path, error))?;

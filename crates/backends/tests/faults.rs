@@ -21,12 +21,12 @@ use custody_crypto::DomainKeys;
 use custody_crypto::aead::{Aead, Ring};
 use custody_crypto::sign::SigningKey;
 use custody_ledger::{
-    Entry, EntryDraft, Head, Ledger, LedgerError, Lineage, Outcome, Phase, PortError, Subject,
-    Tiles, Wal,
+    CheckpointStore, Entry, EntryDraft, Ledger, LedgerError, Lineage, Outcome, Phase, PortError,
+    Subject, Tiles, Wal,
 };
 use custody_store::{
     BlobError, Blobs, Catalog, CatalogError, ChunkId, ChunkKind, ChunkPlace, DomainId, PackId,
-    Parts, StagedRow, Staging, Store, StoreError, VersionDraft, ViewRows,
+    StagedRow, Staging, Store, StoreDeps, StoreError, VersionDraft, ViewRows,
 };
 use custody_tlog::note::NoteSigner;
 use custody_types::{
@@ -188,7 +188,7 @@ impl World {
         let seal = PlaceSeal::new(Ring.key(&[5; 32]), Arc::new(SystemEntropy));
         let path = self.folder.path().join("catalog.sqlite");
         let catalog = SqliteCatalog::open(&path, Arc::new(seal)).unwrap();
-        let store = Store::new(Parts {
+        let store = Store::new(StoreDeps {
             blobs: Arc::new(FaultyBlobs(blobs, faults.clone())),
             catalog: Arc::new(FaultyCatalog(catalog, faults.clone())),
             aead: Arc::new(Ring),
@@ -302,7 +302,7 @@ fn a_failed_write_of_the_store_leaves_all_or_nothing_and_needs_no_repair() {
 struct FaultyWal(Box<dyn Wal>, Arc<Faults>);
 
 #[derive(Debug)]
-struct FaultyFiles(Arc<dyn Tiles>, Arc<dyn Head>, Arc<Faults>);
+struct FaultyFiles(Arc<dyn Tiles>, Arc<dyn CheckpointStore>, Arc<Faults>);
 
 fn port_error() -> PortError {
     PortError::Failed {
@@ -341,7 +341,7 @@ impl Tiles for FaultyFiles {
     }
 }
 
-impl Head for FaultyFiles {
+impl CheckpointStore for FaultyFiles {
     fn load(&self) -> Result<Option<String>, PortError> {
         self.1.load()
     }
@@ -354,7 +354,7 @@ impl Head for FaultyFiles {
 fn ledger(folder: &Path, faults: &Arc<Faults>) -> Result<(LedgerFolder, Ledger), LedgerError> {
     let files = LedgerFolder::take(folder)?;
     let faulty = Arc::new(FaultyFiles(files.tiles(), files.head(), faults.clone()));
-    let ledger = Ledger::open(custody_ledger::Parts {
+    let ledger = Ledger::open(custody_ledger::LedgerDeps {
         wal: Box::new(FaultyWal(files.wal(), faults.clone())),
         tiles: faulty.clone(),
         head: faulty,
@@ -374,7 +374,7 @@ fn draft(id: usize) -> EntryDraft {
             kind: ActorKind::User,
             reference: "0011".to_owned(),
             via: "cli".to_owned(),
-            behind: None,
+            on_behalf_of: None,
         },
         objects: Vec::new(),
         decision: None,

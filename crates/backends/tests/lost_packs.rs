@@ -19,7 +19,7 @@ use custody_crypto::DomainKeys;
 use custody_crypto::aead::{Aead, Ring};
 use custody_crypto::sign::SigningKey;
 use custody_store::{
-    Blobs, Catalog, ChunkKind, DomainId, PackId, Parts, Store, StoreError, Tree, Version,
+    Blobs, Catalog, ChunkKind, DomainId, PackId, Store, StoreDeps, StoreError, Tree, Version,
     VersionDraft, Writer,
 };
 use custody_types::{Classification, Digest, Kind, Timestamp, VersionNumber};
@@ -53,7 +53,7 @@ impl World {
 
     /// Opens the store as a new process does.
     fn store(&self) -> Store {
-        let store = Store::new(Parts {
+        let store = Store::new(StoreDeps {
             blobs: Arc::new(self.blobs()),
             catalog: Arc::new(self.catalog()),
             aead: Arc::new(Ring),

@@ -18,7 +18,7 @@ use custody_crypto::DomainKeys;
 use custody_crypto::aead::{Aead, Ring};
 use custody_crypto::sign::SigningKey;
 use custody_ledger::{Entry, EntryDraft, Ledger, LedgerError, Lineage, Outcome, Phase, Subject};
-use custody_store::{DomainId, Parts, Store, StoreError, VersionDraft};
+use custody_store::{DomainId, Store, StoreDeps, StoreError, VersionDraft};
 use custody_tlog::note::NoteSigner;
 use custody_types::{Action, ActorKind, Classification, Digest, Kind, Timestamp, listing_digest};
 
@@ -39,7 +39,7 @@ impl World {
     }
 
     fn store(&self) -> Store {
-        let store = Store::new(Parts {
+        let store = Store::new(StoreDeps {
             blobs: Arc::new(LocalBlobs::open(&self.folder.path().join("packs")).unwrap()),
             catalog: Arc::new(
                 SqliteCatalog::open(
@@ -214,7 +214,7 @@ fn a_flipped_byte_anywhere_in_a_pack_is_found_and_named() {
 fn ledger(folder: &Path) -> Result<(LedgerFolder, Ledger), LedgerError> {
     let files = LedgerFolder::take(folder)?;
     let signer = NoteSigner::new("example.com/log", &[1; 32]).unwrap();
-    let parts = custody_ledger::Parts {
+    let parts = custody_ledger::LedgerDeps {
         wal: files.wal(),
         tiles: files.tiles(),
         head: files.head(),
@@ -235,7 +235,7 @@ fn draft(id: impl ToString) -> EntryDraft {
             kind: ActorKind::User,
             reference: "0011".to_owned(),
             via: "cli".to_owned(),
-            behind: None,
+            on_behalf_of: None,
         },
         objects: Vec::new(),
         decision: None,

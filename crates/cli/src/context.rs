@@ -312,7 +312,7 @@ impl Parts {
         let seal = PlaceSeal::new(self.aead.key(index_key.expose()), self.entropy.clone());
         let catalog = SqliteCatalog::open_or_renew(&root.join("catalog.sqlite"), Arc::new(seal))
             .map_err(|error| unusable(error.into()))?;
-        let parts = custody_store::Parts {
+        let parts = custody_store::StoreDeps {
             blobs: Arc::new(blobs),
             catalog: Arc::new(catalog),
             aead: self.aead.clone(),
@@ -356,7 +356,7 @@ impl Parts {
         let pseudonyms = self.pseudonyms(&keyring)?;
         let signer = NoteSigner::new(&format!("custody.local/{}", about.id), seed.expose())
             .map_err(|_| unreadable())?;
-        let parts = custody_ledger::Parts {
+        let parts = custody_ledger::LedgerDeps {
             wal: folder.wal(),
             tiles: folder.tiles(),
             head: folder.head(),
@@ -373,7 +373,7 @@ impl Parts {
             self.entropy.clone(),
             folder,
         );
-        Door::open(custody_guard::Parts {
+        Door::open(custody_guard::DoorDeps {
             store,
             ledger,
             signing,

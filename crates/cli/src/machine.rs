@@ -14,7 +14,7 @@ use custody_backends::user_files::{UserFile, UserFilesError};
 use custody_backends::workspace::{Keyring, ProjectKeys, Workspace};
 use custody_backends::{git, user_files};
 use custody_crypto::{DomainKeys, KeyService, Secret};
-use custody_guard::Anchor;
+use custody_guard::LastSeenCheckpoint;
 use custody_pipeline::{
     Code, CodeFile, Commit, Described, Environments, Folder, FoundFile, Installed,
     LockedEnvironment, Standing,
@@ -170,7 +170,7 @@ impl LocalAnchor {
     }
 }
 
-impl Anchor for LocalAnchor {
+impl LastSeenCheckpoint for LocalAnchor {
     fn load(&self) -> Result<Option<String>, Problem> {
         anchor::load(&self.0).map_err(|error| {
             Problem::new(

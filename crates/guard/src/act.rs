@@ -7,19 +7,19 @@ mod sealed {
 }
 
 /// An action as a type. Closed: only this crate has implementations.
-pub trait Act: sealed::Sealed + Send + Sync + 'static {
+pub trait ActionMarker: sealed::Sealed + Send + Sync + 'static {
     /// The action.
     const ACTION: Action;
 }
 
 /// An action whose grant opens the bytes of a version.
-pub trait Reads: Act {}
+pub trait ReadAccess: ActionMarker {}
 
 /// An action whose grant makes a version.
-pub trait Writes: Act {}
+pub trait WriteAccess: ActionMarker {}
 
 /// An action whose grant opens records, but no bytes of data.
-pub trait Looks: Act {}
+pub trait MetadataAccess: ActionMarker {}
 
 macro_rules! acts {
     ($($(#[$meta:meta])* $name:ident $(: $also:ident)?;)+) => {
@@ -28,12 +28,12 @@ macro_rules! acts {
             #[derive(Debug)]
             pub enum $name {}
             impl sealed::Sealed for $name {}
-            impl Act for $name { const ACTION: Action = Action::$name; }
+            impl ActionMarker for $name { const ACTION: Action = Action::$name; }
             $(impl $also for $name {})?
         )+
 
         #[cfg(test)]
-        pub(crate) const ALL: &[Action] = &[$(<$name as Act>::ACTION),+];
+        pub(crate) const ALL: &[Action] = &[$(<$name as ActionMarker>::ACTION),+];
     };
 }
 
@@ -41,47 +41,47 @@ acts! {
     /// [`Action::CreateProject`].
     CreateProject;
     /// [`Action::Collect`].
-    Collect: Writes;
+    Collect: WriteAccess;
     /// [`Action::Read`].
-    Read: Reads;
+    Read: ReadAccess;
     /// [`Action::Export`].
-    Export: Reads;
+    Export: ReadAccess;
     /// [`Action::Write`].
-    Write: Writes;
+    Write: WriteAccess;
     /// [`Action::List`].
-    List: Looks;
+    List: MetadataAccess;
     /// [`Action::SetAlias`].
     SetAlias;
     /// [`Action::Trace`].
-    Trace: Looks;
+    Trace: MetadataAccess;
     /// [`Action::Verify`].
-    Verify: Looks;
+    Verify: MetadataAccess;
     /// [`Action::StartRun`].
-    StartRun: Looks;
+    StartRun: MetadataAccess;
     /// [`Action::RunStep`].
-    RunStep: Looks;
+    RunStep: MetadataAccess;
     /// [`Action::ReadLog`].
     ReadLog;
     /// [`Action::Declassify`].
     Declassify;
     /// [`Action::Reproduce`].
-    Reproduce: Looks;
+    Reproduce: MetadataAccess;
     /// [`Action::Validate`].
-    Validate: Reads;
+    Validate: ReadAccess;
     /// [`Action::InstallEnvironment`].
-    InstallEnvironment: Writes;
+    InstallEnvironment: WriteAccess;
     /// [`Action::EvaluateModel`].
     EvaluateModel;
     /// [`Action::DecideGate`].
     DecideGate;
     /// [`Action::RegisterModel`].
-    RegisterModel: Writes;
+    RegisterModel: WriteAccess;
     /// [`Action::ScanModel`].
-    ScanModel: Looks;
+    ScanModel: MetadataAccess;
     /// [`Action::Approve`].
-    Approve: Looks;
+    Approve: MetadataAccess;
     /// [`Action::Reject`].
-    Reject: Looks;
+    Reject: MetadataAccess;
     /// [`Action::SignModel`].
     SignModel;
     /// [`Action::ReadLedger`].

@@ -18,12 +18,12 @@ use custody_types::{
     Selector, Timestamp, code,
 };
 
-use crate::act::{Act, CreateProject, List, Read};
+use crate::act::{ActionMarker, CreateProject, List, Read};
 use crate::grant::Grant;
 use crate::problem;
 use crate::scanning::{Rulebook, Scanner};
 use crate::session::Session;
-use crate::target::Target;
+use crate::target::ResourceRef;
 use crate::versions::HeldFiles;
 use crate::view::{Found, LedgerView};
 
@@ -41,7 +41,7 @@ pub trait Keyring: Send + Sync + std::fmt::Debug {
 
 /// Remembers outside the workspace how far its ledger had come, so that an older copy of the whole workspace
 /// is not taken for it.
-pub trait Anchor: Send + Sync + std::fmt::Debug {
+pub trait LastSeenCheckpoint: Send + Sync + std::fmt::Debug {
     /// Returns the checkpoint that was kept last, if there is one.
     ///
     /// # Errors
@@ -65,7 +65,7 @@ pub trait Anchor: Send + Sync + std::fmt::Debug {
 
 /// What lies behind the door.
 #[derive(Debug)]
-pub struct Parts {
+pub struct DoorDeps {
     /// The store, with the projects that exist.
     pub store: Store,
     /// The ledger.
@@ -77,7 +77,7 @@ pub struct Parts {
     /// Makes the keys of projects.
     pub keyring: Arc<dyn Keyring>,
     /// Remembers how far the ledger had come.
-    pub anchor: Arc<dyn Anchor>,
+    pub anchor: Arc<dyn LastSeenCheckpoint>,
     /// Scans models.
     pub scanner: Arc<dyn Scanner>,
     /// The time.
@@ -89,7 +89,7 @@ pub struct Parts {
 }
 
 pub(crate) struct Inner {
-    pub(crate) parts: Parts,
+    pub(crate) parts: DoorDeps,
     pub(crate) policies: RwLock<PolicySet>,
     /// The workspace's rules of the scanner, once they were needed.
     pub(crate) rules: RwLock<Option<Arc<Rulebook>>>,
@@ -170,7 +170,7 @@ impl Door {
     ///
     /// # Errors
     /// A [`Problem`] when something is damaged.
-    pub fn open(parts: Parts) -> Result<Self, Problem> {
+    pub fn open(parts: DoorDeps) -> Result<Self, Problem> {
         let builtin = PolicySet::builtin(&parts.owner).map_err(|error| policy_problem(&error))?;
         let inner = Inner {
             view: Mutex::new(LedgerView::new(&parts.pseudonyms)),
@@ -238,7 +238,7 @@ impl Door {
 
     /// Goes on with the ledger as it is: a person accepted that, and the ledger says so.
     pub(crate) fn accept(&self) -> Result<(), Problem> {
-        let Parts { ledger, anchor, .. } = &self.0.parts;
+        let DoorDeps { ledger, anchor, .. } = &self.0.parts;
         // CRASH: before this the next start refuses again, and accepting again is one more entry.
         anchor.replace(&ledger.checkpoint())?;
         *write(&self.0.fault) = None;
@@ -330,7 +330,11 @@ impl Door {
     /// # Errors
     /// A [`Problem`] when there is no such thing, the policy refuses, or the ledger does not take the
     /// entry. Refusals are entered too.
-    pub fn ask<A: Act>(&self, session: &Session, target: Target) -> Result<Grant<A>, Problem> {
+    pub fn ask<A: ActionMarker>(
+        &self,
+        session: &Session,
+        target: ResourceRef,
+    ) -> Result<Grant<A>, Problem> {
         let fault = self.fault();
         if let Some(fault) = &fault
             && A::ACTION != Action::AcceptRollback
@@ -341,8 +345,8 @@ impl Door {
             self.check_stated(A::ACTION, session, &target)?;
         }
         let version = match &target {
-            Target::Version(version) => Some(self.0.confirmed(version.as_ref().clone())?),
-            Target::Named(reference) => match self.0.resolve(reference)? {
+            ResourceRef::Version(version) => Some(self.0.confirmed(version.as_ref().clone())?),
+            ResourceRef::Named(reference) => match self.0.resolve(reference)? {
                 Some(version) => Some(version),
                 None => return Err(self.not_there(A::ACTION, session, &target, reference)),
             },
@@ -384,14 +388,14 @@ impl Door {
         &self,
         action: Action,
         session: &Session,
-        target: &Target,
+        target: &ResourceRef,
     ) -> Result<(), Problem> {
         let purpose = session.purpose.as_ref();
         let Some(decision) = purpose.and_then(|one| self.0.policies().undeclared(one)) else {
             return Ok(());
         };
         let facts = match target {
-            Target::Version(version) => target.facts(Some(version)),
+            ResourceRef::Version(version) => target.facts(Some(version)),
             _ => target.facts(None),
         };
         let mut draft = self.0.draft(session, action, Phase::Grant, &facts);
@@ -408,11 +412,11 @@ impl Door {
         &self,
         session: &Session,
         action: Action,
-        target: &Target,
+        target: &ResourceRef,
         facts: &ResourceFacts,
         decision: &Decision,
     ) -> Problem {
-        if let Target::Named(reference) = target
+        if let ResourceRef::Named(reference) = target
             && !self.0.decide(session, Action::List, facts, None).permit
         {
             return problem::not_found(reference);
@@ -424,7 +428,7 @@ impl Door {
         &self,
         action: Action,
         session: &Session,
-        target: &Target,
+        target: &ResourceRef,
         reference: &Reference,
     ) -> Problem {
         let mut draft = self
@@ -581,7 +585,7 @@ impl Door {
         if self.0.parts.store.projects().contains(project) {
             return Ok(());
         }
-        let target = || Target::Project(project.clone());
+        let target = || ResourceRef::Project(project.clone());
         let grant = session
             .map(|session| self.ask::<CreateProject>(&session.of_person(), target()))
             .transpose()?;
@@ -690,7 +694,7 @@ impl Inner {
                 kind: session.actor.kind,
                 reference: self.pseudonym(&session.actor),
                 via: session.via.to_owned(),
-                behind: session
+                on_behalf_of: session
                     .on_behalf_of
                     .as_ref()
                     .map(|person| self.pseudonym(person)),
@@ -719,7 +723,7 @@ impl Inner {
         if !self.sound.load(Ordering::Acquire) {
             return;
         }
-        let Parts { ledger, anchor, .. } = &self.parts;
+        let DoorDeps { ledger, anchor, .. } = &self.parts;
         // One at a time, so that a smaller one follows no larger one.
         let mut last = lock(&self.kept);
         let now = ledger.snapshot();
@@ -822,13 +826,13 @@ impl Inner {
 
     /// Whether the policy lets the session read the version. To be told what only its readers are told; it opens nothing.
     pub(crate) fn may_read(&self, session: &Session, version: &Version) -> bool {
-        let facts = Target::Version(Box::new(version.clone())).facts(None);
+        let facts = ResourceRef::Version(Box::new(version.clone())).facts(None);
         let author = Some(version.record.author.as_str());
         self.decide(session, Read::ACTION, &facts, author).permit
     }
 
     pub(crate) fn may_list(&self, session: &Session, version: &Version) -> bool {
-        let facts = Target::Version(Box::new(version.clone())).facts(None);
+        let facts = ResourceRef::Version(Box::new(version.clone())).facts(None);
         facts.resource.kind == ResourceKind::Artifact
             && self.decide(session, List::ACTION, &facts, None).permit
     }

@@ -16,15 +16,16 @@ use custody_wire::{
 };
 
 use crate::act::{
-    Act, ChangePolicy, Export, List, Looks, ReadPolicy, Reads, RebuildIndex, SetAlias, SignModel,
+    ActionMarker, ChangePolicy, Export, List, MetadataAccess, ReadAccess, ReadPolicy, RebuildIndex,
+    SetAlias, SignModel,
 };
 use crate::cursor;
 use crate::door::{Door, POLICY, policy_problem};
 use crate::evidence::{Evidence, FIGURES};
-use crate::making::{Making, NewVersion};
+use crate::making::{NewVersion, VersionBuilder};
 use crate::problem;
 use crate::session::Session;
-use crate::target::Target;
+use crate::target::ResourceRef;
 use crate::view::SCAN_FACT;
 
 /// How many versions a page has when nothing else is asked.
@@ -39,10 +40,10 @@ const READ_AT_ONCE: usize = 256;
 /// Leave to do `A` to one thing, entered in the ledger. Dropping it without [`Grant::finish`] enters that
 /// what it was for did not succeed.
 #[derive(Debug)]
-pub struct Grant<A: Act> {
+pub struct Grant<A: ActionMarker> {
     pub(crate) door: Door,
     pub(crate) session: Session,
-    pub(crate) target: Target,
+    pub(crate) target: ResourceRef,
     pub(crate) facts: ResourceFacts,
     pub(crate) version: Option<Version>,
     pub(crate) receipt: Receipt,
@@ -50,7 +51,7 @@ pub struct Grant<A: Act> {
     pub(crate) action: PhantomData<A>,
 }
 
-impl<A: Act> Grant<A> {
+impl<A: ActionMarker> Grant<A> {
     /// Returns the position of the entry that let it through.
     pub const fn entry(&self) -> u64 {
         self.receipt.index()
@@ -102,7 +103,7 @@ impl<A: Act> Grant<A> {
     ///
     /// # Errors
     /// A [`Problem`] when the ledger does not take it.
-    pub fn conclude(mut self, done: &crate::making::Done) -> Result<EntryRef, Problem> {
+    pub fn conclude(mut self, done: &crate::making::StepResult) -> Result<EntryRef, Problem> {
         let door = self.door.clone();
         let _making = crate::door::lock(&door.0.making);
         self.finished = true;
@@ -132,7 +133,7 @@ impl<A: Act> Grant<A> {
     }
 }
 
-impl<A: Act> Drop for Grant<A> {
+impl<A: ActionMarker> Drop for Grant<A> {
     fn drop(&mut self) {
         if !self.finished {
             let draft = EntryDraft {
@@ -144,7 +145,7 @@ impl<A: Act> Drop for Grant<A> {
     }
 }
 
-impl<A: Reads> Grant<A> {
+impl<A: ReadAccess> Grant<A> {
     /// Opens the version's files.
     ///
     /// # Errors
@@ -159,7 +160,7 @@ impl<A: Reads> Grant<A> {
     }
 }
 
-impl<A: Looks> Grant<A> {
+impl<A: MetadataAccess> Grant<A> {
     /// Returns the view of the records.
     pub fn evidence(&self) -> Evidence<'_> {
         Evidence {
@@ -573,7 +574,7 @@ impl Grant<ChangePolicy> {
         let artifact = POLICY.parse().map_err(|error: custody_types::NameError| {
             Problem::new(code::DOOR_012, error.to_string())
         })?;
-        let mut making = Making::start_at(&door, &artifact)?;
+        let mut making = VersionBuilder::start_at(&door, &artifact)?;
         for source in &sources {
             let path = source
                 .name

@@ -5,7 +5,7 @@
 //! INVARIANT: functions that touch data take a [`Grant`], and only this crate can make one; it holds the
 //! ledger's receipt. No ledger, no access.
 //!
-//! Enter at [`Door`]. [`Making`] turns write grants into versions; [`Evidence`] looks at records without
+//! Enter at [`Door`]. [`VersionBuilder`] turns write grants into versions; [`Evidence`] looks at records without
 //! touching the bytes of data.
 #![forbid(unsafe_code)]
 
@@ -29,16 +29,16 @@ mod view;
 pub use act::*;
 pub use custody_policy::StepScope;
 pub use custody_store::Version;
-pub use door::{Anchor, Door, Keyring, Parts};
+pub use door::{Door, DoorDeps, Keyring, LastSeenCheckpoint};
 pub use evidence::{Evidence, FIGURES};
 pub use gates::{Missing, dependency, role};
 pub use grant::Grant;
-pub use making::{Done, Made, Making, NewVersion, StatementOf};
+pub use making::{CommittedVersion, NewVersion, StatementOf, StepResult, VersionBuilder};
 pub use rollback::ROLLBACK;
 pub use scanning::{
     APPROVAL, Coverage, LastScan, SCAN, ScanStatement, Scanned, Scanner, ScannerId,
 };
 pub use session::Session;
-pub use target::Target;
+pub use target::ResourceRef;
 pub use vendor::{VENDOR, VendorStatement};
 pub use view::Waiver;

@@ -13,7 +13,7 @@ use custody_types::{
 };
 use custody_wire::{EntryRef, SIGNATURE_KEY, ScanView, SignatureView, VersionView};
 
-use crate::act::{Act, Writes};
+use crate::act::{ActionMarker, WriteAccess};
 use crate::door::{Door, Key, lock};
 use crate::evidence::Evidence;
 use crate::grant::Grant;
@@ -62,7 +62,7 @@ impl NewVersion {
 
 /// How something ended, for its entry.
 #[derive(Debug, Clone, Default)]
-pub struct Done {
+pub struct StepResult {
     /// Whether it succeeded.
     pub ok: bool,
     /// The code of the problem.
@@ -81,7 +81,7 @@ pub struct Done {
 
 /// A version that was made.
 #[derive(Debug, Clone)]
-pub struct Made {
+pub struct CommittedVersion {
     /// The version.
     pub version: Version,
     /// As a reader sees it.
@@ -104,7 +104,7 @@ struct Admitted {
     waits: bool,
 }
 
-struct Piece {
+struct PendingVersion {
     new: NewVersion,
     tree: Tree,
     outcome: EntryDraft,
@@ -114,12 +114,12 @@ struct Piece {
 /// The versions that were granted and are not made yet. Where this goes before they are, the ledger says
 /// that they were not made.
 #[derive(Debug)]
-struct Pieces {
+struct PendingVersions {
     door: Door,
-    all: Vec<Piece>,
+    all: Vec<PendingVersion>,
 }
 
-impl Drop for Pieces {
+impl Drop for PendingVersions {
     fn drop(&mut self) {
         for piece in self.all.drain(..) {
             let draft = EntryDraft {
@@ -135,15 +135,15 @@ impl Drop for Pieces {
 
 /// Makes versions of one project, all of them valid together or none.
 #[derive(Debug)]
-pub struct Making {
+pub struct VersionBuilder {
     door: Door,
     writer: Writer,
-    pieces: Pieces,
+    pieces: PendingVersions,
     statement: Option<Digest>,
     expected: Option<Expectation>,
 }
 
-impl std::fmt::Debug for Piece {
+impl std::fmt::Debug for PendingVersion {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Piece")
             .field("new", &self.new)
@@ -155,12 +155,12 @@ fn store_problem(error: StoreError) -> Problem {
     problem::store(&error)
 }
 
-impl Making {
+impl VersionBuilder {
     /// Starts to make versions of the project of `grant`.
     ///
     /// # Errors
     /// A [`Problem`] when the project's keys cannot be made.
-    pub fn start<A: Writes>(grant: &Grant<A>) -> Result<Self, Problem> {
+    pub fn start<A: WriteAccess>(grant: &Grant<A>) -> Result<Self, Problem> {
         let artifact = grant.artifact()?;
         grant
             .door
@@ -179,7 +179,7 @@ impl Making {
         Ok(Self {
             door: door.clone(),
             writer,
-            pieces: Pieces {
+            pieces: PendingVersions {
                 door: door.clone(),
                 all: Vec::new(),
             },
@@ -250,7 +250,7 @@ impl Making {
     ///
     /// # Errors
     /// A [`Problem`] when `new` is not what was granted, or the files do not make a version.
-    pub fn finish<A: Writes>(
+    pub fn finish<A: WriteAccess>(
         &mut self,
         grant: Grant<A>,
         new: NewVersion,
@@ -270,7 +270,7 @@ impl Making {
         self.add(grant, new)
     }
 
-    pub(crate) fn finish_admin<A: Act>(
+    pub(crate) fn finish_admin<A: ActionMarker>(
         &mut self,
         grant: Grant<A>,
         new: NewVersion,
@@ -278,11 +278,15 @@ impl Making {
         self.add(grant, new)
     }
 
-    fn add<A: Act>(&mut self, mut grant: Grant<A>, new: NewVersion) -> Result<&Tree, Problem> {
+    fn add<A: ActionMarker>(
+        &mut self,
+        mut grant: Grant<A>,
+        new: NewVersion,
+    ) -> Result<&Tree, Problem> {
         let tree = self.writer.finish_tree().map_err(store_problem)?;
         grant.finished = true;
         let outcome = grant.outcome(Outcome::Ok);
-        self.pieces.all.push(Piece {
+        self.pieces.all.push(PendingVersion {
             new,
             tree,
             outcome,
@@ -347,7 +351,7 @@ impl Making {
 
     /// Scans the models among the versions, whose bytes are durable but not in the store yet.
     fn scan_models(&mut self) -> Result<Vec<Option<Admitted>>, Problem> {
-        let is_model = |piece: &Piece| piece.new.kind == Kind::Model;
+        let is_model = |piece: &PendingVersion| piece.new.kind == Kind::Model;
         if !self.pieces.all.iter().any(is_model) {
             return Ok(self.pieces.all.iter().map(|_| None).collect());
         }
@@ -425,7 +429,10 @@ impl Making {
     ///
     /// # Errors
     /// A [`Problem`]; none of them exists then.
-    pub fn commit(mut self, statement: Option<&StatementOf<'_>>) -> Result<Vec<Made>, Problem> {
+    pub fn commit(
+        mut self,
+        statement: Option<&StatementOf<'_>>,
+    ) -> Result<Vec<CommittedVersion>, Problem> {
         let vendor = self.check_vendor()?;
         let scans = self.scan_models()?;
         let door = self.door.clone();
@@ -449,7 +456,7 @@ impl Making {
             self.statement = Some(self.attest(&names, build)?);
         }
         let now = door.now();
-        let mut granted = Pieces {
+        let mut granted = PendingVersions {
             door: door.clone(),
             all: std::mem::take(&mut self.pieces.all),
         };
@@ -504,7 +511,7 @@ impl Making {
                 .as_ref()
                 .zip(version.record.extra.get(SCAN_FACT))
                 .map(|(scan, statement)| scan.scanned.view(*statement, scan.waits));
-            made.push(Made {
+            made.push(CommittedVersion {
                 scan,
                 signature: vendor.as_ref().map(Vendor::view),
                 version,
@@ -518,7 +525,7 @@ impl Making {
 
     fn draft(
         &mut self,
-        piece: &Piece,
+        piece: &PendingVersion,
         name: &VersionName,
         now: custody_types::Timestamp,
         (scan, vendor): (Option<&Admitted>, Option<&Vendor>),
@@ -591,7 +598,7 @@ pub type StatementOf<'a> = dyn Fn(&[(VersionName, Digest)]) -> Result<Statement,
 
 /// Builds the entry that makes a version valid. `held`: the content in quarantine that it has bytes of.
 fn outcome(
-    piece: &Piece,
+    piece: &PendingVersion,
     version: &Version,
     scan: Option<&Admitted>,
     held: Option<&Digest>,
@@ -638,11 +645,11 @@ fn outcome(
     draft
 }
 
-impl<A: Act> Grant<A> {
+impl<A: ActionMarker> Grant<A> {
     /// Returns the artifact that the grant is for.
     fn artifact(&self) -> Result<ArtifactName, Problem> {
         match &self.target {
-            crate::Target::New { artifact, .. } => Ok(artifact.clone()),
+            crate::ResourceRef::New { artifact, .. } => Ok(artifact.clone()),
             _ => Err(Problem::new(
                 code::DOOR_015,
                 "the grant is for no new version",

@@ -85,7 +85,7 @@ impl Grant<ReadLedger> {
 }
 
 fn actor_of(door: &Door, entry: &Entry) -> String {
-    match &entry.subject.behind {
+    match &entry.subject.on_behalf_of {
         Some(person) => format!(
             "{} for {}",
             entry.subject.kind.as_str(),
@@ -99,7 +99,7 @@ fn matches(query: &EntryQuery, actor: Option<&(String, String)>, entry: &Entry) 
     let by_actor = actor.is_none_or(|(name, pseudonym)| {
         [
             Some(&entry.subject.reference),
-            entry.subject.behind.as_ref(),
+            entry.subject.on_behalf_of.as_ref(),
         ]
         .into_iter()
         .flatten()

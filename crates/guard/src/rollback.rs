@@ -12,7 +12,7 @@ use crate::act::AcceptRollback;
 use crate::door::{Door, Index, POLICY};
 use crate::grant::Grant;
 use crate::session::Session;
-use crate::target::Target;
+use crate::target::ResourceRef;
 use crate::view;
 
 /// The predicate type of the statement that accepts an older state of the ledger.
@@ -53,7 +53,7 @@ impl Door {
         let refuse =
             |code: Code, what: String, hint: String| Err(Problem::new(code, what).hint(hint));
         if self.fault().is_none() {
-            let grant = self.ask::<AcceptRollback>(session, Target::Ledger)?;
+            let grant = self.ask::<AcceptRollback>(session, ResourceRef::Ledger)?;
             grant.fail(code::LEDGER_009);
             return refuse(
                 code::LEDGER_009,
@@ -79,7 +79,7 @@ impl Door {
         }
         // The index is a cache; the policies are those of the ledger that is accepted.
         self.start(Index::MadeAnew)?;
-        let grant = self.ask::<AcceptRollback>(session, Target::Ledger)?;
+        let grant = self.ask::<AcceptRollback>(session, ResourceRef::Ledger)?;
         grant.accept(reason)
     }
 }

@@ -1,6 +1,6 @@
 //! Scans of models: what the scanner says is signed, entered, and decides what may be used.
 //!
-//! INVARIANT: a version of the kind `model` is made only by [`crate::Making`], and that scans it between
+//! INVARIANT: a version of the kind `model` is made only by [`crate::VersionBuilder`], and that scans it between
 //! the storing of its bytes and the entry that makes it valid.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +23,7 @@ use crate::act::{Approve, ChangeRules, Reject, ScanModel};
 use crate::door::{Inner, Key, lock};
 use crate::evidence::Evidence;
 use crate::grant::Grant;
-use crate::making::{Making, NewVersion};
+use crate::making::{NewVersion, VersionBuilder};
 use crate::problem;
 use crate::session::Session;
 use crate::view::{CONTRACT, FINDINGS, QUARANTINE, REJECTED, RELEASE, SCAN_FACT};
@@ -752,7 +752,7 @@ impl Grant<ChangeRules> {
         let name_problem =
             |error: custody_types::NameError| Problem::new(code::SCAN_018, error.to_string());
         let artifact: custody_types::ArtifactName = RULES.parse().map_err(name_problem)?;
-        let mut making = Making::start_at(&door, &artifact)?;
+        let mut making = VersionBuilder::start_at(&door, &artifact)?;
         for (number, source) in sources.iter().enumerate() {
             // The order of the packs counts, and a version's files are in the order of their names.
             let path = format!("{number:03}-{}", source.name);

@@ -8,7 +8,7 @@ use custody_types::{
 
 /// What an action is asked on.
 #[derive(Debug, Clone)]
-pub enum Target {
+pub enum ResourceRef {
     /// A project as a whole.
     Project(ProjectName),
     /// A version named as a user names it; the door looks it up.
@@ -39,7 +39,7 @@ pub enum Target {
     Workspace,
 }
 
-impl Target {
+impl ResourceRef {
     /// Tells the policy what it is, given the version where it names one.
     pub(crate) fn facts(&self, version: Option<&Version>) -> ResourceFacts {
         if let Some(version) = version {
@@ -103,9 +103,9 @@ fn version_facts(version: &Version) -> ResourceFacts {
 }
 
 /// Returns the pseudonym of who made what is asked for, where it is a version.
-pub(crate) fn author<'a>(target: &'a Target, version: Option<&'a Version>) -> Option<&'a str> {
+pub(crate) fn author<'a>(target: &'a ResourceRef, version: Option<&'a Version>) -> Option<&'a str> {
     let version = match target {
-        Target::Version(version) => Some(version.as_ref()),
+        ResourceRef::Version(version) => Some(version.as_ref()),
         _ => version,
     };
     version.map(|version| version.record.author.as_str())

@@ -19,8 +19,8 @@ use custody_crypto::aead::{Aead, Ring};
 use custody_crypto::sign::SigningKey;
 use custody_crypto::{DomainKeys, Secret};
 use custody_guard::{
-    Anchor, ChangePolicy, Door, Keyring, Making, NewVersion, Parts, Read, ReadLedger, Scanned,
-    Scanner, Session, SetAlias, Target, Verify, Write,
+    ChangePolicy, Door, DoorDeps, Keyring, LastSeenCheckpoint, NewVersion, Read, ReadLedger,
+    ResourceRef, Scanned, Scanner, Session, SetAlias, Verify, VersionBuilder, Write,
 };
 use custody_ledger::{Ledger, PortError, Wal};
 use custody_store::{DomainId, Store};
@@ -60,7 +60,7 @@ impl Keyring for Keys {
 #[derive(Debug, Default)]
 struct Kept(Mutex<Option<String>>);
 
-impl Anchor for Kept {
+impl LastSeenCheckpoint for Kept {
     fn load(&self) -> Result<Option<String>, Problem> {
         Ok(self.0.lock().unwrap().clone())
     }
@@ -149,7 +149,7 @@ impl World {
 
     fn open(&self) -> (LedgerFolder, Door) {
         let files = LedgerFolder::take(&self.path().join("ledger")).unwrap();
-        let ledger = Ledger::open(custody_ledger::Parts {
+        let ledger = Ledger::open(custody_ledger::LedgerDeps {
             wal: Box::new(FaultyWal(files.wal(), self.faults.clone())),
             tiles: files.tiles(),
             head: files.head(),
@@ -159,7 +159,7 @@ impl World {
         .unwrap();
         let seal = PlaceSeal::new(Ring.key(&[5; 32]), Arc::new(SystemEntropy));
         let catalog = self.path().join("catalog.sqlite");
-        let store = Store::new(custody_store::Parts {
+        let store = Store::new(custody_store::StoreDeps {
             blobs: Arc::new(LocalBlobs::open(&self.path().join("packs")).unwrap()),
             catalog: Arc::new(SqliteCatalog::open(&catalog, Arc::new(seal)).unwrap()),
             aead: Arc::new(Ring),
@@ -169,7 +169,7 @@ impl World {
         for (project, (id, keys)) in self.keys.0.lock().unwrap().iter() {
             store.add_project(project.clone(), *id, keys.clone());
         }
-        let door = Door::open(Parts {
+        let door = Door::open(DoorDeps {
             store,
             ledger,
             signing: self.signing.clone(),
@@ -193,13 +193,13 @@ fn person(name: &str) -> Session {
 fn put(door: &Door, artifact: &str, content: &[u8]) -> Result<String, Problem> {
     let artifact: ArtifactName = artifact.parse().unwrap();
     let (kind, classification) = (Kind::Dataset, Classification::Internal);
-    let target = Target::New {
+    let target = ResourceRef::New {
         artifact: artifact.clone(),
         kind,
         classification,
     };
     let grant = door.ask::<Write>(&person("owner"), target)?;
-    let mut making = Making::start(&grant)?;
+    let mut making = VersionBuilder::start(&grant)?;
     making.file("file".parse().unwrap(), false, &mut &content[..])?;
     making.finish(grant, NewVersion::new(artifact, kind, classification))?;
     let made = making.commit(None)?;
@@ -207,7 +207,7 @@ fn put(door: &Door, artifact: &str, content: &[u8]) -> Result<String, Problem> {
 }
 
 fn read(door: &Door, name: &str) -> Result<Vec<u8>, Problem> {
-    let target = Target::Named(name.parse().unwrap());
+    let target = ResourceRef::Named(name.parse().unwrap());
     let grant = door.ask::<Read>(&person("owner"), target)?;
     let files = grant.files()?;
     let size = files.files()[0].size.bytes();
@@ -217,13 +217,13 @@ fn read(door: &Door, name: &str) -> Result<Vec<u8>, Problem> {
 }
 
 fn alias(door: &Door, name: &str) -> Result<(), Problem> {
-    let target = Target::Named(name.parse().unwrap());
+    let target = ResourceRef::Named(name.parse().unwrap());
     let grant = door.ask::<SetAlias>(&person("owner"), target)?;
     grant.set(&"good".parse().unwrap(), None).map(drop)
 }
 
 fn change_policy(door: &Door, round: u32) -> Result<(), Problem> {
-    let grant = door.ask::<ChangePolicy>(&person("owner"), Target::Policy)?;
+    let grant = door.ask::<ChangePolicy>(&person("owner"), ResourceRef::Policy)?;
     let source = PolicySource {
         name: "principals.json".to_owned(),
         text: format!(r#"{{"users": {{"user{round}": {{"roles": []}}}}}}"#),
@@ -234,7 +234,7 @@ fn change_policy(door: &Door, round: u32) -> Result<(), Problem> {
 /// Every entry, oldest first.
 fn entries(door: &Door) -> Vec<serde_json::Value> {
     let grant = door
-        .ask::<ReadLedger>(&person("owner"), Target::Ledger)
+        .ask::<ReadLedger>(&person("owner"), ResourceRef::Ledger)
         .unwrap();
     let query = EntryQuery {
         limit: Some(10_000),
@@ -302,7 +302,7 @@ fn nothing_is_lost_when_many_act_at_once_and_the_disk_fails_now_and_then() {
                     } else {
                         Ok(())
                     };
-                    let stranger = Target::Named(artifact.parse().unwrap());
+                    let stranger = ResourceRef::Named(artifact.parse().unwrap());
                     door.ask::<Read>(&person("stranger"), stranger).unwrap_err();
                     for problem in [done, seen, changed].into_iter().filter_map(Result::err) {
                         assert_eq!(problem.code, code::LEDGER_001, "{problem:?}");
@@ -334,7 +334,7 @@ fn nothing_is_lost_when_many_act_at_once_and_the_disk_fails_now_and_then() {
         assert_eq!(read(&door, name).unwrap(), content.as_bytes(), "{name}");
     }
     let grant = door
-        .ask::<Verify>(&person("owner"), Target::Workspace)
+        .ask::<Verify>(&person("owner"), ResourceRef::Workspace)
         .unwrap();
     let evidence = grant.evidence();
     let (_, wrong) = evidence.check_index().unwrap();

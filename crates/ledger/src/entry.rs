@@ -58,7 +58,7 @@ pub struct Subject {
     pub via: String,
     /// The pseudonym of the person for whom a step acts.
     #[serde(rename = "for", default, skip_serializing_if = "Option::is_none")]
-    pub behind: Option<String>,
+    pub on_behalf_of: Option<String>,
 }
 
 /// What is acted upon.

@@ -14,7 +14,7 @@ use custody_types::{Clock, Digest, causes};
 use crate::entry::EntryDraft;
 use crate::error::LedgerError;
 use crate::log::{Grown, Log, time_of};
-use crate::ports::{Head, Tiles, Wal};
+use crate::ports::{CheckpointStore, Tiles, Wal};
 use crate::snapshot::Snapshot;
 use crate::wal::{self, Content, Record, Rest};
 
@@ -28,13 +28,13 @@ const MOST_AT_ONCE: usize = 2 << 20;
 
 /// What a ledger is made of.
 #[derive(Debug)]
-pub struct Parts {
+pub struct LedgerDeps {
     /// The write-ahead log.
     pub wal: Box<dyn Wal>,
     /// Tiles and bundles.
     pub tiles: Arc<dyn Tiles>,
     /// The published checkpoint.
-    pub head: Arc<dyn Head>,
+    pub head: Arc<dyn CheckpointStore>,
     /// Signs checkpoints; its name is the origin.
     pub signer: NoteSigner,
     /// The time.
@@ -117,7 +117,7 @@ struct Segment {
 /// Locks are taken in the order `segment`, `publishing`, `log`.
 struct Shared {
     tiles: Arc<dyn Tiles>,
-    head: Arc<dyn Head>,
+    head: Arc<dyn CheckpointStore>,
     signer: NoteSigner,
     clock: Arc<dyn Clock>,
     queue: Mutex<VecDeque<Batch>>,
@@ -161,8 +161,8 @@ impl Ledger {
     ///
     /// # Errors
     /// [`LedgerError::Damaged`] when what is stored is not what was signed; [`LedgerError::Storage`].
-    pub fn open(parts: Parts) -> Result<Self, LedgerError> {
-        let Parts {
+    pub fn open(parts: LedgerDeps) -> Result<Self, LedgerError> {
+        let LedgerDeps {
             mut wal,
             tiles,
             head,
@@ -326,7 +326,7 @@ impl Ledger {
     /// Lends what is stored while nothing is published: how many entries are, the checkpoint, the tiles.
     pub(crate) fn between_publishings<T>(
         &self,
-        look: impl FnOnce(u64, &dyn Head, &dyn Tiles) -> T,
+        look: impl FnOnce(u64, &dyn CheckpointStore, &dyn Tiles) -> T,
     ) -> T {
         let _publishing = lock(&self.shared.publishing);
         let published = lock(&self.shared.log).published();

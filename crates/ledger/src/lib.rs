@@ -23,7 +23,7 @@ pub use entry::{
     DecisionFact, Effect, Entry, EntryDraft, Lineage, Object, Outcome, Phase, Subject,
 };
 pub use error::LedgerError;
-pub use ledger::{Ledger, Parts, Receipt};
-pub use ports::{Head, PortError, Tiles, Wal};
+pub use ledger::{Ledger, LedgerDeps, Receipt};
+pub use ports::{CheckpointStore, PortError, Tiles, Wal};
 pub use snapshot::Snapshot;
 pub use verify::LedgerCheck;

@@ -65,7 +65,7 @@ pub trait Tiles: Send + Sync + fmt::Debug {
 }
 
 /// The published checkpoint.
-pub trait Head: Send + Sync + fmt::Debug {
+pub trait CheckpointStore: Send + Sync + fmt::Debug {
     /// Reads it; `None` before the first.
     ///
     /// # Errors

@@ -12,8 +12,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use custody_ledger::{
-    Entry, EntryDraft, Head, Ledger, LedgerError, Lineage, Outcome, Parts, Phase, PortError,
-    Snapshot, Subject, Tiles, Wal,
+    CheckpointStore, Entry, EntryDraft, Ledger, LedgerDeps, LedgerError, Lineage, Outcome, Phase,
+    PortError, Snapshot, Subject, Tiles, Wal,
 };
 use custody_tlog::checkpoint::Checkpoint;
 use custody_tlog::note::{NoteSigner, NoteVerifier};
@@ -130,7 +130,7 @@ impl Tiles for Stored {
     }
 }
 
-impl Head for Stored {
+impl CheckpointStore for Stored {
     fn load(&self) -> Result<Option<String>, PortError> {
         Ok(self.0.head.lock().unwrap().clone())
     }
@@ -159,7 +159,7 @@ impl Clock for Still {
 }
 
 fn open(disk: &Arc<Disk>) -> Result<Ledger, LedgerError> {
-    Ledger::open(Parts {
+    Ledger::open(LedgerDeps {
         wal: Box::new(Stored(disk.clone())),
         tiles: Arc::new(Stored(disk.clone())),
         head: Arc::new(Stored(disk.clone())),
@@ -178,7 +178,7 @@ fn draft(id: impl ToString) -> EntryDraft {
             kind: ActorKind::User,
             reference: "0011".to_owned(),
             via: "cli".to_owned(),
-            behind: None,
+            on_behalf_of: None,
         },
         objects: Vec::new(),
         decision: None,

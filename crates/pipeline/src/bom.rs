@@ -12,7 +12,7 @@ use custody_attest::dsse::Envelope;
 use custody_attest::licence::Licence;
 use custody_attest::slsa::Provenance;
 use custody_attest::{AttestError, claims};
-use custody_guard::{Evidence, Read, Session, Target, Trace, Version, dependency, role};
+use custody_guard::{Evidence, Read, ResourceRef, Session, Trace, Version, dependency, role};
 use custody_stats::Evaluation;
 use custody_types::{Kind, Problem, VersionFiles, VersionName, code};
 use serde_json::Value;
@@ -32,7 +32,7 @@ impl Runner {
     pub fn bom(&self, session: &Session, text: &str) -> Result<Vec<u8>, Problem> {
         let grant = self
             .door
-            .ask::<Trace>(session, Target::Named(reference(text)?))?;
+            .ask::<Trace>(session, ResourceRef::Named(reference(text)?))?;
         let evidence = grant.evidence();
         let root = grant.version()?.clone();
         if root.record.kind != Kind::Model {
@@ -59,7 +59,7 @@ impl Runner {
     pub fn claims(&self, session: &Session, text: &str) -> Result<Vec<u8>, Problem> {
         let grant = self
             .door
-            .ask::<Trace>(session, Target::Named(reference(text)?))?;
+            .ask::<Trace>(session, ResourceRef::Named(reference(text)?))?;
         let envelopes = grant.evidence().envelopes(grant.version()?)?;
         let told = envelopes
             .iter()
@@ -180,7 +180,7 @@ impl Runner {
         let evaluated =
             |link: &&Link| declared(link).is_some_and(|step| step.get("evaluate").is_some());
         for link in links.iter().filter(evaluated) {
-            let target = Target::Version(Box::new(link.version.clone()));
+            let target = ResourceRef::Version(Box::new(link.version.clone()));
             let grant = self.door.ask::<Read>(session, target)?;
             let evaluation: Evaluation = read_json(grant.files()?.as_ref(), "evaluation.json")?;
             for name in evaluation.metric_names() {
@@ -201,7 +201,7 @@ impl Runner {
     fn packages(&self, session: &Session, bom: &mut Bom) -> Result<(), Problem> {
         let mut packages = BTreeMap::new();
         for environment in &bom.environments {
-            let target = Target::Named(environment.name.clone().into());
+            let target = ResourceRef::Named(environment.name.clone().into());
             let grant = self.door.ask::<Read>(session, target)?;
             for info in installed(grant.files()?.as_ref())? {
                 bom.edges.push(Edge {

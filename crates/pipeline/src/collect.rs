@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Read, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use custody_guard::Making;
+use custody_guard::VersionBuilder;
 use custody_tabular::{
     Declared, Format, Original, Recognised, Refusal, Survey, TabularError, parquet_name, recognise,
     survey, unify, write_parquet,
@@ -327,7 +327,7 @@ fn notes(declared: &Declared, collected: &[Collected]) -> Vec<String> {
 }
 
 /// Puts a file into the version that is being made.
-pub(crate) fn keep(collected: &Collected, making: &mut Making) -> Result<(), Problem> {
+pub(crate) fn keep(collected: &Collected, making: &mut VersionBuilder) -> Result<(), Problem> {
     let Collected { from, path, .. } = collected;
     let (mut original, executable) = from.standing.open()?;
     let changed = || {
@@ -363,7 +363,7 @@ fn converted(
     path: &FilePath,
     table: &Survey,
     mut original: Box<dyn Original>,
-    making: &mut Making,
+    making: &mut VersionBuilder,
 ) -> Result<(), Problem> {
     std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel(PIECES);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use custody_guard::{Session, Target, Trace};
+use custody_guard::{ResourceRef, Session, Trace};
 use custody_types::{Digest, Kind, Problem};
 use custody_wire::{CompareReply, CompareRequest, Compared, Section};
 use serde_json::{Value, json};
@@ -57,9 +57,9 @@ impl Runner {
 
     fn side(&self, session: &Session, text: &str) -> Result<Side, Problem> {
         let target = if is_run(text) {
-            Target::Project(self.pipeline()?.project)
+            ResourceRef::Project(self.pipeline()?.project)
         } else {
-            Target::Named(reference(text)?)
+            ResourceRef::Named(reference(text)?)
         };
         let grant = self.door.ask::<Trace>(session, target)?;
         let measured = Measured {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use custody_engine::{EngineError, Table};
-use custody_guard::{Grant, List, Read, ReadLog, Session, Target};
+use custody_guard::{Grant, List, Read, ReadLog, ResourceRef, Session};
 use custody_types::{Problem, Reference, VersionFiles, VersionName, code};
 use custody_wire::{DiffReply, DiffRequest, HeadReply, ProfileReply, SchemaReply};
 
@@ -42,7 +42,9 @@ impl Runner {
     /// # Errors
     /// A [`Problem`] when there is no such version, or it is no table.
     pub fn schema(&self, session: &Session, reference: Reference) -> Result<SchemaReply, Problem> {
-        let grant = self.door.ask::<List>(session, Target::Named(reference))?;
+        let grant = self
+            .door
+            .ask::<List>(session, ResourceRef::Named(reference))?;
         let name = grant.version()?.name();
         let files = grant.structure()?;
         let head = self
@@ -137,11 +139,13 @@ impl Runner {
     }
 
     fn seen(&self, session: &Session, reference: Reference) -> Result<Seen, Problem> {
-        let read = self.door.ask::<Read>(session, Target::Named(reference))?;
+        let read = self
+            .door
+            .ask::<Read>(session, ResourceRef::Named(reference))?;
         let version = read.version()?.clone();
         let log = self
             .door
-            .ask::<ReadLog>(session, Target::Version(Box::new(version.clone())))?;
+            .ask::<ReadLog>(session, ResourceRef::Version(Box::new(version.clone())))?;
         Ok(Seen {
             name: version.name(),
             files: read.files()?,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use custody_attest::slsa::Provenance;
 use custody_guard::{
-    Evidence, LastScan, Session, Target, Trace, Verify, Version, dependency, role,
+    Evidence, LastScan, ResourceRef, Session, Trace, Verify, Version, dependency, role,
 };
 use custody_scan::Verdict;
 use custody_scan::rules::PackId;
@@ -87,7 +87,7 @@ impl Runner {
     pub fn trace(&self, session: &Session, query: &TraceQuery) -> Result<TraceReply, Problem> {
         let grant = self
             .door
-            .ask::<Trace>(session, Target::Named(reference(&query.reference)?))?;
+            .ask::<Trace>(session, ResourceRef::Named(reference(&query.reference)?))?;
         let evidence = grant.evidence();
         let root = grant.version()?.clone();
         let name = root.name();
@@ -132,8 +132,8 @@ impl Runner {
         request: &VerifyRequest,
     ) -> Result<VerifyReply, Problem> {
         let target = match &request.reference {
-            Some(text) => Target::Named(reference(text)?),
-            None => Target::Workspace,
+            Some(text) => ResourceRef::Named(reference(text)?),
+            None => ResourceRef::Workspace,
         };
         let grant = self.door.ask::<Verify>(session, target)?;
         let evidence = grant.evidence();

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use custody_attest::slsa::Provenance;
-use custody_guard::{Evidence, FIGURES, Read as ReadData, Session, Target, Trace, Version};
+use custody_guard::{Evidence, FIGURES, Read as ReadData, ResourceRef, Session, Trace, Version};
 use custody_stats::Evaluation;
 use custody_types::{Kind, Problem, ProblemKind, ProjectName, Reference, Selector, code};
 use custody_wire::{Figures, MetricsReply, MetricsRequest};
@@ -77,7 +77,7 @@ impl Runner {
     }
 
     fn of_version(&self, session: &Session, wanted: &Reference) -> Result<Figures, Problem> {
-        let target = Target::Named(wanted.clone());
+        let target = ResourceRef::Named(wanted.clone());
         let grant = self.door.ask::<Trace>(session, target)?;
         let measured = Measured {
             runner: self,
@@ -91,7 +91,7 @@ impl Runner {
 
     fn of_run(&self, session: &Session, run: &str) -> Result<Vec<Figures>, Problem> {
         let project = self.pipeline()?.project;
-        let target = Target::Project(project.clone());
+        let target = ResourceRef::Project(project.clone());
         let grant = self.door.ask::<Trace>(session, target)?;
         let measured = Measured {
             runner: self,
@@ -106,7 +106,7 @@ impl Runner {
     }
 
     fn of_newest(&self, session: &Session, project: ProjectName) -> Result<Vec<Figures>, Problem> {
-        let target = Target::Project(project.clone());
+        let target = ResourceRef::Project(project.clone());
         let grant = self.door.ask::<Trace>(session, target)?;
         let measured = Measured {
             runner: self,
@@ -254,7 +254,7 @@ impl Measured<'_> {
     /// Adds what a report says was measured, where the policy lets it be read.
     fn add(&self, figures: &mut Figures, report: &Version) -> Result<(), Problem> {
         let (name, step) = (report.name(), report.record.artifact.name());
-        let target = Target::Version(Box::new(report.clone()));
+        let target = ResourceRef::Version(Box::new(report.clone()));
         let grant = match self.runner.door.ask::<ReadData>(self.session, target) {
             Ok(grant) => grant,
             Err(problem) if problem.kind() == ProblemKind::Denied => {

@@ -6,8 +6,8 @@ use std::sync::PoisonError;
 use custody_attest::slsa::Provenance;
 use custody_attest::statement::ResourceDescriptor;
 use custody_guard::{
-    Collect, Declassify, FIGURES, Grant, Making, NewVersion, RegisterModel, Session, SignModel,
-    Target, Write, Writes,
+    Collect, Declassify, FIGURES, Grant, NewVersion, RegisterModel, ResourceRef, Session,
+    SignModel, VersionBuilder, Write, WriteAccess,
 };
 use custody_types::{
     ArtifactName, Classification, Digest, Kind, Problem, Reference, Timestamp, code,
@@ -23,7 +23,7 @@ use crate::run::{Context, Inputs, Known, Runner, Wanted, artifact};
 use crate::step::{Class, Makes};
 
 /// Puts files that a step made into the version.
-fn store(files: &[MadeFile], making: &mut Making) -> Result<(), Problem> {
+fn store(files: &[MadeFile], making: &mut VersionBuilder) -> Result<(), Problem> {
     for file in files {
         making.file(
             file.path.clone(),
@@ -35,7 +35,7 @@ fn store(files: &[MadeFile], making: &mut Making) -> Result<(), Problem> {
 }
 
 /// An output that became a version.
-pub(crate) struct Kept {
+pub(crate) struct StepOutput {
     pub(crate) artifact: String,
     pub(crate) statement: Option<Digest>,
     pub(crate) known: Known,
@@ -59,9 +59,9 @@ impl Runner {
         (rows, figures): (Option<u64>, Option<&[u8]>),
         collected: &[Collected],
         provenance: &dyn Fn(Timestamp) -> Provenance,
-    ) -> Result<Vec<Kept>, Problem> {
+    ) -> Result<Vec<StepOutput>, Problem> {
         let declared = step.outputs(name);
-        let mut making: Option<Making> = None;
+        let mut making: Option<VersionBuilder> = None;
         let mut signs = Vec::new();
         for makes in &declared {
             let files = outputs.remove(&makes.name).unwrap_or_default();
@@ -77,7 +77,7 @@ impl Runner {
                     })?;
                 }
                 Step::Register(_) => {
-                    let target = Target::New {
+                    let target = ResourceRef::New {
                         artifact: new.artifact.clone(),
                         kind: new.kind,
                         classification: new.classification,
@@ -104,23 +104,26 @@ impl Runner {
                 .map_err(|error| fault(&error.to_string()))
         }))?;
         signs.into_iter().try_for_each(Grant::finish)?;
-        let made = declared.into_iter().zip(made).map(|(makes, made)| Kept {
-            artifact: makes.artifact,
-            statement: made.version.record.statement,
-            known: Known::of(&made.version),
-            scan: made.scan,
-        });
+        let made = declared
+            .into_iter()
+            .zip(made)
+            .map(|(makes, made)| StepOutput {
+                artifact: makes.artifact,
+                statement: made.version.record.statement,
+                known: Known::of(&made.version),
+                scan: made.scan,
+            });
         Ok(made.collect())
     }
 
-    fn keep<A: Writes>(
+    fn keep<A: WriteAccess>(
         &self,
         session: &Session,
-        making: &mut Option<Making>,
+        making: &mut Option<VersionBuilder>,
         new: NewVersion,
-        fill: &mut dyn FnMut(&mut Making) -> Result<(), Problem>,
+        fill: &mut dyn FnMut(&mut VersionBuilder) -> Result<(), Problem>,
     ) -> Result<(), Problem> {
-        let target = Target::New {
+        let target = ResourceRef::New {
             artifact: new.artifact.clone(),
             kind: new.kind,
             classification: new.classification,
@@ -128,7 +131,7 @@ impl Runner {
         let grant = self.door.ask::<A>(session, target)?;
         let making = match making {
             Some(making) => making,
-            None => making.insert(Making::start(&grant)?),
+            None => making.insert(VersionBuilder::start(&grant)?),
         };
         fill(making)?;
         making.finish(grant, new).map(|_| ())
@@ -196,7 +199,7 @@ impl Runner {
             if declared >= inherited {
                 continue;
             }
-            let target = Target::New {
+            let target = ResourceRef::New {
                 artifact: artifact(context.file, &makes.artifact)?,
                 kind: makes.kind,
                 classification: inherited,
@@ -257,7 +260,7 @@ impl Runner {
             Some(installed) => installed,
             None => {
                 announce();
-                let target = Target::New {
+                let target = ResourceRef::New {
                     artifact: artifact.clone(),
                     kind: Kind::Environment,
                     classification: Classification::Internal,
@@ -309,7 +312,7 @@ impl Runner {
         artifact: &ArtifactName,
         kind: Kind,
         digest: Digest,
-        fill: &mut dyn FnMut(&mut Making) -> Result<(), Problem>,
+        fill: &mut dyn FnMut(&mut VersionBuilder) -> Result<(), Problem>,
     ) -> Result<Known, Problem> {
         let reference = Reference {
             artifact: artifact.clone(),
@@ -319,13 +322,13 @@ impl Runner {
             return Ok(Known::of(&version));
         }
         let new = NewVersion::new(artifact.clone(), kind, Classification::Internal);
-        let target = Target::New {
+        let target = ResourceRef::New {
             artifact: artifact.clone(),
             kind,
             classification: Classification::Internal,
         };
         let grant = self.door.ask::<Write>(context.session, target)?;
-        let mut making = Making::start(&grant)?;
+        let mut making = VersionBuilder::start(&grant)?;
         fill(&mut making)?;
         making.finish(grant, new)?;
         let made = making.commit(None)?;

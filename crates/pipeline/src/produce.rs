@@ -28,7 +28,7 @@ pub(crate) use run::Metric;
 
 /// What a step is given.
 #[derive(Debug, Default)]
-pub(crate) struct Given {
+pub(crate) struct StepInputs {
     /// By the name inside the step.
     pub(crate) inputs: BTreeMap<String, Arc<dyn VersionFiles>>,
     pub(crate) code: Option<Arc<dyn VersionFiles>>,
@@ -43,7 +43,7 @@ pub(crate) struct Given {
 
 /// What came out.
 #[derive(Debug, Default)]
-pub(crate) struct Product {
+pub(crate) struct StepOutputs {
     /// By the name inside the step.
     pub(crate) outputs: BTreeMap<String, Vec<MadeFile>>,
     /// In plain words, a line each.
@@ -62,7 +62,7 @@ pub(crate) struct Product {
 
 /// Carries out steps.
 #[derive(Debug)]
-pub(crate) struct Workshop {
+pub(crate) struct StepExecutor {
     pub(crate) engine: Engine,
     pub(crate) launcher: PathBuf,
     /// What ends running steps early.
@@ -71,15 +71,15 @@ pub(crate) struct Workshop {
     pub(crate) project: PathBuf,
 }
 
-impl Workshop {
+impl StepExecutor {
     /// Carries out a step. Sources are not made here: they come from outside.
     pub(crate) fn produce(
         &self,
         name: &str,
         step: &Step,
-        given: &Given,
+        given: &StepInputs,
         said: &mut (dyn FnMut(&str) + Send),
-    ) -> Result<Product, Problem> {
+    ) -> Result<StepOutputs, Problem> {
         match step {
             Step::Source(_) => Err(fault("a source cannot be made again")),
             Step::Check(contract) => self.check(name, contract, given),
@@ -92,7 +92,7 @@ impl Workshop {
     }
 }
 
-impl Given {
+impl StepInputs {
     pub(crate) fn input(&self, name: &str) -> Result<&Arc<dyn VersionFiles>, Problem> {
         self.inputs
             .get(name)
@@ -100,7 +100,7 @@ impl Given {
     }
 }
 
-impl Product {
+impl StepOutputs {
     fn add(&mut self, output: &str, path: &str, bytes: Vec<u8>) -> Result<(), Problem> {
         let path = path
             .parse()

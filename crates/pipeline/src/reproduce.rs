@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use custody_attest::slsa::Provenance;
-use custody_guard::{Evidence, Read, Reproduce, Session, Target, dependency, role};
+use custody_guard::{Evidence, Read, Reproduce, ResourceRef, Session, dependency, role};
 use custody_types::{Digest, Problem, Reference, VersionName, code};
 use custody_wire::{ReproduceReply, ReproducedStep};
 use serde_json::Value;
@@ -12,7 +12,7 @@ use crate::evidence::{Link, closure};
 use crate::file::Step;
 use crate::memory::digest;
 use crate::ports::Installed;
-use crate::produce::{Given, fault};
+use crate::produce::{StepInputs, fault};
 use crate::run::Runner;
 
 impl Runner {
@@ -29,7 +29,7 @@ impl Runner {
         let session = &self.for_pipeline(session.clone());
         let grant = self
             .door
-            .ask::<Reproduce>(session, Target::Named(reference.clone()))?;
+            .ask::<Reproduce>(session, ResourceRef::Named(reference.clone()))?;
         let root = grant.version()?.clone();
         let evidence = grant.evidence();
         let mut dangling = Vec::new();
@@ -107,7 +107,7 @@ impl Runner {
         name: &str,
         step: &Step,
     ) -> Result<BTreeMap<String, Digest>, Problem> {
-        let mut given = Given::default();
+        let mut given = StepInputs::default();
         let mut grants = Vec::new();
         for input in link.provenance.iter().flat_map(Provenance::inputs) {
             let Some((version, _)) = dependency(input) else {
@@ -124,7 +124,7 @@ impl Runner {
             }
             let grant = self
                 .door
-                .ask::<Read>(session, Target::Named(version.into()))?;
+                .ask::<Read>(session, ResourceRef::Named(version.into()))?;
             let files = grant.files()?;
             if role == "code" {
                 given.code = Some(files);
@@ -174,7 +174,7 @@ impl Runner {
             None => {
                 let grant = self
                     .door
-                    .ask::<Read>(session, Target::Named(version.into()))?;
+                    .ask::<Read>(session, ResourceRef::Named(version.into()))?;
                 let installed = self.environments.restore(&key, grant.files()?.as_ref())?;
                 grant.finish()?;
                 installed

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use custody_engine::{Engine, Spill};
-use custody_guard::{Done, Door, Evidence, Session, StartRun, Target};
+use custody_guard::{Door, Evidence, ResourceRef, Session, StartRun, StepResult};
 use custody_sandbox::Interrupt;
 use custody_types::{
     ArtifactName, ByteSize, Classification, Digest, Kind, Problem, Purpose, VersionName, code,
@@ -22,7 +22,7 @@ use custody_wire::{RunEvent, RunReply, RunRequest, StepOutcome};
 use crate::file::{self, PipelineFile};
 use crate::graph::Graph;
 use crate::ports::{Environments, Folder};
-use crate::produce::{Workshop, fault};
+use crate::produce::{StepExecutor, fault};
 
 mod carry_out;
 mod inputs;
@@ -59,7 +59,7 @@ pub struct Runner {
     launcher: PathBuf,
     interrupt: Interrupt,
     spill: Spill,
-    workshop: OnceLock<Workshop>,
+    workshop: OnceLock<StepExecutor>,
 }
 
 /// A version as a run knows it.
@@ -109,13 +109,13 @@ impl Runner {
         }
     }
 
-    pub(crate) fn workshop(&self) -> Result<&Workshop, Problem> {
+    pub(crate) fn workshop(&self) -> Result<&StepExecutor, Problem> {
         if let Some(workshop) = self.workshop.get() {
             return Ok(workshop);
         }
         let engine = Engine::new(ENGINE_MEMORY, self.spill.clone())
             .map_err(|error| fault(&error.to_string()))?;
-        Ok(self.workshop.get_or_init(|| Workshop {
+        Ok(self.workshop.get_or_init(|| StepExecutor {
             engine,
             launcher: self.launcher.clone(),
             interrupt: self.interrupt.clone(),
@@ -165,7 +165,7 @@ impl Runner {
         let id = self.door.new_id();
         let purpose = declared.file.purpose.clone();
         let session = session.clone().or_purpose(purpose).in_run(&id);
-        let target = Target::Run {
+        let target = ResourceRef::Run {
             project: declared.file.project.clone(),
             id: id.clone(),
         };
@@ -185,10 +185,10 @@ impl Runner {
         let prepared = match prepared {
             Ok(prepared) => prepared,
             Err(problem) => {
-                grant.conclude(&Done {
+                grant.conclude(&StepResult {
                     ok: false,
                     error: Some(problem.code),
-                    ..Done::default()
+                    ..StepResult::default()
                 })?;
                 return Err(problem);
             }
@@ -227,10 +227,10 @@ impl Runner {
                 .or_else(|| (!reply.ok).then(|| interrupted_run(&reply)))
                 .map(Box::new);
         }
-        let done = Done {
+        let done = StepResult {
             ok: reply.ok,
             error: reply.problem.as_ref().map(|problem| problem.code),
-            ..Done::default()
+            ..StepResult::default()
         };
         let last = grant.conclude(&done)?;
         reply.entries = Some((first, last.index));

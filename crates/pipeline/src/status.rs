@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use custody_guard::{Session, Target, Trace};
+use custody_guard::{ResourceRef, Session, Trace};
 use custody_types::Problem;
 use custody_wire::{StatusReply, StatusRequest, StepStatus};
 
@@ -26,7 +26,7 @@ impl Runner {
         };
         let session = session.clone().or_purpose(declared.file.purpose.clone());
         let project = declared.file.project.clone();
-        let target = Target::Project(project.clone());
+        let target = ResourceRef::Project(project.clone());
         let grant = self.door.ask::<Trace>(&session, target)?;
         let prepared = self.prepare(&session, &declared, &steps)?;
         let context = Context {

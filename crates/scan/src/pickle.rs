@@ -89,7 +89,7 @@ fn streams(source: &dyn Source, start: u64, scan: &mut Scan<'_>) -> Result<u64, 
         count += 1;
     }
     if count > 1 {
-        let mut judge = judge::Judge::new(scan, None);
+        let mut judge = judge::PickleAnalyzer::new(scan, None);
         let mut machine = Machine::new(source, start);
         while machine.cursor.at() < at {
             machine.run(&mut judge)?;
@@ -133,7 +133,7 @@ pub(crate) fn stream(
     scan: &mut Scan<'_>,
     watch: Option<&mut Watch<'_>>,
 ) -> Result<Stream, Stop> {
-    let mut judge = judge::Judge::new(scan, watch);
+    let mut judge = judge::PickleAnalyzer::new(scan, watch);
     let mut machine = Machine::new(source, start);
     let root = machine.run(&mut judge);
     let (nested, checks) = (judge.nested, judge.checks);

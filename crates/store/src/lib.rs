@@ -31,6 +31,6 @@ pub use ports::{
     Staging, ViewRow, ViewRows,
 };
 pub use record::{SignedRecord, Version, VersionRecord};
-pub use store::{Domain, Parts, Store};
+pub use store::{Domain, Store, StoreDeps};
 pub use verify::{PackCheck, Rebuilt};
 pub use writer::{Tree, VersionDraft, Writer};

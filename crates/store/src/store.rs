@@ -24,7 +24,7 @@ const OPEN_PACKS: usize = 64;
 
 /// What the store is made of.
 #[derive(Debug)]
-pub struct Parts {
+pub struct StoreDeps {
     /// Where packs lie.
     pub blobs: Arc<dyn Blobs>,
     /// The index.
@@ -53,7 +53,7 @@ impl std::fmt::Debug for Domain {
 }
 
 pub(crate) struct Inner {
-    pub(crate) parts: Parts,
+    pub(crate) parts: StoreDeps,
     domains: RwLock<Domains>,
     open_packs: Mutex<HashMap<PackId, Arc<PackReader>>>,
     /// Version records read before: they never change.
@@ -215,7 +215,7 @@ fn damaged_chunk(id: &ChunkId, because: &str) -> StoreError {
 
 impl Store {
     /// Puts the store together.
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(parts: StoreDeps) -> Self {
         Self(Arc::new(Inner {
             parts,
             domains: RwLock::default(),

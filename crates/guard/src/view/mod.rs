@@ -75,6 +75,8 @@ pub(crate) struct LedgerView {
     key: Secret<32>,
     /// None: it was not read yet, or the last write failed.
     reached: Option<Reached>,
+    /// What was noticed in a row that was used, and is to be told: the view was made anew since.
+    noticed: Option<&'static str>,
 }
 
 /// What was found of the view that an earlier process left.
@@ -98,6 +100,7 @@ impl LedgerView {
         Self {
             key: pseudonyms.derive(ROOT_KEY),
             reached: None,
+            noticed: None,
         }
     }
 
@@ -254,7 +257,10 @@ impl Inner {
             self.anew(&mut view)?;
         }
         match self.read_view(&mut view, &mut ask) {
-            Err(ViewError::Wrong(_)) => {
+            Err(ViewError::Wrong(because)) => {
+                if view.reached.is_some() {
+                    view.noticed = Some(because);
+                }
                 self.anew(&mut view)?;
                 self.read_view(&mut view, &mut ask).map_err(wrong)
             }
@@ -294,7 +300,12 @@ impl Inner {
         map.finish().map_err(wrong)?;
         // It may have been mended by who asked before; it is compared as it is, up to the same entry.
         let mut view = lock(&self.view);
-        let mut differing = Vec::new();
+        let noticed = view.noticed.take().into_iter();
+        let mut differing: Vec<_> = noticed
+            .map(|because| {
+                format!("the index differs from the ledger: {because}; it was made anew")
+            })
+            .collect();
         if self.catch_up(&mut view)?.is_err() {
             differing.push("the index lags behind the ledger and cannot go on".to_owned());
         }

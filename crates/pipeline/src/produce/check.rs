@@ -5,16 +5,16 @@ use custody_stats::contract::{ContractReport, FailingRow};
 use custody_types::{Problem, code};
 use serde_json::json;
 
-use super::{Given, Product, Workshop, engine};
+use super::{StepExecutor, StepInputs, StepOutputs, engine};
 use crate::file::{Contract, Place, Wrong};
 
-impl Workshop {
+impl StepExecutor {
     pub(super) fn check(
         &self,
         name: &str,
         contract: &Contract,
-        given: &Given,
-    ) -> Result<Product, Problem> {
+        given: &StepInputs,
+    ) -> Result<StepOutputs, Problem> {
         let table = Table {
             name: "data".to_owned(),
             files: given.input("data")?.clone(),
@@ -38,7 +38,7 @@ impl Workshop {
             1 => String::new(),
             files => format!(" in {files} files"),
         };
-        let mut product = Product {
+        let mut product = StepOutputs {
             notes: vec![format!(
                 "{passed} of {} checks hold on {} rows{files}",
                 report.checks.len(),
@@ -48,7 +48,7 @@ impl Workshop {
             byproducts: vec![
                 json!({"name": "test-result", "result": if report.ok { "PASSED" } else { "FAILED" }, "checks": report.checks.len(), "passed": passed, "broken": broken}),
             ],
-            ..Product::default()
+            ..StepOutputs::default()
         };
         product.add_json("report", "report.json", &report)?;
         Ok(product)
@@ -56,7 +56,7 @@ impl Workshop {
 }
 
 /// Tells a mistake in the contract with its place in the file. It says nothing about the data.
-fn mistaken(name: &str, error: ContractError, given: &Given) -> Problem {
+fn mistaken(name: &str, error: ContractError, given: &StepInputs) -> Problem {
     match error {
         ContractError::Engine(error) => engine(name, &error),
         ContractError::Mistaken { check, fault } => {

@@ -8,7 +8,7 @@ use custody_types::{Problem, code};
 
 use super::failure::{Failure, failed, sandbox};
 use super::lines::Lines;
-use super::{Given, Product, Workshop, fault};
+use super::{StepExecutor, StepInputs, StepOutputs, fault};
 use crate::file::variable;
 use crate::memory::{InMemory, MadeFile};
 
@@ -44,7 +44,7 @@ const PACKAGE_INPUT: &str = ".python";
 /// The output that takes what a step logs.
 pub(super) const METRICS: &str = ".metrics";
 
-impl Workshop {
+impl StepExecutor {
     #[expect(
         clippy::too_many_arguments,
         reason = "the parts of one call of the sandbox"
@@ -56,9 +56,9 @@ impl Workshop {
         parameters: &str,
         outputs: &[String],
         limits: custody_sandbox::Limits,
-        given: &Given,
+        given: &StepInputs,
         said: &mut (dyn FnMut(&str) + Send),
-    ) -> Result<Product, Problem> {
+    ) -> Result<StepOutputs, Problem> {
         if let Some(seen) = custody_sandbox::seen_by_steps(&self.project) {
             return Err(Problem::new(
                 code::RUN_034,
@@ -119,14 +119,14 @@ impl Workshop {
             });
             (output, files.collect())
         });
-        Ok(Product {
+        Ok(StepOutputs {
             outputs: outputs.collect(),
             enforced: finished
                 .enforced
                 .into_iter()
                 .map(|one| (one.what, one.by))
                 .collect(),
-            ..Product::default()
+            ..StepOutputs::default()
         })
     }
 }
@@ -148,7 +148,7 @@ fn package() -> Result<InMemory, Problem> {
 /// The whole environment of a program: what could make two runs differ is fixed.
 fn variables(
     parameters: &str,
-    given: &Given,
+    given: &StepInputs,
     outputs: &[String],
     threads: u32,
 ) -> BTreeMap<String, String> {

@@ -11,7 +11,7 @@ use custody_stats::{
 use custody_types::{Problem, code};
 use serde_json::json;
 
-use super::{Given, Product, Workshop};
+use super::{StepExecutor, StepInputs, StepOutputs};
 use crate::file::{Evaluate, Rule, Scores, Threshold, VALIDATION, VALIDATION_PREDICTIONS};
 
 mod labels;
@@ -26,10 +26,10 @@ const ROUNDING: f64 = 1e-5;
 
 /// One evaluate step at work.
 struct Measuring<'a> {
-    workshop: &'a Workshop,
+    workshop: &'a StepExecutor,
     name: &'a str,
     step: &'a Evaluate,
-    given: &'a Given,
+    given: &'a StepInputs,
 }
 
 /// The truth and the score of the positive class by row.
@@ -40,14 +40,14 @@ struct TwoClasses {
     rounded: u64,
 }
 
-impl Workshop {
+impl StepExecutor {
     pub(super) fn evaluate(
         &self,
         name: &str,
         step: &Evaluate,
-        given: &Given,
+        given: &StepInputs,
         said: &mut (dyn FnMut(&str) + Send),
-    ) -> Result<Product, Problem> {
+    ) -> Result<StepOutputs, Problem> {
         let measuring = Measuring {
             workshop: self,
             name,
@@ -55,7 +55,7 @@ impl Workshop {
             given,
         };
         let found = measuring.overlap()?;
-        let mut product = Product::default();
+        let mut product = StepOutputs::default();
         let rows = measuring.rows("data", "predictions", &mut product, said)?;
         product.notes.extend(found.notes);
         let measured = match step.kind {
@@ -91,7 +91,7 @@ impl Measuring<'_> {
     fn binary(
         &self,
         rows: &Rows,
-        product: &mut Product,
+        product: &mut StepOutputs,
         said: &mut (dyn FnMut(&str) + Send),
     ) -> Result<Evaluation, Problem> {
         let two = self.two_classes(rows)?;
@@ -152,7 +152,7 @@ impl Measuring<'_> {
 
     fn threshold(
         &self,
-        product: &mut Product,
+        product: &mut StepOutputs,
         said: &mut (dyn FnMut(&str) + Send),
     ) -> Result<f64, Problem> {
         let chosen = match &self.step.threshold {
@@ -200,7 +200,7 @@ impl Measuring<'_> {
         Ok(threshold)
     }
 
-    fn several(&self, rows: &Rows, product: &mut Product) -> Result<Evaluation, Problem> {
+    fn several(&self, rows: &Rows, product: &mut StepOutputs) -> Result<Evaluation, Problem> {
         let (classes, labels) = self.places(rows)?;
         let mut scores = rows.scores.clone();
         let rounded = self.round(&mut scores, rows.single);

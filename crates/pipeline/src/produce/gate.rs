@@ -5,12 +5,12 @@ use custody_types::{Problem, code};
 use serde_json::json;
 
 use super::evaluate::group;
-use super::{Given, Product, read_json};
+use super::{StepInputs, StepOutputs, read_json};
 use crate::file::{Gate, SmallGroups};
 
-pub(super) fn decide(name: &str, gate: &Gate, given: &Given) -> Result<Product, Problem> {
+pub(super) fn decide(name: &str, gate: &Gate, given: &StepInputs) -> Result<StepOutputs, Problem> {
     let evaluation: Evaluation = read_json(given.input("evaluation")?.as_ref(), "evaluation.json")?;
-    let (mut product, mut figures, mut broken) = (Product::default(), Vec::new(), Vec::new());
+    let (mut product, mut figures, mut broken) = (StepOutputs::default(), Vec::new(), Vec::new());
     let mut small = false;
     for (metric, bounds) in &gate.require {
         let Some(measured) = evaluation.metric(metric) else {

@@ -3,10 +3,10 @@
 use custody_types::{Problem, code};
 use serde_json::Value;
 
-use super::{Given, Product, read_json, unreadable};
+use super::{StepInputs, StepOutputs, read_json, unreadable};
 use crate::memory::MadeFile;
 
-pub(super) fn register(given: &Given) -> Result<Product, Problem> {
+pub(super) fn register(given: &StepInputs) -> Result<StepOutputs, Problem> {
     let gate: Value = read_json(given.input("gate")?.as_ref(), "decision.json")?;
     if gate.get("passed") != Some(&Value::Bool(true)) {
         return Err(Problem::new(
@@ -15,7 +15,7 @@ pub(super) fn register(given: &Given) -> Result<Product, Problem> {
         ));
     }
     let model = given.input("model")?;
-    let mut product = Product::default();
+    let mut product = StepOutputs::default();
     for file in model.files() {
         let bytes = model
             .read(&file.path, 0..file.size.bytes())

@@ -5,17 +5,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::confined::METRICS;
-use super::{Given, Product, Workshop};
+use super::{StepExecutor, StepInputs, StepOutputs};
 use crate::file::Run;
 
-impl Workshop {
+impl StepExecutor {
     pub(super) fn run(
         &self,
         name: &str,
         run: &Run,
-        given: &Given,
+        given: &StepInputs,
         said: &mut (dyn FnMut(&str) + Send),
-    ) -> Result<Product, Problem> {
+    ) -> Result<StepOutputs, Problem> {
         let parameters = json!(run.parameters).to_string();
         let outputs: Vec<_> = run.outputs.keys().cloned().collect();
         let mut product = self.confined(

@@ -4,12 +4,12 @@ use custody_engine::Table;
 use custody_types::Problem;
 use serde_json::json;
 
-use super::{Given, Product, Workshop, engine};
+use super::{StepExecutor, StepInputs, StepOutputs, engine};
 use crate::file::Sql;
 use crate::run::ROWS;
 
-impl Workshop {
-    pub(super) fn sql(&self, sql: &Sql, given: &Given) -> Result<Product, Problem> {
+impl StepExecutor {
+    pub(super) fn sql(&self, sql: &Sql, given: &StepInputs) -> Result<StepOutputs, Problem> {
         let tables: Vec<_> = given
             .inputs
             .iter()
@@ -18,7 +18,7 @@ impl Workshop {
                 files: files.clone(),
             })
             .collect();
-        let mut product = Product::default();
+        let mut product = StepOutputs::default();
         for (artifact, query) in &sql.outputs {
             let mut bytes = Vec::new();
             let written = self

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use custody_guard::{Done, RunStep, Target, Waiver};
+use custody_guard::{ResourceRef, RunStep, StepResult, Waiver};
 use custody_types::{Problem, ProblemKind, code};
 use custody_wire::{RunEvent, StepOutcome, StepState};
 use serde_json::Value;
@@ -150,7 +150,7 @@ impl Runner {
         let (inputs, reuse) = self.reusable(context, name, step)?;
         let scope = scope(context, name, step, &inputs);
         let session = context.session.step(&context.run, name, scope);
-        let target = Target::Run {
+        let target = ResourceRef::Run {
             project: context.file.project.clone(),
             id: format!("{}/{name}", context.run),
         };
@@ -168,14 +168,14 @@ impl Runner {
                 outcome.notes.push(context.evidence.approval(&waiver)?);
             }
             let versions = reuse.versions.values();
-            let done = Done {
+            let done = StepResult {
                 ok: true,
                 step: Some(name.to_owned()),
                 statement: Some(reuse.statement),
                 inputs: inputs.versions.values().map(|known| known.digest).collect(),
                 facts,
                 outputs: versions.clone().map(|version| version.digest).collect(),
-                ..Done::default()
+                ..StepResult::default()
             };
             outcome.entry = Some(grant.conclude(&done)?);
             outcome.state = StepState::Reused;

@@ -8,8 +8,8 @@ use custody_attest::slsa::{
 };
 use custody_attest::statement::ResourceDescriptor;
 use custody_guard::{
-    DecideGate, Done, EvaluateModel, FIGURES, Grant, Read as ReadData, ReadLog, Session, Target,
-    Validate,
+    DecideGate, EvaluateModel, FIGURES, Grant, Read as ReadData, ReadLog, ResourceRef, Session,
+    StepResult, Validate,
 };
 use custody_types::{Code, Digest, Problem, ProblemKind, Timestamp, VersionFiles};
 use custody_wire::{RunEvent, StepOutcome};
@@ -21,14 +21,14 @@ use super::reasons::last;
 use super::{COMMIT, Context, Known, RUNNER, Runner, STEP_KEY};
 use crate::collect;
 use crate::file::Step;
-use crate::keep::Kept;
+use crate::keep::StepOutput;
 use crate::memory::InMemory;
 use crate::pieces::PIECES;
 use crate::ports::Installed;
-use crate::produce::{Given, Product};
+use crate::produce::{StepInputs, StepOutputs};
 
 /// What became of a step: what the ledger is told, why the answer is no if it is, and what was made, by artifact.
-pub(crate) type MadeStep = (Done, Option<Problem>, BTreeMap<String, Known>);
+pub(crate) type MadeStep = (StepResult, Option<Problem>, BTreeMap<String, Known>);
 
 impl Runner {
     /// Makes a step's outputs and what describes them.
@@ -77,9 +77,9 @@ impl Runner {
                         files.clone(),
                     )?),
                 };
-                Product {
+                StepOutputs {
                     notes: looked.insert(found).notes.clone(),
-                    ..Product::default()
+                    ..StepOutputs::default()
                 }
             }
             _ => self.produce(context, name, step, session, inputs, environment, teller)?,
@@ -122,7 +122,7 @@ impl Runner {
         outcome.notes.extend(made.iter().filter_map(scan));
         let told = checked(context, step, inputs, has_passed(&product.byproducts));
         let done = done(name, inputs, refused.as_ref(), told, &made, &used);
-        let findings = |kept: &Kept| kept.scan.as_ref().map(|scan| scan.findings.clone());
+        let findings = |kept: &StepOutput| kept.scan.as_ref().map(|scan| scan.findings.clone());
         let findings: Vec<_> = made
             .iter()
             .map(|kept| findings(kept).unwrap_or_default())
@@ -170,7 +170,7 @@ impl Runner {
 
     /// Takes what the program logged out of what the statement says, into a record of its own that holds what nobody can
     /// guess: the statement says how many figures there are, and which record has them.
-    fn logged(&self, product: &mut Product) -> Option<Vec<u8>> {
+    fn logged(&self, product: &mut StepOutputs) -> Option<Vec<u8>> {
         if product.logged.is_empty() {
             return None;
         }
@@ -184,7 +184,7 @@ impl Runner {
         Some(record)
     }
 
-    fn internal(&self, context: &Context<'_>, inputs: &Inputs, product: &Product) -> Value {
+    fn internal(&self, context: &Context<'_>, inputs: &Inputs, product: &StepOutputs) -> Value {
         let mut internal = json!({
             "policy": self.door.policy_digest(),
             "isolation": product.enforced,
@@ -213,14 +213,14 @@ impl Runner {
         inputs: &Inputs,
         environment: Option<Installed>,
         teller: &Teller<'_>,
-    ) -> Result<Product, Problem> {
+    ) -> Result<StepOutputs, Problem> {
         let logs = self.logs(context, step, inputs)?;
-        let mut given = Given {
+        let mut given = StepInputs {
             environment,
             show_log: logs.is_some(),
             file: Some(context.file.text.clone()),
             fewest_rows: self.door.fewest_rows(),
-            ..Given::default()
+            ..StepInputs::default()
         };
         if !inputs.code.is_empty() {
             given.code = Some(Arc::new(InMemory::new(inputs.code.clone())));
@@ -232,14 +232,14 @@ impl Runner {
             let files: Arc<dyn VersionFiles> = if step.is_check() {
                 let grant = self
                     .door
-                    .ask::<Validate>(session, Target::Version(version))?;
+                    .ask::<Validate>(session, ResourceRef::Version(version))?;
                 let files = grant.files()?;
                 validates.push(grant);
                 files
             } else {
                 let grant = self
                     .door
-                    .ask::<ReadData>(session, Target::Version(version))?;
+                    .ask::<ReadData>(session, ResourceRef::Version(version))?;
                 let files = grant.files()?;
                 reads.push(grant);
                 files
@@ -296,7 +296,7 @@ impl Runner {
             let version = Box::new(context.evidence.resolve(&known.name.clone().into())?);
             match self
                 .door
-                .ask::<ReadLog>(context.session, Target::Version(version))
+                .ask::<ReadLog>(context.session, ResourceRef::Version(version))
             {
                 Ok(grant) => grants.push(grant),
                 Err(problem) if problem.kind() == ProblemKind::Denied => {
@@ -330,7 +330,7 @@ impl Judged {
         };
         let target = || {
             let version = context.evidence.resolve(&model.name.clone().into())?;
-            Ok::<_, Problem>(Target::Version(Box::new(version)))
+            Ok::<_, Problem>(ResourceRef::Version(Box::new(version)))
         };
         Ok(match step {
             Step::Evaluate(_) => Self::Evaluated(Box::new(runner.door.ask(session, target()?)?)),
@@ -398,7 +398,7 @@ fn refusal(
     context: &Context<'_>,
     step: &Step,
     inputs: &Inputs,
-    product: &mut Product,
+    product: &mut StepOutputs,
 ) -> Result<Option<Problem>, Problem> {
     let refused = product.refused.take();
     let Some(breach) = &refused else {
@@ -415,7 +415,7 @@ fn refusal(
     Ok(None)
 }
 
-fn scan(kept: &Kept) -> Option<String> {
+fn scan(kept: &StepOutput) -> Option<String> {
     let scan = kept.scan.as_ref()?;
     Some(format!(
         "{}: the scan says {} ({})",
@@ -430,10 +430,10 @@ fn done(
     inputs: &Inputs,
     refused: Option<&Problem>,
     told: Vec<(String, String)>,
-    made: &[Kept],
+    made: &[StepOutput],
     used: &[Known],
-) -> Done {
-    let mut done = Done {
+) -> StepResult {
+    let mut done = StepResult {
         ok: refused.is_none(),
         error: refused.map(|problem| problem.code),
         step: Some(name.to_owned()),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use custody_engine::{Layout, Table};
-use custody_guard::{List, Session, Target};
+use custody_guard::{List, ResourceRef, Session};
 use custody_types::{Digest, Problem, ProblemKind, Reference, code, nearest};
 use serde_json::{Value, json};
 
@@ -242,7 +242,7 @@ impl Runner {
         reference: &Reference,
         rows: bool,
     ) -> Result<(Known, Option<Layout>), Problem> {
-        let target = Target::Named(reference.clone());
+        let target = ResourceRef::Named(reference.clone());
         let grant = self.door.ask::<List>(session, target)?;
         let known = Known::of(grant.version()?);
         let layout = if rows {

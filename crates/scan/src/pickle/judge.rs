@@ -68,7 +68,7 @@ const HANDLES: [&str; 2] = ["handle", "_handle"];
 const MAX_NESTED: usize = 256;
 
 /// Hears what a loader would do, and reports what is not allowed.
-pub(super) struct Judge<'j, 's, 'r, 'w> {
+pub(super) struct PickleAnalyzer<'j, 's, 'r, 'w> {
     scan: &'j mut Scan<'s>,
     roles: Vec<Option<Role>>,
     /// Who owns persistent ids and hears of all events; `None` where nothing may ask by id.
@@ -79,7 +79,7 @@ pub(super) struct Judge<'j, 's, 'r, 'w> {
     pub(super) checks: Vec<Check>,
 }
 
-impl<'j, 's, 'r, 'w> Judge<'j, 's, 'r, 'w> {
+impl<'j, 's, 'r, 'w> PickleAnalyzer<'j, 's, 'r, 'w> {
     pub(super) fn new(scan: &'j mut Scan<'s>, watch: Option<&'r mut Watch<'w>>) -> Self {
         Self {
             scan,
@@ -585,7 +585,7 @@ impl<'j, 's, 'r, 'w> Judge<'j, 's, 'r, 'w> {
     }
 }
 
-impl Observer for Judge<'_, '_, '_, '_> {
+impl Observer for PickleAnalyzer<'_, '_, '_, '_> {
     fn event(&mut self, heap: &Heap, at: u64, event: Event<'_>) {
         if let Some(watch) = self.watch.as_mut() {
             watch(heap, at, event);

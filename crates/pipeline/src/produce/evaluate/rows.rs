@@ -12,7 +12,7 @@ use serde_json::json;
 use super::Measuring;
 use crate::file::Scalar;
 use crate::memory::{InMemory, MadeFile};
-use crate::produce::{Given, Product, engine, fault, read_json};
+use crate::produce::{StepInputs, StepOutputs, engine, fault, read_json};
 
 /// The output of the program that applies the model.
 const SCORES: &str = "scores";
@@ -64,7 +64,7 @@ impl Measuring<'_> {
         &self,
         role: &str,
         predicted: &str,
-        product: &mut Product,
+        product: &mut StepOutputs,
         said: &mut (dyn FnMut(&str) + Send),
     ) -> Result<Rows, Problem> {
         if self.step.predictions.is_some() {
@@ -116,7 +116,7 @@ impl Measuring<'_> {
     fn applied(
         &self,
         role: &str,
-        product: &mut Product,
+        product: &mut StepOutputs,
         said: &mut (dyn FnMut(&str) + Send),
     ) -> Result<Rows, Problem> {
         let table = self.table(role)?;
@@ -210,7 +210,7 @@ impl Measuring<'_> {
     fn scores(
         &self,
         data: MadeFile,
-        product: &mut Product,
+        product: &mut StepOutputs,
         said: &mut (dyn FnMut(&str) + Send),
     ) -> Result<(Vec<Values>, Signature), Problem> {
         let argv = ["python", "-m", "custody._score"].map(ToOwned::to_owned);
@@ -218,7 +218,7 @@ impl Measuring<'_> {
             ("model".to_owned(), self.given.input("model")?.clone()),
             ("data".to_owned(), Arc::new(InMemory::new(vec![data]))),
         ];
-        let inside = Given {
+        let inside = StepInputs {
             inputs: inputs.into(),
             code: None,
             environment: self.given.environment.clone(),
