@@ -164,6 +164,10 @@ def test_what_is_rejected_waits_no_longer_and_is_never_let_out(place):
     assert "shop/other@1" in place.check("model-scan", expect=6)["evidence"][0]
     place("approve", "shop/other@1", "--reason", "read line by line")
     assert "was rejected" in "".join(place.check("model-scan")["evidence"])
+    place("verify", "--all")
+    (absent,) = [one for one in place("verify", "shop/model@1", expect=1)["absent"] if one["required"]]
+    assert absent["kind"] == "scan"
+    assert "rejected by officer" in absent["because"]
     place("index", "rebuild")
     place("get", "shop/model@1", "--to", "out", expect=3)
     place("rescan", "shop/model@1", expect=6)

@@ -33,7 +33,7 @@ use crate::machine::{LocalAnchor, LocalEnvironments, LocalFolder, LocalKeyring};
 use crate::output::Output;
 use crate::scanner::ConfinedScanner;
 use crate::settings::Settings;
-use crate::sharing::{self, Sharing};
+use crate::sharing::{self, Reached, Sharing};
 
 /// The most that one query may put aside on the disk.
 const SPILL_LIMIT: ByteSize = ByteSize::from_mebibytes(64 << 10);
@@ -172,6 +172,7 @@ impl Context {
     fn enter(&self, ledger: &Path, way: Way) -> Result<Entered, Problem> {
         const TOLD_AFTER: u32 = 20;
         const PAUSE: Duration = Duration::from_millis(50);
+        let mut told = false;
         let waits = self.global.as_ref().is_none_or(|global| !global.no_wait);
         for round in 0_u32.. {
             let busy = match LedgerFolder::take(ledger) {
@@ -179,15 +180,20 @@ impl Context {
                 Err(error @ LedgerError::Busy { .. }) => error,
                 Err(error) => return Err(ledger_problem(&error)),
             };
-            if way == Way::Any
-                && let Some(stream) = sharing::connect(ledger)
-            {
-                return Ok(Entered::There(stream));
-            }
+            let reached = match way {
+                Way::Any => sharing::connect(ledger),
+                Way::Own => Reached::Closed,
+            };
+            let is_silent = match reached {
+                Reached::Open(stream) => return Ok(Entered::There(stream)),
+                Reached::Closed => false,
+                Reached::Silent => true,
+            };
             if !waits || self.interrupt.is_raised() {
                 return Err(ledger_problem(&busy));
             }
-            if round == TOLD_AFTER {
+            if !told && (round >= TOLD_AFTER || is_silent) {
+                told = true;
                 self.output
                     .note(&format!("waiting: {busy}; `--no-wait` ends instead"));
             }

@@ -130,13 +130,36 @@ async fn answer(mut stream: tokio::net::UnixStream, router: Router) {
     }
 }
 
-/// Connects to the process that works in the workspace; `None` where it lets nobody in, or ends, or is another
-/// version of this program, or does not greet in time, as one that was stopped.
-pub(crate) fn connect(ledger: &Path) -> Option<UnixStream> {
-    let mut stream = meeting::connect(ledger).ok()?;
-    stream.set_read_timeout(Some(GREETED_WITHIN)).ok()?;
+/// What came of a try to reach the process that works in the workspace.
+pub(crate) enum Reached {
+    /// It answers.
+    Open(UnixStream),
+    /// It lets nobody in, ends, or is another version of this program.
+    Closed,
+    /// It is there and says nothing, as one that was stopped.
+    Silent,
+}
+
+/// Connects to the process that works in the workspace.
+pub(crate) fn connect(ledger: &Path) -> Reached {
+    let Ok(mut stream) = meeting::connect(ledger) else {
+        return Reached::Closed;
+    };
     let mut greeting = [0; GREETING.len()];
-    stream.read_exact(&mut greeting).ok()?;
-    stream.set_read_timeout(None).ok()?;
-    (greeting == GREETING).then_some(stream)
+    let greeted = stream
+        .set_read_timeout(Some(GREETED_WITHIN))
+        .and_then(|()| stream.read_exact(&mut greeting))
+        .and_then(|()| stream.set_read_timeout(None));
+    match greeted {
+        Ok(()) if greeting == GREETING => Reached::Open(stream),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+            ) =>
+        {
+            Reached::Silent
+        }
+        _ => Reached::Closed,
+    }
 }

@@ -18,7 +18,7 @@ use custody_types::{
     Selector, Timestamp, code,
 };
 
-use crate::act::{ActionMarker, CreateProject, List, Read};
+use crate::act::{ActionMarker, Approve, CreateProject, List, Read};
 use crate::grant::Grant;
 use crate::problem;
 use crate::scanning::{Rulebook, Scanner};
@@ -829,6 +829,13 @@ impl Inner {
         let facts = ResourceRef::Version(Box::new(version.clone())).facts(None);
         let author = Some(version.record.author.as_str());
         self.decide(session, Read::ACTION, &facts, author).permit
+    }
+
+    /// Whether the policy lets the session decide on the version in quarantine.
+    pub(crate) fn may_approve(&self, session: &Session, version: &Version) -> bool {
+        let facts = ResourceRef::Version(Box::new(version.clone())).facts(None);
+        let author = Some(version.record.author.as_str());
+        self.decide(session, Approve::ACTION, &facts, author).permit
     }
 
     pub(crate) fn may_list(&self, session: &Session, version: &Version) -> bool {

@@ -12,7 +12,8 @@ use custody_types::{
     Alias, Classification, Code, Kind, Problem, VersionFiles, VersionName, VersionNumber, code,
 };
 use custody_wire::{
-    EntryRef, ListQuery, ListReply, PolicyReply, PolicySource, ShowReply, SigningReply, VersionView,
+    EntryRef, ListQuery, ListReply, Origin, PolicyReply, PolicySource, ShowReply, SigningReply,
+    VersionView,
 };
 
 use crate::act::{
@@ -359,7 +360,10 @@ impl Grant<List> {
             Some(made) => evidence.may_read_inputs(&made)?,
             None => true,
         };
-        if let Some(last) = evidence.last_scan(version)? {
+        let reads = self.door.0.may_read(&self.session, version);
+        // Who decides on what a scan found must see it.
+        let judges = reads || self.door.0.may_approve(&self.session, version);
+        if let Some(last) = evidence.last_scan(version)?.filter(|_| judges) {
             let value = serde_json::to_value(&last.statement).unwrap_or_default();
             told.insert(SCAN_FACT.to_owned(), value);
         }
@@ -400,9 +404,15 @@ impl Grant<List> {
             .record
             .origin
             .clone()
-            .and_then(|origin| serde_json::from_value(origin).ok());
+            .and_then(|origin| serde_json::from_value::<Origin>(origin).ok())
+            .map(|mut origin| {
+                if !reads {
+                    origin.files.clear();
+                }
+                origin
+            });
         let mut listing = Vec::new();
-        if self.door.0.may_read(&self.session, version) {
+        if reads {
             listing.extend(files.files().iter().take(MOST_LISTED).cloned());
         } else {
             withheld.push("names of files: they are for who may read the version".to_owned());

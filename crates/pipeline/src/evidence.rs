@@ -751,6 +751,10 @@ fn standing(
         EvidenceKind::Gate => evidence.gate(version).map(drop),
         EvidenceKind::Contract => covered(evidence, version),
         EvidenceKind::Scan => {
+            let rejection = evidence.rejection(&version.name());
+            if let Some(rejection) = rejection.map_err(|problem| told(&problem))? {
+                return Err(format!("it was {rejection}"));
+            }
             let found = scans(evidence, one(), now);
             only(found, "only models are scanned")
         }
@@ -853,6 +857,9 @@ fn absent(
         let data = matches!(root.record.kind, Kind::Dataset | Kind::Features);
         if !everything && data && root.quarantined {
             required.insert(EvidenceKind::Contract);
+        }
+        if !everything && root.record.kind == Kind::Model && root.quarantined {
+            required.insert(EvidenceKind::Scan);
         }
         let mut kinds = required.clone();
         if !everything {

@@ -17,32 +17,27 @@ impl PolicySet {
     /// # Errors
     /// [`PolicyError::Locked`].
     pub fn check_changeable(&self) -> Result<(), PolicyError> {
-        let policies = ResourceFacts {
-            resource: Resource::new(ResourceKind::Policy, "policy"),
-            project: None,
-            kind: None,
-            classification: None,
-            quarantined: false,
-            purposes: Vec::new(),
-        };
-        let may_change = |name: &str, purpose: Option<&Purpose>| {
+        let policies = the_policies();
+        let somebody = self.names().any(|name| self.may_change(name, &policies));
+        somebody.then_some(()).ok_or(PolicyError::Locked)
+    }
+
+    /// Whether somebody may change the policies, for some purpose or for none.
+    fn may_change(&self, name: &str, policies: &ResourceFacts) -> bool {
+        let mut purposes = std::iter::once(None).chain(self.purposes().keys().map(Some));
+        purposes.any(|purpose| {
             let decision = self.decide(&Request {
                 actor: &Actor::user(name),
                 on_behalf_of: None,
                 action: Action::ChangePolicy,
-                resource: &policies,
+                resource: policies,
                 purpose,
                 scope: None,
                 own: false,
                 via: "cli",
             });
             decision.permit
-        };
-        let purposes = || std::iter::once(None).chain(self.purposes().keys().map(Some));
-        let somebody = self
-            .names()
-            .any(|name| purposes().any(|purpose| may_change(name, purpose)));
-        somebody.then_some(()).ok_or(PolicyError::Locked)
+        })
     }
 
     /// Checks that `actor`, who puts these in the place of `before`, gives nobody what is not theirs to give.
@@ -82,6 +77,25 @@ impl PolicySet {
                 });
             }
         }
+        // Who owns the workspace can undo whatever somebody else does.
+        for name in before.principals.users.keys() {
+            let was = roles(before, name);
+            let lost = was.iter().find(|role| {
+                role.role == OWNER && !roles(self, name).iter().any(|has| has.covers(role))
+            });
+            if let Some(role) = lost {
+                return not_theirs(format!("`{name}` loses the role `{role}`"));
+            }
+            let policies = the_policies();
+            if was.contains(&owner)
+                && before.may_change(name, &policies)
+                && !self.may_change(name, &policies)
+            {
+                return not_theirs(format!(
+                    "`{name}`, who owns it, could not change the policies any more"
+                ));
+            }
+        }
         let own = |set: &Self| {
             let known = set.principals.users.get(&actor.id).cloned();
             known.unwrap_or_default()
@@ -103,6 +117,18 @@ impl PolicySet {
             return not_theirs(format!("something is no longer forbidden: {text}"));
         }
         Ok(())
+    }
+}
+
+/// The policies as a thing that is acted upon.
+fn the_policies() -> ResourceFacts {
+    ResourceFacts {
+        resource: Resource::new(ResourceKind::Policy, "policy"),
+        project: None,
+        kind: None,
+        classification: None,
+        quarantined: false,
+        purposes: Vec::new(),
     }
 }
 
@@ -206,6 +232,11 @@ mod tests {
                 r#"{"users": {"olga": {"roles": ["security_officer", {"role": "reader", "project": "loans"}]}}}"#,
                 kept,
                 "the role `reader of loans` themselves",
+            ),
+            (
+                OFFICER,
+                r#"forbid (principal, action == Action::"export", resource); forbid (principal in Role::"owner", action, resource);"#,
+                "`owner`, who owns it, could not change the policies",
             ),
             (OFFICER, "", "no longer forbidden"),
             (

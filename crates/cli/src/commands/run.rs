@@ -16,7 +16,12 @@ pub(crate) fn run(context: &Context, args: Run) -> Result<ExitCode, Problem> {
         set: args.set,
         jobs: args.jobs,
     };
-    let client = context.own_client()?;
+    // What runs steps runs them itself; what only looks need not wait.
+    let client = if request.dry_run {
+        context.client()?
+    } else {
+        context.own_client()?
+    };
     interrupt::listen(&context.interrupt)?;
     let output = &context.output;
     let mut progress = Progress::new(output.is_quiet());

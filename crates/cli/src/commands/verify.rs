@@ -1,6 +1,6 @@
 //! `custody verify` and `custody ledger verify`.
 
-use custody_types::{ExitCode, Problem};
+use custody_types::{EvidenceKind, ExitCode, Problem};
 use custody_wire::{AbsentEvidence, CheckResult, NamedCheck, VerifyRequest};
 
 use crate::args::Verify;
@@ -15,11 +15,13 @@ pub(crate) fn run(context: &Context, args: &Verify) -> Result<ExitCode, Problem>
     })?;
     let holds = !any(&reply.checks, CheckResult::Broken);
     let waits = any(&reply.checks, CheckResult::Waiting);
-    let exit = match (holds, waits, reply.ok) {
-        (false, _, _) => ExitCode::Integrity,
-        (true, true, _) => ExitCode::Approval,
-        (true, false, false) => ExitCode::No,
-        (true, false, true) => ExitCode::Done,
+    // What waits lacks its scan for that reason alone; whatever else is missing is no matter of waiting.
+    let lacks = |absent: &AbsentEvidence| absent.required && absent.kind != EvidenceKind::Scan;
+    let exit = match (holds, waits) {
+        (false, _) => ExitCode::Integrity,
+        (true, true) if !reply.absent.iter().any(lacks) => ExitCode::Approval,
+        (true, _) if !reply.ok => ExitCode::No,
+        (true, _) => ExitCode::Done,
     };
     context.output.answer(reply, |reply, text| {
         text.heading(&reply.subject);

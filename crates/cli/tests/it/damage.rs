@@ -339,7 +339,7 @@ fn an_edited_index_is_mended_or_named() {
     let some =
         "key = (SELECT key FROM view WHERE key LIKE 'record %' ORDER BY key LIMIT 1 OFFSET 1)";
     for sql in [
-        format!("UPDATE view SET value = x'39' WHERE {some}"),
+        format!("UPDATE view SET value = x'3939' WHERE {some}"),
         format!("UPDATE view SET bucket = (bucket + 1) % 65536 WHERE {some}"),
         format!("DELETE FROM view WHERE {some}"),
         format!("INSERT INTO view SELECT key || '0', bucket, value, next FROM view WHERE {some}"),

@@ -53,6 +53,13 @@ fn of_two_persons() -> World {
     world.yes(&["init"]);
     world.yes(&["policy", "apply", "policies"]);
     world.told(&["run"], 1, "breaks its contract");
+    world.write("scans/jane.txt", "positive");
+    let put = "put demo/scans scans --classification personal --origin origin.yaml";
+    world.write(
+        "origin.yaml",
+        "{publisher: us, url: 'https://example.com', licence: CC0-1.0, legal_basis: consent, classification: personal}",
+    );
+    world.yes(&put.split(' ').collect::<Vec<_>>());
     world
 }
 
@@ -63,6 +70,8 @@ fn names_and_figures_of_a_program_are_for_who_may_read_what_it_read() {
         &["show", "demo/model@1"],
         &["--json", "show", "demo/model@1"],
         &["show", "demo/contract@1"],
+        &["show", "demo/scans@1"],
+        &["--json", "show", "demo/scans@1"],
         &["--json", "show", "demo/contract@1"],
         &["metrics", "demo/model@1"],
         &["trace", "demo/model@1"],

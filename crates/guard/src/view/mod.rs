@@ -205,7 +205,12 @@ impl Inner {
             match self.apply(view, (&earlier, &entries), ledger.checkpoint()) {
                 Ok(()) => {}
                 Err(ViewError::Catalog(error)) => return Err(wrong(ViewError::Catalog(error))),
-                Err(error) => return Ok(Err(error)),
+                Err(error) => {
+                    if let ViewError::Wrong(because) = error {
+                        view.noticed = Some(because);
+                    }
+                    return Ok(Err(error));
+                }
             }
         }
     }
