@@ -321,7 +321,7 @@ impl Catalog for SqliteCatalog {
                 ];
                 transaction
                     .execute(
-                        "INSERT OR IGNORE INTO records (digest, domain, chunk) VALUES (?1, ?2, ?3)",
+                        "INSERT OR REPLACE INTO records (digest, domain, chunk) VALUES (?1, ?2, ?3)",
                         values,
                     )
                     .map_err(failed)?;
@@ -501,12 +501,20 @@ impl Catalog for SqliteCatalog {
             .collect()
     }
 
-    fn clear(&self) -> Result<(), CatalogError> {
-        self.lock()
-            .execute_batch(
-                "BEGIN; DELETE FROM packs; DELETE FROM chunks; DELETE FROM records; COMMIT;",
-            )
-            .map_err(failed)
+    fn forget(&self, packs: &[PackId]) -> Result<(), CatalogError> {
+        self.transaction(|transaction| {
+            for pack in packs {
+                for sql in [
+                    "DELETE FROM chunks WHERE pack = ?1",
+                    "DELETE FROM packs WHERE id = ?1",
+                ] {
+                    let forgotten = transaction.execute(sql, params![pack.as_bytes()]);
+                    forgotten.map_err(failed)?;
+                }
+            }
+            let sql = "DELETE FROM records WHERE NOT EXISTS (SELECT 1 FROM chunks WHERE chunks.domain = records.domain AND chunks.id = records.chunk)";
+            transaction.execute(sql, []).map(drop).map_err(failed)
+        })
     }
 }
 

@@ -151,7 +151,7 @@ catalog! {
         fn set_lacking(records: &[Digest]);
         fn condemn(pack: &PackId);
         fn absolve(pack: &PackId);
-        fn clear();
+        fn forget(packs: &[PackId]);
     }
     reads {
         fn staged() -> Vec<StagedRow>;

@@ -19,7 +19,7 @@ use custody_types::{
 use custody_wire::{EntryRef, PolicySource, Rescanned, ScanView, VersionView};
 use serde::{Deserialize, Serialize};
 
-use crate::act::{Approve, ChangeRules, Reject, ScanModel};
+use crate::act::{Approve, ChangeRules, MetadataAccess, Reject, ScanModel};
 use crate::door::{Inner, Key, lock};
 use crate::evidence::Evidence;
 use crate::grant::Grant;
@@ -541,6 +541,28 @@ impl Grant<ScanModel> {
     }
 }
 
+impl<A: MetadataAccess> Grant<A> {
+    /// Enters what was decided about a version in quarantine. Returns the version as it is then, and the entry.
+    fn decided(
+        &mut self,
+        version: Version,
+        statement: Digest,
+        facts: BTreeMap<String, String>,
+    ) -> Result<(VersionView, EntryRef), Problem> {
+        let mut draft = self.outcome(Outcome::Ok);
+        draft.lineage.statement = Some(statement);
+        draft.facts = facts;
+        self.finished = true;
+        let receipt = self.door.0.append(draft)?;
+        let entry = EntryRef {
+            index: receipt.index(),
+            id: receipt.id().to_owned(),
+        };
+        let version = self.door.0.confirmed(version)?;
+        Ok((self.evidence().view(&version)?, entry))
+    }
+}
+
 impl Grant<Approve> {
     /// Lets the version out of quarantine: a model that its scan left to a person, or what has the bytes of a
     /// dataset that broke its contract. `reason` is kept in a signed statement; the same findings in the same
@@ -568,22 +590,13 @@ impl Grant<Approve> {
                 "a rejection stands; if it was a mistake, put the same files again and let that be approved",
             ));
         }
-        let (statement, facts) = if inner.scan_holds(&name)? {
+        let (statement, mut facts) = if inner.scan_holds(&name)? {
             self.approve_scan(&version, reason)?
         } else {
             self.approve_contract(&version, reason)?
         };
-        let mut draft = self.outcome(Outcome::Ok);
-        draft.lineage.statement = Some(statement);
-        draft.facts = facts;
-        draft.facts.insert(RELEASE.to_owned(), name.to_string());
-        self.finished = true;
-        let receipt = inner.append(draft)?;
-        let entry = EntryRef {
-            index: receipt.index(),
-            id: receipt.id().to_owned(),
-        };
-        Ok((self.evidence().view(&inner.confirmed(version)?)?, entry))
+        facts.insert(RELEASE.to_owned(), name.to_string());
+        self.decided(version, statement, facts)
     }
 
     /// Keeps the signed approval of what a scan found; returns its digest and the facts of its entry.
@@ -711,17 +724,9 @@ impl Grant<Reject> {
         };
         let content = version.record.digest;
         let envelope = inner.seal(&name.to_string(), content, REJECTION, &rejection)?;
-        let mut draft = self.outcome(Outcome::Ok);
-        draft.lineage.statement =
-            Some(inner.keep_record(version.record.artifact.project(), &envelope)?);
-        draft.facts = BTreeMap::from([(REJECTED.to_owned(), name.to_string())]);
-        self.finished = true;
-        let receipt = inner.append(draft)?;
-        let entry = EntryRef {
-            index: receipt.index(),
-            id: receipt.id().to_owned(),
-        };
-        Ok((self.evidence().view(&inner.confirmed(version)?)?, entry))
+        let statement = inner.keep_record(version.record.artifact.project(), &envelope)?;
+        let facts = BTreeMap::from([(REJECTED.to_owned(), name.to_string())]);
+        self.decided(version, statement, facts)
     }
 }
 

@@ -311,7 +311,7 @@ pub trait Catalog: Send + Sync + fmt::Debug {
     /// [`CatalogError`] when the database fails.
     fn absolve(&self, pack: &PackId) -> Result<(), CatalogError>;
 
-    /// Returns whether a pack was found damaged. [`Catalog::clear`] does not change it.
+    /// Returns whether a pack was found damaged. [`Catalog::forget`] does not change it.
     ///
     /// # Errors
     /// [`CatalogError`] when the database fails.
@@ -329,9 +329,10 @@ pub trait Catalog: Send + Sync + fmt::Debug {
     /// [`CatalogError`] when the database fails.
     fn chunks_of(&self, kind: ChunkKind) -> Result<Vec<(DomainId, ChunkPlace)>, CatalogError>;
 
-    /// Forgets where everything lies. What is staged, the view of the ledger, and which packs were found damaged stay.
+    /// Forgets what lies in these packs, and the records in chunks that lie nowhere then; all or nothing. Which packs
+    /// were found damaged stays.
     ///
     /// # Errors
     /// [`CatalogError`] when the database fails.
-    fn clear(&self) -> Result<(), CatalogError>;
+    fn forget(&self, packs: &[PackId]) -> Result<(), CatalogError>;
 }

@@ -10,7 +10,7 @@ use crate::files::read_manifest;
 use crate::ids::{ChunkId, PackId};
 use crate::manifest::FileExtents;
 use crate::pack::{ChunkKind, PackChunk, PackReader, read_preamble};
-use crate::ports::{RecordPlace, Staging};
+use crate::ports::{CatalogError, RecordPlace, Staging};
 use crate::record::Version;
 use crate::store::{Domain, Store};
 
@@ -119,18 +119,22 @@ impl Store {
         Ok((reader, domain))
     }
 
-    /// Rebuilds from the packs where everything lies. `valid`: the version records that the ledger names. A damaged
-    /// pack is left out.
+    /// Learns from the packs where everything lies. `valid`: the version records that the ledger names. What is read
+    /// meanwhile is found: a place is corrected where it is wrong, and what a pack that is damaged or gone held is
+    /// forgotten at the end.
     ///
     /// # Errors
-    /// [`StoreError`] when the storage fails; the old catalog is gone by then, and the call can be repeated.
+    /// [`StoreError`] when the storage fails; the call can be repeated.
     pub fn rebuild(&self, valid: &[Digest]) -> Result<Rebuilt, StoreError> {
-        self.catalog().clear()?;
+        // A pack that comes meanwhile tells its places itself.
+        let mut gone: BTreeSet<_> = self.catalog().packs()?.into_iter().collect();
         self.0.forget();
         let mut damaged = None;
         for pack in self.blobs().list()? {
             match self.adopt(&pack) {
-                Ok(()) => {}
+                Ok(()) => {
+                    gone.remove(&pack);
+                }
                 Err(error @ StoreError::Damaged { .. }) => {
                     self.0.condemn(&pack);
                     damaged.get_or_insert(error);
@@ -138,6 +142,8 @@ impl Store {
                 Err(error) => return Err(error),
             }
         }
+        self.catalog()
+            .forget(&gone.into_iter().collect::<Vec<_>>())?;
         let mut lacking = Vec::new();
         for record in valid {
             if self.catalog().record(record)?.is_none() {
@@ -175,17 +181,26 @@ impl Store {
         Ok(true)
     }
 
-    /// Returns the chunks that are not known yet, and those whose known place cannot be read: they were stored
-    /// again because of that.
+    /// Returns the chunks of a pack that are not known yet, and those whose known place is elsewhere and cannot be read:
+    /// they were stored again because of that, or the place is wrong.
     fn better(
         &self,
         domain: &Domain,
+        pack: &PackId,
         chunks: Vec<PackChunk>,
     ) -> Result<Vec<PackChunk>, StoreError> {
         let mut better = Vec::with_capacity(chunks.len());
         for chunk in chunks {
-            let known = self.catalog().chunk(&domain.id, &chunk.id)?;
-            if known.is_none_or(|known| self.0.chunk_at(domain, &known, chunk.kind).is_err()) {
+            let known = self.catalog().chunk(&domain.id, &chunk.id);
+            let is_known = match known {
+                Ok(Some(known)) => {
+                    known.pack == *pack && known.chunk == chunk
+                        || self.0.chunk_at(domain, &known, chunk.kind).is_ok()
+                }
+                Ok(None) | Err(CatalogError::Damaged { .. }) => false,
+                Err(error) => return Err(error.into()),
+            };
+            if !is_known {
                 better.push(chunk);
             }
         }
@@ -204,7 +219,7 @@ impl Store {
                 });
             }
         }
-        let chunks = self.better(&domain, chunks)?;
+        let chunks = self.better(&domain, pack, chunks)?;
         self.catalog().stage(&Staging {
             domain: domain.id,
             packs: vec![(*pack, chunks)],

@@ -98,6 +98,34 @@ fn others_read_and_write_while_a_run_goes_on() {
     world.yes(&["verify", "--all"]);
 }
 
+/// The index is made anew beside readers: what they look for is found meanwhile.
+#[test]
+fn readers_find_everything_while_the_index_is_made_anew() {
+    let world = World::of_words();
+    for number in 0..20 {
+        world.write("file", &format!("{number}"));
+        world.yes(&["put", "demo/file", "file"]);
+    }
+    world.write("count.sh", "sleep 60\n");
+    let mut run = world.start(&["run"]);
+    drop(world.socket());
+    std::thread::scope(|scope| {
+        let rebuilds = scope.spawn(|| {
+            for _ in 0..15 {
+                world.yes(&["index", "rebuild"]);
+            }
+        });
+        let mut number = 0;
+        while !rebuilds.is_finished() {
+            number = number % 20 + 1;
+            world.yes(&["show", &format!("demo/file@{number}")]);
+        }
+    });
+    run.kill().unwrap();
+    run.wait().unwrap();
+    world.yes(&["verify", "--all"]);
+}
+
 #[test]
 fn a_process_ends_after_those_that_it_let_in() {
     let (world, mut run) = World::at_work(1);

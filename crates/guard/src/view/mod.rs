@@ -296,25 +296,34 @@ impl Inner {
         let mut tree = Tree::default();
         let mut map = Map::new(&mut tree, &memory);
         let mut at = 0;
-        while at < ledger.size() {
+        while at + AT_ONCE <= ledger.size() {
             let entries = read_entries(&ledger, at, at + AT_ONCE)?;
             apply::entries(&mut map, &[], &entries).map_err(wrong)?;
             at += AT_ONCE;
         }
+        // It may have been mended by who asked before; it is compared as it is, up to the entry that it has reached.
+        let mut view = lock(&self.view);
+        let caught_up = self.catch_up(&mut view)?;
+        let ledger = self.parts.ledger.snapshot();
+        let reached = view.reached.as_ref();
+        let position = reached.map_or(ledger.size(), |reached| reached.position);
+        while at < position {
+            let end = position.min(at + AT_ONCE);
+            let entries = read_entries(&ledger, at, end)?;
+            apply::entries(&mut map, &[], &entries).map_err(wrong)?;
+            at = end;
+        }
         let valid = rows::records(&mut map).map_err(wrong)?;
         map.finish().map_err(wrong)?;
-        // It may have been mended by who asked before; it is compared as it is, up to the same entry.
-        let mut view = lock(&self.view);
         let noticed = view.noticed.take().into_iter();
         let mut differing: Vec<_> = noticed
             .map(|because| {
                 format!("the index differs from the ledger: {because}; it was made anew")
             })
             .collect();
-        if self.catch_up(&mut view)?.is_err() {
+        if caught_up.is_err() {
             differing.push("the index lags behind the ledger and cannot go on".to_owned());
         }
-        let position = view.reached.as_ref().map_or(0, |reached| reached.position);
         let Some(reached) = &mut view.reached else {
             return Ok((valid, differing));
         };
@@ -331,7 +340,7 @@ impl Inner {
             Err(ViewError::Wrong(because)) => {
                 differing.push(format!("the index differs from the ledger: {because}"));
             }
-            Ok(all) if position == ledger.size() => {
+            Ok(all) => {
                 let expected = memory.all();
                 let keys = all.keys().chain(expected.keys());
                 let unlike = keys.filter(|key| all.get(*key) != expected.get(*key));
@@ -343,7 +352,6 @@ impl Inner {
                         .map(|key| format!("the index and the ledger differ on `{key}`")),
                 );
             }
-            Ok(_) => {}
         }
         Ok((valid, differing))
     }
