@@ -54,7 +54,7 @@ pub(crate) struct StepOutputs {
     pub(crate) byproducts: Vec<Value>,
     /// What the program logged: names and numbers of its own choice, so for those alone who may read the inputs.
     pub(crate) logged: Vec<Metric>,
-    /// Over how many rows the figures are, where there are any.
+    /// Over how few rows a figure is, where there are any.
     pub(crate) rows: Option<u64>,
     /// What was enforced.
     pub(crate) enforced: Vec<(String, String)>,

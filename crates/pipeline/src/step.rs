@@ -23,7 +23,7 @@ pub(crate) struct Makes {
 pub(crate) enum Class {
     /// As the most sensitive of its inputs.
     OfInputs,
-    /// It holds figures over many rows that Custody computed, small groups guarded, and no rows.
+    /// It holds figures that Custody computed, and no rows: as sensitive as the rows where one is over few of them.
     Figures,
     /// As the pipeline file says.
     Declared(Classification),

@@ -434,6 +434,31 @@ impl Evaluation {
         }
     }
 
+    /// Returns over how few rows a figure is: those of the smallest group, or all.
+    pub fn fewest_rows(&self) -> u64 {
+        let groups: Vec<u64> = match self {
+            Self::Binary(found) => found
+                .groups
+                .values()
+                .flatten()
+                .map(|group| group.n)
+                .collect(),
+            Self::MultiClass(found) => found
+                .groups
+                .values()
+                .flatten()
+                .map(|group| group.n)
+                .collect(),
+            Self::Regression(found) => found
+                .groups
+                .values()
+                .flatten()
+                .map(|group| group.n)
+                .collect(),
+        };
+        groups.into_iter().fold(self.rows(), u64::min)
+    }
+
     /// Returns the number of rows.
     pub const fn rows(&self) -> u64 {
         match self {

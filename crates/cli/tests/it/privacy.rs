@@ -110,3 +110,48 @@ fn names_and_figures_of_a_program_are_for_who_may_read_what_it_read() {
     let audit = ["--as", "ada", "--purpose", "audit", "show", "demo/model@1"];
     world.told(&audit, 0, "withheld: results");
 }
+
+/// A group of one is a person: figures of it are as sensitive as the row.
+#[test]
+fn figures_over_few_rows_are_as_sensitive_as_the_rows() {
+    let rows = |of: u32| {
+        let row = |id| format!("{id},{},{},0.{}\n", id / of, id % 2, 1 + id % 2 * 7);
+        format!(
+            "id,name,label,score\n{}",
+            (0..40).map(row).collect::<String>()
+        )
+    };
+    for (of, class) in [(20, "internal"), (5, "personal")] {
+        let world = World::empty();
+        world.write("rows.csv", &rows(of));
+        world.write(
+            "custody.yaml",
+            "
+project: demo
+purpose: testing
+steps:
+  collect:
+    source:
+      file: rows.csv
+      output: rows
+      origin: {publisher: us, url: 'https://example.com', licence: CC0-1.0, legal_basis: consent, classification: personal}
+  train:
+    run:
+      command: [/bin/sh, -c, 'echo x > \"$CUSTODY_OUTPUT_MODEL\"/m.txt']
+      inputs: {rows: rows}
+      outputs: {model: {artifact: model, kind: model}}
+  score:
+    run:
+      command: [/bin/sh, -c, 'cp \"$CUSTODY_INPUT_ROWS\"/* \"$CUSTODY_OUTPUT_SCORES\"']
+      inputs: {rows: rows, model: model}
+      outputs: {scores: {artifact: scores, kind: dataset}}
+  measure:
+    evaluate: {model: model, data: rows, predictions: scores, key: id, label: label, score: score, groups: [name], overlap: allowed}
+",
+        );
+        world.yes(&["init"]);
+        let ran = world.yes(&["run"]);
+        let shown = world.json(&["show", "demo/measure@1"]);
+        assert_eq!(shown["version"]["classification"], class, "{ran}");
+    }
+}

@@ -71,7 +71,7 @@ impl StepExecutor {
         product
             .byproducts
             .push(json!({"name": "overlap", "declared": step.overlap, "compared": found.compared}));
-        product.rows = Some(measured.rows());
+        product.rows = Some(measured.fewest_rows());
         product.add_json("report", "evaluation.json", &measured)?;
         Ok(product)
     }
