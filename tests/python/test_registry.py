@@ -154,7 +154,9 @@ def test_what_is_rejected_waits_no_longer_and_is_never_let_out(place):
     assert place("reject", "shop/model@1", "--reason", " ", expect=1)
     assert place("reject", "shop/model@1", "--reason", "no", "--as", "scientist", expect=3)
     place("reject", "shop/model@1", "--reason", "it downloads what it runs", "--as", "officer")
-    (held,) = place("show", "shop/model@1")["version"]["held"]
+    shown = place("show", "shop/model@1")["version"]
+    assert shown["rejected"] and shown["quarantined"]
+    (held,) = shown["held"]
     assert "rejected by officer" in held
     assert held.endswith("it downloads what it runs")
     problem = place("approve", "shop/model@1", "--reason", "fine", expect=1)["problem"]

@@ -60,10 +60,11 @@ impl LedgerFolder {
         let mut lock = open.map_err(|error| failed(&path, error))?;
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             let mut pid = String::new();
-            // Who holds it is only told where it can be read.
+            // Who holds it is only told where it can be read: it may be about to write it.
             let _ = lock.read_to_string(&mut pid);
+            let pid = Some(pid.trim()).filter(|pid| !pid.is_empty());
             return Err(LedgerError::Busy {
-                pid: pid.trim().to_owned(),
+                pid: pid.unwrap_or("unknown").to_owned(),
             });
         }
         let pid = format!("{}\n", std::process::id());

@@ -174,7 +174,8 @@ impl Context {
         const PAUSE: Duration = Duration::from_millis(50);
         let mut told = false;
         let waits = self.global.as_ref().is_none_or(|global| !global.no_wait);
-        for round in 0_u32.. {
+        let mut round = 0_u32;
+        loop {
             let busy = match LedgerFolder::take(ledger) {
                 Ok(folder) => return Ok(Entered::Here(folder)),
                 Err(error @ LedgerError::Busy { .. }) => error,
@@ -198,10 +199,8 @@ impl Context {
                     .note(&format!("waiting: {busy}; `--no-wait` ends instead"));
             }
             std::thread::sleep(PAUSE);
+            round = round.saturating_add(1);
         }
-        Err(ledger_problem(&LedgerError::Busy {
-            pid: "unknown".to_owned(),
-        }))
     }
 
     fn client_over(&self, transport: Transport) -> Result<Client, Problem> {

@@ -824,8 +824,13 @@ impl Inner {
         name.map_or_else(|| pseudonym.to_owned(), ToOwned::to_owned)
     }
 
-    /// Whether the policy lets the session read the version. To be told what only its readers are told; it opens nothing.
+    /// Whether the policy lets the session read the version, were it in no quarantine: to be told what only its readers
+    /// are told, such as why it is there. It opens nothing.
     pub(crate) fn may_read(&self, session: &Session, version: &Version) -> bool {
+        let version = Version {
+            quarantined: false,
+            ..version.clone()
+        };
         let facts = ResourceRef::Version(Box::new(version.clone())).facts(None);
         let author = Some(version.record.author.as_str());
         self.decide(session, Read::ACTION, &facts, author).permit

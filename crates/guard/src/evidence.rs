@@ -350,6 +350,7 @@ impl Evidence<'_> {
             created: record.created,
             author: self.name_of(&record.author),
             quarantined: version.quarantined,
+            rejected: version.quarantined && self.door.0.rejection(&version.name())?.is_some(),
             held: self.held(version)?,
             aliases: aliases
                 .into_iter()

@@ -24,7 +24,14 @@ pub(crate) fn refused(
         problem = problem.because(format!("a policy could not be evaluated: {error}"));
     }
     if problem.because.is_empty() {
-        problem = problem.because("no policy permits it");
+        problem = problem.because(if decision.policies.is_empty() {
+            "no policy permits it".to_owned()
+        } else {
+            format!(
+                "forbidden by the policy `{}`",
+                decision.policies.join("`, `")
+            )
+        });
     }
     let hint = decision.hint.clone().unwrap_or_else(|| {
         "see the policies with `custody policy show`; the refusal stands in the ledger: `custody ledger log --outcome denied`".to_owned()

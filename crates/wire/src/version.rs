@@ -73,6 +73,9 @@ pub struct VersionView {
     pub author: String,
     /// Whether it is in quarantine: its contract failed, or a scan left it to a person.
     pub quarantined: bool,
+    /// Whether it stays there for good.
+    #[serde(default)]
+    pub rejected: bool,
     /// Why, a line each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held: Vec<String>,

@@ -72,14 +72,12 @@ fn facts(reply: &ShowReply, text: &mut Text) {
         text.line(format!("  attestation     {statement}"));
     }
     for why in &version.held {
-        text.line(format!(
-            "  in quarantine   {why}: no step reads it before `custody approve`{}",
-            if version.kind == Kind::Model {
-                ""
-            } else {
-                " or a contract that it passes"
-            }
-        ));
+        let until = match version.kind {
+            _ if version.rejected => "nothing reads it, and nobody can approve it",
+            Kind::Model => "no step reads it before `custody approve`",
+            _ => "no step reads it before `custody approve` or a contract that it passes",
+        };
+        text.line(format!("  in quarantine   {why}: {until}"));
     }
     for alias in &version.aliases {
         text.line(format!("  alias           @{alias}"));

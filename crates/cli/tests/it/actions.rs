@@ -113,7 +113,7 @@ fn every_action_is_asked() {
     world.yes(&["policy", "apply", "policies"]);
     let sign = "sign demo/registered --stored --key key.pem --signature other.sig";
     let sign: Vec<_> = sign.split(' ').collect();
-    world.told(&sign, 3, "may not sign");
+    world.told(&sign, 3, "forbidden by the policy");
     world.told(&["put", "other/note", "rows.csv"], 3, "may not begin");
     world.yes(&["put", "demo/note", "rows.csv"]);
     world.write("custody.yaml", &PIPELINE.replace("min: 0.5", "min: 0.4"));

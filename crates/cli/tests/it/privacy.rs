@@ -105,6 +105,9 @@ fn names_and_figures_of_a_program_are_for_who_may_read_what_it_read() {
     ] {
         world.told(&[see.as_slice(), &arguments[..2]].concat(), 0, arguments[2]);
     }
+    // What broke the contract is told to them, though nothing reads the data now.
+    world.told(&["show", "demo/contract@1"], 0, "mean of salary");
+    world.told(&["show", "demo/others@1"], 0, "in quarantine");
     // The purpose of the pipeline is stated where none is.
     world.told(&["--as", "ada", "show", "demo/model@1"], 0, "salary of");
     let audit = ["--as", "ada", "--purpose", "audit", "show", "demo/model@1"];
