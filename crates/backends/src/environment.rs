@@ -15,6 +15,9 @@
     reason = "this module is the adapter to the interpreter and the package installer"
 )]
 
+mod install;
+mod inventory;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -27,24 +30,12 @@ use custody_crypto::Secret;
 use custody_types::{ByteSize, Digest, FileEntry, FilePath, is_no_room, listing_digest};
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
+
+use install::{compile, copy_interpreter, install_packages};
+use inventory::{Inventory, Known, hash_file, list, same, take_inventory};
 
 /// The version of the recipe below; a change of it makes other environments.
 const RECIPE: u32 = 1;
-
-/// What of the standard library is left out: tests, editors and what only builds or installs.
-const LEFT_OUT: &[&str] = &[
-    "__pycache__",
-    "test",
-    "tests",
-    "idlelib",
-    "turtledemo",
-    "tkinter",
-    "ensurepip",
-    "lib2to3",
-    "site-packages",
-    "dist-packages",
-];
 
 /// How the names of unfinished environments begin.
 const PARTIAL: &str = "partial-";
@@ -113,13 +104,6 @@ fn io_at(path: &Path) -> impl FnOnce(io::Error) -> EnvironmentError + '_ {
             EnvironmentError::Io { path, error }
         }
     }
-}
-
-/// Returns whether a Python program says that the disk is full: ENOSPC, EDQUOT, EFBIG.
-fn tells_no_room(output: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(output);
-    let told = ["[Errno 28]", "[Errno 122]", "[Errno 27]"];
-    told.iter().any(|error| text.contains(error))
 }
 
 /// An interpreter found on this machine.
@@ -530,34 +514,6 @@ impl Environments {
     }
 }
 
-/// The files of an environment.
-type Inventory = BTreeMap<FilePath, Known>;
-
-fn take_inventory(folder: &Path) -> Result<Inventory, EnvironmentError> {
-    let mut inventory = BTreeMap::new();
-    for (path, stamp) in list(folder)? {
-        let known = Known {
-            sha256: hash_file(&folder.join(path.as_str()))?,
-            executable: stamp.executable(),
-            stamp,
-        };
-        inventory.insert(path, known);
-    }
-    Ok(inventory)
-}
-
-/// Whether two folders hold the same, whatever the file system says of it.
-fn same(one: &Inventory, other: &Inventory) -> bool {
-    let facts = |known: &Known| (known.sha256, known.executable);
-    one.len() == other.len()
-        && one
-            .iter()
-            .zip(other)
-            .all(|((path, known), (other_path, other_known))| {
-                path == other_path && facts(known) == facts(other_known)
-            })
-}
-
 /// Whether the name is that of an environment's folder, or of one that was never finished.
 fn is_environment(folder: &Path) -> bool {
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
@@ -573,30 +529,6 @@ fn lock(folder: &Path, how: FlockOperation) -> io::Result<File> {
     let file = File::open(folder)?;
     rustix::fs::flock(&file, how)?;
     Ok(file)
-}
-
-/// What the inventory knows of a file.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Known {
-    sha256: Digest,
-    executable: bool,
-    stamp: Stamp,
-}
-
-/// What the file system says of a file; a change of the content changes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Stamp {
-    size: u64,
-    inode: u64,
-    modified_ns: i128,
-    changed_ns: i128,
-    mode: u32,
-}
-
-impl Stamp {
-    const fn executable(&self) -> bool {
-        self.mode & 0o111 != 0
-    }
 }
 
 fn environment(folder: PathBuf, inventory: BTreeMap<FilePath, Known>) -> Environment {
@@ -617,35 +549,6 @@ fn environment(folder: PathBuf, inventory: BTreeMap<FilePath, Known>) -> Environ
     }
 }
 
-fn list(folder: &Path) -> Result<BTreeMap<FilePath, Stamp>, EnvironmentError> {
-    let mut found = BTreeMap::new();
-    each(folder, &mut |host, metadata| {
-        let relative = host.strip_prefix(folder).ok().and_then(Path::to_str);
-        let path = relative
-            .and_then(|text| text.parse::<FilePath>().ok())
-            .filter(|_| metadata.is_file());
-        let Some(path) = path else {
-            return Err(EnvironmentError::Changed {
-                path: host.to_owned(),
-            });
-        };
-        let nanoseconds =
-            |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
-        found.insert(
-            path,
-            Stamp {
-                size: metadata.len(),
-                inode: metadata.ino(),
-                modified_ns: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
-                changed_ns: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
-                mode: metadata.mode(),
-            },
-        );
-        Ok(())
-    })?;
-    Ok(found)
-}
-
 /// Shows all that is below a folder but folders.
 fn each(
     folder: &Path,
@@ -662,240 +565,6 @@ fn each(
                 show(&host, &metadata)?;
             }
         }
-    }
-    Ok(())
-}
-
-fn hash_file(path: &Path) -> Result<Digest, EnvironmentError> {
-    let mut file = File::open(path).map_err(io_at(path))?;
-    let mut hasher = Sha256::new();
-    io::copy(&mut file, &mut hasher).map_err(io_at(path))?;
-    Ok(Digest::from_bytes(hasher.finalize().into()))
-}
-
-fn copy_interpreter(spec: &EnvironmentSpec, folder: &Path) -> Result<(), EnvironmentError> {
-    let interpreter = &spec.interpreter;
-    let bin = folder.join("bin");
-    fs::create_dir_all(&bin).map_err(io_at(&bin))?;
-    copy_file(&interpreter.executable, &folder.join(spec.python()))?;
-    fs::hard_link(folder.join(spec.python()), bin.join("python3")).map_err(io_at(&bin))?;
-    let library = folder.join(spec.library_folder());
-    copy_library(&interpreter.stdlib, &library)?;
-    if let Some(shared) = &interpreter.library
-        && let Some(name) = shared.file_name()
-    {
-        copy_file(shared, &folder.join("lib").join(name))?;
-    }
-    Ok(())
-}
-
-fn copy_library(from: &Path, to: &Path) -> Result<(), EnvironmentError> {
-    fs::create_dir_all(to).map_err(io_at(to))?;
-    for entry in fs::read_dir(from).map_err(io_at(from))? {
-        let entry = entry.map_err(io_at(from))?;
-        let name = entry.file_name();
-        let Some(text) = name.to_str() else { continue };
-        if LEFT_OUT.contains(&text) || text.starts_with("config-") {
-            continue;
-        }
-        // Follows links: Debian links some modules to files elsewhere. A dead link is left out.
-        let Ok(metadata) = fs::metadata(entry.path()) else {
-            continue;
-        };
-        if metadata.is_dir() {
-            copy_library(&entry.path(), &to.join(&name))?;
-        } else if metadata.is_file() {
-            copy_file(&entry.path(), &to.join(&name))?;
-        }
-    }
-    Ok(())
-}
-
-fn copy_file(from: &Path, to: &Path) -> Result<(), EnvironmentError> {
-    let copied = fs::copy(from, to).map(drop);
-    copied.map_err(|error| {
-        let place = if is_no_room(&error) { to } else { from };
-        io_at(place)(error)
-    })
-}
-
-fn install_packages(spec: &EnvironmentSpec, folder: &Path) -> Result<(), EnvironmentError> {
-    let site = folder.join(spec.library_folder()).join("site-packages");
-    fs::create_dir_all(&site).map_err(io_at(&site))?;
-    let mut lock = tempfile::Builder::new()
-        .suffix(".txt")
-        .tempfile()
-        .map_err(io_at(folder))?;
-    lock.write_all(spec.lock.as_bytes())
-        .map_err(io_at(folder))?;
-    let answer = Command::new(&spec.interpreter.executable)
-        .args([
-            "-m",
-            "pip",
-            "install",
-            "--require-hashes",
-            "--no-deps",
-            "--only-binary",
-            ":all:",
-        ])
-        .args([
-            "--no-compile",
-            "--no-input",
-            "--disable-pip-version-check",
-            "--quiet",
-        ])
-        .args(["--root-user-action", "ignore", "--target"])
-        .arg(&site)
-        .arg("-r")
-        .arg(lock.path())
-        .stdin(Stdio::null())
-        .output()
-        .map_err(io_at(&spec.interpreter.executable))?;
-    if !answer.status.success() {
-        let text = String::from_utf8_lossy(&answer.stderr);
-        if tells_no_room(&answer.stderr) {
-            return Err(EnvironmentError::NoRoom { path: site });
-        }
-        if text.contains("No module named pip") {
-            return Err(EnvironmentError::NoPip {
-                python: spec.interpreter.executable.clone(),
-            });
-        }
-        return Err(not_installed(spec, &text));
-    }
-    drop_launchers(&site)
-}
-
-/// Tells why the installer refused; `text`: what it wrote. It decides on all packages before it takes the first, so
-/// that nothing was installed, and no program of a package ran.
-fn not_installed(spec: &EnvironmentSpec, text: &str) -> EnvironmentError {
-    const LINES: usize = 6;
-    const MISSING: &str = "No matching distribution found for ";
-    let missing = text.lines().find_map(|line| line.split_once(MISSING));
-    if let Some((_, package)) = missing {
-        let package = package.split_ascii_whitespace().next().unwrap_or_default();
-        let files = unusable_files(spec, package).unwrap_or_default();
-        if !files.is_empty() {
-            return EnvironmentError::NoWheel {
-                package: package.to_owned(),
-                platform: spec.interpreter.platform.clone(),
-                python: spec.interpreter.version.clone(),
-                files,
-            };
-        }
-    }
-    let lines: Vec<_> = text
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .collect();
-    let last = lines.iter().skip(lines.len().saturating_sub(LINES));
-    EnvironmentError::Install(last.copied().collect::<Vec<_>>().join("\n"))
-}
-
-/// Asks the index which files of a package there are that cannot be installed here as they are. Takes none of them.
-fn unusable_files(spec: &EnvironmentSpec, package: &str) -> io::Result<Vec<String>> {
-    const MOST: usize = 5;
-    let version = package.split_once("==").map_or("", |(_, version)| version);
-    let folder = tempfile::tempdir()?;
-    let wanted = folder.path().join("wanted.txt");
-    let places = spec.lock.lines().filter(|line| {
-        [
-            "--index-url",
-            "--extra-index-url",
-            "--find-links",
-            "--no-index",
-            "-i",
-        ]
-        .iter()
-        .any(|option| line.trim_start().starts_with(option))
-    });
-    let text: String = places
-        .chain([package])
-        .flat_map(|line| [line, "\n"])
-        .collect();
-    fs::write(&wanted, text)?;
-    let answer = Command::new(&spec.interpreter.executable)
-        .args([
-            "-m",
-            "pip",
-            "download",
-            "-vv",
-            "--no-deps",
-            "--only-binary",
-            ":all:",
-        ])
-        .args(["--no-input", "--disable-pip-version-check", "--dest"])
-        .arg(folder.path())
-        .arg("-r")
-        .arg(&wanted)
-        .stdin(Stdio::null())
-        .output()?;
-    let told = String::from_utf8_lossy(&answer.stdout);
-    let mut files = skipped_files(&told, version);
-    files.truncate(MOST);
-    Ok(files)
-}
-
-/// Reads from what the installer tells which files of a version it passes over: sources, and what was built for others.
-fn skipped_files(told: &str, version: &str) -> Vec<String> {
-    told.lines()
-        .filter_map(|line| line.split_once("Skipping link: ")?.1.rsplit_once(": "))
-        .filter(|(why, _)| why.contains("No sources permitted") || why.contains("tags"))
-        .filter_map(|(_, link)| {
-            let address = link.split(['#', ' ']).next()?;
-            address.rsplit('/').next()
-        })
-        .filter(|file| file.contains(version))
-        .map(ToOwned::to_owned)
-        .collect()
-}
-
-/// Removes the programs that the installer made for the host's interpreter, and their mention: their
-/// first line names a path of this machine, and a step starts modules, not programs.
-fn drop_launchers(site: &Path) -> Result<(), EnvironmentError> {
-    let bin = site.join("bin");
-    if bin.is_dir() {
-        fs::remove_dir_all(&bin).map_err(io_at(&bin))?;
-    }
-    for entry in fs::read_dir(site).map_err(io_at(site))? {
-        let record = entry.map_err(io_at(site))?.path().join("RECORD");
-        if let Ok(text) = fs::read_to_string(&record) {
-            let kept: String = text
-                .split_inclusive('\n')
-                .filter(|line| !line.starts_with("../") && !line.starts_with("bin/"))
-                .collect();
-            fs::write(&record, kept).map_err(io_at(&record))?;
-        }
-    }
-    Ok(())
-}
-
-/// Compiles every module to byte code that does not depend on times and paths of this machine. What
-/// does not compile (templates, other versions' syntax) is left as it is; what found no room is not: the
-/// environment would be another one.
-fn compile(spec: &EnvironmentSpec, folder: &Path) -> Result<(), EnvironmentError> {
-    let answer = Command::new(&spec.interpreter.executable)
-        .args([
-            "-I",
-            "-m",
-            "compileall",
-            "-q",
-            "-j",
-            "0",
-            "--invalidation-mode",
-            "unchecked-hash",
-        ])
-        .arg("-s")
-        .arg(folder)
-        .args(["-p", "/env"])
-        .arg(folder.join(spec.library_folder()))
-        .stdin(Stdio::null())
-        .output()
-        .map_err(io_at(&spec.interpreter.executable))?;
-    if tells_no_room(&answer.stdout) || tells_no_room(&answer.stderr) {
-        return Err(EnvironmentError::NoRoom {
-            path: folder.to_owned(),
-        });
     }
     Ok(())
 }
@@ -1035,20 +704,6 @@ mod tests {
                 .cached()
                 .unwrap()
                 .is_empty()
-        );
-    }
-
-    /// As pip 23.2 tells it.
-    #[test]
-    fn what_cannot_be_installed_as_it_is_is_named() {
-        let told = "0 location(s) to search for versions of foo:
-          Skipping link: No sources permitted for foo: https://files.example.org/a/foo-1.0.tar.gz#sha256=00 (from https://pypi.example.org/simple/foo/) (requires-python:>=3.8)
-          Skipping link: No sources permitted for foo: file:///links/foo-0.9.tar.gz
-          Skipping link: none of the wheel's tags (cp27-none-win32) are compatible (run pip debug --verbose to show compatible tags): file:///links/foo-1.0-cp27-none-win32.whl
-          Skipping link: unsupported archive format: .exe: file:///links/foo-1.0.exe";
-        assert_eq!(
-            skipped_files(told, "1.0"),
-            ["foo-1.0.tar.gz", "foo-1.0-cp27-none-win32.whl"]
         );
     }
 

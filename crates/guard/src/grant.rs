@@ -368,10 +368,7 @@ impl Grant<List> {
             told.insert(SCAN_FACT.to_owned(), value);
         }
         for (name, digest) in &version.record.extra {
-            if name == SCAN_FACT {
-                continue;
-            }
-            if name == FIGURES && !sees_figures {
+            if name == SCAN_FACT || name == FIGURES && !sees_figures {
                 continue;
             }
             let bytes = evidence.record(digest)?;
@@ -381,18 +378,16 @@ impl Grant<List> {
         }
         if let Some(statement) = &statement {
             let results = statement.predicate.pointer("/runDetails/byproducts");
-            let results =
-                results.filter(|results| results.as_array().is_some_and(|all| !all.is_empty()));
-            if results.is_some() && !sees_figures {
-                withheld.push(
+            let results = results.filter(|results| *results != &serde_json::json!([]));
+            match results {
+                Some(results) if sees_figures => {
+                    told.insert("results".to_owned(), results.clone());
+                }
+                Some(_) => withheld.push(
                     "results: they are for who may read, for a stated purpose, what they were computed from".to_owned(),
-                );
+                ),
+                None => {}
             }
-            told.extend(
-                results
-                    .filter(|_| sees_figures)
-                    .map(|results| ("results".to_owned(), results.clone())),
-            );
             let commit = "/buildDefinition/internalParameters/commit";
             let commit = statement.predicate.pointer(commit);
             told.extend(commit.map(|commit| ("commit".to_owned(), commit.clone())));
