@@ -238,7 +238,7 @@ pub(crate) struct Ls {
     #[arg(long)]
     pub(crate) quarantine: bool,
     /// At most this many
-    #[arg(short = 'n', long, default_value_t = PAGE)]
+    #[arg(short = 'n', long, default_value_t = PAGE, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) limit: u64,
     /// Those after the page that said so
     #[arg(long, value_name = "CURSOR")]
@@ -522,7 +522,7 @@ pub(crate) struct LedgerLog {
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<Timestamp>,
     /// At most this many, the newest
-    #[arg(short = 'n', long, default_value_t = LOG_PAGE)]
+    #[arg(short = 'n', long, default_value_t = LOG_PAGE, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) limit: u64,
     /// Older ones than those of the page that said so
     #[arg(long, value_name = "CURSOR")]
