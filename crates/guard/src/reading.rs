@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
-use custody_ledger::{Entry, Snapshot};
+use custody_ledger::{Entry, LedgerCheck, Snapshot};
 use custody_tlog::tree::leaf_hash;
 use custody_types::{Action, Digest, Problem, Timestamp};
 use custody_wire::{CheckResult, EntryQuery, EntryView, LedgerReply, NamedCheck};
@@ -81,7 +81,7 @@ impl Grant<ReadLedger> {
 
     /// Checks the whole ledger.
     pub fn verify(&self) -> Vec<NamedCheck> {
-        checks(&self.door)
+        checks(&self.door, self.door.0.parts.ledger.verify())
     }
 }
 
@@ -228,8 +228,8 @@ impl Inner {
     }
 }
 
-pub(crate) fn checks(door: &Door) -> Vec<NamedCheck> {
-    let checks = door.0.parts.ledger.verify();
+/// Tells what was checked of the ledger, and which rollbacks were accepted.
+pub(crate) fn checks(door: &Door, checks: Vec<LedgerCheck>) -> Vec<NamedCheck> {
     let rollbacks = match crate::rollback::accepted(door) {
         Ok(entries) if entries.is_empty() => NamedCheck {
             name: "rollbacks".to_owned(),
