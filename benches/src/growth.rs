@@ -182,13 +182,14 @@ fn log(door: &Door, query: EntryQuery) -> Result<(), Failure> {
     Ok(grant.finish()?)
 }
 
-/// What `custody verify NAME` does but for the ledger as a whole, which it reads from end to end.
+/// What `custody verify NAME` does for a version that was put.
 fn verify(door: &Door) -> Result<(), Failure> {
     let grant = door.ask::<Verify>(&owner(), ResourceRef::Named("bench/data3@2".parse()?))?;
     let version = grant.version()?;
     grant.evidence().check_entry(version)?;
     grant.evidence().check_bytes(version)?;
     grant.evidence().envelopes(version)?;
+    grant.evidence().check_ledger_head();
     Ok(grant.finish()?)
 }
 
@@ -220,76 +221,96 @@ fn fill(door: &Door, (entries, versions): (u64, u64)) -> Result<(), Failure> {
     })
 }
 
-/// Returns the median of what a piece of work takes, in milliseconds.
-fn took(mut work: impl FnMut(usize) -> Result<(), Failure>) -> Result<f64, Failure> {
-    let mut all = Vec::new();
-    for round in 0..ROUNDS {
-        let start = Instant::now();
-        work(round)?;
-        all.push(start.elapsed().as_secs_f64() * 1000.0);
-    }
-    Ok(median(all))
+/// A history that was made, with the door to it.
+struct History {
+    world: World,
+    door: Door,
+    _files: LedgerFolder,
 }
 
-/// Returns what each piece of work takes with a history of this size.
-fn measured(size: (u64, u64)) -> Result<Vec<(&'static str, f64)>, Failure> {
-    let world = World::new()?;
-    let (files, door) = world.open()?;
-    let start = Instant::now();
-    fill(&door, size)?;
+impl History {
+    fn of(size: (u64, u64)) -> Result<Self, Failure> {
+        let world = World::new()?;
+        let (files, door) = world.open()?;
+        let start = Instant::now();
+        fill(&door, size)?;
+        println!(
+            "  {} entries and {} versions made in {:.0} s",
+            door.ledger_size(),
+            size.1,
+            start.elapsed().as_secs_f64()
+        );
+        Ok(Self {
+            world,
+            door,
+            _files: files,
+        })
+    }
+
+    /// Ends the process's work on it.
+    fn closed(self) -> World {
+        self.world
+    }
+}
+
+/// Prints the medians of what a piece of work takes on both sides, by turns, and the ratio of the second to the first.
+fn compare<S>(
+    name: &str,
+    (short, long): &(S, S),
+    work: impl Fn(&S, usize) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut all = [Vec::new(), Vec::new()];
+    for round in 0..ROUNDS {
+        for (side, taken) in [short, long].into_iter().zip(&mut all) {
+            let start = Instant::now();
+            work(side, round)?;
+            taken.push(start.elapsed().as_secs_f64() * 1000.0);
+        }
+    }
+    let [short, long] = all.map(median);
     println!(
-        "  {} entries and {} versions made in {:.0} s",
-        door.ledger_size(),
-        size.1,
-        start.elapsed().as_secs_f64()
+        "  {name:<20} {short:>10.2} {long:>10.2} {:>7.2}",
+        long / short
     );
-    let by_resource = || EntryQuery {
+    Ok(())
+}
+
+/// Prints what each takes with both histories, and the ratio.
+pub(crate) fn bench() -> Result<(), Failure> {
+    println!("\ngrowth: what a command takes with a short history and a long one, by turns");
+    let both = (History::of(SHORT)?, History::of(LONG)?);
+    println!(
+        "  {:<20} {:>10} {:>10} {:>7}",
+        "", "short, ms", "long, ms", "ratio"
+    );
+    let by_resource = EntryQuery {
         resource: Some("bench/data3".to_owned()),
         ..EntryQuery::default()
     };
-    let by_version = || EntryQuery {
+    let by_version = EntryQuery {
         actor: Some("owner".to_owned()),
         action: Some("object.write".to_owned()),
         resource: Some("bench/data3@2".to_owned()),
         ..EntryQuery::default()
     };
-    let mut all = vec![
-        ("show", took(|_| show(&door))?),
-        (
-            "put",
-            took(|round| put(&door, 3, &format!("more {round}")))?,
-        ),
-        ("ls, 100 rows", took(|_| list(&door, 100))?),
-        (
-            "ledger log, 10",
-            took(|_| log(&door, EntryQuery::default()))?,
-        ),
-        ("… of an artifact", took(|_| log(&door, by_resource()))?),
-        ("… of a version", took(|_| log(&door, by_version()))?),
-        ("verify a version", took(|_| verify(&door))?),
-    ];
-    drop((door, files));
-    let started = took(|_| {
+    compare("show", &both, |one, _| show(&one.door))?;
+    compare("put", &both, |one, round| {
+        put(&one.door, 3, &format!("more {round}"))
+    })?;
+    compare("ls, 100 rows", &both, |one, _| list(&one.door, 100))?;
+    compare("ledger log, 10", &both, |one, _| {
+        log(&one.door, EntryQuery::default())
+    })?;
+    compare("… of an artifact", &both, |one, _| {
+        log(&one.door, by_resource.clone())
+    })?;
+    compare("… of a version", &both, |one, _| {
+        log(&one.door, by_version.clone())
+    })?;
+    compare("verify a version", &both, |one, _| verify(&one.door))?;
+    let both = (both.0.closed(), both.1.closed());
+    compare("start, ls of a row", &both, |world, _| {
         let (_files, door) = world.open()?;
         list(&door, 1)
-    })?;
-    all.push(("start, ls of a row", started));
-    Ok(all)
-}
-
-/// Prints what each takes with both histories, and the ratio.
-pub(crate) fn bench() -> Result<(), Failure> {
-    println!("\ngrowth: what a command takes with a short history and a long one");
-    let (short, long) = (measured(SHORT)?, measured(LONG)?);
-    println!(
-        "  {:<20} {:>10} {:>10} {:>7}",
-        "", "short, ms", "long, ms", "ratio"
-    );
-    for ((name, short), (_, long)) in short.into_iter().zip(long) {
-        println!(
-            "  {name:<20} {short:>10.2} {long:>10.2} {:>7.2}",
-            long / short
-        );
-    }
-    Ok(())
+    })
 }

@@ -42,7 +42,9 @@ class Place:
             [TARGET / "custody", "--json", *arguments], cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False, timeout=300
         )
         assert done.returncode == expect, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return json.loads(done.stdout or done.stderr)
+        told = done.stdout or done.stderr
+        # A run tells its events first, a line each.
+        return json.loads(told.splitlines()[-1] if arguments[0] == "run" else told)
 
     def model(self, name, content):
         """Write a folder with a model file and return its name."""
@@ -172,7 +174,9 @@ def test_what_is_rejected_waits_no_longer_and_is_never_let_out(place):
     assert "rejected by officer" in absent["because"]
     place("index", "rebuild")
     place("get", "shop/model@1", "--to", "out", expect=3)
-    place("rescan", "shop/model@1", expect=6)
+    # A scan settles nothing here, so nobody is told to wait.
+    (one,) = place("rescan", "shop/model@1")["scanned"]
+    assert one["rejected"] and one["quarantined"]
     place("get", "shop/model@1", "--to", "out", expect=3)
 
 
@@ -320,3 +324,55 @@ def test_what_a_step_makes_is_scanned_as_well(place):
     makes(pickle.dumps(Runs()))
     assert "REFUSED" in run(expect=1)
     assert [version["name"] for version in place("ls", "--kind", "model")["versions"]] == ["shop/model@1"]
+
+
+def test_what_a_step_makes_stays_rejected_until_its_bytes_are_let_in_elsewhere(place):
+    (place.folder / "custody.yaml").write_text(PIPELINE)
+    (place.folder / "words.txt").write_text("hello\n")
+    (place.folder / "make.py").write_text(f"import os\nopen(os.environ['CUSTODY_OUTPUT_MODEL'] + '/model.pkl', 'wb').write({unknown()!r})\n")
+
+    def run(expect):
+        done = subprocess.run([TARGET / "custody", "run"], cwd=place.folder, env=place.environment, capture_output=True, text=True, check=False, timeout=300)
+        assert done.returncode == expect, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    run(expect=6)
+    place("reject", "shop/model@1", "--reason", "it downloads what it runs", "--as", "officer")
+    for _ in range(2):
+        told = run(expect=1)
+        assert "rejected by officer" in told and "custody put" in told, told
+    assert [version["name"] for version in place("ls", "--quarantine")["versions"]] == ["shop/model@1"]
+    # A mistake is mended where somebody looks again.
+    place.put("again", unknown(), expect=6)
+    place("approve", "shop/again@1", "--reason", "the address is our own", "--as", "officer")
+    assert "shop/model@2" in run(expect=0)
+    assert run(expect=0).count("reused") == 2
+    assert place("show", "shop/model@1")["version"]["rejected"]
+
+
+TABLE = """
+project: shop
+steps:
+  rows:
+    source:
+      file: rows.csv
+      output: rows
+      origin: {publisher: us, url: "https://example.org", licence: CC0-1.0, legal_basis: none, classification: internal}
+  check:
+    check:
+      input: rows
+      key: n
+      checks:
+        - range: {column: n, min: 0, max: 5}
+"""
+
+
+def test_a_rejected_source_is_not_taken_again(place):
+    (place.folder / "custody.yaml").write_text(TABLE)
+    (place.folder / "rows.csv").write_text("n\n9\n")
+    place("run", expect=1)
+    place("reject", "shop/rows@1", "--reason", "from the wrong year", "--as", "officer")
+    problem = place("run", expect=1)["problem"]
+    assert problem["code"] == "CUS-SCAN-027" and "rejected by officer" in problem["because"][0]
+    (place.folder / "rows.csv").write_text("n\n4\n")
+    place("run")

@@ -238,7 +238,7 @@ pub(crate) struct Ls {
     #[arg(long)]
     pub(crate) quarantine: bool,
     /// At most this many
-    #[arg(short = 'n', long, default_value_t = PAGE)]
+    #[arg(short = 'n', long, default_value_t = PAGE, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) limit: u64,
     /// Those after the page that said so
     #[arg(long, value_name = "CURSOR")]
@@ -437,8 +437,9 @@ pub(crate) struct Trace {
     pub(crate) svg: Option<PathBuf>,
 }
 
-/// Verify a version: bytes, signatures, provenance, contract, gates, ledger
+/// Verify a version: bytes, signatures, provenance, contract, gates, its place in the ledger
 ///
+/// Takes the same time however long the ledger is; `custody ledger verify` and `--all` read all of it.
 /// Needs no network. Says which kinds of evidence do not exist. Ends with 0 only if every check holds and
 /// nothing that is required is missing; with 4 and the name of the broken thing if one does not hold; with 1
 /// and the name of the missing evidence if all hold. The policy may require evidence of every version of a
@@ -451,7 +452,7 @@ pub(crate) struct Verify {
     /// The version: project/artifact, @number, @alias or @sha256:…
     #[arg(required_unless_present = "all", add = ArgValueCompleter::new(completions::references))]
     pub(crate) reference: Option<Reference>,
-    /// Everything in the workspace
+    /// Everything in the workspace, every entry of the ledger included
     #[arg(long, conflicts_with = "reference")]
     pub(crate) all: bool,
     /// The evidence that must be there: gate, contract, scan, signature; with `--all`, of every model
@@ -522,7 +523,7 @@ pub(crate) struct LedgerLog {
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<Timestamp>,
     /// At most this many, the newest
-    #[arg(short = 'n', long, default_value_t = LOG_PAGE)]
+    #[arg(short = 'n', long, default_value_t = LOG_PAGE, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) limit: u64,
     /// Older ones than those of the page that said so
     #[arg(long, value_name = "CURSOR")]

@@ -2,14 +2,14 @@
 
 use custody_types::{Problem, VersionName, code};
 
-/// Returns the cursor of what follows a version.
-pub(crate) fn of_version(name: &VersionName) -> String {
-    hex::encode(format!("v {name}"))
+/// Returns the cursor of what follows a version in the list of those in quarantine (`held`), or of the others.
+pub(crate) fn of_version(name: &VersionName, held: bool) -> String {
+    hex::encode(format!("{}{name}", list(held)))
 }
 
-/// Reads the version after which a list goes on.
-pub(crate) fn version(cursor: &str) -> Result<VersionName, Problem> {
-    let text = opened(cursor, "v ")?;
+/// Reads the version after which the same list goes on.
+pub(crate) fn version(cursor: &str, held: bool) -> Result<VersionName, Problem> {
+    let text = opened(cursor, list(held))?;
     text.parse().map_err(|_| unknown(cursor))
 }
 
@@ -22,6 +22,10 @@ pub(crate) fn of_entry(index: u64) -> String {
 pub(crate) fn entry(cursor: &str) -> Result<u64, Problem> {
     let text = opened(cursor, "e ")?;
     text.parse().map_err(|_| unknown(cursor))
+}
+
+const fn list(held: bool) -> &'static str {
+    if held { "q " } else { "v " }
 }
 
 fn opened(cursor: &str, kind: &str) -> Result<String, Problem> {

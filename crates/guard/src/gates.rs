@@ -170,6 +170,26 @@ impl Evidence<'_> {
         told.transpose()
     }
 
+    /// Says who rejected a version, and why, where that still stands for its bytes: they were not let in since under
+    /// another name.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the signed rejection or the last scan is missing or damaged.
+    pub fn standing_rejection(&self, version: &Version) -> Result<Option<String>, Problem> {
+        let Some(rejection) = self.rejection(&version.name())? else {
+            return Ok(None);
+        };
+        let record = &version.record;
+        let let_in = match self.last_scan(version)? {
+            Some(scan) => scan.approved,
+            None => {
+                let project = record.artifact.project();
+                self.door.0.hold(project, &record.digest)?.is_none()
+            }
+        };
+        Ok((!let_in).then_some(rejection))
+    }
+
     fn decided(&self, what: &str, by: &str, decision: &Waiver) -> Result<String, Problem> {
         let entry = decision.entry;
         let Some(statement) = decision.statement else {

@@ -282,7 +282,9 @@ impl Grant<List> {
     pub fn views(&self, query: &ListQuery) -> Result<ListReply, Problem> {
         let limit = query.limit.unwrap_or(PAGE).clamp(1, MOST_LISTED);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let after = query.after.as_deref().map(cursor::version).transpose()?;
+        let after = query.after.as_deref();
+        let after = after.map(|cursor| cursor::version(cursor, query.quarantine));
+        let after = after.transpose()?;
         let held_back = if query.quarantine || after.is_some() {
             0
         } else {
@@ -294,7 +296,7 @@ impl Grant<List> {
         found.truncate(limit);
         let last = found.last().filter(|_| more);
         Ok(ListReply {
-            next: last.map(|version| cursor::of_version(&version.name())),
+            next: last.map(|version| cursor::of_version(&version.name(), query.quarantine)),
             versions: found
                 .iter()
                 .map(|version| self.evidence().view(version))

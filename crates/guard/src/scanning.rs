@@ -516,6 +516,7 @@ impl Grant<ScanModel> {
         self.finished = true;
         let receipt = inner.append(draft)?;
         let quarantined = inner.confirmed(version.clone())?.quarantined;
+        let rejected = inner.rejection(&name)?.is_some();
         let told = |findings: &[Finding]| findings.iter().map(line).collect::<BTreeSet<_>>();
         let old = before.as_ref().map(|scan| told(&scan.statement.findings));
         let (old, new) = (
@@ -532,6 +533,7 @@ impl Grant<ScanModel> {
             appeared: new.difference(&old).cloned().collect(),
             gone: old.difference(&new).cloned().collect(),
             quarantined,
+            rejected,
             statement,
             entry: EntryRef {
                 index: receipt.index(),

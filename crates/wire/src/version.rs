@@ -273,6 +273,8 @@ pub struct Rescanned {
     pub gone: Vec<String>,
     /// Whether it is in quarantine now.
     pub quarantined: bool,
+    /// Whether it was rejected, so that no scan lets it out.
+    pub rejected: bool,
     /// The SHA-256 of the signed statement.
     pub statement: Digest,
     /// The ledger's entry.

@@ -13,9 +13,10 @@ pub(crate) fn run(context: &Context, args: Rescan) -> Result<ExitCode, Problem> 
         reference: args.reference.map(|reference| reference.to_string()),
     })?;
     let refused = |one: &Rescanned| one.after == "malicious" || one.after == "unscannable";
+    let waits = |one: &Rescanned| one.quarantined && !one.rejected;
     let exit = if reply.scanned.iter().any(refused) {
         ExitCode::No
-    } else if reply.scanned.iter().any(|one| one.quarantined) {
+    } else if reply.scanned.iter().any(waits) {
         ExitCode::Approval
     } else {
         ExitCode::Done
@@ -39,10 +40,10 @@ fn tell(one: &Rescanned, text: &mut Text) {
         "{}: {before} before, {} now{}",
         one.version,
         one.after,
-        if one.quarantined {
-            ", in quarantine"
-        } else {
-            ""
+        match (one.quarantined, one.rejected) {
+            (true, true) => ", rejected",
+            (true, false) => ", in quarantine",
+            (false, _) => "",
         }
     ));
     for line in &one.appeared {

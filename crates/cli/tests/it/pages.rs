@@ -73,6 +73,17 @@ fn lists_go_on_where_they_stopped_and_tell_everything_once() {
         "no place where this list goes on",
     );
     world.told(&["ledger", "log", "--after", cursor], 2, "no place where");
+    world.told(
+        &["ls", "--quarantine", "--after", cursor],
+        2,
+        "no place where",
+    );
+    for list in [
+        ["ls", "--limit", "0"].as_slice(),
+        &["ledger", "log", "--limit", "0"],
+    ] {
+        world.told(list, 2, "--limit");
+    }
 }
 
 #[test]

@@ -150,11 +150,15 @@ steps:
       outputs: {scores: {artifact: scores, kind: dataset}}
   measure:
     evaluate: {model: model, data: rows, predictions: scores, key: id, label: label, score: score, groups: [name], overlap: allowed}
+  decide:
+    gate: {model: model, evaluation: measure, require: {accuracy: {max: 0.5}}}
 ",
         );
         world.yes(&["init"]);
-        let ran = world.yes(&["run"]);
-        let shown = world.json(&["show", "demo/measure@1"]);
-        assert_eq!(shown["version"]["classification"], class, "{ran}");
+        world.told(&["run"], 1, "refuses the model");
+        for made in ["demo/measure@1", "demo/decide@1"] {
+            let shown = world.json(&["show", made]);
+            assert_eq!(shown["version"]["classification"], class, "{made}");
+        }
     }
 }

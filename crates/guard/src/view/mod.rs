@@ -126,10 +126,6 @@ fn wrong(error: ViewError) -> Problem {
     })
 }
 
-fn unreadable(index: u64, because: String) -> Problem {
-    Problem::new(code::LEDGER_005, format!("entry {index} cannot be read")).because(because)
-}
-
 impl Inner {
     /// Reads the root that an earlier process left.
     pub(crate) fn open_view(&self) -> Result<Found, Problem> {
@@ -521,9 +517,9 @@ pub(crate) fn read_entries(
     let (mut entries, mut unread) = (Vec::new(), None);
     ledger
         .entries(start, end, &mut |index, bytes| {
-            match Entry::parse(bytes) {
+            match parsed(index, bytes) {
                 Ok(entry) => entries.push((index, entry)),
-                Err(because) => unread = Some(unreadable(index, because)),
+                Err(problem) => unread = Some(problem),
             }
             unread.is_none()
         })
@@ -535,5 +531,13 @@ pub(crate) fn read_entries(
 pub(crate) fn read_entry(ledger: &Snapshot, index: u64) -> Result<Entry, Problem> {
     let bytes = ledger.entry(index);
     let bytes = bytes.map_err(|error| problem::ledger(&error))?;
-    Entry::parse(&bytes).map_err(|because| unreadable(index, because))
+    parsed(index, &bytes)
+}
+
+/// Reads an entry from its bytes.
+pub(crate) fn parsed(index: u64, bytes: &[u8]) -> Result<Entry, Problem> {
+    let unreadable = |because: String| {
+        Problem::new(code::LEDGER_005, format!("entry {index} cannot be read")).because(because)
+    };
+    Entry::parse(bytes).map_err(unreadable)
 }

@@ -11,7 +11,9 @@ use crate::file::{Gate, SmallGroups};
 pub(super) fn decide(name: &str, gate: &Gate, given: &StepInputs) -> Result<StepOutputs, Problem> {
     let evaluation: Evaluation = read_json(given.input("evaluation")?.as_ref(), "evaluation.json")?;
     let (mut product, mut figures, mut broken) = (StepOutputs::default(), Vec::new(), Vec::new());
-    let mut small = false;
+    let (mut small, mut unmet) = (false, Vec::new());
+    // A decision over few rows of a group is as sensitive as they are.
+    product.rows = Some(evaluation.fewest_rows());
     for (metric, bounds) in &gate.require {
         let Some(measured) = evaluation.metric(metric) else {
             return Err(Problem::new(
@@ -49,6 +51,9 @@ pub(super) fn decide(name: &str, gate: &Gate, given: &StepInputs) -> Result<Step
             "{metric} is {value}, required {wanted}: {}",
             if met { "met" } else { "not met" }
         );
+        if !met || refuses {
+            unmet.push(metric.as_str());
+        }
         if !met {
             let between = between.and_then(|between| {
                 Some(format!(
@@ -80,9 +85,15 @@ pub(super) fn decide(name: &str, gate: &Gate, given: &StepInputs) -> Result<Step
     }
     let passed = broken.is_empty();
     let decision = json!({"gate": name, "passed": passed, "small_groups": gate.small_groups, "figures": figures});
+    // The statement may be read by whoever may list versions.
+    let told = if evaluation.fewest_rows() < given.fewest_rows {
+        json!(unmet)
+    } else {
+        json!(broken)
+    };
     product
         .byproducts
-        .push(json!({"name": "decision", "passed": passed, "broken": broken}));
+        .push(json!({"name": "decision", "passed": passed, "broken": told}));
     product.add_json("report", "decision.json", &decision)?;
     if !passed {
         let mut problem = Problem::new(

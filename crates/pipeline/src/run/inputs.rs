@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use custody_guard::{Evidence, dependency, role};
-use custody_types::{Classification, Digest, Kind, Problem, Reference, VersionName};
+use custody_guard::{Evidence, Version, dependency, role};
+use custody_types::{Classification, Digest, Kind, Problem, Reference, VersionName, code};
 use serde_json::{Value, json};
 
 use super::carry_out::has_passed;
@@ -95,6 +95,9 @@ impl Runner {
                         || matches!(step, Step::Source(_)))
                         && Some(version.record.digest) == subject.sha256() =>
                 {
+                    if is_rejected(context, &version)? {
+                        return Ok((inputs, None));
+                    }
                     versions.insert(made.artifact.clone(), Known::of(&version));
                 }
                 _ => return Ok((inputs, None)),
@@ -209,6 +212,19 @@ fn pieces(
         environment: environment.map(|wanted| wanted.pieces.clone()),
         source: source.collect(),
     }
+}
+
+/// Returns whether a version was rejected and its bytes were let in since, so that the step makes another; a rejection that
+/// stands is an error.
+fn is_rejected(context: &Context<'_>, version: &Version) -> Result<bool, Problem> {
+    let Some(rejection) = context.evidence.standing_rejection(version)? else {
+        return Ok(context.evidence.rejection(&version.name())?.is_some());
+    };
+    let name = version.name();
+    Err(Problem::new(code::SCAN_027, format!("`{name}` was rejected"))
+        .subject(&name)
+        .because(format!("it was {rejection}"))
+        .hint("a rejection stands for these bytes: change what they are made of; if it was a mistake, `custody put` the same files, let that be approved, then run again"))
 }
 
 /// Lists the datasets that a model was trained on, by role: the inputs of the steps that made it and the models that

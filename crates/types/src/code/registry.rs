@@ -861,6 +861,10 @@ registry! {
         "the version cannot be rejected",
         "It is not in quarantine, was rejected before, or no reason was given.",
         "See what waits with `custody ls --quarantine`.";
+    SCAN_027 "CUS-SCAN-027" Refused:
+        "what the step makes was rejected",
+        "Somebody who may decide rejected these very bytes, so the step does not bring them back.",
+        "Change what they are made of; if it was a mistake, `custody put` the same files, let that be approved, and run again.";
 
     // Model signatures.
     SIGN_001 "CUS-SIGN-001" Invalid:
