@@ -1,14 +1,24 @@
 //! Licences as SPDX names them: identifiers, exceptions and expressions.
 //!
 //! Source: SPDX specification 3.0.1, annex "SPDX license expressions", and version 3.28.0 of its list, which is
-//! the one that `CycloneDX` 1.6 points to. The list is public (CC0-1.0).
+//! the one that `CycloneDX` 1.6 points to. The crate `spdx` has the list and reads expressions; here is what it
+//! leaves to its callers: that names are found in any case of letters, and how an expression is written.
 
 use std::fmt;
 
+use spdx::identifiers::{EXCEPTIONS, LICENSES};
+use spdx::{Expression, ParseMode};
+
 /// The longest text that is kept as a licence, in characters.
 pub const LONGEST: usize = 512;
-const IDS: &str = include_str!("licence/ids.txt");
-const EXCEPTIONS: &str = include_str!("licence/exceptions.txt");
+/// Identifiers that are deprecated name licences still; names that are merely similar do not.
+const MODE: ParseMode = ParseMode {
+    allow_slash_as_or_operator: false,
+    allow_imprecise_license_names: false,
+    allow_postfix_plus_on_gpl: true,
+    allow_deprecated: true,
+    allow_unknown: false,
+};
 
 /// A licence under which something may be used.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,13 +44,15 @@ impl Licence {
 
     /// Reads an identifier or an expression of SPDX; `None` for any other text.
     pub fn spdx(text: &str) -> Option<Self> {
-        if let Some(id) = find(IDS, text.trim()) {
+        if let Some(id) = listed(text.trim()) {
             return Some(Self::Id(id));
         }
         if text.chars().nth(LONGEST).is_some() {
             return None;
         }
-        normalise(text).map(Self::Expression)
+        let text = canonical(text)?;
+        Expression::parse_mode(&text, MODE).ok()?;
+        Some(Self::Expression(text))
     }
 }
 
@@ -53,79 +65,41 @@ impl fmt::Display for Licence {
     }
 }
 
-/// Returns the line of a list that is `name` in any case of letters, as the list writes it.
-fn find(list: &'static str, name: &str) -> Option<&'static str> {
-    list.lines().find(|line| line.eq_ignore_ascii_case(name))
-}
-
-/// What must come next in an expression.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Next {
-    Licence,
-    Exception,
-    /// An operator; `WITH` only directly after a licence.
-    Operator {
-        with: bool,
-    },
+/// Returns the identifier that is `name` in any case of letters, as the list of SPDX writes it.
+fn listed(name: &str) -> Option<&'static str> {
+    let found = LICENSES
+        .iter()
+        .find(|one| one.name.eq_ignore_ascii_case(name))?;
+    // What the crate adds to the list: no licence, and the stems of six of its members.
+    let stem = found.name.starts_with("GFDL-") && found.name.ends_with("-invariants");
+    (found.name != "NOASSERTION" && !stem).then_some(found.name)
 }
 
 /// Writes an expression as SPDX writes it: names as in its list, operators in capitals, one space between.
-/// `None` if it is not well formed. The grammar needs no tree to be checked: what may follow depends on the word
-/// before and the number of open brackets alone.
-fn normalise(text: &str) -> Option<String> {
+/// `None` if a word of it is neither of these.
+fn canonical(text: &str) -> Option<String> {
     let spaced = text.replace('(', " ( ").replace(')', " ) ");
-    let mut next = Next::Licence;
-    let mut open = 0_usize;
-    let mut words = Vec::new();
-    for word in spaced.split_ascii_whitespace() {
-        let upper = word.to_ascii_uppercase();
-        let (word, then) = match (next, upper.as_str()) {
-            (Next::Licence, "(") => {
-                open = open.checked_add(1)?;
-                ("(".to_owned(), Next::Licence)
-            }
-            (Next::Licence, _) => (simple(word)?, Next::Operator { with: true }),
-            (Next::Exception, _) => (
-                find(EXCEPTIONS, word)?.to_owned(),
-                Next::Operator { with: false },
-            ),
-            (Next::Operator { .. }, "AND" | "OR") => (upper, Next::Licence),
-            (Next::Operator { with: true }, "WITH") => (upper, Next::Exception),
-            (Next::Operator { .. }, ")") => {
-                open = open.checked_sub(1)?;
-                (")".to_owned(), Next::Operator { with: false })
-            }
-            (Next::Operator { .. }, _) => return None,
-        };
-        words.push(word);
-        next = then;
-    }
-    let ended = matches!(next, Next::Operator { .. }) && open == 0;
-    ended.then(|| words.join(" ").replace("( ", "(").replace(" )", ")"))
+    let words: Option<Vec<_>> = spaced.split_ascii_whitespace().map(word_of).collect();
+    words.map(|words| words.join(" ").replace("( ", "(").replace(" )", ")"))
 }
 
-/// Writes one licence of an expression: an identifier, also with `+` ("or later"), or a reference.
-fn simple(word: &str) -> Option<String> {
-    if let Some(id) = find(IDS, word) {
-        return Some(id.to_owned());
+fn word_of(word: &str) -> Option<String> {
+    let operator = ["(", ")", "AND", "OR", "WITH"].into_iter();
+    let mut others = operator.chain(EXCEPTIONS.iter().map(|one| one.name));
+    let other = || others.find(|one| one.eq_ignore_ascii_case(word));
+    if let Some(known) = listed(word).or_else(other) {
+        return Some(known.to_owned());
     }
-    if let Some(id) = word.strip_suffix('+').and_then(|word| find(IDS, word)) {
+    if let Some(id) = word.strip_suffix('+').and_then(listed) {
         return Some(format!("{id}+"));
     }
-    let licence = match word.split_once(':') {
-        Some((document, licence)) => {
-            named(document, "DocumentRef-")?;
-            licence
-        }
-        None => word,
-    };
-    named(licence, "LicenseRef-").map(|()| word.to_owned())
-}
-
-fn named(word: &str, prefix: &str) -> Option<()> {
-    let rest = word.strip_prefix(prefix)?;
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
-    (!rest.is_empty() && rest.bytes().all(allowed)).then_some(())
+    // The crate takes references to nothing, such as `LicenseRef-`, too.
+    let mut parts = word.split(':');
+    let refers = parts.all(|part| {
+        part.split_once("Ref-")
+            .is_some_and(|(_, name)| !name.is_empty())
+    });
+    refers.then(|| word.to_owned())
 }
 
 #[cfg(test)]
@@ -133,15 +107,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_lists_are_ordered_and_name_each_licence_once() {
-        for (list, least) in [(IDS, 700), (EXCEPTIONS, 80)] {
-            let names: Vec<_> = list.lines().map(str::to_ascii_lowercase).collect();
-            assert!(
-                names.is_sorted_by(|a, b| a < b) && names.len() > least,
-                "{}",
-                names.len()
-            );
-        }
+    fn the_list_is_the_one_of_cyclonedx() {
+        assert_eq!(spdx::identifiers::VERSION, "3.28.0");
+        let listed = LICENSES.iter().filter(|one| listed(one.name).is_some());
+        assert_eq!(listed.count(), 727);
     }
 
     #[test]
@@ -180,6 +149,13 @@ mod tests {
             ("LicenseRef-", None),
             ("DocumentRef-:LicenseRef-a", None),
             ("NONE", None),
+            ("NOASSERTION", None),
+            ("MIT AND NOASSERTION", None),
+            ("GFDL-1.3-invariants", None),
+            ("GFDL-1.3-invariants+", None),
+            ("MIT/Apache-2.0", None),
+            ("LGPL-2.1-or-later+", None),
+            ("MIT OR Zlib AND (ISC)", expression("MIT OR Zlib AND (ISC)")),
         ] {
             assert_eq!(Licence::spdx(text), expect, "{text}");
         }

@@ -1,31 +1,24 @@
 //! Whether a chain of X.509 certificates leads from the key that signed to a trusted root.
 //!
 //! Source: RFC 5280 §6, in the profile of code signing, without name constraints and policies: a
-//! certificate that has such constraints is refused, never followed without them. The certificate library
-//! reads the DER form; the decisions are here, because web PKI libraries refuse the leafs that model
-//! signers make (a leaf marked as an authority, but without the right to certify).
+//! certificate that has such constraints is refused, never followed without them. `x509-cert` reads the DER
+//! form, `rustls-webpki` builds the path (`path.rs`); what code signing asks beyond the web's rules is
+//! decided here: the usages of keys, and all about the root, which web PKI trusts as it is.
 
 mod parse;
+mod path;
+mod revocation;
 
 use std::fmt;
 
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA384_ASN1, ECDSA_P384_SHA256_ASN1, ECDSA_P384_SHA384_ASN1,
-    ECDSA_P521_SHA256_ASN1, ECDSA_P521_SHA384_ASN1, ECDSA_P521_SHA512_ASN1, ED25519,
-    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512,
-    UnparsedPublicKey, VerificationAlgorithm,
-};
 use custody_types::Timestamp;
 use der::asn1::ObjectIdentifier;
 
+pub use self::parse::Certificate;
 pub(crate) use self::parse::TOKEN_ISSUER;
-pub use self::parse::{Certificate, RevocationList};
-use crate::keys::{Curve, EC_KEY, PublicKey};
+pub use self::revocation::RevocationList;
+use crate::keys::PublicKey;
 
-/// How many certificates may stand between the leaf and the root.
-pub const MAX_INTERMEDIATES: usize = 8;
-/// How many signatures are checked before the search for a chain ends.
-const MAX_SIGNATURES: usize = 64;
 /// `id-kp-codeSigning`.
 pub(crate) const CODE_SIGNING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.3");
 /// `anyExtendedKeyUsage`; it counts for authorities only.
@@ -80,6 +73,14 @@ pub enum CertificateError {
         subject: String,
         /// Why.
         because: &'static str,
+    },
+    /// The path to the root breaks another rule.
+    #[error("the certificate `{subject}` does not lead to a trusted root: {because}")]
+    Path {
+        /// The leaf.
+        subject: String,
+        /// Which rule.
+        because: String,
     },
     /// The certificate was revoked.
     #[error("the certificate `{subject}` was revoked at {at}")]
@@ -202,217 +203,14 @@ pub fn verify_chain(
     };
     let key = leaf.check_leaf()?;
     leaf.check_time(times.signed)?;
-    let mut search = Search {
-        others,
+    let trust = path::Trust {
         roots,
         revocations,
         times,
-        signatures: MAX_SIGNATURES,
-        failure: None,
     };
-    if search.follow(&mut vec![leaf]) {
-        return Ok(Leaf {
-            identity: leaf.identity()?,
-            key,
-        });
-    }
-    Err(search
-        .failure
-        .unwrap_or_else(|| CertificateError::Untrusted {
-            subject: leaf.subject_name(),
-            issuer: leaf.issuer_name(),
-        }))
-}
-
-struct Search<'a> {
-    others: &'a [Certificate],
-    roots: &'a [Certificate],
-    revocations: &'a [RevocationList],
-    times: Times,
-    signatures: usize,
-    failure: Option<CertificateError>,
-}
-
-impl<'a> Search<'a> {
-    /// Extends a path to a root, depth first. The path is left as it was.
-    fn follow(&mut self, path: &mut Vec<&'a Certificate>) -> bool {
-        let Some(last) = path.last().copied() else {
-            return false;
-        };
-        let (roots, others) = (self.roots, self.others);
-        for root in roots {
-            if last.names_issuer(root) && self.step(path, last, root, true) {
-                return true;
-            }
-        }
-        if path.len() > MAX_INTERMEDIATES {
-            return false;
-        }
-        for other in others {
-            let unseen = !path.iter().any(|seen| seen.der() == other.der());
-            if unseen && last.names_issuer(other) && self.step(path, last, other, false) {
-                path.push(other);
-                if self.follow(path) {
-                    return true;
-                }
-                path.pop();
-            }
-        }
-        false
-    }
-
-    fn step(
-        &mut self,
-        path: &[&'a Certificate],
-        last: &Certificate,
-        issuer: &Certificate,
-        root: bool,
-    ) -> bool {
-        let Some(left) = self.signatures.checked_sub(1) else {
-            return false;
-        };
-        self.signatures = left;
-        // Authorities may share a name: a signature that does not hold says only that it is another one.
-        if !signature_holds(
-            issuer,
-            last.signed_part(),
-            last.algorithm(),
-            last.signature(),
-        ) {
-            return false;
-        }
-        let below = path
-            .iter()
-            .skip(1)
-            .filter(|one| !one.is_self_issued())
-            .count();
-        let checked = issuer
-            .check_authority(below, root)
-            .and_then(|()| issuer.check_time(self.times.signed))
-            .and_then(|()| self.check_revocation(last, issuer));
-        match checked {
-            Ok(()) => true,
-            Err(error) => {
-                self.failure = Some(error);
-                false
-            }
-        }
-    }
-
-    fn check_revocation(
-        &mut self,
-        last: &Certificate,
-        issuer: &Certificate,
-    ) -> Result<(), CertificateError> {
-        let revocations = self.revocations;
-        for list in revocations.iter().filter(|list| list.is_of(issuer)) {
-            self.signatures = self.signatures.saturating_sub(1);
-            list.check(issuer, self.times.now)?;
-            if let Some(at) = list.revoked_at(last) {
-                return Err(CertificateError::Revoked {
-                    subject: last.subject_name(),
-                    at,
-                });
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Returns whether `signature` by the key of `issuer` over `message` holds.
-fn signature_holds(
-    issuer: &Certificate,
-    message: &[u8],
-    algorithm: ObjectIdentifier,
-    signature: &[u8],
-) -> bool {
-    let (kind, key, der) = issuer.public_key();
-    let curve = (kind == EC_KEY)
-        .then(|| PublicKey::from_der(der).ok())
-        .flatten()
-        .map(|key| key.curve());
-    verification(kind, curve.map(Curve::oid), algorithm).is_some_and(|algorithm| {
-        UnparsedPublicKey::new(algorithm, key)
-            .verify(message, signature)
-            .is_ok()
+    trust.follow(leaf, others)?;
+    Ok(Leaf {
+        identity: leaf.identity()?,
+        key,
     })
-}
-
-/// Returns how a signature of an authority is checked: ECDSA on the three curves, RSA (PKCS#1 v1.5) from
-/// 2048 bits, Ed25519; never with SHA-1.
-fn verification(
-    kind: ObjectIdentifier,
-    curve: Option<ObjectIdentifier>,
-    algorithm: ObjectIdentifier,
-) -> Option<&'static dyn VerificationAlgorithm> {
-    let kind = kind.to_string();
-    let curve = curve.map(|curve| curve.to_string()).unwrap_or_default();
-    let algorithm = algorithm.to_string();
-    let known: [(&str, &str, &str, &'static dyn VerificationAlgorithm); 11] = [
-        (
-            "1.2.840.10045.2.1",
-            "1.2.840.10045.3.1.7",
-            "1.2.840.10045.4.3.2",
-            &ECDSA_P256_SHA256_ASN1,
-        ),
-        (
-            "1.2.840.10045.2.1",
-            "1.2.840.10045.3.1.7",
-            "1.2.840.10045.4.3.3",
-            &ECDSA_P256_SHA384_ASN1,
-        ),
-        (
-            "1.2.840.10045.2.1",
-            "1.3.132.0.34",
-            "1.2.840.10045.4.3.2",
-            &ECDSA_P384_SHA256_ASN1,
-        ),
-        (
-            "1.2.840.10045.2.1",
-            "1.3.132.0.34",
-            "1.2.840.10045.4.3.3",
-            &ECDSA_P384_SHA384_ASN1,
-        ),
-        (
-            "1.2.840.10045.2.1",
-            "1.3.132.0.35",
-            "1.2.840.10045.4.3.2",
-            &ECDSA_P521_SHA256_ASN1,
-        ),
-        (
-            "1.2.840.10045.2.1",
-            "1.3.132.0.35",
-            "1.2.840.10045.4.3.3",
-            &ECDSA_P521_SHA384_ASN1,
-        ),
-        (
-            "1.2.840.10045.2.1",
-            "1.3.132.0.35",
-            "1.2.840.10045.4.3.4",
-            &ECDSA_P521_SHA512_ASN1,
-        ),
-        (
-            "1.2.840.113549.1.1.1",
-            "",
-            "1.2.840.113549.1.1.11",
-            &RSA_PKCS1_2048_8192_SHA256,
-        ),
-        (
-            "1.2.840.113549.1.1.1",
-            "",
-            "1.2.840.113549.1.1.12",
-            &RSA_PKCS1_2048_8192_SHA384,
-        ),
-        (
-            "1.2.840.113549.1.1.1",
-            "",
-            "1.2.840.113549.1.1.13",
-            &RSA_PKCS1_2048_8192_SHA512,
-        ),
-        ("1.3.101.112", "", "1.3.101.112", &ED25519),
-    ];
-    known
-        .into_iter()
-        .find(|(a, b, c, _)| (kind.as_str(), curve.as_str(), algorithm.as_str()) == (*a, *b, *c))
-        .map(|(_, _, _, found)| found)
 }

@@ -1,4 +1,4 @@
-//! Certificates and revocation lists in DER form, and the rules that each keeps by itself.
+//! Certificates in DER form, and the rules that each keeps by itself.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -8,19 +8,16 @@ use custody_types::{steers, visible_line};
 use der::asn1::{ObjectIdentifier, Utf8StringRef};
 use der::{Decode, Encode as _, Reader as _, SliceReader};
 use x509_cert::Version;
-use x509_cert::crl::CertificateList;
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAltName};
 use x509_cert::time::Time;
 
-use super::{ANY_USAGE, CODE_SIGNING, CertificateError, Identity, Subject, signature_holds};
+use super::{ANY_USAGE, CODE_SIGNING, CertificateError, Identity, Subject};
 use crate::keys::{KeyError, PublicKey, blocks, to_pem};
 
 /// How long a certificate may be, in bytes.
 const MAX_BYTES: usize = 64 << 10;
-/// How long a revocation list may be, in bytes.
-const MAX_LIST_BYTES: usize = 32 << 20;
 const BASIC_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.19");
 const KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.15");
 const EXTENDED_KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37");
@@ -89,6 +86,9 @@ impl Certificate {
                 "it is not of version 3, or names two signature algorithms",
             ));
         }
+        if body.issuer().is_empty() {
+            return Err(malformed(&subject, "its issuer has no name"));
+        }
         let key_der = body
             .subject_public_key_info()
             .to_der()
@@ -141,23 +141,17 @@ impl Certificate {
         &self.signed_part
     }
 
-    pub(super) fn algorithm(&self) -> ObjectIdentifier {
-        self.parsed.signature_algorithm().oid
+    /// Returns the basic constraints of a certificate that they mark as an authority's.
+    pub(super) fn authority_mark(&self) -> Option<&Extension> {
+        self.constraints.as_ref().filter(|found| found.ca)?;
+        let extensions = self.parsed.tbs_certificate().extensions();
+        let mut all = extensions.into_iter().flatten();
+        all.find(|extension| extension.extn_id == BASIC_CONSTRAINTS)
     }
 
-    /// Returns the signature; nothing, which never holds, when it does not end at a whole byte.
-    pub(super) fn signature(&self) -> &[u8] {
-        self.parsed.signature().as_bytes().unwrap_or_default()
-    }
-
-    /// Returns the kind of key, its bytes, and all of the `SubjectPublicKeyInfo`.
-    pub(super) fn public_key(&self) -> (ObjectIdentifier, &[u8], &[u8]) {
-        let info = self.parsed.tbs_certificate().subject_public_key_info();
-        (
-            info.algorithm.oid,
-            info.subject_public_key.as_bytes().unwrap_or_default(),
-            &self.key_der,
-        )
+    /// Returns whether the key may sign lists of revoked certificates.
+    pub(super) fn signs_lists(&self) -> bool {
+        self.usage.as_ref().is_none_or(KeyUsage::crl_sign)
     }
 
     /// Returns the holder's key, where it is one for models.
@@ -166,16 +160,6 @@ impl Certificate {
     /// [`KeyError::Curve`].
     pub fn key(&self) -> Result<PublicKey, KeyError> {
         PublicKey::from_der(&self.key_der)
-    }
-
-    pub(super) fn names_issuer(&self, issuer: &Self) -> bool {
-        let body = self.parsed.tbs_certificate();
-        body.issuer() == issuer.holder() && !body.issuer().is_empty()
-    }
-
-    pub(super) fn is_self_issued(&self) -> bool {
-        let body = self.parsed.tbs_certificate();
-        body.issuer() == body.subject()
     }
 
     /// Checks that the holder may sign models, and returns the key.
@@ -201,7 +185,7 @@ impl Certificate {
         if signs.is_none() && code.is_none() {
             return refuse("it has neither a key usage nor an extended key usage");
         }
-        if self.constraints.as_ref().is_some_and(|found| found.ca) && certifies {
+        if self.authority_mark().is_some() && certifies {
             return refuse("it is the certificate of an authority");
         }
         self.key()
@@ -289,7 +273,7 @@ impl Certificate {
         })
     }
 
-    fn serial(&self) -> &[u8] {
+    pub(super) fn serial(&self) -> &[u8] {
         self.parsed.tbs_certificate().serial_number().as_bytes()
     }
 }
@@ -303,100 +287,7 @@ impl fmt::Debug for Certificate {
     }
 }
 
-/// A list of certificates that an authority takes back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RevocationList {
-    signed_part: Vec<u8>,
-    parsed: CertificateList,
-}
-
-impl RevocationList {
-    /// Reads the PEM form (`X509 CRL`) or the DER form.
-    ///
-    /// # Errors
-    /// [`CertificateError::Malformed`].
-    pub fn read(bytes: &[u8]) -> Result<Self, CertificateError> {
-        let wrong = |because: String| malformed("a revocation list", because);
-        if bytes.len() > MAX_LIST_BYTES {
-            return Err(wrong(format!("it is longer than {MAX_LIST_BYTES} bytes")));
-        }
-        let block = std::str::from_utf8(bytes)
-            .ok()
-            .and_then(|text| blocks(text).ok())
-            .and_then(|blocks| blocks.into_iter().find(|block| block.tag() == "X509 CRL"));
-        let der = block.as_ref().map_or(bytes, pem::Pem::contents);
-        let parsed = CertificateList::from_der(der).map_err(|error| wrong(error.to_string()))?;
-        if parsed.signature_algorithm != parsed.tbs_cert_list.signature {
-            return Err(wrong("it names two signature algorithms".to_owned()));
-        }
-        Ok(Self {
-            signed_part: signed_part(der).map_err(|error| wrong(error.to_string()))?,
-            parsed,
-        })
-    }
-
-    pub(super) fn is_of(&self, issuer: &Certificate) -> bool {
-        &self.parsed.tbs_cert_list.issuer == issuer.holder()
-    }
-
-    pub(super) fn check(
-        &self,
-        issuer: &Certificate,
-        now: Timestamp,
-    ) -> Result<(), CertificateError> {
-        let list = &self.parsed.tbs_cert_list;
-        let refuse = |because: String| {
-            Err(CertificateError::RevocationList {
-                issuer: visible_line(&list.issuer.to_string()),
-                because,
-            })
-        };
-        let algorithm = self.parsed.signature_algorithm.oid;
-        let signature = self.parsed.signature.as_bytes().unwrap_or_default();
-        if issuer.usage.as_ref().is_some_and(|usage| !usage.crl_sign()) {
-            return refuse("its key usage lacks the signing of lists".to_owned());
-        }
-        if !signature_holds(issuer, &self.signed_part, algorithm, signature) {
-            return refuse("its signature is wrong".to_owned());
-        }
-        let entries = list.revoked_certificates.iter().flatten();
-        let entries = entries.flat_map(|entry| entry.crl_entry_extensions.iter().flatten());
-        let all = list.crl_extensions.iter().flatten().chain(entries);
-        if let Some(unknown) = all.into_iter().find(|extension| extension.critical) {
-            return refuse(format!(
-                "the critical extension {} is not known",
-                unknown.extn_id
-            ));
-        }
-        let second = now.unix_micros().div_euclid(1_000_000);
-        let begun = seconds(list.this_update).is_some_and(|from| from <= second);
-        let ended = list
-            .next_update
-            .is_none_or(|next| seconds(next).is_none_or(|to| to < second));
-        if !begun || ended {
-            let until = list
-                .next_update
-                .map_or("no time".to_owned(), |next| next.to_string());
-            return refuse(format!(
-                "it is of {} and held until {until}; fetch a new one",
-                list.this_update
-            ));
-        }
-        Ok(())
-    }
-
-    pub(super) fn revoked_at(&self, certificate: &Certificate) -> Option<String> {
-        self.parsed
-            .tbs_cert_list
-            .revoked_certificates
-            .iter()
-            .flatten()
-            .find(|entry| entry.serial_number.as_bytes() == certificate.serial())
-            .map(|entry| entry.revocation_date.to_string())
-    }
-}
-
-fn malformed(what: &str, because: impl fmt::Display) -> CertificateError {
+pub(super) fn malformed(what: &str, because: impl fmt::Display) -> CertificateError {
     CertificateError::Malformed {
         what: visible_line(what),
         because: visible_line(&because.to_string()),
@@ -404,7 +295,7 @@ fn malformed(what: &str, because: impl fmt::Display) -> CertificateError {
 }
 
 /// Returns the bytes of the first member of the outer sequence, as they were signed.
-fn signed_part(der: &[u8]) -> Result<Vec<u8>, der::Error> {
+pub(super) fn signed_part(der: &[u8]) -> Result<Vec<u8>, der::Error> {
     let mut reader = SliceReader::new(der)?;
     der::Header::decode(&mut reader)?;
     reader.tlv_bytes().map(<[u8]>::to_vec)
@@ -454,7 +345,7 @@ fn token_issuer(extensions: &[Extension]) -> Option<String> {
     })
 }
 
-fn seconds(time: Time) -> Option<i64> {
+pub(super) fn seconds(time: Time) -> Option<i64> {
     i64::try_from(time.to_unix_duration().as_secs()).ok()
 }
 

@@ -182,11 +182,119 @@ fn a_limit_on_the_length_of_the_chain_is_kept() {
 }
 
 #[test]
+fn a_root_is_judged_like_any_authority() {
+    let below = |change: fn(&mut CertificateParams)| {
+        let mut params = authority_params("root");
+        change(&mut params);
+        let root = Foreign::root(params, KeyPair::generate().unwrap());
+        let folder = Folder::new();
+        let bundle = folder.sign(Scheme::default(), &root.signer(leaf_params(), &[]));
+        let outcome = folder.verify(&bundle, &trust_root(&root.certificate, TRAINER));
+        outcome.map(|_| ()).map_err(|error| error.to_string())
+    };
+    check(below(|_| ()), "");
+    check(below(|root| root.key_usages.clear()), "");
+    check(
+        below(|root| root.not_after = rcgen::date_time_ymd(2026, 5, 31)),
+        "is valid from",
+    );
+    check(
+        below(|root| root.key_usages = vec![KeyUsagePurpose::CrlSign]),
+        "lacks certificate signing",
+    );
+    check(
+        below(|root| root.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth]),
+        "lacks code signing",
+    );
+    check(
+        below(|root| root.extended_key_usages = vec![ExtendedKeyUsagePurpose::Any]),
+        "",
+    );
+    check(
+        below(|root| root.is_ca = IsCa::ExplicitNoCa),
+        "is not the certificate of an authority",
+    );
+}
+
+#[test]
+fn a_renewed_root_stands_in_for_the_old_one() {
+    let mut params = authority_params("root");
+    params.not_after = rcgen::date_time_ymd(2026, 5, 31);
+    let old = Foreign::root(params, KeyPair::generate().unwrap());
+    let der = authority_params("root").self_signed(&old.key).unwrap();
+    let renewed = Certificate::from_der(der.der()).unwrap();
+    let folder = Folder::new();
+    let bundle = folder.sign(Scheme::default(), &old.signer(leaf_params(), &[]));
+    let mut trust = trust_root(&old.certificate, TRAINER);
+    assert!(folder.refused(&bundle, &trust).contains("is valid from"));
+    trust.roots.push(renewed);
+    assert!(folder.verify(&bundle, &trust).is_ok());
+}
+
+#[test]
+fn at_most_six_authorities_stand_between() {
+    for (count, because) in [(6, ""), (7, "does not lead to a trusted root")] {
+        let root = Foreign::new("root");
+        let mut chain = Vec::new();
+        let (mut last, der) = root.below(authority_params("authority 1"));
+        chain.push(der);
+        for number in 2..=count {
+            let (next, der) = last.below(authority_params(&format!("authority {number}")));
+            chain.insert(0, der);
+            last = next;
+        }
+        let folder = Folder::new();
+        let above: Vec<_> = chain.iter().map(Vec::as_slice).collect();
+        let bundle = folder.sign(Scheme::default(), &last.signer(leaf_params(), &above));
+        let outcome = folder.verify(&bundle, &trust_root(&root.certificate, TRAINER));
+        check(
+            outcome.map(|_| ()).map_err(|error| error.to_string()),
+            because,
+        );
+    }
+}
+
+/// A leaf that is marked as an authority, without the right to certify.
+fn marked() -> CertificateParams {
+    let mut params = leaf_params();
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params
+}
+
+#[test]
+fn a_marked_leaf_is_held_to_every_rule() {
+    let root = Foreign::new("root");
+    let mut params = authority_params("middle");
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    let (middle, der) = root.below(params);
+    let folder = Folder::new();
+    let bundle = folder.sign(Scheme::default(), &middle.signer(marked(), &[&der]));
+    let mut trust = trust_root(&root.certificate, TRAINER);
+    assert!(folder.verify(&bundle, &trust).is_ok());
+    trust.roots = vec![Foreign::new("root").certificate];
+    assert!(
+        folder
+            .refused(&bundle, &trust)
+            .contains("no trusted root issued")
+    );
+    // Another of the same name did not sign it.
+    let (twin, _) = root.below(authority_params("middle"));
+    let bundle = folder.sign(Scheme::default(), &twin.signer(marked(), &[&der]));
+    let trust = trust_root(&root.certificate, TRAINER);
+    assert!(
+        folder
+            .refused(&bundle, &trust)
+            .contains("no trusted root issued")
+    );
+}
+
+#[test]
 fn authorities_may_have_rsa_and_other_curves() {
     let rsa = KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA384, RsaKeySize::_2048).unwrap();
     let ed25519 = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
     let p384 = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
-    for key in [rsa, ed25519, p384] {
+    let p521 = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P521_SHA512).unwrap();
+    for key in [rsa, ed25519, p384, p521] {
         let root = Foreign::root(authority_params("root"), key);
         let folder = Folder::new();
         let signer = root.signer(leaf_params(), &[]);
@@ -342,6 +450,35 @@ fn a_certificate_that_was_taken_back_is_refused() {
 }
 
 #[test]
+fn every_list_of_every_authority_counts() {
+    let root = Foreign::new("root");
+    let mut params = authority_params("middle");
+    params.serial_number = Some(SerialNumber::from(5_u64));
+    let (middle, der) = root.below(params);
+    let folder = Folder::new();
+    let bundle = folder.sign(Scheme::default(), &middle.signer(leaf_params(), &[&der]));
+    let mut trust = trust_root(&root.certificate, TRAINER);
+    for (lists, because) in [
+        (vec![list(&root, 6, |_| ()), list(&middle, 78, |_| ())], ""),
+        (
+            vec![list(&root, 6, |_| ()), list(&root, 5, |_| ())],
+            "`CN=middle` was revoked",
+        ),
+        (
+            vec![list(&middle, 78, |_| ()), list(&middle, 77, |_| ())],
+            "`CN=trainer` was revoked",
+        ),
+    ] {
+        trust.revocations = lists;
+        let outcome = folder.verify(&bundle, &trust);
+        check(
+            outcome.map(|_| ()).map_err(|error| error.to_string()),
+            because,
+        );
+    }
+}
+
+#[test]
 fn a_key_signs_with_its_own_certificate() {
     let root = Foreign::new("root");
     let pair = KeyPair::generate().unwrap();
@@ -373,24 +510,26 @@ fn a_certificate_of_another_key_does_not_sign() {
 
 #[test]
 fn no_changed_byte_of_a_certificate_is_believed() {
-    let root = Foreign::new("root");
-    let folder = Folder::new();
-    let signer = root.signer(leaf_params(), &[]);
-    let bundle = folder.sign(Scheme::default(), &signer);
-    let parsed = custody_signing::Bundle::parse(bundle.as_bytes()).unwrap();
-    let custody_signing::Material::Certificates(chain) = &parsed.material else {
-        panic!("a chain was signed with");
-    };
-    let mut trust = trust_root(&root.certificate, TRAINER);
-    trust.signers = Signers::Any;
-    for index in 0..chain[0].len() {
-        for flip in [1, 2, 0x80] {
-            let mut changed = parsed.clone();
-            let mut leaf = chain[0].clone();
-            leaf[index] ^= flip;
-            changed.material = custody_signing::Material::Certificates(vec![leaf]);
-            let outcome = folder.verify(&changed.to_json().unwrap(), &trust);
-            assert!(outcome.is_err(), "byte {index} ^ {flip}");
+    for params in [leaf_params(), marked()] {
+        let root = Foreign::new("root");
+        let folder = Folder::new();
+        let signer = root.signer(params, &[]);
+        let bundle = folder.sign(Scheme::default(), &signer);
+        let parsed = custody_signing::Bundle::parse(bundle.as_bytes()).unwrap();
+        let custody_signing::Material::Certificates(chain) = &parsed.material else {
+            panic!("a chain was signed with");
+        };
+        let mut trust = trust_root(&root.certificate, TRAINER);
+        trust.signers = Signers::Any;
+        for index in 0..chain[0].len() {
+            for flip in [1, 2, 0x80] {
+                let mut changed = parsed.clone();
+                let mut leaf = chain[0].clone();
+                leaf[index] ^= flip;
+                changed.material = custody_signing::Material::Certificates(vec![leaf]);
+                let outcome = folder.verify(&changed.to_json().unwrap(), &trust);
+                assert!(outcome.is_err(), "byte {index} ^ {flip}");
+            }
         }
     }
 }
