@@ -16,6 +16,7 @@ mod golden;
 mod hostile;
 mod pages;
 mod privacy;
+mod projects;
 mod runs;
 mod sharing;
 mod world;
