@@ -1,7 +1,7 @@
 //! Making versions: files in, statements signed, entries written, then valid.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{self, Read};
 
 use custody_attest::statement::Statement;
 use custody_ledger::{EntryDraft, Outcome};
@@ -11,6 +11,7 @@ use custody_types::{
     ArtifactName, ByteSize, Classification, Code, Digest, FileEntry, FilePath, Kind, Problem,
     Purpose, VersionName, code,
 };
+use custody_wire::archive::read_tar;
 use custody_wire::{EntryRef, SIGNATURE_KEY, ScanView, SignatureView, VersionView};
 
 use crate::act::{ActionMarker, WriteAccess};
@@ -226,24 +227,18 @@ impl VersionBuilder {
                 .because(because)
                 .hint("send regular files only; nothing was kept")
         };
-        let mut archive = tar::Archive::new(stream);
-        for entry in archive.entries().map_err(|error| broken(&error))? {
-            let mut entry = entry.map_err(|error| broken(&error))?;
-            if !entry.header().entry_type().is_file() {
-                return Err(broken(&"it holds something that is no regular file"));
+        let mut refused = None;
+        let read = read_tar(stream, |member| {
+            if let Some(expected) = member.attributes.get(SIGNATURE_KEY.as_bytes()) {
+                self.expected = Some(serde_json::from_slice(expected)?);
             }
-            let path = entry.path_bytes().into_owned();
-            let path = std::str::from_utf8(&path)
-                .map_err(|error| broken(&error))?
-                .parse()
-                .map_err(|error: custody_types::NameError| broken(&error))?;
-            if let Some(expected) = expectation(&mut entry).map_err(|error| broken(&error))? {
-                self.expected = Some(expected);
-            }
-            let executable = entry.header().mode().is_ok_and(|mode| mode & 0o111 != 0);
-            self.file(path, executable, &mut entry)?;
-        }
-        Ok(())
+            let taken = self.file(member.path, member.executable, member.content);
+            taken.map(drop).map_err(|problem| {
+                refused = Some(problem);
+                io::Error::other("the file was not taken")
+            })
+        });
+        read.map_err(|error| refused.unwrap_or_else(|| broken(&error)))
     }
 
     /// Makes the files so far the version that `grant` is for.
@@ -580,17 +575,6 @@ impl VersionBuilder {
             extra,
         })
     }
-}
-
-/// Reads what is expected of the signature from the attributes of a member.
-fn expectation(entry: &mut tar::Entry<'_, impl Read>) -> std::io::Result<Option<Expectation>> {
-    for attribute in entry.pax_extensions()?.into_iter().flatten() {
-        let attribute = attribute?;
-        if attribute.key_bytes() == SIGNATURE_KEY.as_bytes() {
-            return Ok(Some(serde_json::from_slice(attribute.value_bytes())?));
-        }
-    }
-    Ok(None)
 }
 
 /// Builds a statement from the names and digests of the versions that it is about.
