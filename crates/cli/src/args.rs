@@ -92,7 +92,8 @@ pub(crate) enum Command {
     Reject(Reject),
     Sign(SignArgs),
     VerifySignature(VerifySignature),
-    Stamp(Stamp),
+    #[command(alias = "stamp")]
+    Timestamp(TimestampArgs),
     Bom(Bom),
     Claims(Claims),
     /// See, try, sign and put in force the rules that models are scanned by

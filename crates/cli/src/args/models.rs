@@ -223,20 +223,20 @@ pub(crate) struct SignatureTrust {
 
 /// Have a timestamp authority prove when a signature was made (RFC 3161)
 ///
-/// A signature with a certificate holds only while the certificate does, unless its time is proven. Without a
-/// network of its own: write the question, send it, and put the answer into the signature, where it is
-/// verified first.
+/// A signature with a certificate is valid only as long as the certificate, unless the time of signing is proven.
+/// Custody does not use the network: write the request to a file, send it to the authority yourself, and add the
+/// response to the signature. The response is verified before it is added.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  custody stamp model.sig --query stamp.tsq\n  curl --data-binary @stamp.tsq --header 'Content-Type: application/timestamp-query' --output stamp.tsr https://tsa.example.org\n  custody stamp model.sig --response stamp.tsr --timestamp-authority tsa.pem"
+    after_help = "Examples:\n  custody timestamp model.sig --query request.tsq\n  curl --data-binary @request.tsq --header 'Content-Type: application/timestamp-query' --output response.tsr https://tsa.example.org\n  custody timestamp model.sig --response response.tsr --timestamp-authority tsa.pem"
 )]
-pub(crate) struct Stamp {
+pub(crate) struct TimestampArgs {
     /// The signature
     pub(crate) signature: PathBuf,
-    /// Write the question to this file
+    /// Write the timestamp request to this file
     #[arg(long, value_name = "FILE", required_unless_present = "response")]
     pub(crate) query: Option<PathBuf>,
-    /// The answer of the authority
+    /// The authority's response
     #[arg(
         long,
         value_name = "FILE",

@@ -1,4 +1,4 @@
-//! `custody sign`, `custody verify-signature` and `custody stamp`: model signatures of the OpenSSF, on files
+//! `custody sign`, `custody verify-signature` and `custody timestamp`: model signatures of the OpenSSF, on files
 //! anywhere and on versions of a workspace.
 
 use std::num::NonZeroU64;
@@ -22,7 +22,7 @@ use custody_types::{Clock, Digest, ExitCode, FileEntry, Problem, Timestamp, code
 use custody_wire::{ArtifactQuery, Schema};
 use serde::Serialize;
 
-use crate::args::{SignArgs, SignHash, SignatureTrust, Stamp, VerifySignature};
+use crate::args::{SignArgs, SignHash, SignatureTrust, TimestampArgs, VerifySignature};
 use crate::context::Context;
 use crate::output::Text;
 use crate::problems::user_files_problem;
@@ -389,7 +389,7 @@ impl Subject {
 }
 
 #[derive(Debug, Serialize)]
-struct Stamped {
+struct Timetimestamped {
     signature: PathBuf,
     #[serde(skip_serializing_if = "Option::is_none")]
     query: Option<PathBuf>,
@@ -397,16 +397,16 @@ struct Stamped {
     time: Option<Timestamp>,
 }
 
-impl Schema for Stamped {
+impl Schema for Timetimestamped {
     const NAME: &'static str = "custody/stamp/1";
 }
 
-pub(crate) fn stamp(context: &Context, args: &Stamp) -> Result<ExitCode, Problem> {
+pub(crate) fn add_timestamp(context: &Context, args: &TimestampArgs) -> Result<ExitCode, Problem> {
     let mut bundle =
         Bundle::parse(signature_text(&args.signature)?.as_bytes()).map_err(|error| {
             unusable(&args.signature, &error).hint("give a signature as `custody sign` writes it")
         })?;
-    let mut stamped = Stamped {
+    let mut timestamped = Timetimestamped {
         signature: args.signature.clone(),
         query: args.query.clone(),
         time: None,
@@ -426,27 +426,27 @@ pub(crate) fn stamp(context: &Context, args: &Stamp) -> Result<ExitCode, Problem
         let authorities = [authority];
         let time = timestamp::verify(&token, &bundle.signature, &authorities).map_err(|error| {
             unusable(path, &error)
-                .hint("the answer must be to this signature's question, and of this authority")
+                .hint("the response must be this authority's, to the request for this signature")
         })?;
-        stamped.time = Some(time);
+        timestamped.time = Some(time);
         bundle.timestamps.push(token);
         let text = bundle
             .to_json()
             .map_err(|error| unusable(&args.signature, &error))?;
         write(&args.signature, text.as_bytes())?;
     }
-    context.output.answer(stamped, |stamped, text| {
-        if let Some(query) = &stamped.query {
+    context.output.answer(timestamped, |timestamped, text| {
+        if let Some(query) = &timestamped.query {
             text.line(format!(
-                "{} is the question about {}",
+                "{} is the timestamp request for {}",
                 query.display(),
-                stamped.signature.display()
+                timestamped.signature.display()
             ));
         }
-        if let Some(time) = stamped.time {
+        if let Some(time) = timestamped.time {
             text.line(format!(
                 "{} was signed by {}",
-                stamped.signature.display(),
+                timestamped.signature.display(),
                 time.to_seconds_text()
             ));
         }
