@@ -20,6 +20,7 @@ use custody_types::{
 
 use crate::act::{ActionMarker, Approve, CreateProject, List, Read};
 use crate::grant::Grant;
+use crate::locks::Locks;
 use crate::problem;
 use crate::scanning::{Rulebook, Scanner};
 use crate::session::Session;
@@ -105,9 +106,12 @@ pub(crate) struct Inner {
     pub(crate) held_files: Mutex<HeldFiles>,
     /// The names behind pseudonyms, by the policies of this digest.
     names: Mutex<(Option<Digest>, BTreeMap<String, String>)>,
-    /// One version is made at a time, so that numbers follow one another; and nothing goes into quarantine or
-    /// comes out of it, and no alias moves, meanwhile.
-    pub(crate) making: Mutex<()>,
+    /// Versions of one artifact are made one at a time, so that numbers follow one another; and nothing of their project
+    /// goes into quarantine or comes out of it meanwhile.
+    pub(crate) locks: Locks,
+    /// The policies, and the rules of the scanner, are changed by one at a time: what is in force is what the ledger
+    /// names last.
+    pub(crate) changing: Mutex<()>,
     /// One project is made at a time: another set of keys would leave what the first sealed unreadable.
     projects: Mutex<()>,
 }
@@ -182,7 +186,8 @@ impl Door {
             fault: RwLock::default(),
             sound: AtomicBool::new(false),
             kept: Mutex::default(),
-            making: Mutex::default(),
+            locks: Locks::default(),
+            changing: Mutex::default(),
             projects: Mutex::default(),
         };
         let door = Self(Arc::new(inner));

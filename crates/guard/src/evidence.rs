@@ -11,7 +11,7 @@ use custody_tlog::tree::check_inclusion;
 use custody_types::{Digest, FileEntry, Problem, ProjectName, Reference, VersionName, code};
 use custody_wire::VersionView;
 
-use crate::door::{Door, Key, lock};
+use crate::door::{Door, Key};
 use crate::gates::{dependency, role};
 use crate::problem;
 use crate::session::Session;
@@ -105,11 +105,10 @@ impl Evidence<'_> {
     /// A [`Problem`] when the catalog or the ledger fails.
     pub fn check_index(&self) -> Result<(usize, Vec<String>), Problem> {
         let inner = &self.door.0;
-        // Between an entry and the index nothing is under way meanwhile.
-        let _making = lock(&inner.making);
         let (valid, mut broken) = inner.check_view()?;
         let catalog = inner.parts.store.catalog();
         let mut there = 0;
+        // What an entry names was in the index before the entry was.
         for (record, entry) in &valid {
             let place = catalog.record(record);
             if place

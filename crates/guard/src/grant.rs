@@ -1,6 +1,6 @@
 //! Grants: what the door hands out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::marker::PhantomData;
 use std::sync::{Arc, PoisonError};
@@ -21,13 +21,13 @@ use crate::act::{
     SetAlias, SignModel,
 };
 use crate::cursor;
-use crate::door::{Door, POLICY, policy_problem};
+use crate::door::{Door, POLICY, lock, policy_problem};
 use crate::evidence::{Evidence, FIGURES};
 use crate::making::{NewVersion, VersionBuilder};
 use crate::problem;
 use crate::session::Session;
 use crate::target::ResourceRef;
-use crate::view::SCAN_FACT;
+use crate::view::{SCAN_FACT, judges};
 
 /// How many versions a page has when nothing else is asked.
 const PAGE: u64 = 100;
@@ -106,7 +106,9 @@ impl<A: ActionMarker> Grant<A> {
     /// A [`Problem`] when the ledger does not take it.
     pub fn conclude(mut self, done: &crate::making::StepResult) -> Result<EntryRef, Problem> {
         let door = self.door.clone();
-        let _making = crate::door::lock(&door.0.making);
+        let project = self.facts.project.clone();
+        let judged = project.filter(|_| judges(&done.facts));
+        let _turn = judged.as_ref().map(|project| door.0.locks.project(project));
         self.finished = true;
         let mut draft = self.outcome(if done.ok { Outcome::Ok } else { Outcome::Error });
         draft.error = done.error;
@@ -437,8 +439,9 @@ impl Grant<SetAlias> {
         expected: Option<VersionNumber>,
     ) -> Result<EntryRef, Problem> {
         let door = self.door.clone();
-        let _making = crate::door::lock(&door.0.making);
         let name = self.version()?.name();
+        let artifacts = BTreeSet::from([name.artifact.clone()]);
+        let _turn = door.0.locks.artifacts(name.artifact.project(), artifacts);
         if let Some(refused) = self.gated(alias)? {
             let mut draft = self.outcome(Outcome::Denied);
             draft.error = Some(refused.code);
@@ -573,6 +576,7 @@ impl Grant<ChangePolicy> {
             })
             .collect();
         let door = self.door.clone();
+        let _changing = lock(&door.0.changing);
         let set = match self.checked(&sources) {
             Ok(set) => set,
             Err(problem) => {

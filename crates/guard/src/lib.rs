@@ -15,6 +15,7 @@ mod door;
 mod evidence;
 mod gates;
 mod grant;
+mod locks;
 mod making;
 mod problem;
 mod reading;

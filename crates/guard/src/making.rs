@@ -1,6 +1,6 @@
 //! Making versions: files in, statements signed, entries written, then valid.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
 use custody_attest::statement::Statement;
@@ -9,13 +9,13 @@ use custody_signing::expectation::Expectation;
 use custody_store::{StoreError, Tree, Version, VersionDraft, Writer};
 use custody_types::{
     ArtifactName, ByteSize, Classification, Code, Digest, FileEntry, FilePath, Kind, Problem,
-    Purpose, VersionName, code,
+    ProjectName, Purpose, VersionName, code,
 };
 use custody_wire::archive::read_tar;
 use custody_wire::{EntryRef, SIGNATURE_KEY, ScanView, SignatureView, VersionView};
 
 use crate::act::{ActionMarker, WriteAccess};
-use crate::door::{Door, Key, lock};
+use crate::door::{Door, Key};
 use crate::evidence::Evidence;
 use crate::grant::Grant;
 use crate::problem;
@@ -138,6 +138,7 @@ impl Drop for PendingVersions {
 #[derive(Debug)]
 pub struct VersionBuilder {
     door: Door,
+    project: ProjectName,
     writer: Writer,
     pieces: PendingVersions,
     statement: Option<Digest>,
@@ -179,6 +180,7 @@ impl VersionBuilder {
             .map_err(store_problem)?;
         Ok(Self {
             door: door.clone(),
+            project: artifact.project().clone(),
             writer,
             pieces: PendingVersions {
                 door: door.clone(),
@@ -432,7 +434,9 @@ impl VersionBuilder {
         let scans = self.scan_models()?;
         let door = self.door.clone();
         let store = &door.0.parts.store;
-        let _making = lock(&door.0.making);
+        let artifacts = self.pieces.all.iter().map(|piece| &piece.new.artifact);
+        let artifacts: BTreeSet<_> = artifacts.cloned().collect();
+        let _turn = door.0.locks.artifacts(&self.project, artifacts);
         let mut held = Vec::new();
         for piece in &self.pieces.all {
             let project = piece.new.artifact.project();

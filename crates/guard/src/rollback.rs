@@ -49,7 +49,7 @@ impl Door {
         workspace: &str,
         reason: &str,
     ) -> Result<EntryRef, Problem> {
-        let _making = crate::door::lock(&self.0.making);
+        let _changing = crate::door::lock(&self.0.changing);
         let refuse =
             |code: Code, what: String, hint: String| Err(Problem::new(code, what).hint(hint));
         if self.fault().is_none() {

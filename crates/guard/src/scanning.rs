@@ -495,7 +495,7 @@ impl Grant<ScanModel> {
         };
         known.insert(content, scanned.clone());
         let project = version.record.artifact.project();
-        let _making = lock(&inner.making);
+        let _turn = inner.locks.project(project);
         let held = inner.scan_holds(&name)?;
         // Nobody lets out what they made themselves, by whichever way the findings went.
         let own = held && inner.is_own(&self.session, &version);
@@ -575,8 +575,9 @@ impl Grant<Approve> {
     pub fn approve(mut self, reason: &str) -> Result<(VersionView, EntryRef), Problem> {
         let door = self.door.clone();
         let inner = &door.0;
-        let _making = lock(&inner.making);
-        let version = inner.confirmed(self.version()?.clone())?;
+        let version = self.version()?.clone();
+        let _turn = inner.locks.project(version.record.artifact.project());
+        let version = inner.confirmed(version.clone())?;
         let name = version.name();
         if reason.trim().is_empty() || reason.len() > MOST_REASON {
             return Err(not_approved(
@@ -693,8 +694,9 @@ impl Grant<Reject> {
     pub fn reject(mut self, reason: &str) -> Result<(VersionView, EntryRef), Problem> {
         let door = self.door.clone();
         let inner = &door.0;
-        let _making = lock(&inner.making);
-        let version = inner.confirmed(self.version()?.clone())?;
+        let version = self.version()?.clone();
+        let _turn = inner.locks.project(version.record.artifact.project());
+        let version = inner.confirmed(version.clone())?;
         let name = version.name();
         let refused = |because: &str, hint: &str| {
             Problem::new(code::SCAN_026, format!("`{name}` cannot be rejected"))
@@ -753,9 +755,10 @@ impl Grant<ChangeRules> {
     /// # Errors
     /// A [`Problem`] when they do not hold up; the old ones stay in force.
     pub fn apply(self, sources: &[PolicySource]) -> Result<Vec<String>, Problem> {
+        let door = self.door.clone();
+        let _changing = lock(&door.0.changing);
         let book = Rulebook::new(sources.iter().map(|source| source.text.clone()).collect())?;
         let told = packs(&book.ids);
-        let door = self.door.clone();
         let name_problem =
             |error: custody_types::NameError| Problem::new(code::SCAN_018, error.to_string());
         let artifact: custody_types::ArtifactName = RULES.parse().map_err(name_problem)?;

@@ -6,10 +6,12 @@
     reason = "a test may panic"
 )]
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 
 use custody_backends::blobs::LocalBlobs;
 use custody_backends::catalog::{PlaceSeal, SqliteCatalog};
@@ -23,7 +25,7 @@ use custody_guard::{
     ResourceRef, Scanned, Scanner, Session, SetAlias, Verify, VersionBuilder, Write,
 };
 use custody_ledger::{Ledger, PortError, Wal};
-use custody_store::{DomainId, Store};
+use custody_store::{BlobError, Blobs, DomainId, PackId, Store};
 use custody_tlog::note::NoteSigner;
 use custody_types::{
     Actor, ArtifactName, Classification, Kind, Problem, ProjectName, VersionFiles, code,
@@ -88,6 +90,53 @@ struct NoModels;
 impl Scanner for NoModels {
     fn scan(&self, _: Arc<dyn VersionFiles>, _: &[String]) -> Result<Scanned, Problem> {
         Err(Problem::new(code::SCAN_019, "there are no models here"))
+    }
+}
+
+std::thread_local! {
+    /// Where a thread stops when it publishes packs: it says so, and goes on when it is told to.
+    static STOP: RefCell<Option<(mpsc::Sender<()>, mpsc::Receiver<()>)>> = const { RefCell::new(None) };
+}
+
+/// Packs in files, whose publishing a test can hold up.
+#[derive(Debug)]
+struct StoppingBlobs(LocalBlobs);
+
+impl Blobs for StoppingBlobs {
+    fn put(&self, pack: &PackId, bytes: &[u8]) -> Result<(), BlobError> {
+        self.0.put(pack, bytes)
+    }
+
+    fn publish(&self, packs: &[PackId]) -> Result<(), BlobError> {
+        if let Some((arrived, go_on)) = STOP.with_borrow_mut(Option::take) {
+            arrived.send(()).unwrap();
+            go_on.recv().unwrap();
+        }
+        self.0.publish(packs)
+    }
+
+    fn discard(&self, packs: &[PackId]) -> Result<(), BlobError> {
+        self.0.discard(packs)
+    }
+
+    fn read(&self, pack: &PackId, range: Range<u64>) -> Result<Vec<u8>, BlobError> {
+        self.0.read(pack, range)
+    }
+
+    fn size(&self, pack: &PackId) -> Result<u64, BlobError> {
+        self.0.size(pack)
+    }
+
+    fn list(&self) -> Result<Vec<PackId>, BlobError> {
+        self.0.list()
+    }
+
+    fn sweep(&self) -> Result<(), BlobError> {
+        self.0.sweep()
+    }
+
+    fn name(&self, pack: &PackId) -> String {
+        self.0.name(pack)
     }
 }
 
@@ -160,7 +209,9 @@ impl World {
         let seal = PlaceSeal::new(Ring.key(&[5; 32]), Arc::new(SystemEntropy));
         let catalog = self.path().join("catalog.sqlite");
         let store = Store::new(custody_store::StoreDeps {
-            blobs: Arc::new(LocalBlobs::open(&self.path().join("packs")).unwrap()),
+            blobs: Arc::new(StoppingBlobs(
+                LocalBlobs::open(&self.path().join("packs")).unwrap(),
+            )),
             catalog: Arc::new(SqliteCatalog::open(&catalog, Arc::new(seal)).unwrap()),
             aead: Arc::new(Ring),
             entropy: Arc::new(SystemEntropy),
@@ -266,6 +317,33 @@ fn check_entries(entries: &[serde_json::Value]) {
         }
     }
     assert_eq!(open.len(), 1, "the grant to read the ledger, and no other");
+}
+
+/// While a slow disk takes in one version, others of the project are made, read and named.
+#[test]
+fn versions_of_other_artifacts_do_not_wait_for_one_that_is_being_made() {
+    let world = World::new();
+    let (_files, door) = world.open();
+    put(&door, "demo/slow", b"before").unwrap();
+    let (arrived, has_arrived) = mpsc::channel();
+    let (go_on, told) = mpsc::channel();
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(|| {
+            STOP.set(Some((arrived, told)));
+            put(&door, "demo/slow", b"slow").unwrap()
+        });
+        has_arrived.recv().unwrap();
+        assert_eq!(put(&door, "demo/other", b"other").unwrap(), "demo/other@1");
+        alias(&door, "demo/other@1").unwrap();
+        assert_eq!(put(&door, "far/away", b"far").unwrap(), "far/away@1");
+        assert_eq!(read(&door, "demo/slow").unwrap(), b"before");
+        // Of one artifact one is made after the other.
+        let next = scope.spawn(|| put(&door, "demo/slow", b"next").unwrap());
+        go_on.send(()).unwrap();
+        assert_eq!(slow.join().unwrap(), "demo/slow@2");
+        assert_eq!(next.join().unwrap(), "demo/slow@3");
+    });
+    assert_eq!(read(&door, "demo/slow@3").unwrap(), b"next");
 }
 
 #[test]

@@ -8,7 +8,9 @@ use custody_guard::{
 };
 use custody_scan::Verdict;
 use custody_scan::rules::PackId;
-use custody_types::{Digest, EvidenceKind, Kind, Problem, Reference, Timestamp, VersionName, code};
+use custody_types::{
+    Digest, EvidenceKind, Kind, Problem, Reference, Timestamp, VersionName, code, counted,
+};
 use custody_wire::{
     AbsentEvidence, CheckResult, Edge, NamedCheck, Node, TraceQuery, TraceReply, VerifyReply,
     VerifyRequest,
@@ -180,9 +182,10 @@ fn index(evidence: &Evidence<'_>, broken: Vec<String>) -> NamedCheck {
     };
     match evidence.check_index() {
         Ok((versions, differing)) => {
-            findings
-                .evidence
-                .push(format!("{versions} versions, as the ledger has them"));
+            findings.evidence.push(format!(
+                "{}, as the ledger has them",
+                counted(versions, "version")
+            ));
             findings.broken.extend(differing);
         }
         Err(problem) => findings.broken.push(told(&problem)),
@@ -345,15 +348,17 @@ fn examine(
         inclusion.note(evidence.check_entry(&link.version));
     }
     bytes.evidence.push(format!(
-        "{} versions, {read} bytes, every chunk and file as its digest says",
-        links.len()
+        "{}, {}, every chunk and file as its digest says",
+        counted(links.len(), "version"),
+        counted(read, "byte")
     ));
     if packs {
         match evidence.check_packs() {
             Ok(checked) => {
-                bytes
-                    .evidence
-                    .push(format!("{} packs read from end to end", checked.len()));
+                bytes.evidence.push(format!(
+                    "{} read from end to end",
+                    counted(checked.len(), "pack")
+                ));
                 bytes
                     .broken
                     .extend(checked.into_iter().filter_map(|pack| pack.broken));
@@ -366,7 +371,8 @@ fn examine(
         .filter(|link| link.provenance.is_some())
         .count();
     statements.evidence.push(format!(
-        "{attested} statements signed by the key {}",
+        "{} signed by the key {}",
+        counted(attested, "statement"),
         evidence.key_id()
     ));
     let sources: Vec<_> = links
@@ -375,8 +381,8 @@ fn examine(
         .map(|link| link.version.name().to_string())
         .collect();
     provenance.evidence.push(format!(
-        "closed: {} versions back to {}",
-        links.len(),
+        "closed: {} back to {}",
+        counted(links.len(), "version"),
         if sources.is_empty() {
             "what was put by hand".to_owned()
         } else {

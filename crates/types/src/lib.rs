@@ -33,6 +33,6 @@ pub use name::{
 pub use nearest::nearest;
 pub use ports::{Clock, Entropy, Scratch};
 pub use problem::{ExitCode, Problem, Retry, causes, is_no_room};
-pub use size::ByteSize;
+pub use size::{ByteSize, counted};
 pub use time::Timestamp;
 pub use visible::{steers, visible, visible_json, visible_line, without_styles};

@@ -1,4 +1,4 @@
-//! Amounts of bytes.
+//! Amounts of bytes, and numbers of things.
 
 use std::fmt;
 
@@ -55,9 +55,21 @@ impl fmt::Display for ByteSize {
     }
 }
 
+/// Writes a number with what is counted, in the singular for one: `1 file`, `2 files`. `noun` takes an `s`.
+pub fn counted<N: fmt::Display + PartialEq + From<u8>>(number: N, noun: &str) -> String {
+    let ending = if number == N::from(1) { "" } else { "s" };
+    format!("{number} {noun}{ending}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_counted_in_the_singular() {
+        let told = [0_u64, 1, 2].map(|number| counted(number, "file"));
+        assert_eq!(told, ["0 files", "1 file", "2 files"]);
+    }
 
     #[test]
     fn amounts_are_written_in_the_unit_that_fits() {

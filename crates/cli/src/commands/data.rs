@@ -1,6 +1,6 @@
 //! `custody data`.
 
-use custody_types::{ExitCode, Problem, Reference, code, nearest};
+use custody_types::{ExitCode, Problem, Reference, code, counted, nearest};
 use custody_wire::{
     ColumnDiff, ColumnProfile, DataQuery, DiffRequest, Drift, ProfileReply, TableDiff,
 };
@@ -281,10 +281,6 @@ fn missing(column: &ColumnProfile) -> String {
         0 => share,
         nan => format!("{share}, {nan} NaN"),
     }
-}
-
-fn counted(count: u64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn percent(share: Option<f64>) -> String {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use custody_backends::user_files;
-use custody_types::{ByteSize, ExitCode, Kind, Problem, ProblemKind};
+use custody_types::{ByteSize, ExitCode, Kind, Problem, ProblemKind, counted};
 use custody_wire::{Schema, VersionView};
 use serde::Serialize;
 
@@ -59,9 +59,9 @@ pub(crate) fn run(context: &Context, args: Get) -> Result<ExitCode, Problem> {
     };
     context.output.answer(got, |got, text| {
         text.line(format!(
-            "got {}: {} files, {} in {}",
+            "got {}: {}, {} in {}",
             got.reference,
-            got.files,
+            counted(got.files, "file"),
             got.size,
             got.to.display()
         ));

@@ -1,6 +1,6 @@
 //! `custody index rebuild`.
 
-use custody_types::{ExitCode, Problem};
+use custody_types::{ExitCode, Problem, counted};
 
 use crate::context::Context;
 
@@ -8,8 +8,8 @@ pub(crate) fn rebuild(context: &Context) -> Result<ExitCode, Problem> {
     let reply = context.client()?.rebuild_index()?;
     context.output.answer(reply, |reply, text| {
         text.line(format!(
-            "rebuilt the index: {} versions",
-            reply.versions.len()
+            "rebuilt the index: {}",
+            counted(reply.versions.len(), "version")
         ));
         Ok(())
     })?;

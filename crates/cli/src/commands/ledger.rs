@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use custody_backends::user_files;
-use custody_types::{Action, ExitCode, Problem, code};
+use custody_types::{Action, ExitCode, Problem, code, counted};
 use custody_wire::{AcceptRollbackRequest, EntryQuery, EntryView, Schema};
 use serde::Serialize;
 use serde_json::Value;
@@ -127,9 +127,9 @@ pub(crate) fn export(context: &Context, args: LedgerExport) -> Result<ExitCode, 
         .output
         .answer(Exported { to: args.to, files }, |exported, text| {
             text.line(format!(
-                "exported the ledger to {}: {} files",
+                "exported the ledger to {}: {}",
                 exported.to.display(),
-                exported.files
+                counted(exported.files, "file")
             ));
             Ok(())
         })?;

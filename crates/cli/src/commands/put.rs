@@ -7,7 +7,7 @@ use custody_backends::user_files::{self, Pieces};
 use custody_pipeline::collect::{self, Collected, Looked};
 use custody_pipeline::file::Origin;
 use custody_tabular::Format;
-use custody_types::{Classification, ExitCode, Kind, Problem, code};
+use custody_types::{Classification, ExitCode, Kind, Problem, code, counted};
 use custody_wire::stream::PieceWriter;
 use custody_wire::{OriginOfPut, PutQuery, SIGNATURE_KEY};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -57,9 +57,9 @@ pub(crate) fn run(context: &Context, args: Put) -> Result<ExitCode, Problem> {
             .stored
             .map(|stored| format!(", {stored} newly stored"));
         text.line(format!(
-            "put {}: {} files, {}{}, ledger entry {}",
+            "put {}: {}, {}{}, ledger entry {}",
             version.name,
-            version.files,
+            counted(version.files, "file"),
             version.size,
             stored.unwrap_or_default(),
             reply.entry.index

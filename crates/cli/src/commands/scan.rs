@@ -5,7 +5,7 @@ use custody_backends::user_files;
 use custody_scan::{
     Files, Finding, Place, Report, Rules, Severity, Summary, Verdict, sarif, scan_among,
 };
-use custody_types::{ExitCode, Problem, code};
+use custody_types::{ExitCode, Problem, code, counted};
 
 use crate::args::{Scan, ScanFormat};
 use crate::context::Context;
@@ -146,8 +146,8 @@ fn show(summary: &Summary, all: bool, text: &mut Text) {
         .map(|pack| format!("{} {}", pack.name, pack.version))
         .collect();
     text.line(format!(
-        "{} files: {} (rules: {})",
-        summary.files.len(),
+        "{}: {} (rules: {})",
+        counted(summary.files.len(), "file"),
         if counts.is_empty() {
             "nothing to scan".to_owned()
         } else {

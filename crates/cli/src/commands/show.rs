@@ -1,6 +1,6 @@
 //! `custody show`.
 
-use custody_types::{ExitCode, Kind, Problem};
+use custody_types::{ExitCode, Kind, Problem, counted};
 use custody_wire::{Origin, ShowReply};
 use serde_json::Value;
 
@@ -59,8 +59,9 @@ fn facts(reply: &ShowReply, text: &mut Text) {
     text.line(format!("  identity        {}", version.digest));
     text.line(format!("  classification  {}", version.classification));
     text.line(format!(
-        "  size            {} in {} files",
-        version.size, version.files
+        "  size            {} in {}",
+        version.size,
+        counted(version.files, "file")
     ));
     text.line(format!(
         "  made            {} by {}",

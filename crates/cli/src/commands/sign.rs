@@ -18,7 +18,7 @@ use custody_signing::timestamp::{self, TimestampAuthority};
 use custody_signing::tree::Model;
 use custody_signing::verify::{NotCovered, Verified};
 use custody_signing::{Bundle, HashType, Method};
-use custody_types::{Clock, Digest, ExitCode, FileEntry, Problem, Timestamp, code};
+use custody_types::{Clock, Digest, ExitCode, FileEntry, Problem, Timestamp, code, counted};
 use custody_wire::{ArtifactQuery, Schema};
 use serde::Serialize;
 
@@ -236,11 +236,11 @@ pub(crate) fn check(context: &Context, args: &VerifySignature) -> Result<ExitCod
 
 fn told(checked: &Checked, text: &mut Text) {
     text.line(format!(
-        "{} is as {} signed it: {} files, {} bytes, {}",
+        "{} is as {} signed it: {}, {}, {}",
         checked.model.display(),
         checked.signer,
-        checked.covered.len(),
-        checked.covered_bytes,
+        counted(checked.covered.len(), "file"),
+        counted(checked.covered_bytes, "byte"),
         checked.hash
     ));
     if let Some(time) = checked.time {

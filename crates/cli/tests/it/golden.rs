@@ -54,7 +54,7 @@ fn workspaces_of_old_formats_stay_readable() {
         );
         assert_says(
             &custody(folder, &["get", "golden/noise@good", "--to", "out"]),
-            "1 files",
+            "1 file,",
         );
         assert_eq!(fs::read(folder.join("out/noise.bin")).unwrap(), noise);
         assert_says(

@@ -4,7 +4,7 @@
 //! bytes, until an approval or a passing contract lets it out. A model that a scan left to a person is held as that
 //! version.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use custody_ledger::{Entry, Outcome, Phase};
 use custody_types::{Action, Digest, ProjectName, VersionName};
@@ -83,6 +83,13 @@ pub(crate) fn record_of(entry: &Entry) -> Option<Digest> {
         .parse()
         .ok()
         .filter(|_| entry.outcome == Some(Outcome::Ok))
+}
+
+/// Returns whether an outcome with these facts says that a dataset passed its contract or broke it.
+pub(crate) fn judges(facts: &BTreeMap<String, String>) -> bool {
+    [PASSED, QUARANTINE]
+        .iter()
+        .any(|fact| facts.contains_key(*fact))
 }
 
 /// Returns the statements that an entry names about the content of its version.

@@ -34,8 +34,8 @@ use serde::{Deserialize, Serialize};
 use crate::door::{Inner, lock};
 use crate::problem;
 pub(crate) use apply::{
-    CONTRACT, FINDINGS, HELD, NAMED, QUARANTINE, REJECTED, RELEASE, SCAN_FACT, WAITS, record_of,
-    statements,
+    CONTRACT, FINDINGS, HELD, NAMED, QUARANTINE, REJECTED, RELEASE, SCAN_FACT, WAITS, judges,
+    record_of, statements,
 };
 pub(crate) use index::{AnyOf, WIDTH, about, actor, has, input, outcome, outcome_name, run, verb};
 use map::{Map, Tree, ViewError};
