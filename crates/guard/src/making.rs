@@ -5,7 +5,7 @@ use std::io::{self, Read};
 
 use custody_attest::statement::Statement;
 use custody_ledger::{EntryDraft, Outcome};
-use custody_signing::expectation::Expectation;
+use custody_signing::verification_policy::VerificationPolicy;
 use custody_store::{StoreError, Tree, Version, VersionDraft, Writer};
 use custody_types::{
     ArtifactName, ByteSize, Classification, Code, Digest, FileEntry, FilePath, Kind, Problem,
@@ -142,7 +142,7 @@ pub struct VersionBuilder {
     writer: Writer,
     pieces: PendingVersions,
     statement: Option<Digest>,
-    expected: Option<Expectation>,
+    expected: Option<VerificationPolicy>,
 }
 
 impl std::fmt::Debug for PendingVersion {

@@ -2,8 +2,8 @@
 //! valid, and kept with a signed statement of what was found.
 
 use custody_attest::statement::ResourceDescriptor;
-use custody_signing::expectation::Expectation;
 use custody_signing::tree::Model;
+use custody_signing::verification_policy::VerificationPolicy;
 use custody_signing::verify::Verified;
 use custody_store::Version;
 use custody_types::{Digest, FileEntry, Problem, Timestamp, VersionFiles};
@@ -84,7 +84,7 @@ impl Inner {
         &self,
         name: &str,
         files: &dyn VersionFiles,
-        expected: Expectation,
+        expected: VerificationPolicy,
     ) -> Result<Vendor, Problem> {
         // Only the very signature is left out of what it must cover.
         let bundle = Digest::of(expected.bundle.as_bytes());

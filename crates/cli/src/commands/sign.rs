@@ -9,13 +9,13 @@ use custody_backends::machine::{SystemClock, SystemEntropy};
 use custody_backends::user_files;
 use custody_signing::authority::{Authority, Certified, Holder};
 use custody_signing::certificate::{Certificate, Subject as Name};
-use custody_signing::expectation::{Expectation, Named, PUBLIC_INSTANCE};
 use custody_signing::hash::Scheme;
 use custody_signing::keys::{FileKey, ModelSigner};
 use custody_signing::pkcs11::{TokenKey, TokenUri};
 use custody_signing::sign::{SignError, sign};
 use custody_signing::timestamp::{self, TimestampAuthority};
 use custody_signing::tree::Model;
+use custody_signing::verification_policy::{Named, PUBLIC_INSTANCE, VerificationPolicy};
 use custody_signing::verify::{NotCovered, Verified};
 use custody_signing::{Bundle, HashType, Method};
 use custody_types::{Clock, Digest, ExitCode, FileEntry, Problem, Timestamp, code, counted};
@@ -262,7 +262,7 @@ fn because(why: NotCovered) -> &'static str {
 }
 
 fn holds(subject: &Subject, path: &Path, given: &SignatureTrust) -> Result<Verified, Problem> {
-    let expected = expectation(path, given)?;
+    let expected = verification_policy(path, given)?;
     let signature = match subject {
         Subject::Path(_) => signature_path(path, given.signature.as_deref()),
         Subject::Stored { files, .. } => within(files, &expected.bundle),
@@ -280,7 +280,10 @@ fn within(files: &[FileEntry], bundle: &str) -> PathBuf {
 }
 
 /// Reads the signature of the model at `path`, and whose it must be.
-pub(crate) fn expectation(path: &Path, given: &SignatureTrust) -> Result<Expectation, Problem> {
+pub(crate) fn verification_policy(
+    path: &Path,
+    given: &SignatureTrust,
+) -> Result<VerificationPolicy, Problem> {
     let all = |paths: &[PathBuf]| {
         let named = paths.iter().map(|path| named(path));
         named.collect::<Result<Vec<_>, _>>()
@@ -295,7 +298,7 @@ pub(crate) fn expectation(path: &Path, given: &SignatureTrust) -> Result<Expecta
         Ok(inside) => inside.unwrap_or_default(),
         Err(_) => String::new(),
     };
-    Ok(Expectation {
+    Ok(VerificationPolicy {
         bundle: signature_text(&signature)?,
         path: inside,
         keys: all(&given.public_key)?,
