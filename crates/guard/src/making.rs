@@ -19,9 +19,9 @@ use crate::door::{Door, Key};
 use crate::evidence::Evidence;
 use crate::grant::Grant;
 use crate::problem;
+use crate::publisher::{self, PUBLISHER, Publisher};
 use crate::scanning::{Scanned, refusal};
 use crate::session::Session;
-use crate::vendor::{self, VENDOR, Vendor};
 use crate::view::{HELD, QUARANTINE, SCAN_FACT, WAITS};
 
 /// What a new version shall be.
@@ -323,7 +323,7 @@ impl VersionBuilder {
     }
 
     /// Verifies the signature that the one version must bear, whose bytes are durable but not in the store yet.
-    fn check_vendor(&mut self) -> Result<Option<Vendor>, Problem> {
+    fn check_publisher(&mut self) -> Result<Option<Publisher>, Problem> {
         let Some(expected) = self.expected.take() else {
             return Ok(None);
         };
@@ -336,9 +336,9 @@ impl VersionBuilder {
         };
         let name = piece.new.artifact.to_string();
         let files = self.writer.tree_files(&piece.tree).map_err(store_problem)?;
-        let checked = self.door.0.check_vendor(&name, files.as_ref(), expected);
+        let checked = self.door.0.check_publisher(&name, files.as_ref(), expected);
         match checked {
-            Ok(vendor) => Ok(Some(vendor)),
+            Ok(publisher) => Ok(Some(publisher)),
             Err(problem) => {
                 self.give_up(problem.code, None)?;
                 Err(problem)
@@ -430,7 +430,7 @@ impl VersionBuilder {
         mut self,
         statement: Option<&StatementOf<'_>>,
     ) -> Result<Vec<CommittedVersion>, Problem> {
-        let vendor = self.check_vendor()?;
+        let publisher = self.check_publisher()?;
         let scans = self.scan_models()?;
         let door = self.door.clone();
         let store = &door.0.parts.store;
@@ -461,8 +461,8 @@ impl VersionBuilder {
         };
         let mut drafts = Vec::new();
         for ((piece, (name, _)), scan) in granted.all.iter().zip(&names).zip(&scans) {
-            let vendor = vendor.as_ref();
-            drafts.push(self.draft(piece, name, now, (scan.as_ref(), vendor))?);
+            let publisher = publisher.as_ref();
+            drafts.push(self.draft(piece, name, now, (scan.as_ref(), publisher))?);
         }
         let mut versions = store.stage(self.writer, drafts).map_err(store_problem)?;
         // From here on the entries say how it ended.
@@ -512,7 +512,7 @@ impl VersionBuilder {
                 .map(|(scan, statement)| scan.scanned.view(*statement, scan.waits));
             made.push(CommittedVersion {
                 scan,
-                signature: vendor.as_ref().map(Vendor::view),
+                signature: publisher.as_ref().map(Publisher::view),
                 version,
                 view,
                 entry,
@@ -527,7 +527,7 @@ impl VersionBuilder {
         piece: &PendingVersion,
         name: &VersionName,
         now: custody_types::Timestamp,
-        (scan, vendor): (Option<&Admitted>, Option<&Vendor>),
+        (scan, publisher): (Option<&Admitted>, Option<&Publisher>),
     ) -> Result<VersionDraft, Problem> {
         let new = &piece.new;
         let mut extra = BTreeMap::new();
@@ -536,13 +536,14 @@ impl VersionBuilder {
             let envelope = self.door.0.attest_scan(&name, content, &scan.scanned)?;
             extra.insert(SCAN_FACT.to_owned(), self.record(&envelope)?);
         }
-        if let Some(vendor) = vendor {
-            let bundle = self.record(vendor.bundle.as_bytes())?;
-            let statement = vendor.statement(bundle, now);
+        if let Some(publisher) = publisher {
+            let bundle = self.record(publisher.bundle.as_bytes())?;
+            let statement = publisher.statement(bundle, now);
             let inner = &self.door.0;
-            let envelope = inner.seal(&name.to_string(), piece.tree.digest, VENDOR, &statement)?;
-            extra.insert(vendor::SIGNATURE.to_owned(), bundle);
-            extra.insert(vendor::CHECK.to_owned(), self.record(&envelope)?);
+            let envelope =
+                inner.seal(&name.to_string(), piece.tree.digest, PUBLISHER, &statement)?;
+            extra.insert(publisher::SIGNATURE.to_owned(), bundle);
+            extra.insert(publisher::CHECK.to_owned(), self.record(&envelope)?);
         }
         for (key, bytes) in &new.extra {
             extra.insert(key.clone(), self.record(bytes)?);
@@ -610,10 +611,10 @@ fn outcome(
             draft.facts.insert(WAITS.to_owned(), "true".to_owned());
         }
     }
-    if let Some(statement) = version.record.extra.get(vendor::CHECK) {
+    if let Some(statement) = version.record.extra.get(publisher::CHECK) {
         draft
             .facts
-            .insert(vendor::CHECK.to_owned(), statement.to_string());
+            .insert(publisher::CHECK.to_owned(), statement.to_string());
     }
     for object in &mut draft.objects {
         object.name = version.name().to_string();

@@ -82,7 +82,7 @@ pub(crate) struct Rescan {
 /// made, unless they own the workspace; what is malicious or unscannable nobody can approve.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  custody ls --quarantine\n  custody show vendor/model@1\n  custody approve vendor/model@1 --reason \"vendor.layers read line by line, ticket 4711\""
+    after_help = "Examples:\n  custody ls --quarantine\n  custody show publisher/model@1\n  custody approve publisher/model@1 --reason \"publisher.layers read line by line, ticket 4711\""
 )]
 pub(crate) struct Approve {
     /// The version
@@ -99,7 +99,7 @@ pub(crate) struct Approve {
 /// signed statement. The same files that are put again wait for an approval of their own.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  custody ls --quarantine\n  custody reject vendor/model@1 --reason \"vendor.layers downloads what it runs, ticket 4712\""
+    after_help = "Examples:\n  custody ls --quarantine\n  custody reject publisher/model@1 --reason \"publisher.layers downloads what it runs, ticket 4712\""
 )]
 pub(crate) struct Reject {
     /// The version
