@@ -38,8 +38,8 @@ else
     cargo test --locked --quiet --workspace --no-fail-fast
 fi
 
-stage "fuzzing" "the scanner's parsers under a fuzzer, for some seconds each"
-scripts/fuzz.sh 5
+stage "fuzzing" "the parsers of the scanner and of our formats under a fuzzer, for some seconds each"
+scripts/fuzz.sh 4
 
 stage "the scanner's samples" "the scanner over hostile and benign samples"
 scripts/scan-matrix.sh --alone

@@ -132,9 +132,10 @@ def test_a_timestamp_proves_when_a_signature_was_made(place):
     (place / "tsa.pem").write_text((place / "stamps.crt").read_text() + (place / "root.crt").read_text())
     openssl("req", "-x509", "-key", "authority.pem", "-out", "authority.crt", "-subj", "/CN=models", "-addext", "keyUsage=critical,keyCertSign", cwd=place)
     custody("sign", "model", "--key", "authority.pem", "--authority", "authority.crt", "--identity", "ada@example.org", cwd=place)
-    custody("stamp", "model/model.sig", "--query", "stamp.tsq", cwd=place)
+    custody("timestamp", "model/model.sig", "--query", "stamp.tsq", cwd=place)
     reply = ("ts", "-reply", "-config", "stamps.cnf", "-queryfile", "stamp.tsq", "-signer", "stamps.crt", "-inkey", "stamps.pem", "-out", "stamp.tsr")
     openssl(*reply, cwd=place)
+    # The command was called `stamp`; that word is understood still.
     attach = ("stamp", "model/model.sig", "--response", "stamp.tsr", "--timestamp-authority")
     before = (place / "model/model.sig").read_bytes()
     custody(*attach, "authority.crt", expect=2, cwd=place)

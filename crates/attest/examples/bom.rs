@@ -55,7 +55,7 @@ pub(crate) fn bom() -> Result<Bom> {
             dataset("a/test@2", "evaluation")?,
         ],
         bases: vec![BaseModel {
-            name: "vendor/encoder@3".parse()?,
+            name: "publisher/encoder@3".parse()?,
             sha256: Digest::of(b"encoder"),
             claims: vec![claim("https://custody.dev/scan/v1", 4)],
         }],

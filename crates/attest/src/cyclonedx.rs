@@ -205,7 +205,7 @@ pub struct DataOrigin {
 /// A version of a model that another was made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseModel {
-    /// Its name: `vendor/encoder@1`.
+    /// Its name: `publisher/encoder@1`.
     pub name: VersionName,
     /// The digest of the version.
     pub sha256: Digest,

@@ -11,6 +11,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use custody_types::{FilePath, is_no_room};
+use custody_wire::archive::read_tar;
 
 use crate::beneath::{Beneath, Links, Standing};
 use crate::partial::{Partial, whole};
@@ -495,35 +496,6 @@ fn copy(from: &mut dyn Read, to: &mut dyn Write, piece: &mut [u8]) -> io::Result
     }
 }
 
-/// Hands each file of a tar stream to `take`: its path, whether it may be executed, its content.
-///
-/// # Errors
-/// When the stream holds anything but regular files with storable names, is damaged, or `take` fails.
-pub fn read_tar(
-    stream: impl Read,
-    mut take: impl FnMut(FilePath, bool, &mut dyn Read) -> io::Result<()>,
-) -> io::Result<()> {
-    let damaged = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
-    let mut archive = tar::Archive::new(stream);
-    for entry in archive.entries()? {
-        let mut entry = entry?;
-        if entry.header().entry_type() != tar::EntryType::Regular {
-            return Err(damaged(
-                "it holds something that is no regular file".to_owned(),
-            ));
-        }
-        let bytes = entry.path_bytes().into_owned();
-        let text = String::from_utf8(bytes)
-            .map_err(|_| damaged("a name in it is not UTF-8".to_owned()))?;
-        let path: FilePath = text
-            .parse()
-            .map_err(|error: custody_types::NameError| damaged(error.to_string()))?;
-        let executable = entry.header().mode()? & 0o111 != 0;
-        take(path, executable, &mut entry)?;
-    }
-    Ok(())
-}
-
 /// Writes a tar stream into the new folder `target`, which appears only when all of it is there; before, nobody else
 /// can enter it. What a killed program left of such a folder beside `target` is removed.
 ///
@@ -543,10 +515,10 @@ pub fn write_folder(stream: impl Read, target: &Path) -> Result<(u64, u64), User
     let partial = Partial::new(parent).map_err(io_at(parent))?;
     let (mut count, mut bytes) = (0, 0);
     let mut piece = vec![0; WRITE];
-    read_tar(stream, |path, executable, content| {
-        let mode = if executable { 0o755 } else { 0o644 };
-        let (mut file, later) = partial.file(Path::new(path.as_str()), mode)?;
-        bytes += copy(content, &mut file, &mut piece)?;
+    read_tar(stream, |member| {
+        let mode = if member.executable { 0o755 } else { 0o644 };
+        let (mut file, later) = partial.file(Path::new(member.path.as_str()), mode)?;
+        bytes += copy(member.content, &mut file, &mut piece)?;
         count += 1;
         whole(&file, later)
     })

@@ -17,10 +17,10 @@ mod models;
 
 pub(crate) use models::*;
 
-/// The chain of custody for machine learning: from collected data to a signed model, with a proof.
+/// The chain of custody for machine learning: from collected data to a signed model, with proof.
 ///
-/// Every command acts in the workspace of the current folder or of a folder above it. Each access is
-/// decided by the workspace's policy and entered in its ledger before it happens.
+/// Every command works on the workspace in the current folder or the nearest folder above it. The workspace's
+/// policy decides each access, and its ledger records the decision before the access happens.
 #[derive(Debug, Parser)]
 #[command(
     name = "custody",
@@ -49,19 +49,20 @@ pub(crate) struct Global {
     /// Print one JSON document (`run`: a line for each event); errors are JSON too, on standard error
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Act as a narrower principal of the workspace's policy
+    /// Act as a principal with fewer rights, as defined in the workspace's policy
     #[arg(long = "as", value_name = "NAME", global = true)]
     pub(crate) act_as: Option<String>,
-    /// The purpose of the access: a declared one that the data admits and, unless you own the workspace, that you hold
+    /// The purpose of the access. It must be declared, allowed for the data and, unless you own the workspace, granted
+    /// to you
     #[arg(long, value_name = "PURPOSE", global = true)]
     pub(crate) purpose: Option<Purpose>,
-    /// The folder of the workspace [default: this folder or the nearest above with one]
+    /// The folder of the workspace [default: this folder, or the nearest one above that has a workspace]
     #[arg(short = 'C', long, value_name = "DIR", global = true)]
     pub(crate) workspace: Option<PathBuf>,
     /// The key file [default: CUSTODY_KEY_FILE, or keys/WORKSPACE.key in the user's settings folder]
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) key_file: Option<PathBuf>,
-    /// Do not wait for another process that works in the workspace
+    /// Do not wait for another process that is using the workspace
     #[arg(long, global = true)]
     pub(crate) no_wait: bool,
 }
@@ -92,48 +93,49 @@ pub(crate) enum Command {
     Reject(Reject),
     Sign(SignArgs),
     VerifySignature(VerifySignature),
-    Stamp(Stamp),
+    #[command(alias = "stamp")]
+    Timestamp(TimestampArgs),
     Bom(Bom),
     Claims(Claims),
-    /// See, try, sign and put in force the rules that models are scanned by
+    /// Show, test, sign and apply the rules by which models are scanned
     #[command(subcommand)]
     Rules(RulesCommand),
     /// Read, check and copy the ledger
     #[command(subcommand)]
     Ledger(Ledger),
-    /// See and change the policies in force
+    /// Show and change the policies in force
     #[command(subcommand)]
     Policy(Policy),
-    /// Look after the index, which can be rebuilt from the store and the ledger
+    /// Maintain the index, which can be rebuilt from the store and the ledger
     #[command(subcommand)]
     Index(Index),
-    /// See and remove the installed environments, which stand in clear outside of the workspace
+    /// List and remove installed environments, which are stored unencrypted outside the workspace
     #[command(subcommand)]
     Cache(Cache),
     Doctor(Doctor),
     Completions(Completions),
 }
 
-/// Make a workspace in this folder
+/// Create a workspace in this folder
 ///
-/// Makes the folder `.custody` for the encrypted store and the ledger, and a key file outside of it,
-/// readable by you alone. Whoever loses the key file loses the data: keep a copy in a safe place.
+/// Creates the folder `.custody` with the encrypted store and the ledger, and outside of it a key file that only
+/// you can read. If you lose the key file, you lose the data: keep a copy in a safe place.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  custody init\n  custody init --passphrase     # from CUSTODY_PASSPHRASE or standard input\n  custody init --key-file /media/stick/team.key"
 )]
 pub(crate) struct Init {
-    /// Protect the key file with a passphrase as well
+    /// Also protect the key file with a passphrase
     #[arg(long)]
     pub(crate) passphrase: bool,
 }
 
-/// Begin a project from a table: a whole pipeline that runs as it is, to be read and changed
+/// Start a project from a table: writes a complete pipeline that runs as it is
 ///
-/// Looks at every row, and writes `custody.yaml` - the types of the columns, a contract that the table meets, a split,
-/// training, evaluation, a gate, registration - with the program that trains and the packages that it needs. Nothing is
-/// written over. The files are a proposal: they hold values of your table (bounds, lists of what is allowed), and
-/// say with each part how to change it.
+/// Reads every row and writes `custody.yaml` - column types, a contract that the table meets, a split, training,
+/// evaluation, a gate, registration - together with the training program and the list of packages it needs. Existing
+/// files are never overwritten. The files are a proposal for you to edit: they contain values from your table (limits,
+/// lists of allowed values), and comments say how to change each part.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  custody new loans.csv --label defaulted\n  custody new iris.csv --label species --kind multiclass\n  custody new ../exports/houses.parquet --label price --to houses\n  custody new loans.csv --label defaulted --csv '{nulls: [NA]}'\n  custody new people.csv                        # source and contract, no model\n\nThen `custody init`, `custody run`, `custody verify PROJECT/model@1`."
@@ -141,22 +143,22 @@ pub(crate) struct Init {
 pub(crate) struct New {
     /// The file with the table: Parquet, CSV, TSV, JSON lines or Arrow
     pub(crate) file: PathBuf,
-    /// The column that the model is to tell; without it there is no model
+    /// The column that the model should predict; without it, no model is trained
     #[arg(long, value_name = "COLUMN")]
     pub(crate) label: Option<String>,
-    /// What the model is to say: binary, multiclass, regression or none [default: what the label tells]
+    /// The task: binary, multiclass, regression or none [default: determined by the label]
     #[arg(long)]
     pub(crate) kind: Option<Task>,
     /// The project [default: the name of the file]
     #[arg(long, value_name = "NAME")]
     pub(crate) project: Option<ProjectName>,
-    /// The folder to write into [default: that of the workspace, or this one]
+    /// The folder to write to [default: the workspace's folder, or this one]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) to: Option<PathBuf>,
     /// The format of the file: parquet, csv, tsv, jsonl or arrow [default: by content and name]
     #[arg(long, value_parser = format)]
     pub(crate) format: Option<Format>,
-    /// How text with delimiters is read, as in a source of `custody.yaml`: `{nulls: [NA]}`
+    /// How to read delimited text, as in a source in `custody.yaml`: `{nulls: [NA]}`
     #[arg(long, value_name = "YAML")]
     pub(crate) csv: Option<String>,
 }
@@ -164,13 +166,13 @@ pub(crate) struct New {
 /// Add files or folders as a new version
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  custody put employment/raw data/people.parquet\n  custody put loans/model model/ --kind model\n  custody put loans/raw a.csv b.csv --classification personal\n  custody put loans/raw 2026/ --origin origin.yaml --purposes credit-scoring\n  custody put vendor/model model/ --kind model --verify --public-key vendor.pub\n\nA model is scanned before it is taken; exit code 6: it waits in quarantine for `custody approve`.\nTables of a dataset (CSV, TSV, JSON lines, Arrow) become Parquet."
+    after_help = "Examples:\n  custody put employment/raw data/people.parquet\n  custody put loans/model model/ --kind model\n  custody put loans/raw a.csv b.csv --classification personal\n  custody put loans/raw 2026/ --origin origin.yaml --purposes credit-scoring\n  custody put publisher/model model/ --kind model --verify --public-key publisher.pub\n\nA model is scanned before it is taken; exit code 6: it waits in quarantine for `custody approve`.\nTables of a dataset (CSV, TSV, JSON lines, Arrow) become Parquet."
 )]
 pub(crate) struct Put {
-    /// The artifact that gets the version: project/artifact
+    /// The artifact to add the version to: project/artifact
     #[arg(add = ArgValueCompleter::new(completions::artifacts))]
     pub(crate) artifact: ArtifactName,
-    /// The files and folders; of a folder its content is taken
+    /// The files and folders; for a folder, its contents are added
     #[arg(required = true)]
     pub(crate) paths: Vec<PathBuf>,
     /// What it is: dataset, features, code, model, report or baseline
@@ -180,23 +182,23 @@ pub(crate) struct Put {
     /// the origin says]
     #[arg(long)]
     pub(crate) classification: Option<Classification>,
-    /// The purposes that it may serve; without them any
+    /// The purposes it may be used for [default: any]
     #[arg(long, value_delimiter = ',', value_name = "PURPOSE")]
     pub(crate) purposes: Vec<Purpose>,
     /// Where it came from: a file with `publisher`, `url`, `licence`, `legal_basis` and `classification`
     #[arg(long, value_name = "FILE")]
     pub(crate) origin: Option<PathBuf>,
-    /// The format of a dataset's files: parquet, csv, tsv, jsonl, arrow, or files to keep them as they are [default:
+    /// The format of a dataset's files: parquet, csv, tsv, jsonl, arrow, or files to keep them unchanged [default:
     /// by content and name]
     #[arg(long, value_parser = format)]
     pub(crate) format: Option<Format>,
-    /// How text with delimiters is read, as in a source of `custody.yaml`: '{header: true}'
+    /// How to read delimited text, as in a source in `custody.yaml`: '{header: true}'
     #[arg(long, value_name = "YAML")]
     pub(crate) csv: Option<String>,
-    /// The types of columns, as in a source of `custody.yaml`: '{id: integer}'
+    /// The column types, as in a source in `custody.yaml`: '{id: integer}'
     #[arg(long, value_name = "YAML")]
     pub(crate) columns: Option<String>,
-    /// Take the model only if its signature holds
+    /// Add the model only if its signature is valid
     #[arg(long)]
     pub(crate) verify: bool,
     /// Whom you trust.
@@ -204,11 +206,11 @@ pub(crate) struct Put {
     pub(crate) trust: SignatureTrust,
 }
 
-/// Take the files of a version out of the workspace
+/// Export the files of a version from the workspace
 ///
-/// What is taken out is in clear and no longer under control: the policy decides on it as `export`,
-/// and the ledger says who took it. A model is accompanied by its signature, `model.sig`,
-/// and by the attestations about it in `FOLDER.claims.jsonl` beside its folder.
+/// Exported files are unencrypted and no longer under Custody's control: the policy decides on the action `export`,
+/// and the ledger records who exported them. A model comes with its signature, `model.sig`, and with the
+/// attestations about it in `FOLDER.claims.jsonl` next to its folder.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  custody get employment/model@1\n  custody get employment/model@production --to /srv/model\n  custody get employment/raw@1 --purpose model-development"
@@ -217,7 +219,7 @@ pub(crate) struct Get {
     /// The version: project/artifact, @number, @alias or @sha256:…
     #[arg(add = ArgValueCompleter::new(completions::references))]
     pub(crate) reference: Reference,
-    /// The folder to make [default: the artifact's name and number]
+    /// The folder to create [default: the artifact's name and number]
     #[arg(long, value_name = "DIR")]
     pub(crate) to: Option<PathBuf>,
 }
@@ -234,13 +236,13 @@ pub(crate) struct Ls {
     /// Only those of this kind
     #[arg(long)]
     pub(crate) kind: Option<Kind>,
-    /// Those in quarantine
+    /// Only those in quarantine
     #[arg(long)]
     pub(crate) quarantine: bool,
     /// At most this many
     #[arg(short = 'n', long, default_value_t = PAGE, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) limit: u64,
-    /// Those after the page that said so
+    /// Continue after the page that gave this cursor
     #[arg(long, value_name = "CURSOR")]
     pub(crate) after: Option<String>,
 }
@@ -270,7 +272,7 @@ pub(crate) enum Data {
 
 /// Show the columns of a table and how many rows it has
 ///
-/// Columns are no values: who may list a version may see them.
+/// Column names and types are not values: whoever may list a version may see them.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  custody data schema employment/raw@1")]
 pub(crate) struct DataSchema {
@@ -281,7 +283,7 @@ pub(crate) struct DataSchema {
 
 /// Show the first rows of a table
 ///
-/// Shows values: the policy decides on it as `read` and as `readLog`, by which a step's output is seen.
+/// This shows values, so the policy must allow both `read` and `readLog` (seeing the output of steps).
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  custody data head employment/raw@1\n  custody data head employment/raw --rows 50 --purpose model-development"
@@ -297,9 +299,9 @@ pub(crate) struct DataHead {
 
 /// Show what a table looks like: missing values, quantiles, frequent values, repeated rows, personal columns
 ///
-/// All figures are exact and computed over all rows. Shows values: the policy decides on it as `read` and as
-/// `readLog`, by which a step's output is seen. That a column looks personal is a hint from its name and values;
-/// that none does is no finding.
+/// All figures are exact and computed over all rows. This shows values, so the policy must allow both `read` and
+/// `readLog` (seeing the output of steps). That a column looks personal is a hint from its name and values; the
+/// absence of a hint proves nothing.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  custody data profile employment/raw@1\n  custody data profile employment/raw --column age --column sex\n  custody data profile employment/raw --json"
@@ -315,9 +317,9 @@ pub(crate) struct DataProfile {
 
 /// Show what differs between two versions, row by row by a key
 ///
-/// Columns that came, went or changed their type; rows that came, went or changed; how far each column moved: by the
-/// distance of Kolmogorov and Smirnov for numbers, dates and times, by the population stability index for texts and
-/// booleans. Shows figures made of values: the policy decides on it as `read` and as `readLog` of both versions.
+/// Shows columns that were added, removed or changed type; rows that were added, removed or changed; and how far each
+/// column has drifted: by the Kolmogorov-Smirnov distance for numbers, dates and times, and by the population
+/// stability index for texts and booleans. The policy must allow both `read` and `readLog` for both versions.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  custody data diff employment/raw@1 employment/raw@2 --key id\n  custody data diff loans/raw@1 loans/raw@2 --key branch --key number --json"
@@ -329,15 +331,15 @@ pub(crate) struct DataDiff {
     /// The version after
     #[arg(add = ArgValueCompleter::new(completions::references))]
     pub(crate) after: Reference,
-    /// The column whose values say which rows are the same; several times where it takes several
+    /// The column whose values identify a row; repeat it for a key of several columns
     #[arg(long, value_name = "COLUMN", required = true)]
     pub(crate) key: Vec<String>,
 }
 
 /// Point an alias at a version
 ///
-/// A gated alias, `production` where the policy says nothing else, moves only onto a model that passed its
-/// gate and onto data that passed its contract, by these very bytes.
+/// A gated alias (`production`, unless the policy says otherwise) moves only to a model that passed its gate, or to
+/// data that passed its contract, with exactly these bytes.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  custody alias employment/model staging 1\n  custody alias employment/model production 1    # gated: only what passed its gate\n  custody alias employment/model production 2 --expect 1    # only if it points to 1 now"
@@ -348,7 +350,7 @@ pub(crate) struct AliasArgs {
     pub(crate) artifact: ArtifactName,
     /// The alias
     pub(crate) alias: Alias,
-    /// The number of the version that it shall point to
+    /// The number of the version to point to
     #[arg(value_parser = version_number)]
     pub(crate) to: VersionNumber,
     /// Move it only if it points to this version now
@@ -358,8 +360,8 @@ pub(crate) struct AliasArgs {
 
 /// Run the pipeline of custody.yaml
 ///
-/// Steps whose declaration and inputs have not changed are not run again: what they made is used. A
-/// run that was interrupted goes on where it stopped.
+/// Steps whose declaration and inputs have not changed are not run again; their earlier outputs are reused. An
+/// interrupted run continues where it stopped.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  custody run\n  custody run --dry-run        # says what would run, and why\n  custody run strict           # this step and what it needs\n  custody run --set train.C=0.1 --set train.seed=7\n  custody run --jobs 1         # one step after the other\n\nCtrl-C ends the steps; what was made before is kept, and the next run goes on from there."
@@ -367,10 +369,10 @@ pub(crate) struct AliasArgs {
 pub(crate) struct Run {
     /// The steps to reach [default: all that are not marked as manual]
     pub(crate) targets: Vec<String>,
-    /// Say what would run, and why; run nothing
+    /// Show what would run and why, but run nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Give a parameter of a `run` step another value, in YAML, for this run
+    /// Set a parameter of a `run` step for this run only; the value is YAML
     #[arg(long, value_name = "STEP.PARAMETER=VALUE")]
     pub(crate) set: Vec<String>,
     /// How many steps may run at once [default: as many as there are processors]
@@ -380,19 +382,19 @@ pub(crate) struct Run {
 
 /// Show what changed since the last run, and what would run
 ///
-/// Compares files, parameters, inputs, packages and declarations with those of the last time, step by step.
+/// Compares files, parameters, inputs, packages and declarations with those of the last run, step by step.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  custody status\n  custody status train         # this step and what it needs"
 )]
 pub(crate) struct Status {
-    /// The steps to look at, with what they need [default: all]
+    /// The steps to check, including those they depend on [default: all]
     pub(crate) targets: Vec<String>,
 }
 
 /// Show the figures of models, evaluations and runs
 ///
-/// What programs logged and what was measured, by the step and the name of the figure.
+/// Lists what programs logged and what evaluations measured, by step and name.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  custody metrics                        # the newest models and evaluations of this project\n  custody metrics employment/model@1 employment/model@2\n  custody metrics 0198f2c4-…              # everything that a run made"
@@ -415,7 +417,7 @@ pub(crate) struct Compare {
     /// Another
     #[arg(add = ArgValueCompleter::new(completions::references))]
     pub(crate) b: String,
-    /// Show what is equal, too
+    /// Also show what is equal
     #[arg(long)]
     pub(crate) all: bool,
 }
@@ -432,19 +434,17 @@ pub(crate) struct Trace {
     /// Show what was made from it instead
     #[arg(long)]
     pub(crate) down: bool,
-    /// Draw it into this file
+    /// Draw it as SVG to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) svg: Option<PathBuf>,
 }
 
 /// Verify a version: bytes, signatures, provenance, contract, gates, its place in the ledger
 ///
-/// Takes the same time however long the ledger is; `custody ledger verify` and `--all` read all of it.
-/// Needs no network. Says which kinds of evidence do not exist. Ends with 0 only if every check holds and
-/// nothing that is required is missing; with 4 and the name of the broken thing if one does not hold; with 1
-/// and the name of the missing evidence if all hold; with 3 if it was made from what is of projects that you
-/// may not verify. The policy may require evidence of every version of a
-/// kind: `require` in `settings.json`.
+/// Takes the same time however long the ledger is; `custody ledger verify` and `--all` read all of it. Needs no
+/// network. Reports which kinds of evidence do not exist. The exit code is 0 if every check passes and no required
+/// evidence is missing; 4 if a check fails, with the name of what is broken; 1 if only required evidence is missing,
+/// with its name; 3 if part of its history belongs to projects that you may not verify. The policy can require evidence for every version of a kind: `require` in `settings.json`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  custody verify employment/model@1\n  custody verify employment/model@1 --require gate,contract,scan,signature\n  custody verify --all"
@@ -456,7 +456,7 @@ pub(crate) struct Verify {
     /// Everything in the workspace, every entry of the ledger included
     #[arg(long, conflicts_with = "reference")]
     pub(crate) all: bool,
-    /// The evidence that must be there: gate, contract, scan, signature; with `--all`, of every model
+    /// The evidence that must exist: gate, contract, scan, signature; with `--all`, for every model
     #[arg(long, value_name = "KINDS", value_delimiter = ',')]
     pub(crate) require: Vec<EvidenceKind>,
 }
@@ -481,17 +481,17 @@ pub(crate) enum Ledger {
     AcceptRollback(AcceptRollback),
 }
 
-/// Go on with a ledger that is not the one that was here before
+/// Accept a ledger that was rolled back or replaced
 ///
-/// Every other command is refused when the workspace is an older copy, or another, than the one that you
-/// saw last. Put the newest copy back where there is one: what came after it is lost otherwise, and nobody
-/// can tell any more what it said. Who accepted what, and why, is entered in the ledger.
+/// Every other command is refused if the workspace is an older copy than the one you saw last, or a different one.
+/// Restore the newest copy if there is one: otherwise everything recorded after this copy is lost for good. The ledger
+/// records who accepted the rollback, and why.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  custody ledger accept-rollback 0198c7f2-… --reason \"the disk died; the copy of Monday is the newest\""
 )]
 pub(crate) struct AcceptRollback {
-    /// The id of the workspace, to say that you mean this one: the refusal tells it
+    /// The id of the workspace, to confirm that you mean this one; the error message contains it
     #[arg(value_name = "WORKSPACE")]
     pub(crate) id: String,
     /// What happened to the newer state
@@ -511,10 +511,10 @@ pub(crate) struct LedgerLog {
     /// Only those with this verb, or the part before its dot
     #[arg(long)]
     pub(crate) action: Option<String>,
-    /// Only those on resources whose name starts so; with a number, on that version
+    /// Only those on resources whose name starts with this; with a number, only on that version
     #[arg(long)]
     pub(crate) resource: Option<String>,
-    /// Only those that ended so
+    /// Only those with this outcome
     #[arg(long)]
     pub(crate) outcome: Option<OutcomeArg>,
     /// Not before this time (RFC 3339)
@@ -526,7 +526,7 @@ pub(crate) struct LedgerLog {
     /// At most this many, the newest
     #[arg(short = 'n', long, default_value_t = LOG_PAGE, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) limit: u64,
-    /// Older ones than those of the page that said so
+    /// Continue with entries older than the page that gave this cursor
     #[arg(long, value_name = "CURSOR")]
     pub(crate) after: Option<String>,
 }
@@ -549,12 +549,12 @@ pub(crate) enum OutcomeArg {
 
 /// Copy the ledger into a folder, in the static layout that third-party verifiers read
 ///
-/// The layout is that of C2SP tlog-tiles: `checkpoint`, `tile/…`; beside it `vkey`, the key that
-/// signs the checkpoint.
+/// The layout is that of C2SP tlog-tiles: `checkpoint` and `tile/…`, plus `vkey`, the key that verifies the
+/// checkpoint.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  custody ledger export audit/")]
 pub(crate) struct LedgerExport {
-    /// The folder to make
+    /// The folder to create
     pub(crate) to: PathBuf,
 }
 
@@ -567,10 +567,10 @@ pub(crate) enum Policy {
     Apply(PolicyApply),
 }
 
-/// Put the files of a folder in force, beside the built-in policy
+/// Apply the policy files in a folder, in addition to the built-in policy
 ///
-/// The files are validated first; with any fault nothing changes. Policies that nobody could change any more are refused, and who
-/// does not own the workspace can permit nothing that was not, nor take a role.
+/// The files are validated first; on any error nothing changes. Policies that nobody could change afterwards are
+/// refused, and anyone who does not own the workspace can neither permit more than before nor take on a role.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  custody policy apply policies/")]
 pub(crate) struct PolicyApply {
@@ -598,24 +598,24 @@ pub(crate) enum Cache {
 
 /// Remove the installed environments that no running command uses
 ///
-/// They hold public packages and nothing of yours. The next run installs what it needs again from its lock file and the
+/// They contain public packages and none of your data. The next run reinstalls what it needs from its lock file and the
 /// package registry; `reproduce` takes it from the store.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  custody cache clean --dry-run\n  custody cache clean")]
 pub(crate) struct CacheClean {
-    /// Say what would be removed, and remove nothing
+    /// Show what would be removed, but remove nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
 
-/// Say what this machine offers: isolation, keys, clock, disk; and what to do where something lacks
+/// Check what this machine offers (isolation, keys, clock, disk) and say how to fix what is missing
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  custody doctor")]
 pub(crate) struct Doctor {}
 
 /// Print the completion script for a shell
 ///
-/// Completes the names of artifacts and versions, too.
+/// It also completes the names of artifacts and versions.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  source <(custody completions bash)\n  custody completions zsh > ~/.zfunc/_custody"

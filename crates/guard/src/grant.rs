@@ -383,7 +383,9 @@ impl Grant<List> {
         // Who decides on what a scan found must see it.
         let judges = reads || self.door.0.may_approve(&self.session, version);
         if let Some(last) = evidence.last_scan(version)?.filter(|_| judges) {
-            let value = serde_json::to_value(&last.statement).unwrap_or_default();
+            let value = serde_json::to_value(&last.statement).map_err(|error| {
+                Problem::new(code::ATTEST_003, "the scan cannot be shown").because(error)
+            })?;
             told.insert(SCAN_FACT.to_owned(), value);
         }
         for (name, digest) in &version.record.extra {

@@ -18,12 +18,12 @@ mod grant;
 mod locks;
 mod making;
 mod problem;
+mod publisher;
 mod reading;
 mod rollback;
 mod scanning;
 mod session;
 mod target;
-mod vendor;
 mod versions;
 mod view;
 
@@ -35,11 +35,11 @@ pub use evidence::{Evidence, FIGURES, Reach, Sound};
 pub use gates::{Missing, dependency, role};
 pub use grant::Grant;
 pub use making::{CommittedVersion, NewVersion, StatementOf, StepResult, VersionBuilder};
+pub use publisher::{PUBLISHER, PublisherStatement};
 pub use rollback::ROLLBACK;
 pub use scanning::{
     APPROVAL, Coverage, LastScan, SCAN, ScanStatement, Scanned, Scanner, ScannerId,
 };
 pub use session::Session;
 pub use target::ResourceRef;
-pub use vendor::{VENDOR, VendorStatement};
 pub use view::Waiver;

@@ -1,16 +1,17 @@
 //! Making versions: files in, statements signed, entries written, then valid.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
+use std::io::{self, Read};
 
 use custody_attest::statement::Statement;
 use custody_ledger::{EntryDraft, Outcome};
-use custody_signing::expectation::Expectation;
+use custody_signing::verification_policy::VerificationPolicy;
 use custody_store::{StoreError, Tree, Version, VersionDraft, Writer};
 use custody_types::{
     ArtifactName, ByteSize, Classification, Code, Digest, FileEntry, FilePath, Kind, Problem,
     ProjectName, Purpose, VersionName, code,
 };
+use custody_wire::archive::read_tar;
 use custody_wire::{EntryRef, SIGNATURE_KEY, ScanView, SignatureView, VersionView};
 
 use crate::act::{ActionMarker, WriteAccess};
@@ -18,9 +19,9 @@ use crate::door::{Door, Key};
 use crate::evidence::{Evidence, Scope};
 use crate::grant::Grant;
 use crate::problem;
+use crate::publisher::{self, PUBLISHER, Publisher};
 use crate::scanning::{Scanned, refusal};
 use crate::session::Session;
-use crate::vendor::{self, VENDOR, Vendor};
 use crate::view::{HELD, QUARANTINE, SCAN_FACT, WAITS};
 
 /// What a new version shall be.
@@ -141,7 +142,7 @@ pub struct VersionBuilder {
     writer: Writer,
     pieces: PendingVersions,
     statement: Option<Digest>,
-    expected: Option<Expectation>,
+    expected: Option<VerificationPolicy>,
 }
 
 impl std::fmt::Debug for PendingVersion {
@@ -228,24 +229,18 @@ impl VersionBuilder {
                 .because(because)
                 .hint("send regular files only; nothing was kept")
         };
-        let mut archive = tar::Archive::new(stream);
-        for entry in archive.entries().map_err(|error| broken(&error))? {
-            let mut entry = entry.map_err(|error| broken(&error))?;
-            if !entry.header().entry_type().is_file() {
-                return Err(broken(&"it holds something that is no regular file"));
+        let mut refused = None;
+        let read = read_tar(stream, |member| {
+            if let Some(expected) = member.attributes.get(SIGNATURE_KEY.as_bytes()) {
+                self.expected = Some(serde_json::from_slice(expected)?);
             }
-            let path = entry.path_bytes().into_owned();
-            let path = std::str::from_utf8(&path)
-                .map_err(|error| broken(&error))?
-                .parse()
-                .map_err(|error: custody_types::NameError| broken(&error))?;
-            if let Some(expected) = expectation(&mut entry).map_err(|error| broken(&error))? {
-                self.expected = Some(expected);
-            }
-            let executable = entry.header().mode().is_ok_and(|mode| mode & 0o111 != 0);
-            self.file(path, executable, &mut entry)?;
-        }
-        Ok(())
+            let taken = self.file(member.path, member.executable, member.content);
+            taken.map(drop).map_err(|problem| {
+                refused = Some(problem);
+                io::Error::other("the file was not taken")
+            })
+        });
+        read.map_err(|error| refused.unwrap_or_else(|| broken(&error)))
     }
 
     /// Makes the files so far the version that `grant` is for.
@@ -328,7 +323,7 @@ impl VersionBuilder {
     }
 
     /// Verifies the signature that the one version must bear, whose bytes are durable but not in the store yet.
-    fn check_vendor(&mut self) -> Result<Option<Vendor>, Problem> {
+    fn check_publisher(&mut self) -> Result<Option<Publisher>, Problem> {
         let Some(expected) = self.expected.take() else {
             return Ok(None);
         };
@@ -341,9 +336,9 @@ impl VersionBuilder {
         };
         let name = piece.new.artifact.to_string();
         let files = self.writer.tree_files(&piece.tree).map_err(store_problem)?;
-        let checked = self.door.0.check_vendor(&name, files.as_ref(), expected);
+        let checked = self.door.0.check_publisher(&name, files.as_ref(), expected);
         match checked {
-            Ok(vendor) => Ok(Some(vendor)),
+            Ok(publisher) => Ok(Some(publisher)),
             Err(problem) => {
                 self.give_up(problem.code, None)?;
                 Err(problem)
@@ -435,7 +430,7 @@ impl VersionBuilder {
         mut self,
         statement: Option<&StatementOf<'_>>,
     ) -> Result<Vec<CommittedVersion>, Problem> {
-        let vendor = self.check_vendor()?;
+        let publisher = self.check_publisher()?;
         let scans = self.scan_models()?;
         let door = self.door.clone();
         let store = &door.0.parts.store;
@@ -466,8 +461,8 @@ impl VersionBuilder {
         };
         let mut drafts = Vec::new();
         for ((piece, (name, _)), scan) in granted.all.iter().zip(&names).zip(&scans) {
-            let vendor = vendor.as_ref();
-            drafts.push(self.draft(piece, name, now, (scan.as_ref(), vendor))?);
+            let publisher = publisher.as_ref();
+            drafts.push(self.draft(piece, name, now, (scan.as_ref(), publisher))?);
         }
         let mut versions = store.stage(self.writer, drafts).map_err(store_problem)?;
         // From here on the entries say how it ended.
@@ -518,7 +513,7 @@ impl VersionBuilder {
                 .map(|(scan, statement)| scan.scanned.view(*statement, scan.waits));
             made.push(CommittedVersion {
                 scan,
-                signature: vendor.as_ref().map(Vendor::view),
+                signature: publisher.as_ref().map(Publisher::view),
                 version,
                 view,
                 entry,
@@ -533,7 +528,7 @@ impl VersionBuilder {
         piece: &PendingVersion,
         name: &VersionName,
         now: custody_types::Timestamp,
-        (scan, vendor): (Option<&Admitted>, Option<&Vendor>),
+        (scan, publisher): (Option<&Admitted>, Option<&Publisher>),
     ) -> Result<VersionDraft, Problem> {
         let new = &piece.new;
         let mut extra = BTreeMap::new();
@@ -542,13 +537,14 @@ impl VersionBuilder {
             let envelope = self.door.0.attest_scan(&name, content, &scan.scanned)?;
             extra.insert(SCAN_FACT.to_owned(), self.record(&envelope)?);
         }
-        if let Some(vendor) = vendor {
-            let bundle = self.record(vendor.bundle.as_bytes())?;
-            let statement = vendor.statement(bundle, now);
+        if let Some(publisher) = publisher {
+            let bundle = self.record(publisher.bundle.as_bytes())?;
+            let statement = publisher.statement(bundle, now);
             let inner = &self.door.0;
-            let envelope = inner.seal(&name.to_string(), piece.tree.digest, VENDOR, &statement)?;
-            extra.insert(vendor::SIGNATURE.to_owned(), bundle);
-            extra.insert(vendor::CHECK.to_owned(), self.record(&envelope)?);
+            let envelope =
+                inner.seal(&name.to_string(), piece.tree.digest, PUBLISHER, &statement)?;
+            extra.insert(publisher::SIGNATURE.to_owned(), bundle);
+            extra.insert(publisher::CHECK.to_owned(), self.record(&envelope)?);
         }
         for (key, bytes) in &new.extra {
             extra.insert(key.clone(), self.record(bytes)?);
@@ -587,17 +583,6 @@ impl VersionBuilder {
     }
 }
 
-/// Reads what is expected of the signature from the attributes of a member.
-fn expectation(entry: &mut tar::Entry<'_, impl Read>) -> std::io::Result<Option<Expectation>> {
-    for attribute in entry.pax_extensions()?.into_iter().flatten() {
-        let attribute = attribute?;
-        if attribute.key_bytes() == SIGNATURE_KEY.as_bytes() {
-            return Ok(Some(serde_json::from_slice(attribute.value_bytes())?));
-        }
-    }
-    Ok(None)
-}
-
 /// Builds a statement from the names and digests of the versions that it is about.
 pub type StatementOf<'a> = dyn Fn(&[(VersionName, Digest)]) -> Result<Statement, Problem> + 'a;
 
@@ -627,10 +612,10 @@ fn outcome(
             draft.facts.insert(WAITS.to_owned(), "true".to_owned());
         }
     }
-    if let Some(statement) = version.record.extra.get(vendor::CHECK) {
+    if let Some(statement) = version.record.extra.get(publisher::CHECK) {
         draft
             .facts
-            .insert(vendor::CHECK.to_owned(), statement.to_string());
+            .insert(publisher::CHECK.to_owned(), statement.to_string());
     }
     for object in &mut draft.objects {
         object.name = version.name().to_string();

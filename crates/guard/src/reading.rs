@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
-use custody_ledger::{Entry, LedgerCheck, Snapshot};
+use custody_ledger::{Entry, LedgerCheck, LedgerError, Snapshot};
 use custody_tlog::tree::leaf_hash;
 use custody_types::{Action, Digest, Problem, Timestamp};
 use custody_wire::{CheckResult, EntryQuery, EntryView, LedgerReply, NamedCheck};
@@ -68,7 +68,7 @@ impl Grant<ReadLedger> {
                 index,
                 leaf: Digest::from_bytes(leaf_hash(&bytes)),
                 actor: actor_of(&self.door, &entry),
-                entry: serde_json::from_slice(&bytes).unwrap_or_default(),
+                entry: serde_json::from_slice(&bytes).map_err(|error| unreadable(index, &error))?,
             })
         });
         Ok(LedgerReply {
@@ -83,6 +83,13 @@ impl Grant<ReadLedger> {
     pub fn verify(&self) -> Vec<NamedCheck> {
         checks(&self.door, self.door.0.parts.ledger.verify())
     }
+}
+
+fn unreadable(index: u64, error: &serde_json::Error) -> Problem {
+    problem::ledger(&LedgerError::Damaged {
+        file: format!("entry {index}"),
+        because: error.to_string(),
+    })
 }
 
 fn actor_of(door: &Door, entry: &Entry) -> String {

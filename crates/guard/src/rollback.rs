@@ -94,7 +94,13 @@ impl Grant<AcceptRollback> {
             let checkpoint = Checkpoint::open(note, parts.ledger.verifier()).ok()?;
             Some((checkpoint.size, Digest::from_bytes(checkpoint.root)))
         };
-        let (found_size, root) = size(&found).unwrap_or((parts.ledger.size(), Digest::of(b"")));
+        let (found_size, root) = size(&found).ok_or_else(|| {
+            Problem::new(
+                code::LEDGER_003,
+                "the checkpoint of the ledger is not signed by this workspace's key",
+            )
+            .hint("see what is wrong with `custody ledger verify`")
+        })?;
         let mut facts = BTreeMap::from([("found_size".to_owned(), found_size.to_string())]);
         if let Some((seen_size, seen_root)) = seen.as_deref().and_then(size) {
             facts.insert("seen_size".to_owned(), seen_size.to_string());

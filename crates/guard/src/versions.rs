@@ -236,9 +236,8 @@ impl Inner {
             let name = self.names_of(project, content)?.pop();
             let version = name.map(|name| self.resolve(&name.into())).transpose()?;
             // Bytes that are lost cannot be compared; `verify --all` names them.
-            let files = version
-                .flatten()
-                .and_then(|version| self.parts.store.files(&version).ok());
+            let files = version.flatten().map(|one| self.parts.store.files(&one));
+            let files = files.map(unless_lost).transpose()?.flatten();
             let mut known = lock(&self.held_files);
             for file in files.iter().flat_map(|files| files.files()) {
                 if file.size.bytes() > 0 {
@@ -255,5 +254,43 @@ impl Inner {
             .filter_map(|file| known.files.get(&key(file.sha256)))
             .flatten();
         Ok(shared.find(|content| held.contains(content)).copied())
+    }
+}
+
+/// Returns what was read; nothing where it is lost. A storage that does not answer now says nothing about what it holds.
+fn unless_lost<T>(read: Result<T, StoreError>) -> Result<Option<T>, Problem> {
+    match read {
+        Ok(found) => Ok(Some(found)),
+        Err(StoreError::Damaged { .. } | StoreError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(problem::store(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use custody_store::BlobError;
+
+    use super::*;
+
+    /// What is in quarantine is compared with what comes: bytes that cannot be read for the moment are no reason to let in
+    /// what has them.
+    #[test]
+    fn a_storage_that_fails_is_not_taken_for_lost_bytes() {
+        let name = || "pack".to_owned();
+        let failed = BlobError::Failed {
+            name: name(),
+            source: std::io::Error::other("a fault"),
+        };
+        let cases: [(StoreError, bool); 4] = [
+            (failed.into(), false),
+            (BlobError::NoSpace { name: name() }.into(), false),
+            (BlobError::Missing { name: name() }.into(), true),
+            (BlobError::Short { name: name() }.into(), true),
+        ];
+        for (error, lost) in cases {
+            let read = unless_lost::<()>(Err(error));
+            assert_eq!(read.is_ok(), lost, "{read:?}");
+        }
+        assert!(matches!(unless_lost(Ok(1)), Ok(Some(1))));
     }
 }

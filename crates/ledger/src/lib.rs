@@ -12,6 +12,8 @@
 
 mod entry;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod ledger;
 mod log;
 mod ports;

@@ -545,18 +545,18 @@ fn told(problem: &Problem) -> String {
 
 fn signatures<'a>(evidence: &Evidence<'_>, links: impl Iterator<Item = &'a Link>) -> Findings {
     let mut findings = Findings {
-        absent: Some("no registered model, and none with a vendor's signature".to_owned()),
+        absent: Some("no registered model, and none with a publisher's signature".to_owned()),
         ..Findings::default()
     };
     for link in links {
-        if let Some(vendor) = evidence.vendor(&link.version) {
+        if let Some(publisher) = evidence.publisher(&link.version) {
             let name = link.version.name();
-            findings.note(match vendor {
-                Ok(vendor) => Ok(format!(
+            findings.note(match publisher {
+                Ok(publisher) => Ok(format!(
                     "`{name}`: {} files signed by {}, checked at {}",
-                    vendor.covered,
-                    vendor.signer,
-                    vendor.checked_on.to_seconds_text()
+                    publisher.covered,
+                    publisher.signer,
+                    publisher.checked_on.to_seconds_text()
                 )),
                 Err(broken) => Err(format!("`{name}`: {broken}")),
             });

@@ -174,12 +174,12 @@ impl Job<'_> {
             let room = usize::try_from(left)
                 .unwrap_or(usize::MAX)
                 .min(buffer.len());
-            let part = buffer.get_mut(..room).unwrap_or_default();
+            let part = buffer.get_mut(..room).ok_or_else(changed)?;
             let read = file.read(part).map_err(io)?;
             if read == 0 {
                 return Err(changed());
             }
-            hasher.update(part.get(..read).unwrap_or_default());
+            hasher.update(part.get(..read).ok_or_else(changed)?);
             let read = u64::try_from(read).unwrap_or(u64::MAX);
             left = left.saturating_sub(read);
             progress(read);

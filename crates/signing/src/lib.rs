@@ -1,6 +1,6 @@
 //! Signs and verifies the OpenSSF model signature (OMS 1.0) of a file or a folder, offline.
 //!
-//! Enter at [`sign::sign`] and [`verify::verify`], or [`expectation`] where the two ends are apart. What they need:
+//! Enter at [`sign::sign`] and [`verify::verify`], or [`verification_policy`] where the two ends are apart. What they need:
 //! - [`tree`]: which files a model has, on disk or in a store; [`hash`]: their digests;
 //! - [`keys`]: who signs ([`keys::ModelSigner`]) with a key in a file, [`pkcs11`]: with one in a token,
 //!   [`authority`]: with one that lives for one signature, under a certificate of the organisation;
@@ -13,7 +13,6 @@
 
 pub mod authority;
 pub mod certificate;
-pub mod expectation;
 pub mod hash;
 pub mod keys;
 pub mod pkcs11;
@@ -21,6 +20,7 @@ pub mod sign;
 pub mod sigstore;
 pub mod timestamp;
 pub mod tree;
+pub mod verification_policy;
 pub mod verify;
 
 pub use custody_attest::oms::bundle::{Bundle, Material};

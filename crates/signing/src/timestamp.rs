@@ -1,6 +1,6 @@
 //! Proofs of time by RFC 3161: asking an authority for one, and checking what it answered.
 //!
-//! What is stamped is the signature itself, as Sigstore does it. The token's form, its signature and its
+//! What is timestamped is the signature itself, as Sigstore does it. The token's form, its signature and its
 //! chain are checked by `sigstore-tsa`.
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -73,7 +73,7 @@ pub fn query(bundle: &Bundle) -> Vec<u8> {
     [&QUERY, imprint.as_ref(), &WITH_CERTIFICATE].concat()
 }
 
-/// Returns when one of `authorities` stamped `signature` with `token`, its whole answer (a `TimeStampResp`).
+/// Returns the time that one of `authorities` gave `signature` with `token`, its whole answer (a `TimeStampResp`).
 ///
 /// # Errors
 /// [`TimestampError`].

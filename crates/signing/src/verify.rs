@@ -304,16 +304,18 @@ impl VerifyError {
                 "the bundle was changed, or is of another instance than the trusted root; a root \
                  that is older than the signature may lack its log",
             ),
-            Self::Timestamp(_) => Some("give the certificates of the authority that stamped it"),
+            Self::Timestamp(_) => {
+                Some("give the certificates of the authority that made the timestamp")
+            }
             Self::UnknownKey(_) => Some(
                 "ask the signer for the public key by another way, and compare its fingerprint",
             ),
             Self::Signature(_) => {
                 Some("the signature file was changed, or its key is another; fetch it again")
             }
-            Self::Certificate(CertificateError::Expired { .. }) => {
-                Some("sign again, or have signatures stamped when they are made: `custody stamp`")
-            }
+            Self::Certificate(CertificateError::Expired { .. }) => Some(
+                "sign again, or have signatures timestamped when they are made: `custody timestamp`",
+            ),
             Self::Certificate(CertificateError::Untrusted { .. }) => {
                 Some("give the root certificate of the signer's authority, if you trust it")
             }

@@ -14,6 +14,8 @@
 mod chunker;
 mod error;
 mod files;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod ids;
 mod manifest;
 mod pack;

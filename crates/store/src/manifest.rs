@@ -16,6 +16,14 @@ pub(crate) struct Extent {
     pub(crate) length: u32,
 }
 
+impl Extent {
+    /// Describes a chunk of `length` bytes.
+    pub(crate) fn new(chunk: ChunkId, length: usize) -> Result<Self, Malformed> {
+        let length = u32::try_from(length).map_err(|_| Malformed)?;
+        Ok(Self { chunk, length })
+    }
+}
+
 /// A file and its chunks in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FileExtents {
@@ -188,6 +196,13 @@ mod tests {
             executable: false,
         };
         FileExtents { entry, extents }
+    }
+
+    #[test]
+    fn a_length_that_does_not_fit_is_never_written() {
+        let chunk = ChunkId([7; 32]);
+        assert_eq!(Extent::new(chunk, 5), Ok(Extent { chunk, length: 5 }));
+        assert_eq!(Extent::new(chunk, 1 << 32), Err(Malformed));
     }
 
     #[test]

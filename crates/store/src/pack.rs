@@ -98,18 +98,18 @@ pub(crate) fn chunk_id(key: &Secret<32>, kind: ChunkKind, plain: &[u8]) -> Chunk
     ChunkId(*hasher.finalize().as_bytes())
 }
 
-fn parameters() -> Result<Parameters, StoreError> {
+pub(crate) fn parameters() -> Result<Parameters, StoreError> {
     Parameters::new(SEGMENT).map_err(|error| unstorable(&error))
 }
 
-fn unstorable(error: &dyn std::fmt::Display) -> StoreError {
+pub(crate) fn unstorable(error: &dyn std::fmt::Display) -> StoreError {
     StoreError::Unstorable {
         what: "pack".to_owned(),
         because: error.to_string(),
     }
 }
 
-fn preamble(domain: &DomainId, epoch: u32, pack: &PackId) -> Vec<u8> {
+pub(crate) fn preamble(domain: &DomainId, epoch: u32, pack: &PackId) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     bytes.push(SUITE);
     bytes.extend(domain.as_bytes());
@@ -322,7 +322,8 @@ impl PackBuilder {
             .and_then(|()| sealer.push(&trailer, entropy))
             .and_then(|()| sealer.finish(entropy));
         self.room = sealed.map_err(|error| unstorable(&error))?;
-        put(&id, self.room.get(skip..).unwrap_or_default())?;
+        let bytes = self.room.get(skip..);
+        put(&id, bytes.ok_or_else(|| unstorable(&"it was not sealed"))?)?;
         Ok(Some((id, chunks)))
     }
 }
@@ -337,7 +338,15 @@ fn write_row(out: &mut Vec<u8>, chunk: &PackChunk) {
     out.push(chunk.kind.byte());
 }
 
-fn read_row(row: &[u8; ROW]) -> Option<PackChunk> {
+/// Writes a row alone.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn written(chunk: &PackChunk) -> [u8; ROW] {
+    let mut out = Vec::new();
+    write_row(&mut out, chunk);
+    out.try_into().unwrap_or([0; ROW])
+}
+
+pub(crate) fn read_row(row: &[u8; ROW]) -> Option<PackChunk> {
     let (id, rest) = row.split_first_chunk::<32>()?;
     let (offset, rest) = rest.split_first_chunk::<8>()?;
     let (stored, rest) = rest.split_first_chunk::<4>()?;
@@ -517,6 +526,12 @@ impl PackReader {
         Ok(())
     }
 
+    /// Decrypts everything.
+    #[cfg(test)]
+    pub(crate) fn plaintext(&self) -> Result<Vec<u8>, StoreError> {
+        self.read(0..self.plain)
+    }
+
     /// Reads the trailer: what the pack holds.
     pub(crate) fn trailer(&self) -> Result<Vec<PackChunk>, StoreError> {
         let wrong = || {
@@ -558,6 +573,17 @@ mod tests {
         let lengths: std::collections::BTreeSet<_> =
             (1_000_000..2_000_000).step_by(97).map(padded).collect();
         assert!(lengths.len() <= 64, "{}", lengths.len());
+    }
+
+    /// An empty file in the place of a pack would be acknowledged, and its chunks lost.
+    #[test]
+    fn a_pack_without_bytes_is_never_put() {
+        let mut builder = crate::fuzzing::builder();
+        let id = ChunkId([1; 32]);
+        builder.add(id, ChunkKind::Data, b"bytes").unwrap();
+        builder.open.as_mut().unwrap().skip = usize::MAX;
+        let sealed = builder.seal(|_, _| panic!("nothing is to be put"));
+        assert!(matches!(sealed, Err(StoreError::Unstorable { .. })));
     }
 
     #[test]

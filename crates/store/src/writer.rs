@@ -167,7 +167,7 @@ impl Writer {
         if self.open.is_none() {
             return Err(no_file());
         }
-        Ok(self.window.get_mut(self.waiting..).unwrap_or_default())
+        self.window.get_mut(self.waiting..).ok_or_else(no_file)
     }
 
     /// Takes the first `count` bytes of what [`Writer::space`] gave.
@@ -206,11 +206,8 @@ impl Writer {
     fn cut(&mut self, keep: usize) -> Result<(), StoreError> {
         let mut file = self.open.take().ok_or_else(no_file)?;
         let window = std::mem::take(&mut self.window);
-        let cut = self.cut_off(
-            &mut file,
-            window.get(..self.waiting).unwrap_or_default(),
-            keep,
-        );
+        let waiting = window.get(..self.waiting).ok_or_else(no_file)?;
+        let cut = self.cut_off(&mut file, waiting, keep);
         self.window = window;
         let from = cut?;
         self.window.copy_within(from..self.waiting, 0);
@@ -230,12 +227,10 @@ impl Writer {
             && rest.len() >= keep.max(1)
         {
             let length = self.domain.chunker.cut(rest);
-            let chunk = rest.get(..length).unwrap_or(rest);
+            let chunk = rest.get(..length).ok_or_else(no_file)?;
             let id = self.add(ChunkKind::Data, chunk)?;
-            file.extents.push(Extent {
-                chunk: id,
-                length: u32::try_from(chunk.len()).unwrap_or(u32::MAX),
-            });
+            let extent = Extent::new(id, chunk.len()).map_err(malformed)?;
+            file.extents.push(extent);
             from += chunk.len();
         }
         Ok(from)
@@ -269,19 +264,12 @@ impl Writer {
         let mut files = std::mem::take(&mut self.files);
         files.sort_by(|a, b| a.entry.path.cmp(&b.entry.path));
         check_paths(&files)?;
-        let malformed = |error: manifest::Malformed| StoreError::Unstorable {
-            what: "manifest".to_owned(),
-            because: error.to_string(),
-        };
         let mut bytes = manifest::encode_files(&files).map_err(malformed)?;
         while bytes.len() > manifest::PIECE {
             let mut pieces = Vec::new();
             for piece in bytes.chunks(manifest::PIECE) {
                 let chunk = self.add(ChunkKind::Manifest, piece)?;
-                pieces.push(Extent {
-                    chunk,
-                    length: u32::try_from(piece.len()).unwrap_or(u32::MAX),
-                });
+                pieces.push(Extent::new(chunk, piece.len()).map_err(malformed)?);
             }
             bytes = manifest::encode_index(&pieces).map_err(malformed)?;
         }
@@ -402,6 +390,13 @@ impl Writer {
             records: std::mem::take(&mut self.records),
             versions: Vec::new(),
         })
+    }
+}
+
+fn malformed(error: manifest::Malformed) -> StoreError {
+    StoreError::Unstorable {
+        what: "manifest".to_owned(),
+        because: error.to_string(),
     }
 }
 

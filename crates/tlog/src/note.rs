@@ -92,13 +92,14 @@ impl NoteVerifier {
     }
 
     fn key_hash(&self) -> [u8; 4] {
-        let hash = Sha256::new()
+        let [a, b, c, d, ..]: [u8; 32] = Sha256::new()
             .chain_update(&self.name)
             .chain_update(*b"\n")
             .chain_update([ED25519_TYPE])
             .chain_update(self.key)
-            .finalize();
-        hash.first_chunk().copied().unwrap_or_default()
+            .finalize()
+            .into();
+        [a, b, c, d]
     }
 
     /// Writes the verifier key: `<name>+<hash>+<key>`.

@@ -427,7 +427,7 @@ word_enum! {
         Contract = "contract",
         /// A scan by the rules in force that left nothing open.
         Scan = "scan",
-        /// A signature over the files: the workspace's own, or a vendor's that was verified.
+        /// A signature over the files: the workspace's own, or a publisher's that was verified.
         Signature = "signature",
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! Every document that leaves the program carries a `schema` field with its name and version
 //! ([`Document`]); a field is only ever added within a version. Long jobs answer with one JSON object
-//! a line ([`RunEvent`]). Files travel as a tar stream; [`stream`] turns such a stream into blocking
-//! reads and writes.
+//! a line ([`RunEvent`]). Files travel as a tar stream, which [`archive`] reads; [`stream`] turns
+//! such a stream into blocking reads and writes.
 #![forbid(unsafe_code)]
 
+pub mod archive;
 mod compare;
 mod data;
 mod evidence;

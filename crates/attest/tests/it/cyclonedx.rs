@@ -132,7 +132,7 @@ fn everything_is_reached_from_the_model() {
             "a/test@2",
             "a/train-code@1",
             "a/train@2",
-            "vendor/encoder@3"
+            "publisher/encoder@3"
         ])
     );
     assert_eq!(on("a/train@2"), json!(["a/raw@1"]));

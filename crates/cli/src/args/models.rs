@@ -10,9 +10,9 @@ use crate::completions;
 
 /// Scan model files: what would loading them do?
 ///
-/// Works on files and folders anywhere, without a workspace. Formats are recognised by content; nothing
-/// is loaded or executed. Only what is understood to its last byte and allowed by the rules is `clean`;
-/// what the rules do not know is for `review`, what cannot be read whole is `unscannable`.
+/// Works on files and folders anywhere and needs no workspace. Formats are recognised by content; nothing is loaded
+/// or executed. Only files that are understood to the last byte and allowed by the rules are `clean`; what the rules
+/// do not cover needs `review`, and what cannot be read completely is `unscannable`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  custody scan model.pkl\n  custody scan downloads/ --json\n  custody scan model/ --format sarif > scan.sarif\n  custody scan model.joblib --rules acme.json --rules-key acme.pub\n  custody scan model.joblib --trial-load --environment requirements.lock\n\nExit codes: 0 clean, 1 something was found, 2 could not tell."
@@ -21,13 +21,13 @@ pub(crate) struct Scan {
     /// The files and folders
     #[arg(required = true)]
     pub(crate) paths: Vec<PathBuf>,
-    /// How the answer is written
+    /// The output format
     #[arg(long, value_enum, default_value_t = ScanFormat::Text)]
     pub(crate) format: ScanFormat,
-    /// Write the findings as SARIF 2.1.0 to this file as well
+    /// Also write the findings to this file as SARIF 2.1.0
     #[arg(long, value_name = "FILE")]
     pub(crate) sarif: Option<PathBuf>,
-    /// Tell of clean files and of notes, too
+    /// Also list clean files and notes
     #[arg(long)]
     pub(crate) all: bool,
     /// The rules.
@@ -41,7 +41,7 @@ pub(crate) struct Scan {
 /// Whether and how models are loaded on trial.
 #[derive(Debug, Args)]
 pub(crate) struct TrialOptions {
-    /// Load each model with its own library in the sandbox as well, and tell what it reaches for
+    /// Also load each model with its own library in the sandbox, and report what it reaches for
     #[arg(long)]
     pub(crate) trial_load: bool,
     /// The lock file of the Python packages for the trial, with hashes [default: the system's Python]
@@ -59,8 +59,8 @@ pub(crate) struct TrialOptions {
 
 /// Scan stored models again
 ///
-/// New rules may think otherwise of a model that is there already. Each content is scanned once, in the
-/// sandbox; what came out is signed and entered, and a model that is not clean any more goes into quarantine.
+/// New rules may judge stored models differently. Identical contents are scanned once, in the sandbox. The result is
+/// signed and recorded, and a model that is no longer clean goes into quarantine.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  custody rescan                     # models that were scanned by other rules than those in force\n  custody rescan --all\n  custody rescan employment/model@1\n\nExit codes: 0 all may be used, 1 one may not, 6 one waits for an approval."
@@ -69,37 +69,37 @@ pub(crate) struct Rescan {
     /// The version [default: every model]
     #[arg(add = ArgValueCompleter::new(completions::references))]
     pub(crate) reference: Option<Reference>,
-    /// Those too that were scanned by the rules in force
+    /// Include models already scanned by the rules in force
     #[arg(long)]
     pub(crate) all: bool,
 }
 
 /// Let a version out of quarantine
 ///
-/// A model that a scan left to a person, or data that broke its contract, by its bytes. The reason is kept in a
-/// signed statement, and the same findings in the same bytes, or the same contract broken by them, need no
-/// second approval: the next run goes on with them, and `verify` says who approved what. Nobody approves what they
-/// made, unless they own the workspace; what is malicious or unscannable nobody can approve.
+/// Approves a model whose scan left the decision to a person, or data that broke its contract, by its bytes. The
+/// reason is kept in a signed statement. The same findings in the same bytes, or the same contract broken by them,
+/// need no second approval: the next run continues with them, and `verify` says who approved what. Nobody can approve
+/// what they made themselves, unless they own the workspace. Malicious or unscannable models cannot be approved.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  custody ls --quarantine\n  custody show vendor/model@1\n  custody approve vendor/model@1 --reason \"vendor.layers read line by line, ticket 4711\""
+    after_help = "Examples:\n  custody ls --quarantine\n  custody show publisher/model@1\n  custody approve publisher/model@1 --reason \"publisher.layers read line by line, ticket 4711\""
 )]
 pub(crate) struct Approve {
     /// The version
     #[arg(add = ArgValueCompleter::new(completions::references))]
     pub(crate) reference: Reference,
-    /// What was looked at, and why it may be used
+    /// What was checked, and why it may be used
     #[arg(long)]
     pub(crate) reason: String,
 }
 
 /// Keep a version in quarantine for good
 ///
-/// Nobody can approve it any more, nothing reads it, and `verify` no longer says that it waits. The reason is kept in a
-/// signed statement. The same files that are put again wait for an approval of their own.
+/// Nobody can approve it afterwards, nothing reads it, and `verify` no longer lists it as waiting. The reason is kept in
+/// a signed statement. If the same files are added again, they wait for an approval of their own.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  custody ls --quarantine\n  custody reject vendor/model@1 --reason \"vendor.layers downloads what it runs, ticket 4712\""
+    after_help = "Examples:\n  custody ls --quarantine\n  custody reject publisher/model@1 --reason \"publisher.layers downloads what it runs, ticket 4712\""
 )]
 pub(crate) struct Reject {
     /// The version
@@ -110,11 +110,11 @@ pub(crate) struct Reject {
     pub(crate) reason: String,
 }
 
-/// Sign a model on the disk, as the OpenSSF Model Signing specification 1.0 asks
+/// Sign a model on disk, following the OpenSSF Model Signing specification 1.0
 ///
-/// Works anywhere, without a workspace and without a network. The key is a file, lies in a PKCS#11 token, or is
-/// that of your organisation's authority, which then issues a certificate for this one signature, valid for ten
-/// minutes and bound to who calls.
+/// Works anywhere and needs neither a workspace nor a network. The key is in a file or in a PKCS#11 token, or it is the
+/// key of your organisation's authority, which then issues a certificate for this one signature. Such a certificate is
+/// valid for ten minutes and names the account that runs the command.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  custody sign model/ --key signer.pem\n  custody sign model.onnx --key signer.pem --certificates chain.pem\n  custody sign model/ --token 'pkcs11:token=team;object=models?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=pin.txt'\n  custody sign model/ --key authority.pem --authority authority.crt --identity ada@example.org\n  custody sign employment/model@1 --stored --key signer.pem --signature model.sig\n\nThe passphrase of an encrypted key comes from CUSTODY_PASSPHRASE."
@@ -126,7 +126,7 @@ pub(crate) struct SignArgs {
     /// reading its files again
     #[arg(long, requires = "signature")]
     pub(crate) stored: bool,
-    /// Where the signature is written [default: model.sig in the folder, or FILE.sig]
+    /// Where to write the signature [default: model.sig in the folder, or FILE.sig]
     #[arg(long, value_name = "FILE")]
     pub(crate) signature: Option<PathBuf>,
     /// The private key in PEM: P-256, P-384 or P-521
@@ -138,16 +138,16 @@ pub(crate) struct SignArgs {
     /// The certificate of the key and those above it, in PEM
     #[arg(long, value_name = "FILE", conflicts_with = "authority")]
     pub(crate) certificates: Option<PathBuf>,
-    /// The key is that of this authority: its certificate and those above it, in PEM
+    /// The key belongs to this authority: its certificate and those above it, in PEM
     #[arg(long, value_name = "FILE")]
     pub(crate) authority: Option<PathBuf>,
-    /// Whom the authority's certificate names [default: custody://accounts/ACCOUNT]
+    /// The identity that the authority's certificate names [default: custody://accounts/ACCOUNT]
     #[arg(long, value_name = "NAME", requires = "authority")]
     pub(crate) identity: Option<String>,
-    /// With which function files are digested
+    /// The hash function for files
     #[arg(long, value_enum, default_value_t = SignHash::Sha256)]
     pub(crate) hash: SignHash,
-    /// Digest files in pieces of so many bytes instead of whole
+    /// Hash files in pieces of this many bytes instead of as a whole
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) shards: Option<u64>,
 }
@@ -161,11 +161,10 @@ pub(crate) enum SignHash {
     Blake3,
 }
 
-/// Verify the signature of a model on the disk
+/// Verify the signature of a model on disk
 ///
-/// Works anywhere, without a workspace and without a network. Fails closed: on a signer that is not the
-/// expected one, an expired certificate, a changed, missing or additional file, and on files that the signer
-/// left out.
+/// Works anywhere and needs neither a workspace nor a network. Fails closed: on an unexpected signer, an expired
+/// certificate, a changed, missing or additional file, and on files that the signer left out.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  custody verify-signature model/ --public-key signer.pub\n  custody verify-signature model/ --root authority.crt --signer ada@example.org\n  custody verify-signature model.onnx --signature model.onnx.sig --public-key signer.pub\n  custody verify-signature model/ --trusted-root sigstore.dev --signer ada@example.org --issuer https://accounts.google.com\n\nExit codes: 0 it holds, 4 it does not."
@@ -210,33 +209,33 @@ pub(crate) struct SignatureTrust {
     /// Who must have vouched for the signer
     #[arg(long, value_name = "NAME", requires = "signer")]
     pub(crate) issuer: Option<String>,
-    /// Whoever a trusted authority vouches for will do
+    /// Accept any signer that a trusted authority vouches for
     #[arg(long, conflicts_with = "signer")]
     pub(crate) any_identity: bool,
-    /// Tell of files that were not signed instead of refusing them
+    /// Report files that were not signed instead of refusing them
     #[arg(long)]
     pub(crate) allow_unlisted: bool,
-    /// A path that the signer may have left out
+    /// A path that the signer is allowed to have left out
     #[arg(long, value_name = "PATH")]
     pub(crate) may_leave_out: Vec<String>,
 }
 
 /// Have a timestamp authority prove when a signature was made (RFC 3161)
 ///
-/// A signature with a certificate holds only while the certificate does, unless its time is proven. Without a
-/// network of its own: write the question, send it, and put the answer into the signature, where it is
-/// verified first.
+/// A signature with a certificate is valid only as long as the certificate, unless the time of signing is proven.
+/// Custody does not use the network: write the request to a file, send it to the authority yourself, and add the
+/// response to the signature. The response is verified before it is added.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  custody stamp model.sig --query stamp.tsq\n  curl --data-binary @stamp.tsq --header 'Content-Type: application/timestamp-query' --output stamp.tsr https://tsa.example.org\n  custody stamp model.sig --response stamp.tsr --timestamp-authority tsa.pem"
+    after_help = "Examples:\n  custody timestamp model.sig --query request.tsq\n  curl --data-binary @request.tsq --header 'Content-Type: application/timestamp-query' --output response.tsr https://tsa.example.org\n  custody timestamp model.sig --response response.tsr --timestamp-authority tsa.pem"
 )]
-pub(crate) struct Stamp {
+pub(crate) struct TimestampArgs {
     /// The signature
     pub(crate) signature: PathBuf,
-    /// Write the question to this file
+    /// Write the timestamp request to this file
     #[arg(long, value_name = "FILE", required_unless_present = "response")]
     pub(crate) query: Option<PathBuf>,
-    /// The answer of the authority
+    /// The authority's response
     #[arg(
         long,
         value_name = "FILE",
@@ -268,10 +267,11 @@ impl SignatureTrust {
     }
 }
 
-/// Print what a model was made of, as a CycloneDX 1.6 document
+/// Print what a model was made from, as a CycloneDX 1.6 document
 ///
-/// Told from the evidence: the model with its files, parameters and measured figures; the data, code and
-/// packages that went in, with licences and origins; the attestations. The same version gives the same bytes.
+/// The document is built from the evidence: the model with its files, parameters and measured figures; the data, code
+/// and packages that went into it, with licences and origins; and the attestations. The same version always gives the
+/// same bytes.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  custody bom employment/model@1 > model.cdx.json\n  custody bom employment/model@production --to model.cdx.json"
@@ -285,10 +285,10 @@ pub(crate) struct Bom {
     pub(crate) to: Option<PathBuf>,
 }
 
-/// Print the attestations about a version, a Sigstore bundle a line
+/// Print the attestations about a version, one Sigstore bundle per line
 ///
-/// How it was made, what the scans said, who approved it: whoever has the workspace's public key can check
-/// them anywhere. `custody get` of a model writes them beside its folder.
+/// They say how it was made, what scans found and who approved it. Anyone with the workspace's public key can check
+/// them anywhere. `custody get` writes them next to the folder of a model.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  custody claims employment/model@1 > model.claims.jsonl\n  custody claims employment/model@1 --to model.claims.jsonl"
@@ -320,7 +320,7 @@ pub(crate) struct RulesOptions {
     /// The public key that your rule packs are signed by
     #[arg(long, value_name = "FILE")]
     pub(crate) rules_key: Option<PathBuf>,
-    /// Use rule packs without a signature: while you write them
+    /// Use rule packs without a signature, while you are writing them
     #[arg(long, conflicts_with = "rules_key")]
     pub(crate) unsigned_rules: bool,
 }
@@ -334,10 +334,9 @@ pub(crate) enum RulesCommand {
     Apply(RulesApply),
 }
 
-/// Put rule packs in force in this workspace, after the built-in one
+/// Apply rule packs in this workspace, after the built-in one
 ///
-/// They replace the packs that were in force before. Models already stored are scanned by them with
-/// `custody rescan`.
+/// They replace the packs applied before. To scan stored models by them, use `custody rescan`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  custody rules apply acme.json --rules-key acme.pub\n  custody rules apply                # the built-in pack alone"
@@ -358,7 +357,7 @@ pub(crate) struct RulesShow {
     pub(crate) pack: Option<PathBuf>,
 }
 
-/// Ask what the rules say of names
+/// Show what the rules say about names
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  custody rules test os:system sklearn.svm._classes:SVC\n  custody rules test acme.models:Scorer --rules acme.json --unsigned-rules\n  custody rules test ReadFile MatMul --section tensorflow\n\nExit code 0 if all are allowed, 1 otherwise."
@@ -377,7 +376,7 @@ pub(crate) struct RulesTest {
 
 /// Sign a rule pack
 ///
-/// Writes the signature beside the pack, with `.sig` at the end of its name.
+/// Writes the signature next to the pack, with `.sig` appended to its name.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  custody rules sign acme.json --key acme.pem")]
 pub(crate) struct RulesSign {

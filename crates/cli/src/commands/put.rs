@@ -19,7 +19,7 @@ use crate::problems::user_files_problem;
 
 pub(crate) fn run(context: &Context, args: Put) -> Result<ExitCode, Problem> {
     let expected = if args.verify {
-        Some(expectation(&args)?)
+        Some(verification_policy(&args)?)
     } else if args.trust.is_given() {
         return Err(Problem::new(
             code::CLI_036,
@@ -207,14 +207,14 @@ fn write_tar(files: &[Collected], about: &[(&str, &[u8])], out: &mut dyn Pieces)
 }
 
 /// Returns, in JSON, the signature that the files must bear.
-fn expectation(args: &Put) -> Result<Vec<u8>, Problem> {
+fn verification_policy(args: &Put) -> Result<Vec<u8>, Problem> {
     let [path] = args.paths.as_slice() else {
         return Err(
             Problem::new(code::CLI_034, "a signature is of one file or folder")
                 .hint("name one with `--verify`"),
         );
     };
-    let expected = super::sign::expectation(path, &args.trust)?;
+    let expected = super::sign::verification_policy(path, &args.trust)?;
     serde_json::to_vec(&expected).map_err(|error| {
         Problem::new(code::CLI_035, "the signature cannot be sent").because_of(&error)
     })

@@ -1,4 +1,4 @@
-//! `custody sign`, `custody verify-signature` and `custody stamp`: model signatures of the OpenSSF, on files
+//! `custody sign`, `custody verify-signature` and `custody timestamp`: model signatures of the OpenSSF, on files
 //! anywhere and on versions of a workspace.
 
 use std::num::NonZeroU64;
@@ -9,20 +9,20 @@ use custody_backends::machine::{SystemClock, SystemEntropy};
 use custody_backends::user_files;
 use custody_signing::authority::{Authority, Certified, Holder};
 use custody_signing::certificate::{Certificate, Subject as Name};
-use custody_signing::expectation::{Expectation, Named, PUBLIC_INSTANCE};
 use custody_signing::hash::Scheme;
 use custody_signing::keys::{FileKey, ModelSigner};
 use custody_signing::pkcs11::{TokenKey, TokenUri};
 use custody_signing::sign::{SignError, sign};
 use custody_signing::timestamp::{self, TimestampAuthority};
 use custody_signing::tree::Model;
+use custody_signing::verification_policy::{Named, PUBLIC_INSTANCE, VerificationPolicy};
 use custody_signing::verify::{NotCovered, Verified};
 use custody_signing::{Bundle, HashType, Method};
 use custody_types::{Clock, Digest, ExitCode, FileEntry, Problem, Timestamp, code, counted};
 use custody_wire::{ArtifactQuery, Schema};
 use serde::Serialize;
 
-use crate::args::{SignArgs, SignHash, SignatureTrust, Stamp, VerifySignature};
+use crate::args::{SignArgs, SignHash, SignatureTrust, TimestampArgs, VerifySignature};
 use crate::context::Context;
 use crate::output::Text;
 use crate::problems::user_files_problem;
@@ -262,7 +262,7 @@ fn because(why: NotCovered) -> &'static str {
 }
 
 fn holds(subject: &Subject, path: &Path, given: &SignatureTrust) -> Result<Verified, Problem> {
-    let expected = expectation(path, given)?;
+    let expected = verification_policy(path, given)?;
     let signature = match subject {
         Subject::Path(_) => signature_path(path, given.signature.as_deref()),
         Subject::Stored { files, .. } => within(files, &expected.bundle),
@@ -280,7 +280,10 @@ fn within(files: &[FileEntry], bundle: &str) -> PathBuf {
 }
 
 /// Reads the signature of the model at `path`, and whose it must be.
-pub(crate) fn expectation(path: &Path, given: &SignatureTrust) -> Result<Expectation, Problem> {
+pub(crate) fn verification_policy(
+    path: &Path,
+    given: &SignatureTrust,
+) -> Result<VerificationPolicy, Problem> {
     let all = |paths: &[PathBuf]| {
         let named = paths.iter().map(|path| named(path));
         named.collect::<Result<Vec<_>, _>>()
@@ -295,7 +298,7 @@ pub(crate) fn expectation(path: &Path, given: &SignatureTrust) -> Result<Expecta
         Ok(inside) => inside.unwrap_or_default(),
         Err(_) => String::new(),
     };
-    Ok(Expectation {
+    Ok(VerificationPolicy {
         bundle: signature_text(&signature)?,
         path: inside,
         keys: all(&given.public_key)?,
@@ -389,7 +392,7 @@ impl Subject {
 }
 
 #[derive(Debug, Serialize)]
-struct Stamped {
+struct Timetimestamped {
     signature: PathBuf,
     #[serde(skip_serializing_if = "Option::is_none")]
     query: Option<PathBuf>,
@@ -397,16 +400,16 @@ struct Stamped {
     time: Option<Timestamp>,
 }
 
-impl Schema for Stamped {
+impl Schema for Timetimestamped {
     const NAME: &'static str = "custody/stamp/1";
 }
 
-pub(crate) fn stamp(context: &Context, args: &Stamp) -> Result<ExitCode, Problem> {
+pub(crate) fn add_timestamp(context: &Context, args: &TimestampArgs) -> Result<ExitCode, Problem> {
     let mut bundle =
         Bundle::parse(signature_text(&args.signature)?.as_bytes()).map_err(|error| {
             unusable(&args.signature, &error).hint("give a signature as `custody sign` writes it")
         })?;
-    let mut stamped = Stamped {
+    let mut timestamped = Timetimestamped {
         signature: args.signature.clone(),
         query: args.query.clone(),
         time: None,
@@ -426,27 +429,27 @@ pub(crate) fn stamp(context: &Context, args: &Stamp) -> Result<ExitCode, Problem
         let authorities = [authority];
         let time = timestamp::verify(&token, &bundle.signature, &authorities).map_err(|error| {
             unusable(path, &error)
-                .hint("the answer must be to this signature's question, and of this authority")
+                .hint("the response must be this authority's, to the request for this signature")
         })?;
-        stamped.time = Some(time);
+        timestamped.time = Some(time);
         bundle.timestamps.push(token);
         let text = bundle
             .to_json()
             .map_err(|error| unusable(&args.signature, &error))?;
         write(&args.signature, text.as_bytes())?;
     }
-    context.output.answer(stamped, |stamped, text| {
-        if let Some(query) = &stamped.query {
+    context.output.answer(timestamped, |timestamped, text| {
+        if let Some(query) = &timestamped.query {
             text.line(format!(
-                "{} is the question about {}",
+                "{} is the timestamp request for {}",
                 query.display(),
-                stamped.signature.display()
+                timestamped.signature.display()
             ));
         }
-        if let Some(time) = stamped.time {
+        if let Some(time) = timestamped.time {
             text.line(format!(
                 "{} was signed by {}",
-                stamped.signature.display(),
+                timestamped.signature.display(),
                 time.to_seconds_text()
             ));
         }

@@ -10,7 +10,7 @@ use custody_ledger::{Entry, Outcome, Phase};
 use custody_types::{Action, Digest, ProjectName, VersionName};
 use serde::Serialize;
 
-use crate::vendor::CHECK;
+use crate::publisher::CHECK;
 use crate::view::map::{Map, ViewError};
 use crate::view::rows::{Contract, Hold, VersionFacts, Waiver};
 use crate::view::{index, key, rows};

@@ -107,7 +107,8 @@ pub(crate) fn enter<'e>(
 ) -> Answer<()> {
     let mut rows: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     for (index, entry) in entries {
-        let place = u8::try_from(index % WIDTH).unwrap_or(u8::MAX);
+        // The last byte of the index is its place: a bundle has 256 entries.
+        let [.., place] = index.to_be_bytes();
         for term in terms(entry) {
             let row = rows.entry(row_of(&term, index / WIDTH)).or_default();
             row.push(place);

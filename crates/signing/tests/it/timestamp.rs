@@ -66,7 +66,7 @@ impl Authority {
         TimestampAuthority::new(&self.chain).unwrap()
     }
 
-    fn stamp(&self, query: &[u8]) -> Vec<u8> {
+    fn timestamp(&self, query: &[u8]) -> Vec<u8> {
         fs::write(self.folder.path().join("query"), query).unwrap();
         openssl(
             self.folder.path(),
@@ -139,7 +139,7 @@ fn an_expired_leaf_is_believed_at_a_proven_time_only() {
         let later = now(24 * HOUR);
         trust.timestamps.clear();
         assert!(expired(judge(&bundle, &trust, later)));
-        bundle.timestamps = vec![authority.stamp(&query(&bundle))];
+        bundle.timestamps = vec![authority.timestamp(&query(&bundle))];
         // A proof from someone who is not trusted with it is none.
         assert!(expired(judge(&bundle, &trust, later)));
         trust.timestamps.push(authority.trusted());
@@ -170,7 +170,7 @@ fn a_timestamp_is_of_one_signature_and_one_authority() {
         Bundle::parse(text.as_bytes()).unwrap()
     };
     let (one, two) = (sign(), sign());
-    let token = authority.stamp(&query(&one));
+    let token = authority.timestamp(&query(&one));
     let trusted = [other.trusted(), authority.trusted()];
     assert!(verify(&token, &one.signature, &trusted).is_ok());
     let refused = |token: &[u8], signature: &[u8], trusted: &[TimestampAuthority]| {
@@ -201,7 +201,7 @@ fn a_timestamp_is_of_one_signature_and_one_authority() {
         }
     }
     let mut bundle = one.clone();
-    bundle.timestamps = vec![token, authority.stamp(&query(&two))];
+    bundle.timestamps = vec![token, authority.timestamp(&query(&two))];
     let mut trust = trust_root(&root.certificate, TRAINER);
     trust.timestamps = trusted.to_vec();
     // One that holds does not make up for one that does not.

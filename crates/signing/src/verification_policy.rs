@@ -22,7 +22,7 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 /// A signature, and whose it must be.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Expectation {
+pub struct VerificationPolicy {
     /// The content of the signature file.
     pub bundle: String,
     /// The path of that file in the model; empty where it does not lie in it.
@@ -59,7 +59,7 @@ pub struct Named {
     pub text: String,
 }
 
-/// Why an expectation is not met.
+/// Why a verification policy is not met.
 #[derive(Debug, thiserror::Error)]
 pub enum ExpectationError {
     /// A key, a certificate, a list or a root is none.
@@ -119,7 +119,7 @@ impl Named {
     }
 }
 
-impl Expectation {
+impl VerificationPolicy {
     /// Verifies the signature of `model` in the file `signature` at the time `now`, as [`verify`] does.
     ///
     /// # Errors

@@ -2,8 +2,8 @@
 //! valid, and kept with a signed statement of what was found.
 
 use custody_attest::statement::ResourceDescriptor;
-use custody_signing::expectation::Expectation;
 use custody_signing::tree::Model;
+use custody_signing::verification_policy::VerificationPolicy;
 use custody_signing::verify::Verified;
 use custody_store::Version;
 use custody_types::{Digest, FileEntry, Problem, Timestamp, VersionFiles};
@@ -14,16 +14,16 @@ use crate::door::Inner;
 use crate::evidence::Evidence;
 
 /// The predicate type of the statement about somebody else's signature.
-pub const VENDOR: &str = "https://custody.dev/vendor-signature/v1";
+pub const PUBLISHER: &str = "https://custody.dev/vendor-signature/v1";
 /// Under this name a version carries the signature of somebody else.
 pub(crate) const SIGNATURE: &str = "vendor-signature";
 /// Under this name a version carries, and its entry names, the statement about that signature.
 pub(crate) const CHECK: &str = "vendor-check";
 
-/// The statement about somebody else's signature: the predicate [`VENDOR`].
+/// The statement about somebody else's signature: the predicate [`PUBLISHER`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct VendorStatement {
+pub struct PublisherStatement {
     /// `key`, `certificate` or `sigstore`.
     pub method: String,
     /// Who signed, as the caller trusted them.
@@ -43,12 +43,12 @@ pub struct VendorStatement {
 
 /// A signature of somebody else that holds.
 #[derive(Debug)]
-pub(crate) struct Vendor {
+pub(crate) struct Publisher {
     pub(crate) bundle: String,
     pub(crate) verified: Verified,
 }
 
-impl Vendor {
+impl Publisher {
     pub(crate) fn view(&self) -> SignatureView {
         SignatureView {
             method: self.verified.method.as_str().to_owned(),
@@ -64,9 +64,9 @@ impl Vendor {
     }
 
     /// Returns the statement, once the signature is kept as `bundle`.
-    pub(crate) fn statement(&self, bundle: Digest, now: Timestamp) -> VendorStatement {
+    pub(crate) fn statement(&self, bundle: Digest, now: Timestamp) -> PublisherStatement {
         let view = self.view();
-        VendorStatement {
+        PublisherStatement {
             method: view.method,
             signer: view.signer,
             signed_on: view.time,
@@ -80,12 +80,12 @@ impl Vendor {
 
 impl Inner {
     /// Verifies the signature that `files` must bear.
-    pub(crate) fn check_vendor(
+    pub(crate) fn check_publisher(
         &self,
         name: &str,
         files: &dyn VersionFiles,
-        expected: Expectation,
-    ) -> Result<Vendor, Problem> {
+        expected: VerificationPolicy,
+    ) -> Result<Publisher, Problem> {
         // Only the very signature is left out of what it must cover.
         let bundle = Digest::of(expected.bundle.as_bytes());
         let is_signature =
@@ -103,7 +103,7 @@ impl Inner {
         let verified = expected
             .verify(model, signature.as_ref(), self.parts.clock.now())
             .map_err(|error| error.problem(name))?;
-        Ok(Vendor {
+        Ok(Publisher {
             bundle: expected.bundle,
             verified,
         })
@@ -116,16 +116,16 @@ impl Evidence<'_> {
     ///
     /// # Errors
     /// What does not hold, in words.
-    pub fn vendor(&self, version: &Version) -> Option<Result<VendorStatement, String>> {
+    pub fn publisher(&self, version: &Version) -> Option<Result<PublisherStatement, String>> {
         let digest = version.record.extra.get(CHECK)?;
-        Some(self.vendor_statement(version, digest))
+        Some(self.publisher_statement(version, digest))
     }
 
-    fn vendor_statement(
+    fn publisher_statement(
         &self,
         version: &Version,
         digest: &Digest,
-    ) -> Result<VendorStatement, String> {
+    ) -> Result<PublisherStatement, String> {
         let told = self
             .statement(digest)
             .map_err(|problem| problem.to_string())?;
@@ -133,15 +133,15 @@ impl Evidence<'_> {
         let about = |subject: &ResourceDescriptor| {
             subject.name == name && subject.sha256() == Some(version.record.digest)
         };
-        if told.predicate_type != VENDOR || !told.subject.iter().any(about) {
-            return Err("the statement about its vendor is about something else".to_owned());
+        if told.predicate_type != PUBLISHER || !told.subject.iter().any(about) {
+            return Err("the statement about its publisher is about something else".to_owned());
         }
-        let statement: VendorStatement =
+        let statement: PublisherStatement =
             serde_json::from_value(told.predicate).map_err(|error| error.to_string())?;
         if version.record.extra.get(SIGNATURE) == Some(&statement.bundle) {
             Ok(statement)
         } else {
-            Err("the vendor's signature is not the one that was checked".to_owned())
+            Err("the publisher's signature is not the one that was checked".to_owned())
         }
     }
 }
