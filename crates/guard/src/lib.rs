@@ -20,6 +20,7 @@ mod making;
 mod problem;
 mod reading;
 mod rollback;
+mod runs;
 mod scanning;
 mod session;
 mod target;
