@@ -381,12 +381,12 @@ pub(crate) fn rescan(app: &App, call: Call) -> Answer {
     let evidence = grant.evidence();
     let versions = match &request.reference {
         Some(_) => vec![grant.version()?.clone()],
-        None => evidence.versions(None)?,
+        None => evidence.versions()?,
     };
     let in_force = evidence.rules_in_force()?;
     let (mut known, mut scanned, mut current) = (BTreeMap::new(), Vec::new(), 0);
     for version in versions {
-        if version.record.kind != Kind::Model {
+        if version.record.kind != Kind::Model || !evidence.may_list(&version) {
             continue;
         }
         // A statement that does not hold is no reason to leave the model alone.
@@ -450,6 +450,7 @@ pub(crate) fn rebuild_index(app: &App, call: Call) -> Answer {
     reply(ListReply {
         versions,
         held_back: 0,
+        lacking: 0,
         next: None,
     })
 }

@@ -512,7 +512,8 @@ pub(crate) struct Trace {
 /// Takes the same time however long the ledger is; `custody ledger verify` and `--all` read all of it.
 /// Needs no network. Says which kinds of evidence do not exist. Ends with 0 only if every check holds and
 /// nothing that is required is missing; with 4 and the name of the broken thing if one does not hold; with 1
-/// and the name of the missing evidence if all hold. The policy may require evidence of every version of a
+/// and the name of the missing evidence if all hold; with 3 if it was made from what is of projects that you
+/// may not verify. The policy may require evidence of every version of a
 /// kind: `require` in `settings.json`.
 #[derive(Debug, Args)]
 #[command(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use custody_types::VersionName;
+use custody_types::{VersionName, counted};
 use custody_wire::{Node, TraceReply};
 
 const BOX_WIDTH: usize = 260;
@@ -43,6 +43,8 @@ pub(crate) fn lineage(reply: &TraceReply) -> String {
     for node in &reply.nodes {
         if let Some(place) = places.get(&node.version) {
             node_box(&mut svg, *place, node, node.version == reply.root);
+            let closed = reply.closed.iter().filter(|one| one.to == node.version);
+            closed_door(&mut svg, *place, closed.count());
         }
     }
     svg.push_str("</svg>\n");
@@ -115,6 +117,19 @@ fn node_box(svg: &mut String, (x, y): (usize, usize), node: &Node, root: bool) {
     );
 }
 
+/// Writes above a box that some of what it was made from may not be looked at.
+fn closed_door(svg: &mut String, (x, y): (usize, usize), inputs: usize) {
+    if inputs == 0 {
+        return;
+    }
+    let _infallible = writeln!(
+        svg,
+        r##"<text x="{x}" y="{}" font-size="11" fill="#57606a">closed: {} of projects that you may not trace</text>"##,
+        y.saturating_sub(5),
+        counted(inputs, "input"),
+    );
+}
+
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
@@ -161,6 +176,12 @@ mod tests {
             root: "p/c@1".parse().unwrap(),
             down: false,
             nodes: ["p/c@1", "p/b@1", "p/a@1"].map(node).to_vec(),
+            closed: vec![custody_wire::ClosedInput {
+                digest: Digest::of(b"elsewhere"),
+                to: "p/b@1".parse().unwrap(),
+                role: "data".into(),
+            }],
+            more: false,
             edges: vec![
                 edge("p/b@1", "p/c@1"),
                 edge("p/a@1", "p/b@1"),
@@ -184,6 +205,8 @@ mod tests {
             root: "p/a@1".parse().unwrap(),
             down: false,
             nodes: ["p/a@1", "p/b@1"].map(node).to_vec(),
+            closed: Vec::new(),
+            more: false,
             edges: vec![edge("p/a@1", "p/b@1"), edge("p/b@1", "p/a@1")],
         };
         assert!(lineage(&reply).ends_with("</svg>\n"));

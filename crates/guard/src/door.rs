@@ -109,6 +109,8 @@ pub(crate) struct Inner {
     /// Versions of one artifact are made one at a time, so that numbers follow one another; and nothing of their project
     /// goes into quarantine or comes out of it meanwhile.
     pub(crate) locks: Locks,
+    /// When it was looked last for packs that were put back, in milliseconds of the monotonic clock.
+    pub(crate) looked_for_packs: Mutex<Option<u64>>,
     /// The policies, and the rules of the scanner, are changed by one at a time: what is in force is what the ledger
     /// names last.
     pub(crate) changing: Mutex<()>,
@@ -187,6 +189,7 @@ impl Door {
             sound: AtomicBool::new(false),
             kept: Mutex::default(),
             locks: Locks::default(),
+            looked_for_packs: Mutex::default(),
             changing: Mutex::default(),
             projects: Mutex::default(),
         };
@@ -351,9 +354,13 @@ impl Door {
         }
         let version = match &target {
             ResourceRef::Version(version) => Some(self.0.confirmed(version.as_ref().clone())?),
-            ResourceRef::Named(reference) => match self.0.resolve(reference)? {
-                Some(version) => Some(version),
-                None => return Err(self.not_there(A::ACTION, session, &target, reference)),
+            ResourceRef::Named(reference) => match self.0.asked_for(reference) {
+                Ok(Some(version)) => Some(version),
+                Err(problem) if self.0.may_list_named(session, &target) => return Err(problem),
+                // That something is damaged is told to those who may know that it is there.
+                Ok(None) | Err(_) => {
+                    return Err(self.not_there(A::ACTION, session, &target, reference));
+                }
             },
             _ => None,
         };
@@ -383,6 +390,7 @@ impl Door {
             version,
             receipt,
             finished: false,
+            entered: Mutex::default(),
             action: PhantomData,
         })
     }
@@ -877,6 +885,19 @@ impl Inner {
         let facts = ResourceRef::Version(Box::new(version.clone())).facts(None);
         let author = Some(version.record.author.as_str());
         self.decide(session, Approve::ACTION, &facts, author).permit
+    }
+
+    /// Whether the policy lets the session look at a version's records by this action.
+    pub(crate) fn may_look(&self, session: &Session, action: Action, version: &Version) -> bool {
+        let facts = ResourceRef::Version(Box::new(version.clone())).facts(None);
+        let author = Some(version.record.author.as_str());
+        self.decide(session, action, &facts, author).permit
+    }
+
+    /// Whether the policy lets the session list a version of which no more than the name is known.
+    pub(crate) fn may_list_named(&self, session: &Session, named: &ResourceRef) -> bool {
+        let facts = named.facts(None);
+        self.decide(session, List::ACTION, &facts, None).permit
     }
 
     pub(crate) fn may_list(&self, session: &Session, version: &Version) -> bool {

@@ -1,6 +1,7 @@
 //! Looking at records: what versions are, how they were made, what the ledger says. No bytes of data.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 
 use custody_attest::oms;
 use custody_attest::slsa::Provenance;
@@ -8,24 +9,76 @@ use custody_attest::statement::Statement;
 use custody_ledger::{Entry, Outcome};
 use custody_store::{PackCheck, StoreError, Version};
 use custody_tlog::tree::check_inclusion;
-use custody_types::{Digest, FileEntry, Problem, ProjectName, Reference, VersionName, code};
+use custody_types::{
+    Digest, FileEntry, Problem, ProblemKind, ProjectName, Reference, VersionName, code,
+};
 use custody_wire::VersionView;
 
-use crate::door::{Door, Key};
+use crate::act::{ActionMarker, Trace, Verify};
+use crate::door::{Door, Key, lock};
 use crate::gates::{dependency, role};
+use crate::grant::Grant;
 use crate::problem;
 use crate::session::Session;
+use crate::target::ResourceRef;
 use crate::view::{self, read_entry};
 
 /// The record beside a version that holds what the program of its step logged. The statement names it by its
 /// digest, so that the statement can be shown to whoever may trace.
 pub const FIGURES: &str = "metrics";
 
-/// The records, as a grant lends them.
+/// The records, as a grant lends them: those of the project that it is for, or all where it is for the workspace.
+///
+/// INVARIANT: what is of another project is reached by [`Evidence::reach`] alone, which asks the policy for each version
+/// and enters in the ledger that the project was entered. Nothing is written through it.
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence<'a> {
     pub(crate) door: &'a Door,
     pub(crate) session: &'a Session,
+    pub(crate) scope: Scope<'a>,
+}
+
+/// What may be reached.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Scope<'a> {
+    /// Everything: the door itself looks, to decide.
+    Door,
+    /// What a grant is for.
+    Granted {
+        /// None: the workspace.
+        project: Option<&'a ProjectName>,
+        /// Whether it verifies, and does not merely look.
+        verifies: bool,
+        /// The other projects that were entered (`true`), or found closed.
+        entered: &'a Mutex<BTreeMap<ProjectName, bool>>,
+    },
+}
+
+/// Versions, and what is wrong with those whose records are not sound.
+#[derive(Debug, Default)]
+pub struct Sound {
+    /// Those whose records are sound.
+    pub versions: Vec<Version>,
+    /// What is wrong with the others, with their names.
+    pub broken: Vec<String>,
+}
+
+impl Sound {
+    /// Returns whether there are none at all.
+    pub fn is_empty(&self) -> bool {
+        self.versions.is_empty() && self.broken.is_empty()
+    }
+}
+
+/// What came of a look at a version that may be of another project.
+#[derive(Debug)]
+pub enum Reach {
+    /// It is there, and may be looked at.
+    Version(Box<Version>),
+    /// The policy does not let it be looked at, or it is not there and its project may not be looked at.
+    Closed,
+    /// There is none.
+    Missing,
 }
 
 fn store_problem(error: StoreError) -> Problem {
@@ -38,16 +91,100 @@ impl Evidence<'_> {
     /// # Errors
     /// A [`Problem`] when there is none, or its record is damaged.
     pub fn resolve(&self, reference: &Reference) -> Result<Version, Problem> {
-        let found = self.door.0.resolve(reference)?;
+        let found = self.find(reference)?;
         found.ok_or_else(|| problem::not_found(reference))
     }
 
-    /// Finds a version, if there is one.
+    /// Finds a version of the project of the grant, if there is one.
     ///
     /// # Errors
-    /// A [`Problem`] when its record is damaged.
+    /// A [`Problem`] when its record is damaged, or it is of another project.
     pub fn find(&self, reference: &Reference) -> Result<Option<Version>, Problem> {
+        self.within(reference.artifact.project())?;
         self.door.0.resolve(reference)
+    }
+
+    /// Finds a version that a statement names, wherever it is: one of another project where the policy lets it be
+    /// looked at.
+    ///
+    /// # Errors
+    /// A [`Problem`] when its record is damaged, or the ledger does not take the entry.
+    pub fn reach(&self, name: &VersionName) -> Result<Reach, Problem> {
+        let found = self.door.0.resolve(&name.clone().into())?;
+        let own = match self.scope {
+            Scope::Door => true,
+            Scope::Granted { project, .. } => project == Some(name.artifact.project()),
+        };
+        match found {
+            Some(version) if own || self.enters(&version)? => Ok(Reach::Version(Box::new(version))),
+            None if own || self.is_of_workspace() => Ok(Reach::Missing),
+            // Whether something is there is not told by a door that is closed.
+            _ => Ok(Reach::Closed),
+        }
+    }
+
+    /// Asks whether a version of another project may be looked at. That a project was entered, or found closed, is
+    /// entered in the ledger once.
+    fn enters(&self, version: &Version) -> Result<bool, Problem> {
+        let Scope::Granted {
+            project,
+            verifies,
+            entered,
+        } = self.scope
+        else {
+            return Ok(true);
+        };
+        let action = if verifies {
+            Verify::ACTION
+        } else {
+            Trace::ACTION
+        };
+        let permits = self.door.0.may_look(self.session, action, version);
+        // A grant on the workspace says already that all of it may be entered.
+        if project.is_none() {
+            return Ok(permits);
+        }
+        let theirs = version.record.artifact.project();
+        let known = lock(entered).get(theirs).copied();
+        if known.is_some_and(|granted| granted || !permits) {
+            return Ok(permits);
+        }
+        let target = ResourceRef::Version(Box::new(version.clone()));
+        let asked = if verifies {
+            let grant = self.door.ask::<Verify>(self.session, target);
+            grant.and_then(Grant::finish)
+        } else {
+            let grant = self.door.ask::<Trace>(self.session, target);
+            grant.and_then(Grant::finish)
+        };
+        match asked {
+            Ok(()) => {}
+            Err(problem) if problem.kind() == ProblemKind::Denied => {}
+            Err(problem) => return Err(problem),
+        }
+        lock(entered).insert(theirs.clone(), permits);
+        Ok(permits)
+    }
+
+    fn is_of_workspace(&self) -> bool {
+        matches!(self.scope, Scope::Granted { project: None, .. })
+    }
+
+    fn within(&self, wanted: &ProjectName) -> Result<(), Problem> {
+        let Scope::Granted {
+            project: Some(project),
+            ..
+        } = self.scope
+        else {
+            return Ok(());
+        };
+        if project == wanted {
+            return Ok(());
+        }
+        Err(Problem::new(
+            code::DOOR_018,
+            format!("the grant is for `{project}`, and not for `{wanted}`"),
+        ))
     }
 
     /// Whether who asks may read all the data that a statement says went in. What a program logged is theirs to see.
@@ -58,7 +195,7 @@ impl Evidence<'_> {
         let data = provenance.inputs().iter();
         let data = data.filter(|input| !["code", "environment"].contains(&role(input)));
         for (name, _) in data.filter_map(dependency) {
-            let version = self.find(&name.into())?;
+            let version = self.door.0.resolve(&name.into())?;
             if !version.is_some_and(|version| self.door.0.may_read(self.session, &version)) {
                 return Ok(false);
             }
@@ -66,12 +203,16 @@ impl Evidence<'_> {
         Ok(true)
     }
 
-    /// Lists the versions of a project, or all.
+    /// Lists the versions of what the grant is for: a project, or the workspace.
     ///
     /// # Errors
     /// A [`Problem`] when a record is damaged.
-    pub fn versions(&self, project: Option<&ProjectName>) -> Result<Vec<Version>, Problem> {
+    pub fn versions(&self) -> Result<Vec<Version>, Problem> {
         let inner = &self.door.0;
+        let project = match self.scope {
+            Scope::Door => None,
+            Scope::Granted { project, .. } => project,
+        };
         let listed = inner.all_listed(project)?;
         let read = listed.iter().map(|listed| inner.read(listed));
         Ok(read
@@ -81,22 +222,39 @@ impl Evidence<'_> {
             .collect())
     }
 
-    /// Lists all versions whose records are sound, and says what is wrong with the others.
+    /// Whether the session's person may list a version.
+    pub fn may_list(&self, version: &Version) -> bool {
+        self.door.0.may_list(self.session, version)
+    }
+
+    /// Lists all versions whose records are sound, and says what is wrong with the others: those that the session's
+    /// person may list, and the others.
     ///
     /// # Errors
     /// A [`Problem`] when the catalog fails.
-    pub fn sound_versions(&self) -> Result<(Vec<Version>, Vec<String>), Problem> {
+    pub fn sound_versions(&self) -> Result<(Sound, Sound), Problem> {
         let inner = &self.door.0;
-        let (mut sound, mut broken) = (Vec::new(), Vec::new());
+        let (mut shown, mut hidden) = (Sound::default(), Sound::default());
         for listed in inner.all_listed(None)? {
             match inner.read(&listed) {
-                Ok(Some(version)) => sound.push(version),
+                Ok(Some(version)) if inner.may_list(self.session, &version) => {
+                    shown.versions.push(version);
+                }
+                Ok(Some(version)) => hidden.versions.push(version),
                 // What the index lacks is told beside.
                 Ok(None) => {}
-                Err(problem) => broken.push(format!("`{}`: {}", listed.0, problem.what)),
+                Err(problem) => {
+                    let named = ResourceRef::Named(listed.0.clone().into());
+                    let told = format!("`{}`: {}", listed.0, problem.what);
+                    if inner.may_list_named(self.session, &named) {
+                        shown.broken.push(told);
+                    } else {
+                        hidden.broken.push(told);
+                    }
+                }
             }
         }
-        Ok((sound, broken))
+        Ok((shown, hidden))
     }
 
     /// Compares the index with what the ledger says. Returns how many versions there are and what differs.
@@ -130,12 +288,19 @@ impl Evidence<'_> {
     /// # Errors
     /// A [`Problem`] when it is missing or damaged.
     pub fn record(&self, digest: &Digest) -> Result<Vec<u8>, Problem> {
-        self.door
-            .0
-            .parts
-            .store
-            .record(digest)
-            .map_err(store_problem)
+        let store = &self.door.0.parts.store;
+        if let Scope::Granted {
+            project: Some(_),
+            entered,
+            ..
+        } = self.scope
+        {
+            let project = store.project_of(digest).map_err(store_problem)?;
+            if lock(entered).get(&project) != Some(&true) {
+                self.within(&project)?;
+            }
+        }
+        store.record(digest).map_err(store_problem)
     }
 
     /// Reads a statement after its signature was checked.
@@ -216,6 +381,7 @@ impl Evidence<'_> {
             let named = named.flat_map(|names| names.split(' '));
             names.extend(named.filter_map(|name| name.parse::<VersionName>().ok()));
         }
+        self.within(project)?;
         names.retain(|name| name.artifact.project() == project);
         let found = names.into_iter().map(|name| self.find(&name.into()));
         Ok(found

@@ -8,7 +8,7 @@ use custody_store::Version;
 use custody_types::{Digest, EvidenceKind, Kind, Problem, ProjectName, VersionName, code};
 use serde_json::Value;
 
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, Scope};
 use crate::view::Waiver;
 
 const SCHEME: &str = "custody://";
@@ -231,8 +231,17 @@ impl Evidence<'_> {
         self.decision(&name, &model, &decided)
     }
 
+    /// What a gate rests on is looked at for the door, wherever it is: the answer says whether it holds.
+    fn of_door(&self) -> Evidence<'_> {
+        Evidence {
+            scope: Scope::Door,
+            ..*self
+        }
+    }
+
     fn named(&self, name: &VersionName, digest: &Digest, what: &str) -> Result<Version, String> {
-        self.find(&name.clone().into())
+        let found = self.door.0.resolve(&name.clone().into());
+        found
             .map_err(|problem| problem.to_string())?
             .filter(|version| version.record.digest == *digest)
             .ok_or_else(|| format!("the {what} `{name}` is not there"))
@@ -247,7 +256,7 @@ impl Evidence<'_> {
     ) -> Result<String, String> {
         let decision = version.name();
         let told = |problem: Problem| problem.to_string();
-        let decided = self.provenance(version).map_err(told)?;
+        let decided = self.of_door().provenance(version).map_err(told)?;
         let decided =
             decided.ok_or_else(|| format!("the decision `{decision}` has no statement"))?;
         self.check_entry(version)?;
@@ -257,7 +266,7 @@ impl Evidence<'_> {
         let (figures, digest) = input(&decided, "evaluation")
             .ok_or_else(|| format!("the decision `{decision}` looked at no evaluation"))?;
         let measured = self.named(&figures, &digest, "evaluation")?;
-        let measured = self.provenance(&measured).map_err(told)?;
+        let measured = self.of_door().provenance(&measured).map_err(told)?;
         let on_this = measured.filter(|made| {
             is_step(made, "evaluate") && input(made, "model").as_ref() == Some(model)
         });
@@ -288,7 +297,7 @@ impl Evidence<'_> {
         };
         let predictions = self.named(&name, &digest, "table of predictions")?;
         self.check_entry(&predictions)?;
-        let made = self.provenance(&predictions);
+        let made = self.of_door().provenance(&predictions);
         let made = made.map_err(|problem| problem.to_string())?;
         let given: Vec<_> = made
             .iter()

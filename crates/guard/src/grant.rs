@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::marker::PhantomData;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use custody_ledger::{EntryDraft, Outcome, Phase, Receipt};
 use custody_policy::{PolicySet, ResourceFacts, Source};
 use custody_store::Version;
 use custody_types::{
-    Alias, Classification, Code, Kind, Problem, VersionFiles, VersionName, VersionNumber, code,
+    Action, Alias, Classification, Code, Kind, Problem, ProjectName, VersionFiles, VersionName,
+    VersionNumber, code,
 };
 use custody_wire::{
     EntryRef, ListQuery, ListReply, Origin, PolicyReply, PolicySource, ShowReply, SigningReply,
@@ -22,7 +23,7 @@ use crate::act::{
 };
 use crate::cursor;
 use crate::door::{Door, POLICY, lock, policy_problem};
-use crate::evidence::{Evidence, FIGURES};
+use crate::evidence::{Evidence, FIGURES, Scope};
 use crate::making::{NewVersion, VersionBuilder};
 use crate::problem;
 use crate::session::Session;
@@ -49,6 +50,8 @@ pub struct Grant<A: ActionMarker> {
     pub(crate) version: Option<Version>,
     pub(crate) receipt: Receipt,
     pub(crate) finished: bool,
+    /// The other projects that its evidence entered (`true`), or found closed.
+    pub(crate) entered: Mutex<BTreeMap<ProjectName, bool>>,
     pub(crate) action: PhantomData<A>,
 }
 
@@ -169,6 +172,11 @@ impl<A: MetadataAccess> Grant<A> {
         Evidence {
             door: &self.door,
             session: &self.session,
+            scope: Scope::Granted {
+                project: self.facts.project.as_ref(),
+                verifies: A::ACTION == Action::Verify,
+                entered: &self.entered,
+            },
         }
     }
 }
@@ -290,10 +298,11 @@ impl Grant<List> {
         let held_back = if query.quarantine || after.is_some() {
             0
         } else {
-            self.matching(query, true, None, MOST_COUNTED)?.len()
+            self.matching(query, true, None, MOST_COUNTED)?.0.len()
         };
         // One more, to know whether there are more that the person may see.
-        let mut found = self.matching(query, query.quarantine, after, limit.saturating_add(1))?;
+        let (mut found, lacking) =
+            self.matching(query, query.quarantine, after, limit.saturating_add(1))?;
         let more = found.len() > limit;
         found.truncate(limit);
         let last = found.last().filter(|_| more);
@@ -304,38 +313,44 @@ impl Grant<List> {
                 .map(|version| self.evidence().view(version))
                 .collect::<Result<_, _>>()?,
             held_back,
+            lacking,
         })
     }
 
     /// Finds the first versions after `after` that match and that the session's person may see, at most `most`: those
-    /// in quarantine, or the others.
+    /// in quarantine, or the others. Says beside how many that are listed by the ledger no pack has.
     fn matching(
         &self,
         query: &ListQuery,
         held: bool,
         mut after: Option<VersionName>,
         most: usize,
-    ) -> Result<Vec<Version>, Problem> {
+    ) -> Result<(Vec<Version>, usize), Problem> {
         let inner = &self.door.0;
         let of = (query.project.as_ref(), query.artifact.as_ref());
-        let mut found = Vec::new();
+        let (mut found, mut lacking) = (Vec::new(), 0);
         loop {
             let page = inner.list_versions(of, held, after.as_ref(), most.min(READ_AT_ONCE))?;
             if page.is_empty() {
-                return Ok(found);
+                return Ok((found, lacking));
             }
             for listed in page {
-                let here = listed.2 == held;
-                let version = if here { inner.read(&listed)? } else { None };
-                let wanted = version.filter(|version| {
-                    query.kind.is_none_or(|kind| version.record.kind == kind)
-                        && inner.may_list(&self.session, version)
-                });
-                found.extend(wanted);
-                if found.len() == most {
-                    return Ok(found);
+                after = Some(listed.0.clone());
+                if listed.2 != held {
+                    continue;
                 }
-                after = Some(listed.0);
+                let Some(version) = inner.read(&listed)? else {
+                    let named = ResourceRef::Named(listed.0.into());
+                    lacking += usize::from(inner.may_list_named(&self.session, &named));
+                    continue;
+                };
+                let wanted = query.kind.is_none_or(|kind| version.record.kind == kind);
+                if wanted && inner.may_list(&self.session, &version) {
+                    found.push(version);
+                }
+                if found.len() == most {
+                    return Ok((found, lacking));
+                }
             }
         }
     }
@@ -500,6 +515,7 @@ impl Grant<SetAlias> {
         let evidence = Evidence {
             door: &self.door,
             session: &self.session,
+            scope: Scope::Door,
         };
         Ok(evidence.transition(&version).err().map(|missing| {
             refused(
@@ -642,8 +658,9 @@ impl Grant<RebuildIndex> {
         let evidence = Evidence {
             door: &self.door,
             session: &self.session,
+            scope: Scope::Door,
         };
-        let versions = evidence.versions(None)?;
+        let versions = evidence.versions()?;
         let views = versions
             .iter()
             .map(|version| evidence.view(version))

@@ -32,7 +32,7 @@ pub use act::*;
 pub use custody_policy::StepScope;
 pub use custody_store::Version;
 pub use door::{Door, DoorDeps, Keyring, LastSeenCheckpoint};
-pub use evidence::{Evidence, FIGURES};
+pub use evidence::{Evidence, FIGURES, Reach, Sound};
 pub use gates::{Missing, dependency, role};
 pub use grant::Grant;
 pub use making::{CommittedVersion, NewVersion, StatementOf, StepResult, VersionBuilder};

@@ -15,7 +15,7 @@ use custody_wire::{EntryRef, SIGNATURE_KEY, ScanView, SignatureView, VersionView
 
 use crate::act::{ActionMarker, WriteAccess};
 use crate::door::{Door, Key};
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, Scope};
 use crate::grant::Grant;
 use crate::problem;
 use crate::scanning::{Scanned, refusal};
@@ -501,6 +501,7 @@ impl VersionBuilder {
             let view = Evidence {
                 door: &door,
                 session: &piece.session,
+                scope: Scope::Door,
             }
             .view(&version)?;
             let stored = door

@@ -43,11 +43,12 @@ impl Inner {
         let mut read = store.version(name, &facts.record, facts.entry);
         if matches!(read, Err(StoreError::NotFound { .. })) {
             let known = store.catalog().is_lacking(&facts.record);
-            if known.map_err(|error| store_problem(error.into()))? {
+            if !known.map_err(|error| store_problem(error.into()))? {
+                // The index has lost the place: the packs tell it.
+                self.rebuild()?;
+            } else if !self.regains()? {
                 return Ok(None);
             }
-            // The index has lost the place: the packs tell it.
-            self.rebuild()?;
             read = store.version(name, &facts.record, facts.entry);
         }
         match read {
@@ -62,6 +63,35 @@ impl Inner {
             Err(StoreError::NotFound { .. }) => Ok(None),
             Err(error) => Err(store_problem(error)),
         }
+    }
+
+    /// Looks, at most once a second, whether a pack that was missing or damaged was put back.
+    fn regains(&self) -> Result<bool, Problem> {
+        const EVERY_MS: u64 = 1000;
+        let now = self.parts.clock.monotonic_ms();
+        let mut looked = lock(&self.looked_for_packs);
+        if looked.is_some_and(|before| now.saturating_sub(before) < EVERY_MS) {
+            return Ok(false);
+        }
+        *looked = Some(now);
+        self.parts.store.regain().map_err(store_problem)
+    }
+
+    /// Finds the version that a person asks for by name. One that the ledger names and no pack has is damage, and no
+    /// version that never was.
+    pub(crate) fn asked_for(&self, reference: &Reference) -> Result<Option<Version>, Problem> {
+        let Some(listed) = self.find_version(&reference.artifact, &reference.selector)? else {
+            return Ok(None);
+        };
+        let lacks = |(name, facts, _): &Listed| {
+            let what = format!("the store lacks `{name}`, which the ledger names");
+            Problem::new(code::STORE_011, what)
+                .because(format!("made valid by entry {}", facts.entry))
+                .subject(name)
+                .hint("put the missing or damaged file of the folder `packs` back from a copy; `custody verify --all` names it")
+        };
+        self.read(&listed)?
+            .map_or_else(|| Err(lacks(&listed)), |version| Ok(Some(version)))
     }
 
     /// Lists what the ledger says of all versions, or of those of a project.

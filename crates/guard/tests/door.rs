@@ -417,7 +417,7 @@ fn nothing_is_lost_when_many_act_at_once_and_the_disk_fails_now_and_then() {
     let evidence = grant.evidence();
     let (_, wrong) = evidence.check_index().unwrap();
     assert_eq!(wrong, Vec::<String>::new());
-    for version in evidence.versions(None).unwrap() {
+    for version in evidence.versions().unwrap() {
         evidence.check_entry(&version).unwrap();
         evidence.check_bytes(&version).unwrap();
     }

@@ -43,9 +43,9 @@ impl Runner {
                     .hint("see the models with `custody ls --kind model`"),
             );
         }
-        let mut dangling = false;
-        let links = closure(&evidence, root.clone(), &mut |_| dangling = true)?;
-        let facts = self.facts(session, &evidence, &root, &links, dangling)?;
+        let found = closure(&evidence, root.clone())?;
+        let incomplete = !found.dangling.is_empty() || found.unseen().is_some();
+        let facts = self.facts(session, &evidence, &root, &found.links, incomplete)?;
         let document = facts
             .document()
             .and_then(|document| document.to_bytes())

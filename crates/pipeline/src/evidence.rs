@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use custody_attest::slsa::Provenance;
 use custody_guard::{
-    Evidence, LastScan, ResourceRef, Session, Trace, Verify, Version, dependency, role,
+    Evidence, LastScan, Reach, ResourceRef, Session, Sound, Trace, Verify, Version, dependency,
+    role,
 };
 use custody_scan::Verdict;
 use custody_scan::rules::PackId;
@@ -12,8 +13,8 @@ use custody_types::{
     Digest, EvidenceKind, Kind, Problem, Reference, Timestamp, VersionName, code, counted,
 };
 use custody_wire::{
-    AbsentEvidence, CheckResult, Edge, NamedCheck, Node, TraceQuery, TraceReply, VerifyReply,
-    VerifyRequest,
+    AbsentEvidence, CheckResult, ClosedInput, Edge, NamedCheck, Node, TraceQuery, TraceReply,
+    VerifyReply, VerifyRequest,
 };
 use serde_json::Value;
 
@@ -46,39 +47,84 @@ pub(crate) fn link(evidence: &Evidence<'_>, version: Version) -> Result<Link, Pr
     })
 }
 
-/// Finds everything that a version was made from, itself first. What is dangling is told to `dangling`.
-pub(crate) fn closure(
-    evidence: &Evidence<'_>,
-    root: Version,
-    dangling: &mut dyn FnMut(String),
-) -> Result<Vec<Link>, Problem> {
-    let (mut links, mut seen) = (Vec::new(), BTreeSet::from([root.name()]));
+/// Everything that a version was made from, as far as it may be seen.
+#[derive(Default)]
+pub(crate) struct Closure {
+    /// The versions, the root first.
+    pub(crate) links: Vec<Link>,
+    /// What is of projects that may not be looked at.
+    pub(crate) closed: Vec<ClosedInput>,
+    /// What is not there, or another, in words.
+    pub(crate) dangling: Vec<String>,
+    /// Whether there is more than [`MOST_VERSIONS`].
+    pub(crate) more: bool,
+}
+
+impl Closure {
+    /// Refuses what cannot be done, in words, unless all of it was looked at.
+    pub(crate) fn require_all(&self, refused: &str) -> Result<(), Problem> {
+        self.unseen().map_or(Ok(()), |because| {
+            Err(Problem::new(code::PIPE_026, refused)
+                .because(because)
+                .hint("ask somebody to do it who may trace those projects"))
+        })
+    }
+
+    /// Says what of it could not be looked at, if anything.
+    pub(crate) fn unseen(&self) -> Option<String> {
+        if self.more {
+            return Some(format!(
+                "it was made from more than {MOST_VERSIONS} versions"
+            ));
+        }
+        let first = self.closed.first()?;
+        Some(behind_closed_door(&first.to))
+    }
+}
+
+fn behind_closed_door(version: &VersionName) -> String {
+    format!("`{version}` was made from what is of a project that you may not look at")
+}
+
+/// Finds everything that a version was made from. What is of another project is asked for there.
+pub(crate) fn closure(evidence: &Evidence<'_>, root: Version) -> Result<Closure, Problem> {
+    let (mut all, mut seen) = (Closure::default(), BTreeSet::from([root.name()]));
     let mut open = VecDeque::from([root]);
     while let Some(version) = open.pop_front() {
         let link = link(evidence, version)?;
+        let to = link.version.name();
         for descriptor in link.provenance.iter().flat_map(Provenance::inputs) {
             let Some((name, digest)) = dependency(descriptor) else {
                 continue;
             };
-            match evidence.find(&name.clone().into())? {
-                Some(found) if found.record.digest == digest => {
-                    if seen.len() < MOST_VERSIONS && seen.insert(name) {
-                        open.push_back(found);
+            if seen.contains(&name) {
+                continue;
+            }
+            match evidence.reach(&name)? {
+                Reach::Version(found) if found.record.digest == digest => {
+                    if seen.len() < MOST_VERSIONS {
+                        seen.insert(name);
+                        open.push_back(*found);
+                    } else {
+                        all.more = true;
                     }
                 }
-                Some(_) => dangling(format!(
-                    "`{}` was made from another `{name}` than there is",
-                    link.version.name()
+                Reach::Version(_) => all.dangling.push(format!(
+                    "`{to}` was made from another `{name}` than there is"
                 )),
-                None => dangling(format!(
-                    "`{}` was made from `{name}`, which is not there",
-                    link.version.name()
-                )),
+                Reach::Missing => all
+                    .dangling
+                    .push(format!("`{to}` was made from `{name}`, which is not there")),
+                Reach::Closed => all.closed.push(ClosedInput {
+                    digest,
+                    to: to.clone(),
+                    role: role(descriptor).to_owned(),
+                }),
             }
         }
-        links.push(link);
+        all.links.push(link);
     }
-    Ok(links)
+    Ok(all)
 }
 
 impl Runner {
@@ -93,10 +139,15 @@ impl Runner {
         let evidence = grant.evidence();
         let root = grant.version()?.clone();
         let name = root.name();
-        let links = if query.down {
+        let Closure {
+            links,
+            closed,
+            more,
+            ..
+        } = if query.down {
             made_from(&evidence, root)?
         } else {
-            closure(&evidence, root, &mut |_| {})?
+            closure(&evidence, root)?
         };
         let known: BTreeSet<_> = links.iter().map(|link| link.version.name()).collect();
         let mut edges = Vec::new();
@@ -119,6 +170,8 @@ impl Runner {
             down: query.down,
             nodes,
             edges,
+            closed,
+            more,
         };
         grant.finish()?;
         Ok(reply)
@@ -139,28 +192,27 @@ impl Runner {
         };
         let grant = self.door.ask::<Verify>(session, target)?;
         let evidence = grant.evidence();
-        let (subject, roots, broken) = match &request.reference {
-            Some(_) => (
-                grant.version()?.name().to_string(),
-                vec![grant.version()?.clone()],
-                Vec::new(),
-            ),
+        let now = self.door.now();
+        let (subject, checks, absent) = match &request.reference {
+            Some(_) => {
+                let roots = [grant.version()?.clone()];
+                let (mut checks, links) = examine(&evidence, &roots, false, now);
+                let absent = absent(&evidence, &roots, &links, request, now);
+                // Each version's entry was proved against it, so that a version costs the same however long the ledger is.
+                checks.extend(evidence.check_ledger_head());
+                let [root] = roots;
+                (root.name().to_string(), checks, absent)
+            }
             None => {
-                let (sound, broken) = evidence.sound_versions()?;
-                ("everything".to_owned(), sound, broken)
+                let (checks, absent) = everything(&evidence, request, now)?;
+                ("everything".to_owned(), checks, absent)
             }
         };
-        let now = self.door.now();
-        let (mut checks, links) = examine(&evidence, &roots, request.reference.is_none(), now);
-        let absent = absent(&evidence, &roots, &links, request, now);
-        if request.reference.is_none() {
-            checks.push(index(&evidence, broken));
-            checks.extend(evidence.check_ledger());
-        } else {
-            // Each version's entry was proved against it, so that a version costs the same however long the ledger is.
-            checks.extend(evidence.check_ledger_head());
-        }
-        let bad = [CheckResult::Broken, CheckResult::Waiting];
+        let bad = [
+            CheckResult::Broken,
+            CheckResult::Closed,
+            CheckResult::Waiting,
+        ];
         let ok = !checks.iter().any(|check| bad.contains(&check.result))
             && !absent.iter().any(|absent| absent.required);
         let facts = BTreeMap::from([("holds".to_owned(), ok.to_string())]);
@@ -174,8 +226,66 @@ impl Runner {
     }
 }
 
-/// Compares the index with the ledger; `broken`: versions whose records it leads to in vain.
-fn index(evidence: &Evidence<'_>, broken: Vec<String>) -> NamedCheck {
+/// Checks all versions, the index and the whole ledger. Of projects that the reader may not list it says how many versions
+/// there are and whether they hold, and names none.
+fn everything(
+    evidence: &Evidence<'_>,
+    request: &VerifyRequest,
+    now: Timestamp,
+) -> Result<(Vec<NamedCheck>, Vec<AbsentEvidence>), Problem> {
+    let (shown, hidden) = evidence.sound_versions()?;
+    let (mut checks, mut links) = examine(evidence, &shown.versions, true, now);
+    checks.push(index(evidence, shown.broken, !hidden.is_empty()));
+    let mut roots = shown.versions;
+    let names: BTreeSet<_> = hidden.versions.iter().map(Version::name).collect();
+    if !hidden.is_empty() {
+        let (theirs, more) = examine(evidence, &hidden.versions, true, now);
+        checks.push(elsewhere(&hidden, &theirs));
+        links.extend(more);
+        roots.extend(hidden.versions);
+    }
+    checks.extend(evidence.check_ledger());
+    let mut absent = absent(evidence, &roots, &links, request, now);
+    for one in &mut absent {
+        if one
+            .version
+            .as_ref()
+            .is_some_and(|name| names.contains(name))
+        {
+            one.version = None;
+            "a version of a project that you may not list lacks it".clone_into(&mut one.because);
+        }
+    }
+    Ok((checks, absent))
+}
+
+/// Sums up what was found of versions that the reader may not list.
+fn elsewhere(hidden: &Sound, checks: &[NamedCheck]) -> NamedCheck {
+    let mut findings = Findings::default();
+    let all = hidden.versions.len() + hidden.broken.len();
+    let told = format!(
+        "{} of projects that you may not list",
+        counted(all, "version")
+    );
+    let broken = checks.iter().map(|check| check.broken.len()).sum::<usize>();
+    let waits = checks
+        .iter()
+        .any(|check| check.result == CheckResult::Waiting);
+    match broken + hidden.broken.len() {
+        0 if waits => findings
+            .waiting
+            .push(told + ": something waits in quarantine"),
+        0 => findings.evidence.push(told),
+        wrong => findings
+            .broken
+            .push(format!("{told}: {wrong} of their checks do not hold")),
+    }
+    findings.named("other-projects")
+}
+
+/// Compares the index with the ledger; `broken`: versions whose records it leads to in vain; `hides`: some
+/// versions are none of the reader's business, so differences are counted.
+fn index(evidence: &Evidence<'_>, broken: Vec<String>, hides: bool) -> NamedCheck {
     let mut findings = Findings {
         broken,
         ..Findings::default()
@@ -186,23 +296,35 @@ fn index(evidence: &Evidence<'_>, broken: Vec<String>) -> NamedCheck {
                 "{}, as the ledger has them",
                 counted(versions, "version")
             ));
-            findings.broken.extend(differing);
+            if hides && !differing.is_empty() {
+                let rows = counted(differing.len(), "difference");
+                findings
+                    .broken
+                    .push(format!("{rows} from what the ledger says"));
+            } else {
+                findings.broken.extend(differing);
+            }
         }
         Err(problem) => findings.broken.push(told(&problem)),
     }
     findings.named("index")
 }
 
-fn made_from(evidence: &Evidence<'_>, root: Version) -> Result<Vec<Link>, Problem> {
+/// Finds what of its project was made from a version.
+fn made_from(evidence: &Evidence<'_>, root: Version) -> Result<Closure, Problem> {
     let project = root.record.artifact.project().clone();
     let mut seen = BTreeSet::from([root.name()]);
     let mut open = VecDeque::from([link(evidence, root)?]);
-    let mut links = Vec::new();
+    let mut all = Closure::default();
     while let Some(here) = open.pop_front() {
         let (name, content) = (here.version.name(), here.version.record.digest);
-        links.push(here);
+        all.links.push(here);
         for version in evidence.made_from(&project, &content)? {
-            if seen.contains(&version.name()) || seen.len() >= MOST_VERSIONS {
+            if seen.contains(&version.name()) {
+                continue;
+            }
+            if seen.len() >= MOST_VERSIONS {
+                all.more = true;
                 continue;
             }
             let made = link(evidence, version)?;
@@ -214,7 +336,7 @@ fn made_from(evidence: &Evidence<'_>, root: Version) -> Result<Vec<Link>, Proble
             }
         }
     }
-    Ok(links)
+    Ok(all)
 }
 
 fn node(evidence: &Evidence<'_>, link: &Link) -> Node {
@@ -274,6 +396,8 @@ fn node(evidence: &Evidence<'_>, link: &Link) -> Node {
 struct Findings {
     evidence: Vec<String>,
     broken: Vec<String>,
+    /// What could not be looked at.
+    closed: Vec<String>,
     /// What waits in quarantine for a person.
     waiting: Vec<String>,
     absent: Option<String>,
@@ -290,6 +414,8 @@ impl Findings {
     fn named(self, name: &str) -> NamedCheck {
         let result = if !self.broken.is_empty() {
             CheckResult::Broken
+        } else if !self.closed.is_empty() {
+            CheckResult::Closed
         } else if !self.waiting.is_empty() {
             CheckResult::Waiting
         } else if self.absent.is_some() && self.evidence.is_empty() {
@@ -297,7 +423,8 @@ impl Findings {
         } else {
             CheckResult::Ok
         };
-        let mut evidence = self.waiting;
+        let mut evidence = self.closed;
+        evidence.extend(self.waiting);
         evidence.extend(self.evidence);
         evidence.extend(self.absent.filter(|_| result == CheckResult::NotApplicable));
         NamedCheck {
@@ -327,16 +454,20 @@ fn examine(
         if links.contains_key(&root.name()) {
             continue;
         }
-        let mut dangling = Vec::new();
-        match closure(evidence, root.clone(), &mut |broken| dangling.push(broken)) {
-            Ok(found) => links.extend(found.into_iter().map(|link| (link.version.name(), link))),
+        match closure(evidence, root.clone()) {
+            Ok(found) => {
+                // Of everything, what is behind a closed door is looked at by itself.
+                provenance.closed.extend(found.unseen().filter(|_| !packs));
+                provenance.broken.extend(found.dangling);
+                let found = found.links.into_iter();
+                links.extend(found.map(|link| (link.version.name(), link)));
+            }
             Err(problem) => {
                 statements
                     .broken
                     .push(format!("`{}`: {}", root.name(), told(&problem)));
             }
         }
-        provenance.broken.extend(dangling);
     }
     let mut read = 0;
     for link in links.values() {
@@ -777,8 +908,11 @@ fn standing(
 /// Whether the data, or all data that something was made from, was checked: it passed a contract, or it was
 /// made of such data alone.
 fn covered(evidence: &Evidence<'_>, version: &Version) -> Result<(), String> {
-    let links =
-        closure(evidence, version.clone(), &mut |_| {}).map_err(|problem| told(&problem))?;
+    let found = closure(evidence, version.clone()).map_err(|problem| told(&problem))?;
+    if let Some(unseen) = found.unseen() {
+        return Err(unseen);
+    }
+    let links = found.links;
     let is_data = |link: &Link| matches!(link.version.record.kind, Kind::Dataset | Kind::Features);
     if links.first().is_some_and(is_data) && evidence.contract(version).is_ok() {
         return Ok(());

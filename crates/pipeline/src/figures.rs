@@ -114,7 +114,7 @@ impl Runner {
             evidence: grant.evidence(),
         };
         let mut artifacts = BTreeSet::new();
-        for version in measured.evidence.versions(Some(&project))? {
+        for version in measured.evidence.versions()? {
             if matches!(version.record.kind, Kind::Model | Kind::Report) {
                 artifacts.insert(version.record.artifact.clone());
             }
@@ -163,7 +163,7 @@ impl Measured<'_> {
             withheld: Vec::new(),
         };
         // A registered model has the content of the model that a step made.
-        let links = closure(&self.evidence, version.clone(), &mut |_| {})?;
+        let links = closure(&self.evidence, version.clone())?.links;
         for link in &links {
             if link.version.record.digest == record.digest {
                 self.add_logged(&mut figures, link)?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use custody_attest::slsa::Provenance;
-use custody_guard::{Evidence, Read, Reproduce, ResourceRef, Session, dependency, role};
+use custody_guard::{Evidence, Reach, Read, Reproduce, ResourceRef, Session, dependency, role};
 use custody_types::{Digest, Problem, Reference, VersionName, code};
 use custody_wire::{ReproduceReply, ReproducedStep};
 use serde_json::Value;
@@ -32,15 +32,16 @@ impl Runner {
             .ask::<Reproduce>(session, ResourceRef::Named(reference.clone()))?;
         let root = grant.version()?.clone();
         let evidence = grant.evidence();
-        let mut dangling = Vec::new();
-        let mut links = closure(&evidence, root.clone(), &mut |broken| dangling.push(broken))?;
-        if let Some(broken) = dangling.first() {
+        let found = closure(&evidence, root.clone())?;
+        found.require_all(&format!("`{}` cannot be reproduced", root.name()))?;
+        if let Some(broken) = found.dangling.first() {
             return Err(Problem::new(
                 code::RUN_030,
                 format!("`{}` cannot be reproduced", root.name()),
             )
             .because(broken));
         }
+        let mut links = found.links;
         // What was made first runs first.
         links.sort_by_key(|link| link.version.entry);
         let mut reply = ReproduceReply {
@@ -171,7 +172,10 @@ impl Runner {
                 .ok()
         });
         let key = key.ok_or_else(|| fault("the statement does not name its environment"))?;
-        let wanted = evidence.resolve(&version.clone().into())?.record.digest;
+        let Reach::Version(stored) = evidence.reach(&version)? else {
+            return Err(fault("the environment that made it was there before"));
+        };
+        let wanted = stored.record.digest;
         let installed = match self.environments.find(&key)? {
             Some(installed) => installed,
             None => {

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use custody_engine::{Engine, Spill};
-use custody_guard::{Door, Evidence, ResourceRef, Session, StartRun, StepResult};
+use custody_guard::{Door, Evidence, ResourceRef, Session, StartRun, StepResult, Version};
 use custody_sandbox::Interrupt;
 use custody_types::{
     ArtifactName, ByteSize, Classification, Digest, Kind, Problem, Purpose, VersionName, code,
@@ -70,6 +70,7 @@ pub struct Runner {
 #[derive(Debug, Clone)]
 pub(crate) struct Known {
     pub(crate) name: VersionName,
+    pub(crate) version: Version,
     pub(crate) digest: Digest,
     pub(crate) classification: Classification,
     pub(crate) purposes: Vec<Purpose>,
@@ -251,10 +252,11 @@ impl Runner {
 }
 
 impl Known {
-    pub(crate) fn of(version: &custody_guard::Version) -> Self {
+    pub(crate) fn of(version: &Version) -> Self {
         let record = &version.record;
         Self {
             name: version.name(),
+            version: version.clone(),
             digest: record.digest,
             classification: record.classification,
             purposes: record.purposes.clone(),

@@ -404,6 +404,25 @@ impl Store {
         Ok(signed.record)
     }
 
+    /// Returns the project whose keys seal the record with the SHA-256 `digest`.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such record, or no such project any more.
+    pub fn project_of(&self, digest: &Digest) -> Result<ProjectName, StoreError> {
+        let not_found = || StoreError::NotFound {
+            what: "record",
+            name: digest.to_string(),
+        };
+        let (id, _) = self.catalog().record(digest)?.ok_or_else(not_found)?;
+        let domains = &self.0.domains;
+        let domains = domains.read().unwrap_or_else(PoisonError::into_inner);
+        let of = domains
+            .by_project
+            .iter()
+            .find(|(_, domain)| domain.id == id);
+        of.map(|(project, _)| project.clone()).ok_or_else(not_found)
+    }
+
     /// Reads the record with the SHA-256 `digest`.
     ///
     /// # Errors

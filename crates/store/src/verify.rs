@@ -157,6 +157,33 @@ impl Store {
         Ok(Rebuilt { lacking, damaged })
     }
 
+    /// Learns where everything lies in packs that were put back from a copy: they are not known, or were damaged before and
+    /// are sound now. Returns whether there was one.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the storage fails.
+    pub fn regain(&self) -> Result<bool, StoreError> {
+        let known: BTreeSet<_> = self.catalog().packs()?.into_iter().collect();
+        let mut regained = false;
+        for pack in self.blobs().list()? {
+            if known.contains(&pack) && !self.catalog().is_condemned(&pack)? {
+                continue;
+            }
+            match self.adopt(&pack) {
+                Ok(()) => {
+                    self.absolve(&pack);
+                    regained = true;
+                }
+                Err(StoreError::Damaged { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if regained {
+            self.0.forget();
+        }
+        Ok(regained)
+    }
+
     /// Returns whether places are known for all that the version records name.
     fn is_whole(&self, valid: &[Digest]) -> Result<bool, StoreError> {
         for record in valid {

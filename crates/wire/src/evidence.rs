@@ -24,6 +24,23 @@ pub struct TraceReply {
     pub nodes: Vec<Node>,
     /// Which was made from which.
     pub edges: Vec<Edge>,
+    /// What of other projects some were made from, behind doors that are closed to who asks.
+    #[serde(default)]
+    pub closed: Vec<ClosedInput>,
+    /// Whether there is more: a trace stops at ten thousand versions.
+    #[serde(default)]
+    pub more: bool,
+}
+
+/// An input of a project that who asks may not look at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClosedInput {
+    /// Its identity.
+    pub digest: Digest,
+    /// The version that was made from it.
+    pub to: VersionName,
+    /// As what it went in.
+    pub role: String,
 }
 
 /// One version in the graph and how it was made.
@@ -103,6 +120,8 @@ pub enum CheckResult {
     Ok,
     /// It does not hold.
     Broken,
+    /// Some of it is of a project that who asks may not look at; what else there is holds.
+    Closed,
     /// Something waits in quarantine for a person; nothing else is wrong.
     Waiting,
     /// It does not apply to this version, and says why.

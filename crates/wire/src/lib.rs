@@ -28,8 +28,8 @@ pub use data::{
     TextLengths, TopValue,
 };
 pub use evidence::{
-    AbsentEvidence, CheckResult, Edge, NamedCheck, Node, ReproduceReply, ReproducedStep,
-    TraceQuery, TraceReply, VerifyReply, VerifyRequest,
+    AbsentEvidence, CheckResult, ClosedInput, Edge, NamedCheck, Node, ReproduceReply,
+    ReproducedStep, TraceQuery, TraceReply, VerifyReply, VerifyRequest,
 };
 pub use ledger::{
     AcceptRollbackReply, AcceptRollbackRequest, EntryQuery, EntryView, LedgerReply,

@@ -45,6 +45,9 @@ pub struct ListReply {
     /// counted.
     #[serde(default)]
     pub held_back: usize,
+    /// How many of this page cannot be shown: the ledger names them, and no pack has them.
+    #[serde(default)]
+    pub lacking: usize,
     /// The cursor of the next page, if there are more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,

@@ -1,6 +1,6 @@
 //! `custody ls`.
 
-use custody_types::{ExitCode, Problem, code};
+use custody_types::{ExitCode, Problem, code, counted};
 use custody_wire::{ListQuery, VersionView};
 
 use crate::args::{Ls, PAGE, project_or_artifact};
@@ -41,13 +41,18 @@ pub(crate) fn run(context: &Context, args: &Ls) -> Result<ExitCode, Problem> {
                 "{more} more are in quarantine: custody ls --quarantine"
             )),
         };
+        let lacking = (reply.lacking > 0).then(|| {
+            let versions = counted(reply.lacking, "version");
+            format!("{versions} cannot be shown: no pack has them; custody verify --all names what is missing")
+        });
         if reply.versions.is_empty() {
             text.line(match (args.quarantine, &held_back) {
+                _ if lacking.is_some() => "no version can be shown",
                 (true, _) => "nothing is in quarantine",
                 (false, None) => "there are no versions",
                 (false, Some(_)) => "there are no versions that may be used",
             });
-            for line in held_back.into_iter().chain(more) {
+            for line in held_back.into_iter().chain(lacking).chain(more) {
                 text.line(line);
             }
             return Ok(());
@@ -57,7 +62,7 @@ pub(crate) fn run(context: &Context, args: &Ls) -> Result<ExitCode, Problem> {
         let mut rows = vec![head.map(str::to_owned).to_vec()];
         rows.extend(reply.versions.iter().map(row));
         text.table(&rows);
-        for line in held_back.into_iter().chain(more) {
+        for line in held_back.into_iter().chain(lacking).chain(more) {
             text.line(line);
         }
         Ok(())

@@ -28,6 +28,9 @@ pub(crate) fn run(context: &Context, args: Trace) -> Result<ExitCode, Problem> {
     context.output.answer(reply, |reply, text| {
         let mut seen = BTreeSet::new();
         branch(reply, &reply.root, "", "", &mut seen, text);
+        if reply.more {
+            text.line("there is more: a trace stops at 10,000 versions");
+        }
         Ok(())
     })?;
     Ok(ExitCode::Done)
@@ -61,6 +64,13 @@ fn branch(
         text.line(format!("{indent}  {line}"));
     }
     let next = format!("{indent}    ");
+    for input in reply.closed.iter().filter(|input| input.to == *version) {
+        text.line(format!(
+            "{next}closed: of a project that you may not trace ({})",
+            input.role
+        ));
+        text.line(format!("{next}  {}", input.digest));
+    }
     for edge in &reply.edges {
         let (here, there) = if reply.down {
             (&edge.from, &edge.to)

@@ -17,8 +17,10 @@ pub(crate) fn run(context: &Context, args: &Verify) -> Result<ExitCode, Problem>
     let waits = any(&reply.checks, CheckResult::Waiting);
     // What waits lacks its scan for that reason alone; whatever else is missing is no matter of waiting.
     let lacks = |absent: &AbsentEvidence| absent.required && absent.kind != EvidenceKind::Scan;
+    let closed = any(&reply.checks, CheckResult::Closed);
     let exit = match (holds, waits) {
         (false, _) => ExitCode::Integrity,
+        (true, _) if closed => ExitCode::Denied,
         (true, true) if !reply.absent.iter().any(lacks) => ExitCode::Approval,
         (true, _) if !reply.ok => ExitCode::No,
         (true, _) => ExitCode::Done,
@@ -32,6 +34,11 @@ pub(crate) fn run(context: &Context, args: &Verify) -> Result<ExitCode, Problem>
         let missing = reply.absent.iter().filter(|absent| absent.required);
         let mut kinds: Vec<_> = missing.map(|absent| absent.kind.as_str()).collect();
         kinds.dedup();
+        if holds && closed {
+            text.line(
+                "what you may look at holds; the rest is of projects that you may not verify",
+            );
+        }
         if holds && waits {
             text.line(
                 "what is there holds; something waits in quarantine: custody ls --quarantine",
@@ -42,7 +49,7 @@ pub(crate) fn run(context: &Context, args: &Verify) -> Result<ExitCode, Problem>
                 "what is there holds; missing: {}",
                 kinds.join(", ")
             ));
-        } else if !holds || !waits {
+        } else if !holds || !(waits || closed) {
             verdict(holds, &reply.checks, text);
         }
         Ok(())
@@ -92,6 +99,7 @@ fn checks(checks: &[NamedCheck], text: &mut Text) {
         let mark = match check.result {
             CheckResult::Ok => "ok     ",
             CheckResult::Broken => "BROKEN ",
+            CheckResult::Closed => "CLOSED ",
             CheckResult::Waiting => "WAITS  ",
             CheckResult::NotApplicable => "-      ",
         };

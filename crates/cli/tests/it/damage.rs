@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::e2e::files_below;
 use crate::world::{World, assert_ok, check, text};
@@ -438,9 +438,12 @@ fn check_outcomes(world: &World) {
 /// at all, and the next command works without any repair.
 #[test]
 fn a_killed_put_loses_nothing_acknowledged() {
-    const ROUNDS: u64 = 120;
+    const ROUNDS: u32 = 120;
     let world = World::of_words();
     let mut acknowledged = Vec::new();
+    let began = Instant::now();
+    world.yes(&["put", "demo/whole", "words.txt"]);
+    let whole = began.elapsed();
     for round in 0..ROUNDS {
         world.write("words.txt", &format!("round {round}\n"));
         let mut child = world
@@ -450,7 +453,7 @@ fn a_killed_put_loses_nothing_acknowledged() {
             .spawn()
             .unwrap();
         // Spread over the whole life of the command: from its first instruction to after its end.
-        std::thread::sleep(Duration::from_millis(round * 3));
+        std::thread::sleep(whole * 3 / 2 * round / ROUNDS);
         let _ = child.kill();
         let output = child.wait_with_output().unwrap();
         if let Ok(reply) = serde_json::from_slice::<serde_json::Value>(&output.stdout) {
@@ -498,4 +501,67 @@ fn a_killed_run_goes_on() {
     check(&world.run(&["run"]), 0, "count");
     check_outcomes(&world);
     check(&world.run(&["verify", "--all"]), 0, "everything holds");
+}
+
+/// A pack is damaged and the index is lost, so that nothing but the ledger knows of the version. It is told to be damaged,
+/// to those who may know of it, and is there again once the pack is.
+#[test]
+fn a_version_whose_pack_is_damaged_is_named_and_comes_back_with_the_pack() {
+    let world = World::empty();
+    world.yes(&["init"]);
+    world.write(
+        "policies/principals.json",
+        r#"{"users": {"eve": {"roles": []}}}"#,
+    );
+    world.yes(&["policy", "apply", "policies"]);
+    world.write("file", "kept");
+    world.yes(&["put", "demo/data", "file"]);
+    let packs = || files_below(world.path(".custody/packs"));
+    let before = packs();
+    world.write("file", "lost");
+    world.yes(&["put", "demo/data", "file"]);
+    let lost: Vec<_> = packs()
+        .into_iter()
+        .filter(|path| !before.contains(path))
+        .collect();
+    let [lost] = lost.as_slice() else {
+        panic!("{lost:?}")
+    };
+    let sound = fs::read(lost).unwrap();
+    let mut damaged = sound.clone();
+    damaged[sound.len() / 2] ^= 1;
+    for harm in [Some(damaged), None] {
+        match &harm {
+            Some(bytes) => fs::write(lost, bytes).unwrap(),
+            None => fs::remove_file(lost).unwrap(),
+        }
+        fs::remove_file(world.path(".custody/catalog.sqlite")).unwrap();
+        for _ in 0..2 {
+            let told = world.told(&["ls"], 0, "1 version cannot be shown");
+            assert!(
+                told.contains("demo/data@1") && !told.contains("demo/data@2"),
+                "{told}"
+            );
+            world.told(
+                &["get", "demo/data@2", "--to", "out"],
+                4,
+                "the store lacks `demo/data@2`",
+            );
+            world.told(
+                &["--as", "eve", "get", "demo/data@2", "--to", "out"],
+                5,
+                "or you may not see it",
+            );
+            world.told(&["verify", "--all"], 4, "index");
+        }
+        fs::write(lost, &sound).unwrap();
+        let told = world.yes(&["ls"]);
+        assert!(
+            told.contains("demo/data@2") && !told.contains("cannot be shown"),
+            "{told}"
+        );
+        world.yes(&["get", "demo/data@2", "--to", "out"]);
+        fs::remove_dir_all(world.path("out")).unwrap();
+        world.told(&["verify", "--all"], 0, "everything holds");
+    }
 }

@@ -17,6 +17,7 @@ mod hostile;
 mod listed_runs;
 mod pages;
 mod privacy;
+mod projects;
 mod runs;
 mod sharing;
 mod world;

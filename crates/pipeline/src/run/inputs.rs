@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use custody_guard::{Evidence, Version, dependency, role};
+use custody_guard::{Evidence, Reach, Version, dependency, role};
 use custody_types::{Classification, Digest, Kind, Problem, Reference, VersionName, code};
 use serde_json::{Value, json};
 
@@ -236,8 +236,14 @@ fn trained_on(
     let (Some(model), Some(data)) = (versions.get("model"), versions.get("data")) else {
         return Ok(BTreeMap::new());
     };
-    let root = evidence.resolve(&model.name.clone().into())?;
-    let links = closure(evidence, root, &mut |_| {})?;
+    let refused = format!("what `{}` was trained on cannot be told", model.name);
+    let Reach::Version(root) = evidence.reach(&model.name)? else {
+        return Err(Problem::new(code::PIPE_026, refused)
+            .because("it is of a project that you may not look at"));
+    };
+    let found = closure(evidence, *root)?;
+    found.require_all(&refused)?;
+    let links = found.links;
     let find = |name: &VersionName| links.iter().find(|link| link.version.name() == *name);
     let mut found: BTreeMap<VersionName, Known> = links
         .iter()

@@ -226,10 +226,10 @@ impl Runner {
         if !inputs.code.is_empty() {
             given.code = Some(Arc::new(InMemory::new(inputs.code.clone())));
         }
-        let judged = Judged::ask(self, context, session, step, inputs)?;
+        let judged = Judged::ask(self, session, step, inputs)?;
         let (mut reads, mut validates) = (Vec::new(), Vec::new());
         for (role, known) in inputs.versions.iter().chain(&inputs.training) {
-            let version = Box::new(context.evidence.resolve(&known.name.clone().into())?);
+            let version = Box::new(known.version.clone());
             let files: Arc<dyn VersionFiles> = if step.is_check() {
                 let grant = self
                     .door
@@ -294,7 +294,7 @@ impl Runner {
             return Ok(Some(grants));
         }
         for known in inputs.versions.values() {
-            let version = Box::new(context.evidence.resolve(&known.name.clone().into())?);
+            let version = Box::new(known.version.clone());
             match self
                 .door
                 .ask::<ReadLog>(context.session, ResourceRef::Version(version))
@@ -321,7 +321,6 @@ enum Judged {
 impl Judged {
     fn ask(
         runner: &Runner,
-        context: &Context<'_>,
         session: &Session,
         step: &Step,
         inputs: &Inputs,
@@ -329,13 +328,10 @@ impl Judged {
         let Some(model) = inputs.versions.get("model") else {
             return Ok(Self::Nothing);
         };
-        let target = || {
-            let version = context.evidence.resolve(&model.name.clone().into())?;
-            Ok::<_, Problem>(ResourceRef::Version(Box::new(version)))
-        };
+        let target = || ResourceRef::Version(Box::new(model.version.clone()));
         Ok(match step {
-            Step::Evaluate(_) => Self::Evaluated(Box::new(runner.door.ask(session, target()?)?)),
-            Step::Gate(_) => Self::Decided(Box::new(runner.door.ask(session, target()?)?)),
+            Step::Evaluate(_) => Self::Evaluated(Box::new(runner.door.ask(session, target())?)),
+            Step::Gate(_) => Self::Decided(Box::new(runner.door.ask(session, target())?)),
             _ => Self::Nothing,
         })
     }

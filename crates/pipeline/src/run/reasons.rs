@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use custody_attest::slsa::{Provenance, ROLE};
-use custody_guard::{Evidence, Version};
+use custody_guard::{Evidence, Reach, Version};
 use custody_types::{Digest, Problem, Reference, Selector, VersionName};
 use serde_json::{Value, json};
 
@@ -271,8 +271,8 @@ fn changed_inputs(context: &Context<'_>, name: &str, step: &Step, last: &Last) -
 
 /// Names a version with how much is in it: rows where its statement tells them, bytes otherwise.
 pub(crate) fn with_size(evidence: &Evidence<'_>, name: &VersionName) -> String {
-    match evidence.find(&name.clone().into()) {
-        Ok(Some(version)) => {
+    match evidence.reach(name) {
+        Ok(Reach::Version(version)) => {
             let much = rows(evidence, &version).map_or_else(
                 || version.record.size.to_string(),
                 |rows| format!("{rows} rows"),

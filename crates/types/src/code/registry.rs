@@ -353,6 +353,10 @@ registry! {
         "no list goes on there",
         "`--after` is no cursor, or one of another list.",
         "Give what the same list said under `more`, or leave it out to begin.";
+    DOOR_018 "CUS-DOOR-018" Fault:
+        "the grant is for another project",
+        "The program looked, by a permission for one project, at what is of another.",
+        "Report what you did.";
 
     // Python environments.
     ENV_001 "CUS-ENV-001" NotFound:
@@ -607,6 +611,10 @@ registry! {
         "there is no such run",
         "No entry of the ledger has a run of that id, or you may not see it.",
         "`custody run` and `custody trace` name runs; write `project/artifact@1` for a version.";
+    PIPE_026 "CUS-PIPE-026" Denied:
+        "what something was made from may not be looked at as a whole",
+        "To reproduce a version, or to compare an evaluation's data with what a model was trained on, all that it was made from is looked at; some of it is of a project that you may not trace, or it is too much.",
+        "Ask somebody to do it who may trace those projects.";
 
     // Policies.
     POLICY_001 "CUS-POLICY-001" Invalid:

@@ -1,0 +1,165 @@
+//! Two projects in one workspace: who may look at one learns nothing of the other, and is told where a door is closed.
+
+use std::fs;
+
+use crate::world::{World, text};
+
+/// Rows of the project `vault` go into the project `demo`.
+const PIPELINE: &str = r"
+project: demo
+steps:
+  count:
+    sql:
+      inputs: {rows: vault/secret-rows@1}
+      outputs: {counted: SELECT count(*) AS n FROM rows}
+  copy:
+    sql:
+      inputs: {counted: counted}
+      outputs: {copied: SELECT n FROM counted}
+";
+
+/// `ina` may do what a data scientist may in `demo`, and has no part in `vault`; `aud` sees the evidence of both.
+const PRINCIPALS: &str = r#"{"users": {
+  "ina": {"roles": [{"role": "data_scientist", "project": "demo"}]},
+  "aud": {"roles": ["auditor"]}}}"#;
+
+/// Lets `ina` verify what is not of a project.
+const POLICY: &str = r#"
+@id("ina-verifies")
+permit (principal == User::"ina", action == Action::"verify", resource == Project::"*");
+"#;
+
+/// What tells of the other project, but for its name, which the statements of `demo` have in their own parameters.
+const SECRET: [&str; 3] = ["confidential.csv", "hidden-step", "vault/other"];
+
+fn two_projects() -> World {
+    let world = World::empty();
+    world.yes(&["init"]);
+    world.write("confidential.csv", "id\n1\n2\n");
+    world.write("vault.yaml", "");
+    let vault = "
+project: vault
+steps:
+  hidden-step:
+    source:
+      file: confidential.csv
+      output: secret-rows
+      origin: {publisher: us, url: 'https://example.com', licence: CC0-1.0, legal_basis: none, classification: internal}
+  other:
+    sql:
+      inputs: {rows: secret-rows}
+      outputs: {other: SELECT id FROM rows}
+";
+    world.write("custody.yaml", vault);
+    world.yes(&["run"]);
+    world.write("custody.yaml", PIPELINE);
+    world.yes(&["run"]);
+    world.write("policies/principals.json", PRINCIPALS);
+    world.write("policies/ina.cedar", POLICY);
+    world.yes(&["policy", "apply", "policies"]);
+    world
+}
+
+#[test]
+fn a_trace_stops_at_the_door_of_a_project_that_one_may_not_trace() {
+    let world = two_projects();
+    for arguments in [
+        ["trace", "demo/copied@1"].as_slice(),
+        &["--json", "trace", "demo/copied@1"],
+        &["trace", "demo/copied@1", "--svg", "drawn.svg"],
+        &["verify", "demo/copied@1"],
+        &["--json", "verify", "demo/copied@1"],
+        &["reproduce", "demo/copied@1"],
+        &["compare", "demo/copied@1", "demo/counted@1"],
+        &["metrics", "demo/copied@1"],
+        &["show", "demo/counted@1"],
+        &["verify", "--all"],
+        &["--json", "verify", "--all"],
+        &["ls"],
+        &["status"],
+    ] {
+        let told = text(&world.run(&[&["--as", "ina"], arguments].concat()));
+        for said in SECRET {
+            assert!(!told.contains(said), "{arguments:?}: {told}");
+        }
+    }
+    let drawn = fs::read_to_string(world.path("drawn.svg")).unwrap();
+    assert!(drawn.contains("closed: 1 input of projects"), "{drawn}");
+    world.told(
+        &["--as", "ina", "trace", "demo/copied@1"],
+        0,
+        "closed: of a project that you may not trace (rows)",
+    );
+    let trace = world.json(&["--as", "ina", "trace", "demo/copied@1"]);
+    let closed = trace["closed"].as_array().unwrap();
+    assert_eq!(
+        (closed.len(), &closed[0]["to"]),
+        (1, &"demo/counted@1".into()),
+        "{trace}"
+    );
+    let nodes = trace["nodes"].as_array().unwrap();
+    let named = |node: &serde_json::Value| node["version"].as_str().unwrap().starts_with("vault/");
+    assert!(!nodes.iter().any(named), "{trace}");
+    // Part of it is not looked at, and that is no yes.
+    world.told(&["--as", "ina", "verify", "demo/copied@1"], 3, "CLOSED");
+    world.told(
+        &["--as", "ina", "reproduce", "demo/copied@1"],
+        3,
+        "of a project that you may not look at",
+    );
+    // Who may trace both sees all of it.
+    world.told(&["--as", "aud", "trace", "demo/copied@1"], 0, "hidden-step");
+    world.told(
+        &["--as", "aud", "verify", "demo/copied@1"],
+        0,
+        "everything holds",
+    );
+}
+
+#[test]
+fn that_another_project_was_entered_or_found_closed_stands_in_the_ledger_once() {
+    let world = two_projects();
+    for (who, answer) in [("aud", serde_json::Value::Null), ("ina", "denied".into())] {
+        let before = world.json(&["ledger", "log", "--limit", "1"])["size"]
+            .as_u64()
+            .unwrap();
+        world.run(&["--as", who, "trace", "demo/copied@1"]);
+        let log = world.json(&["ledger", "log", "--resource", "vault", "--limit", "1000"]);
+        let entries = log["entries"].as_array().unwrap().iter();
+        let new: Vec<_> = entries
+            .filter(|row| row["index"].as_u64().unwrap() >= before && row["entry"]["ph"] == "grant")
+            .collect();
+        assert_eq!(new.len(), 1, "{who}: {new:?}");
+        assert_eq!(new[0]["entry"]["act"], "lineage.read", "{who}");
+        assert_eq!(new[0]["entry"]["out"], answer, "{who}");
+    }
+}
+
+#[test]
+fn everything_is_verified_and_what_is_none_of_ones_business_is_counted() {
+    let world = two_projects();
+    world.told(
+        &["--as", "ina", "verify", "--all"],
+        0,
+        "of projects that you may not list",
+    );
+    // A byte of every pack is flipped, one after the other: what breaks is told, and of the other project no name.
+    let mut broken = 0;
+    for pack in crate::e2e::files_below(world.path(".custody/packs")) {
+        let sound = fs::read(&pack).unwrap();
+        let mut bytes = sound.clone();
+        bytes[sound.len() / 3] ^= 1;
+        fs::write(&pack, bytes).unwrap();
+        let told = text(&world.run(&["--as", "ina", "verify", "--all"]));
+        broken +=
+            usize::from(told.contains("of their checks do not hold") || told.contains("BROKEN"));
+        assert!(
+            !told.contains("secret-rows@") && !told.contains("vault/other"),
+            "{told}"
+        );
+        fs::write(&pack, sound).unwrap();
+    }
+    assert!(broken > 0);
+    world.yes(&["index", "rebuild"]);
+    world.told(&["verify", "--all"], 0, "everything holds");
+}
