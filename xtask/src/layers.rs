@@ -23,6 +23,7 @@ const RANKS: &[(&str, u8)] = &[
     ("custody-engine", 4),
     ("custody-sandbox", 4),
     ("custody-pipeline", 5),
+    ("custody-host", 6),
     ("custody-api", 7),
     ("custody-client", 8),
     ("custody-cli", 9),
@@ -41,7 +42,7 @@ const CONFINED: &[(&str, &[&str])] = &[
         &[
             "custody-guard",
             "custody-backends",
-            "custody-cli",
+            "custody-host",
             "custody-bench",
         ],
     ),
@@ -50,6 +51,7 @@ const CONFINED: &[(&str, &[&str])] = &[
         &[
             "custody-guard",
             "custody-backends",
+            "custody-host",
             "custody-cli",
             "custody-bench",
         ],

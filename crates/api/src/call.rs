@@ -21,17 +21,32 @@ const DOCUMENT_BYTES: u64 = 16 << 20;
 pub(crate) struct Call {
     /// Who asks.
     pub(crate) session: Session,
+    /// What the path names.
+    id: Option<String>,
     query: String,
     body: PieceReader,
 }
 
 impl Call {
-    pub(crate) fn new(session: Session, query: String, body: PieceReader) -> Self {
+    pub(crate) fn new(
+        session: Session,
+        id: Option<String>,
+        query: String,
+        body: PieceReader,
+    ) -> Self {
         Self {
             session,
+            id,
             query,
             body,
         }
+    }
+
+    /// Returns the id in the path.
+    pub(crate) fn id(&self) -> Result<String, Problem> {
+        self.id
+            .clone()
+            .ok_or_else(|| malformed(&"the path names nothing"))
     }
 
     /// Reads the query string.
@@ -146,7 +161,7 @@ mod tests {
         });
         let person = custody_types::Actor::user("ada");
         let session = Session::person(person, None, "test");
-        Call::new(session, String::new(), PieceReader::new(receiver))
+        Call::new(session, None, String::new(), PieceReader::new(receiver))
     }
 
     #[test]

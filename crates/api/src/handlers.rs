@@ -1,12 +1,13 @@
 //! What each operation does: read the request, ask the door, write the answer.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::body::Body;
 use custody_guard::{
     Approve, ChangePolicy, ChangeRules, Collect, CommittedVersion, Export, ExportLedger, List,
-    NewVersion, ReadLedger, ReadPolicy, RebuildIndex, Reject, ResourceRef, ScanModel, SetAlias,
-    SignModel, VersionBuilder, Write, WriteAccess,
+    NewVersion, ReadLedger, ReadPolicy, ReadRun, RebuildIndex, Reject, ResourceRef, ScanModel,
+    SetAlias, SignModel, VersionBuilder, Write, WriteAccess,
 };
 use custody_pipeline::collect;
 use custody_pipeline::file::Origin;
@@ -16,7 +17,7 @@ use custody_wire::{
     ApproveRequest, ArtifactQuery, CompareRequest, DataQuery, DiffRequest, Document, EntryQuery,
     LedgerVerifyReply, ListQuery, ListReply, MetricsRequest, OriginOfPut, PolicySource, PutQuery,
     PutReply, RejectReply, RejectRequest, RescanReply, RescanRequest, RulesReply, RunEvent,
-    RunRequest, StatusRequest, TraceQuery, VerifyRequest,
+    RunMomentQuery, RunQuery, RunRequest, StatusRequest, TraceQuery, VerifyRequest,
 };
 use http::Response;
 
@@ -262,6 +263,55 @@ pub(crate) fn run(app: &App, call: Call) -> Answer {
         tell(last);
         broken.map_or(Ok(()), Err)
     })
+}
+
+pub(crate) fn runs(app: &App, call: Call) -> Answer {
+    let query: RunQuery = call.query()?;
+    let target = query
+        .project
+        .clone()
+        .map_or(ResourceRef::Workspace, ResourceRef::Project);
+    let grant = app.door.ask::<ReadRun>(&call.session, target)?;
+    let listed = grant.runs(&query)?;
+    grant.finish()?;
+    reply(listed)
+}
+
+pub(crate) fn show_run(app: &App, call: Call) -> Answer {
+    let grant = app.door.ask_run::<ReadRun>(&call.session, &call.id()?)?;
+    let shown = grant.run()?;
+    grant.finish()?;
+    reply(shown)
+}
+
+/// Tells what happens in a run, a line each, from the entry after the given one to the end of the run.
+pub(crate) fn run_events(app: &App, call: Call) -> Answer {
+    const PAUSE: Duration = Duration::from_millis(100);
+    let RunMomentQuery { mut after } = call.query()?;
+    let grant = app.door.ask_run::<ReadRun>(&call.session, &call.id()?)?;
+    stream("application/x-ndjson", move |out| {
+        loop {
+            let size = grant.ledger_size();
+            let (moments, ended) = grant.moments(after).map_err(std::io::Error::other)?;
+            for moment in moments {
+                after = Some(moment.at);
+                serde_json::to_writer(&mut *out, &Document::new(moment))?;
+                out.write_all(b"\n")?;
+            }
+            // Where nobody listens any more, this fails.
+            out.flush()?;
+            if ended {
+                return grant.finish().map_err(std::io::Error::other);
+            }
+            while grant.ledger_size() == size {
+                std::thread::sleep(PAUSE);
+            }
+        }
+    })
+}
+
+pub(crate) fn cancel_run(app: &App, call: Call) -> Answer {
+    reply(app.runner.cancel(&call.session, &call.id()?)?)
 }
 
 pub(crate) fn ledger_entries(app: &App, call: Call) -> Answer {

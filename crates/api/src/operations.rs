@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{RawPathParams, State};
 use axum::routing::{MethodFilter, on};
 use custody_guard::Session;
 use custody_types::{Action, Problem, Purpose, code};
@@ -108,6 +108,25 @@ pub static OPERATIONS: &[Operation] = &[
         handlers::reproduce,
     ),
     operation(Method::POST, "/v1/runs", &[Action::StartRun], handlers::run),
+    operation(Method::GET, "/v1/runs", &[Action::ReadRun], handlers::runs),
+    operation(
+        Method::GET,
+        "/v1/runs/{id}",
+        &[Action::ReadRun],
+        handlers::show_run,
+    ),
+    operation(
+        Method::GET,
+        "/v1/runs/{id}/events",
+        &[Action::ReadRun],
+        handlers::run_events,
+    ),
+    operation(
+        Method::POST,
+        "/v1/runs/{id}/cancel",
+        &[Action::CancelRun],
+        handlers::cancel_run,
+    ),
     operation(
         Method::POST,
         "/v1/status",
@@ -212,7 +231,10 @@ pub fn router(app: App) -> Router {
         };
         let service = on(
             filter,
-            move |State(app): State<App>, request: Request<Body>| answer(app, request, handler),
+            move |State(app): State<App>, path: RawPathParams, request: Request<Body>| {
+                let id = path.iter().next().map(|(_, id)| id.to_owned());
+                answer(app, id, request, handler)
+            },
         );
         router = router.route(operation.path, service);
     }
@@ -231,7 +253,12 @@ async fn no_operation(method: Method, uri: Uri) -> Response<Body> {
     call::problem(&Problem::new(code::API_019, what))
 }
 
-async fn answer(app: App, request: Request<Body>, handler: Handler) -> Response<Body> {
+async fn answer(
+    app: App,
+    id: Option<String>,
+    request: Request<Body>,
+    handler: Handler,
+) -> Response<Body> {
     let session = match session(&app, request.headers()) {
         Ok(session) => session,
         Err(problem) => return call::problem(&problem),
@@ -239,7 +266,8 @@ async fn answer(app: App, request: Request<Body>, handler: Handler) -> Response<
     let query = request.uri().query().unwrap_or_default().to_owned();
     let body = call::reader_of(request.into_body());
     let answered =
-        tokio::task::spawn_blocking(move || handler(&app, Call::new(session, query, body))).await;
+        tokio::task::spawn_blocking(move || handler(&app, Call::new(session, id, query, body)))
+            .await;
     match answered {
         Ok(Ok(response)) => response,
         Ok(Err(problem)) => call::problem(&problem),

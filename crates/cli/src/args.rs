@@ -81,6 +81,7 @@ pub(crate) enum Command {
     Data(Data),
     Alias(AliasArgs),
     Run(Run),
+    Runs(Runs),
     Status(Status),
     Metrics(Metrics),
     Compare(Compare),
@@ -378,6 +379,75 @@ pub(crate) struct Run {
     /// How many steps may run at once [default: as many as there are processors]
     #[arg(short = 'j', long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) jobs: Option<u32>,
+}
+
+/// See which runs there are, how they go, and cancel one
+///
+/// All of it is read from the ledger, so it is told of runs of every process, and of those that a crash cut off.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  custody runs\n  custody runs --project employment\n  custody runs show 0190a3c4-…            # its steps, until now\n  custody runs show 0190a3c4-… --follow   # until it ends\n  custody runs cancel 0190a3c4-…"
+)]
+pub(crate) struct Runs {
+    /// What to do [default: list them, the newest first]
+    #[command(subcommand)]
+    pub(crate) command: Option<RunsCommand>,
+    /// Which to list.
+    #[command(flatten)]
+    pub(crate) list: RunsList,
+}
+
+/// Which runs to list.
+#[derive(Debug, Args)]
+pub(crate) struct RunsList {
+    /// Only those of this project
+    #[arg(long)]
+    pub(crate) project: Option<ProjectName>,
+    /// At most this many, the newest
+    #[arg(short = 'n', long, default_value_t = RUNS_PAGE, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) limit: u64,
+    /// Older ones than those of the page that said so
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) after: Option<String>,
+}
+
+/// How many runs are listed when nothing else is said.
+pub(crate) const RUNS_PAGE: u64 = 20;
+
+/// What to do with a run.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunsCommand {
+    Show(RunShow),
+    Cancel(RunCancel),
+}
+
+/// Show a run and how its steps went
+///
+/// What the steps print is not kept, so it is shown by `custody run` alone.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  custody runs show 0190a3c4-…\n  custody runs show 0190a3c4-… --follow\n  custody --json runs show 0190a3c4-… --follow --after 120   # goes on after that entry"
+)]
+pub(crate) struct RunShow {
+    /// The run's id, as `custody runs` says it
+    pub(crate) id: String,
+    /// Tell what happens until the run ends; with --json a line each
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// Only what happened after this ledger entry
+    #[arg(long, value_name = "ENTRY", requires = "follow")]
+    pub(crate) after: Option<u64>,
+}
+
+/// End a run that goes on
+///
+/// Its steps are ended, and none starts any more. What was made before is kept, and the next run goes on from there.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  custody runs cancel 0190a3c4-…")]
+pub(crate) struct RunCancel {
+    /// The run's id, as `custody runs` says it
+    pub(crate) id: String,
 }
 
 /// Show what changed since the last run, and what would run

@@ -21,6 +21,7 @@ mod reproduce;
 mod rescan;
 mod rules;
 mod run;
+mod runs;
 pub(crate) mod scan;
 mod show;
 mod sign;
@@ -49,6 +50,7 @@ pub(crate) fn dispatch(context: &Context, command: Command) -> Result<ExitCode, 
         Command::Data(Data::Diff(args)) => data::diff(context, &args),
         Command::Alias(args) => alias::run(context, args),
         Command::Run(args) => run::run(context, args),
+        Command::Runs(args) => runs::run(context, args),
         Command::Status(args) => status::run(context, args),
         Command::Metrics(args) => metrics::run(context, args),
         Command::Compare(args) => compare::run(context, args),

@@ -17,14 +17,10 @@ mod args;
 mod commands;
 mod completions;
 mod context;
-mod files;
 mod interrupt;
-mod machine;
 mod output;
 mod panics;
-mod problems;
 mod progress;
-mod scanner;
 mod settings;
 mod sharing;
 mod svg;
@@ -45,7 +41,7 @@ fn main() -> ExitCode {
         .nth(1)
         .is_some_and(|word| word == custody_sandbox::LAUNCHER_WORD)
     {
-        return custody_sandbox::launcher_main(&[scanner::STEP]);
+        return custody_sandbox::launcher_main(&[custody_host::STEP]);
     }
     leave_no_core();
     panics::note();

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use custody_backends::scanned_files::Entry;
+use custody_host::{LAUNCHER, LocalEnvironments, Texts, user_files_problem};
 use custody_pipeline::{Environments, Installed, LockedEnvironment};
 use custody_sandbox::trial::{self, BeyondKind, ENVIRONMENT, Trial, judge};
 use custody_sandbox::{Exit, Finished, Interrupt, Limits, Observe, SandboxError, Spec};
@@ -19,10 +20,7 @@ use custody_types::{
 };
 
 use crate::args::TrialOptions;
-use crate::context::{Context, LAUNCHER};
-use crate::files::Texts;
-use crate::machine::LocalEnvironments;
-use crate::problems::user_files_problem;
+use crate::context::Context;
 
 const PROGRAM: &str = "trial_load.py";
 const MODEL: &str = "/in/model";

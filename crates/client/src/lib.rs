@@ -14,11 +14,12 @@ use custody_types::{Problem, Purpose, code};
 use custody_wire::stream::{PieceReader, PieceWriter, channel};
 use custody_wire::{
     AcceptRollbackReply, AcceptRollbackRequest, AliasReply, AliasRequest, ApproveReply,
-    ApproveRequest, ArtifactQuery, CompareReply, CompareRequest, DataQuery, DiffReply, DiffRequest,
-    Document, EntryQuery, HEADER_AS, HEADER_PURPOSE, HeadReply, LedgerReply, LedgerVerifyReply,
-    ListQuery, ListReply, MetricsReply, MetricsRequest, PolicyReply, PolicySource, ProblemDetails,
-    ProfileReply, PutQuery, PutReply, RejectReply, RejectRequest, ReproduceReply, RescanReply,
-    RescanRequest, RulesReply, RunEvent, RunReply, RunRequest, Schema, SchemaReply, ShowReply,
+    ApproveRequest, ArtifactQuery, CancelReply, CompareReply, CompareRequest, DataQuery, DiffReply,
+    DiffRequest, Document, EntryQuery, HEADER_AS, HEADER_PURPOSE, HeadReply, LedgerReply,
+    LedgerVerifyReply, ListQuery, ListReply, MetricsReply, MetricsRequest, PolicyReply,
+    PolicySource, ProblemDetails, ProfileReply, PutQuery, PutReply, RejectReply, RejectRequest,
+    ReproduceReply, RescanReply, RescanRequest, RulesReply, RunEvent, RunListReply, RunMoment,
+    RunMomentQuery, RunQuery, RunReply, RunRequest, RunShowReply, Schema, SchemaReply, ShowReply,
     SigningReply, StatusReply, StatusRequest, TraceQuery, TraceReply, VerifyReply, VerifyRequest,
 };
 use http::{Method, Request, Response, StatusCode};
@@ -266,6 +267,51 @@ impl Client {
         }
         Err(Problem::new(code::API_003, "the run's answer broke off")
             .hint("see what was done with `custody ledger log`, then start it again with `custody run`"))
+    }
+
+    /// Lists runs, the newest first.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn runs(&self, query: &RunQuery) -> Result<RunListReply, Problem> {
+        self.get("/v1/runs", query)
+    }
+
+    /// Shows a run and what happened in it.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn show_run(&self, id: &str) -> Result<RunShowReply, Problem> {
+        self.get(&run_path(id, "")?, &())
+    }
+
+    /// Hands what happens in a run to `on_moment`, until the run ends.
+    ///
+    /// # Errors
+    /// The API's [`Problem`], or the one that `on_moment` gives.
+    pub fn follow_run(
+        &self,
+        id: &str,
+        query: &RunMomentQuery,
+        mut on_moment: impl FnMut(RunMoment) -> Result<(), Problem>,
+    ) -> Result<(), Problem> {
+        let request = self.request(Method::GET, &run_path(id, "/events")?, query)?;
+        let response = self.send(request, Body::empty())?;
+        let mut lines = Lines::new(self, response.into_body());
+        while let Some(line) = lines.next_line()? {
+            let moment: Document<RunMoment> =
+                serde_json::from_slice(&line).map_err(|error| garbled(&error))?;
+            on_moment(moment.body)?;
+        }
+        Ok(())
+    }
+
+    /// Ends a run that goes on.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn cancel_run(&self, id: &str) -> Result<CancelReply, Problem> {
+        self.post(&run_path(id, "/cancel")?, &())
     }
 
     /// Tells what would run, and why.
@@ -544,6 +590,18 @@ fn told(status: StatusCode, bytes: &[u8]) -> Problem {
             format!("the API answered {status} without saying why"),
         ),
     }
+}
+
+/// Returns the path of a run, or of a part of it. An id has letters, digits and hyphens.
+fn run_path(id: &str, part: &str) -> Result<String, Problem> {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    if id.is_empty() || !id.bytes().all(good) {
+        let what = format!("`{id}` is no id of a run");
+        return Err(
+            Problem::new(code::RUN_041, what).hint("see which runs there are with `custody runs`")
+        );
+    }
+    Ok(format!("/v1/runs/{id}{part}"))
 }
 
 fn unreadable(error: &io::Error) -> Problem {

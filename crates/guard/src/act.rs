@@ -58,6 +58,10 @@ acts! {
     Verify: MetadataAccess;
     /// [`Action::StartRun`].
     StartRun: MetadataAccess;
+    /// [`Action::ReadRun`].
+    ReadRun;
+    /// [`Action::CancelRun`].
+    CancelRun;
     /// [`Action::RunStep`].
     RunStep: MetadataAccess;
     /// [`Action::ReadLog`].

@@ -2,6 +2,8 @@
 
 use custody_types::{Problem, VersionName, code};
 
+use crate::runs::is_id;
+
 /// Returns the cursor of what follows a version in the list of those in quarantine (`held`), or of the others.
 pub(crate) fn of_version(name: &VersionName, held: bool) -> String {
     hex::encode(format!("{}{name}", list(held)))
@@ -22,6 +24,21 @@ pub(crate) fn of_entry(index: u64) -> String {
 pub(crate) fn entry(cursor: &str) -> Result<u64, Problem> {
     let text = opened(cursor, "e ")?;
     text.parse().map_err(|_| unknown(cursor))
+}
+
+/// Returns the cursor of the runs before a run.
+pub(crate) fn of_run(id: &str) -> String {
+    hex::encode(format!("r {id}"))
+}
+
+/// Reads the run before which a list goes on.
+pub(crate) fn run(cursor: &str) -> Result<String, Problem> {
+    let id = opened(cursor, "r ")?;
+    if is_id(&id) {
+        Ok(id)
+    } else {
+        Err(unknown(cursor))
+    }
 }
 
 const fn list(held: bool) -> &'static str {

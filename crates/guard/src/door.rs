@@ -403,15 +403,24 @@ impl Door {
         session: &Session,
         target: &ResourceRef,
     ) -> Result<(), Problem> {
-        let purpose = session.purpose.as_ref();
-        let Some(decision) = purpose.and_then(|one| self.0.policies().undeclared(one)) else {
-            return Ok(());
-        };
         let facts = match target {
             ResourceRef::Version(version) => target.facts(Some(version)),
             _ => target.facts(None),
         };
-        let mut draft = self.0.draft(session, action, Phase::Grant, &facts);
+        self.check_purpose(action, session, &facts)
+    }
+
+    fn check_purpose(
+        &self,
+        action: Action,
+        session: &Session,
+        facts: &ResourceFacts,
+    ) -> Result<(), Problem> {
+        let purpose = session.purpose.as_ref();
+        let Some(decision) = purpose.and_then(|one| self.0.policies().undeclared(one)) else {
+            return Ok(());
+        };
+        let mut draft = self.0.draft(session, action, Phase::Grant, facts);
         draft.decision = Some(self.0.decision_fact(&decision));
         draft.outcome = Some(Outcome::Denied);
         let told = problem::refused(action, &facts.resource, &who(session), &decision);
@@ -434,7 +443,29 @@ impl Door {
         {
             return problem::not_found(reference);
         }
+        if let ResourceRef::Run { id, .. } = target
+            && matches!(action, Action::ReadRun | Action::CancelRun)
+            && !self.0.decide(session, Action::ReadRun, facts, None).permit
+        {
+            return problem::no_run(id);
+        }
         problem::refused(action, &facts.resource, &who(session), decision)
+    }
+
+    /// Enters that somebody asked for a run that is not there.
+    pub(crate) fn no_run(&self, action: Action, session: &Session, id: &str) -> Problem {
+        let facts = crate::target::unknown_run(id);
+        if let Err(told) = self.check_purpose(action, session, &facts) {
+            return told;
+        }
+        let told = problem::no_run(id);
+        let mut draft = self.0.draft(session, action, Phase::Grant, &facts);
+        draft.outcome = Some(Outcome::Error);
+        draft.error = Some(told.code);
+        match self.0.append(draft) {
+            Ok(_) => told,
+            Err(problem) => problem,
+        }
     }
 
     fn not_there(

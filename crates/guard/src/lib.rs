@@ -21,6 +21,7 @@ mod problem;
 mod publisher;
 mod reading;
 mod rollback;
+mod runs;
 mod scanning;
 mod session;
 mod target;

@@ -49,6 +49,16 @@ pub(crate) fn not_found(reference: &Reference) -> Problem {
     .hint("see what there is with `custody ls`")
 }
 
+/// Tells that a run is not there, or that the actor may not know whether it is.
+pub(crate) fn no_run(id: &str) -> Problem {
+    let shown: String = id.chars().take(40).collect();
+    Problem::new(
+        code::RUN_041,
+        format!("there is no run `{shown}`, or you may not see it"),
+    )
+    .hint("see which runs there are with `custody runs`")
+}
+
 /// Tells that the ledger does not work: nothing is done then.
 pub(crate) fn ledger(error: &LedgerError) -> Problem {
     let broken = |code: Code, hint: &str| Problem::new(code, error.to_string()).hint(hint);

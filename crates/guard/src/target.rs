@@ -78,6 +78,11 @@ impl ResourceRef {
     }
 }
 
+/// Tells the policy of a run that is not there.
+pub(crate) fn unknown_run(id: &str) -> ResourceFacts {
+    plain(ResourceKind::Run, id, None)
+}
+
 fn plain(kind: ResourceKind, name: &str, project: Option<ProjectName>) -> ResourceFacts {
     ResourceFacts {
         resource: Resource::new(kind, name),

@@ -35,6 +35,8 @@ pub(crate) struct StepInputs {
     pub(crate) environment: Option<Installed>,
     /// Whether the person may see what the step prints.
     pub(crate) show_log: bool,
+    /// What ends the step early.
+    pub(crate) interrupt: Interrupt,
     /// Over how many rows figures are less sensitive than the rows.
     pub(crate) fewest_rows: u64,
     /// The text of the pipeline file, in which mistakes are shown.
@@ -65,8 +67,6 @@ pub(crate) struct StepOutputs {
 pub(crate) struct StepExecutor {
     pub(crate) engine: Engine,
     pub(crate) launcher: PathBuf,
-    /// What ends running steps early.
-    pub(crate) interrupt: Interrupt,
     /// The project's folder, which no step may see.
     pub(crate) project: PathBuf,
 }

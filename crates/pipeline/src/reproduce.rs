@@ -108,7 +108,10 @@ impl Runner {
         name: &str,
         step: &Step,
     ) -> Result<BTreeMap<String, Digest>, Problem> {
-        let mut given = StepInputs::default();
+        let mut given = StepInputs {
+            interrupt: self.interrupt.clone(),
+            ..StepInputs::default()
+        };
         let mut grants = Vec::new();
         for input in link.provenance.iter().flat_map(Provenance::inputs) {
             let Some((version, _)) = dependency(input) else {

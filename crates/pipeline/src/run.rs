@@ -4,6 +4,7 @@
 //! - `inputs`: what goes into a step, and whether it was done before with the same;
 //! - `plan` and `reasons`: what would run, and what changed since the last time;
 //! - `schedule` and `carry_out`: the steps, several at once;
+//! - `cancel`: ending a run from outside;
 //! - `make`: one step and the statement about it.
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use crate::graph::Graph;
 use crate::ports::{Environments, Folder};
 use crate::produce::{StepExecutor, fault};
 
+mod cancel;
 mod carry_out;
 mod inputs;
 mod make;
@@ -57,7 +59,9 @@ pub struct Runner {
     /// One environment is made at a time: steps that run at once may want the same.
     pub(crate) installing: Mutex<()>,
     launcher: PathBuf,
-    interrupt: Interrupt,
+    pub(crate) interrupt: Interrupt,
+    /// The runs that go on, by their ids, and what ends each.
+    running: Mutex<BTreeMap<String, Interrupt>>,
     spill: Spill,
     workshop: OnceLock<StepExecutor>,
 }
@@ -81,6 +85,8 @@ pub(crate) struct Context<'a> {
     pub(crate) graph: &'a Graph,
     pub(crate) session: &'a Session,
     pub(crate) run: String,
+    /// What ends the run early.
+    pub(crate) interrupt: Interrupt,
     pub(crate) evidence: Evidence<'a>,
     pub(crate) prepared: &'a Prepared,
     /// What the steps made so far, by artifact.
@@ -105,6 +111,7 @@ impl Runner {
             installing: Mutex::default(),
             launcher,
             interrupt,
+            running: Mutex::default(),
             spill,
             workshop: OnceLock::new(),
         }
@@ -119,7 +126,6 @@ impl Runner {
         Ok(self.workshop.get_or_init(|| StepExecutor {
             engine,
             launcher: self.launcher.clone(),
-            interrupt: self.interrupt.clone(),
             project: self.folder.root().to_owned(),
         }))
     }
@@ -170,6 +176,8 @@ impl Runner {
             project: declared.file.project.clone(),
             id: id.clone(),
         };
+        // Whoever learns of the run from its entry can cancel it.
+        let running = self.running(&id);
         let grant = self.door.ask::<StartRun>(&session, target)?;
         let first = grant.entry();
         let prepared = self
@@ -189,6 +197,7 @@ impl Runner {
                 grant.conclude(&StepResult {
                     ok: false,
                     error: Some(problem.code),
+                    facts: planned(request),
                     ..StepResult::default()
                 })?;
                 return Err(problem);
@@ -199,6 +208,7 @@ impl Runner {
             graph: &declared.graph,
             session: &session,
             run: id.clone(),
+            interrupt: running.interrupt.clone(),
             evidence: grant.evidence(),
             prepared: &prepared,
             made: BTreeMap::new(),
@@ -225,12 +235,13 @@ impl Runner {
             reply.steps = self.carry_out(&context, &steps, jobs, &Teller::new(tell));
             reply.ok = reply.steps.iter().all(StepOutcome::went_well);
             reply.problem = deciding(&reply.steps)
-                .or_else(|| (!reply.ok).then(|| interrupted_run(&reply)))
+                .or_else(|| (!reply.ok).then(|| self.interrupted(&running, &reply)))
                 .map(Box::new);
         }
         let done = StepResult {
             ok: reply.ok,
             error: reply.problem.as_ref().map(|problem| problem.code),
+            facts: planned(request),
             ..StepResult::default()
         };
         let last = grant.conclude(&done)?;
@@ -254,21 +265,12 @@ impl Known {
     }
 }
 
-/// Tells that a run was ended before its steps were.
-fn interrupted_run(reply: &RunReply) -> Problem {
-    let kept = reply.steps.iter().filter(|step| step.went_well());
-    let kept: Vec<_> = kept
-        .flat_map(|step| &step.versions)
-        .map(ToString::to_string)
-        .collect();
-    let kept = if kept.is_empty() {
-        "nothing was made before".to_owned()
-    } else {
-        format!("what was made before is kept: {}", kept.join(", "))
-    };
-    Problem::new(code::RUN_040, "the run was interrupted")
-        .because(kept)
-        .hint("go on with `custody run`: what was made is reused")
+/// Says of a run that was only planned that it is none.
+fn planned(request: &RunRequest) -> BTreeMap<String, String> {
+    let planned = request
+        .dry_run
+        .then(|| ("planned".to_owned(), "true".to_owned()));
+    planned.into_iter().collect()
 }
 
 /// Returns how many steps run at once where the command does not say.

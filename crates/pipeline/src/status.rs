@@ -30,6 +30,7 @@ impl Runner {
         let grant = self.door.ask::<Trace>(&session, target)?;
         let prepared = self.prepare(&session, &declared, &steps)?;
         let context = Context {
+            interrupt: self.interrupt.clone(),
             file: &declared.file,
             graph: &declared.graph,
             session: &session,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// The wish that no step goes on. Clones share it; it cannot be taken back.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +17,8 @@ struct State {
     /// step, every process of it.
     running: BTreeMap<u64, UnixStream>,
     next: u64,
+    /// What is raised with this.
+    parts: Vec<Weak<Mutex<State>>>,
 }
 
 /// A step that hears of the wish until this is dropped.
@@ -36,6 +38,23 @@ impl Interrupt {
             // A launcher that is gone already has no step.
             let _ = socket.shutdown(Shutdown::Both);
         }
+        let parts = std::mem::take(&mut state.parts);
+        drop(state);
+        for part in parts.iter().filter_map(Weak::upgrade) {
+            Self(part).raise();
+        }
+    }
+
+    /// Makes a wish about a part of what runs, such as one of several runs: it is raised by itself alone, and with
+    /// this one.
+    #[must_use]
+    pub fn part(&self) -> Self {
+        let part = Self::default();
+        let mut state = self.state();
+        part.state().raised = state.raised;
+        state.parts.retain(|other| other.strong_count() > 0);
+        state.parts.push(Arc::downgrade(&part.0));
+        part
     }
 
     /// Says whether somebody raised it.
@@ -67,5 +86,20 @@ impl Interrupt {
 impl Drop for Watched {
     fn drop(&mut self) {
         self.of.state().running.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_raised_by_itself_and_with_the_whole() {
+        let whole = Interrupt::default();
+        let (one, other) = (whole.part(), whole.part());
+        one.raise();
+        assert!(one.is_raised() && !other.is_raised() && !whole.is_raised());
+        whole.raise();
+        assert!(other.is_raised() && whole.part().is_raised());
     }
 }

@@ -198,6 +198,10 @@ actions! {
     Verify = "verify", "evidence.verify", "verify", [Artifact, Project];
     /// Start a run of a pipeline.
     StartRun = "startRun", "run.start", "start", [Run, Project];
+    /// See which runs there are, and how they go or went.
+    ReadRun = "readRun", "run.read", "see", [Run, Project];
+    /// End a run of somebody before its steps are done.
+    CancelRun = "cancelRun", "run.cancel", "cancel", [Run, Project];
     /// Carry out, or reuse, one step of a run.
     RunStep = "runStep", "run.step", "run a step of", [Run, Project], steps;
     /// See what a step prints that reads a version: the log may repeat the data.

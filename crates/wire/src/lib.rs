@@ -38,7 +38,10 @@ pub use ledger::{
 };
 pub use policy::{PolicyReply, PolicySource};
 pub use problem::{PROBLEM_JSON, ProblemDetails};
-pub use run::{PlannedStep, RunEvent, RunReply, RunRequest, StepOutcome, StepState};
+pub use run::{
+    CancelReply, PlannedStep, RunEvent, RunListReply, RunMark, RunMoment, RunMomentQuery, RunQuery,
+    RunReply, RunRequest, RunShowReply, RunState, RunView, StepOutcome, StepState,
+};
 pub use version::{
     AliasReply, AliasRequest, ApproveReply, ApproveRequest, ArtifactQuery, EntryRef, ListQuery,
     ListReply, Origin, OriginOfPut, PutQuery, PutReply, RejectReply, RejectRequest, RescanReply,
@@ -96,6 +99,10 @@ schemas! {
     ReproduceReply = "custody/reproduce/1";
     RunReply = "custody/run/1";
     RunEvent = "custody/run-event/1";
+    RunListReply = "custody/runs/1";
+    RunShowReply = "custody/run-show/1";
+    RunMoment = "custody/run-moment/1";
+    CancelReply = "custody/run-cancel/1";
     StatusReply = "custody/status/1";
     MetricsReply = "custody/metrics/1";
     CompareReply = "custody/compare/1";

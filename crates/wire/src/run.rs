@@ -1,6 +1,6 @@
 //! Runs of a pipeline.
 
-use custody_types::{Digest, VersionName};
+use custody_types::{Digest, ProjectName, Timestamp, VersionName};
 use serde::{Deserialize, Serialize};
 
 use crate::EntryRef;
@@ -144,4 +144,152 @@ pub struct RunReply {
     pub problem: Option<Box<custody_types::Problem>>,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
+}
+
+/// Which runs to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunQuery {
+    /// Only those of this project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<ProjectName>,
+    /// At most this many, the newest; 20 when nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// Older ones than those of the page that gave this cursor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+/// How far a run or a step is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// It goes on.
+    Running,
+    /// It did what it should.
+    Done,
+    /// The answer is no: a contract broken, a gate closed, a refusal of the policy.
+    Refused,
+    /// It could not be carried out.
+    Failed,
+    /// Somebody ended it.
+    Interrupted,
+    /// Its process ended before it could say.
+    Unknown,
+}
+
+impl RunState {
+    /// Returns the word that stands for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// A run, as the ledger tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunView {
+    /// Its id: a UUID version 7.
+    pub id: String,
+    /// The project.
+    pub project: ProjectName,
+    /// How far it is.
+    pub state: RunState,
+    /// Who started it: a name that the policy knows, else the pseudonym.
+    pub actor: String,
+    /// When it started.
+    pub started: Timestamp,
+    /// When it ended.
+    pub ended: Option<Timestamp>,
+    /// The entries of its start and of its end.
+    pub entries: (u64, Option<u64>),
+    /// The code of the problem that ended it.
+    pub error: Option<String>,
+}
+
+/// A page of runs, the newest first.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunListReply {
+    /// The runs.
+    pub runs: Vec<RunView>,
+    /// The cursor of the page of older ones, if there are more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// A run with what happened in it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunShowReply {
+    /// The run.
+    pub run: RunView,
+    /// What happened, in the order of the ledger.
+    pub moments: Vec<RunMoment>,
+}
+
+/// What to tell of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunMomentQuery {
+    /// Only what happened after this entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
+}
+
+/// Something that happened in a run, by the entry that says so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunMoment {
+    /// The entry: a reader who was cut off goes on after it.
+    pub at: u64,
+    /// When it was entered.
+    pub time: Timestamp,
+    /// What happened.
+    #[serde(flatten)]
+    pub what: RunMark,
+}
+
+/// What the ledger says of the course of a run. What steps print is not in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum RunMark {
+    /// The run started.
+    Started,
+    /// A step began.
+    StepStarted {
+        /// The step's name.
+        step: String,
+    },
+    /// A step ended.
+    StepEnded {
+        /// The step's name.
+        step: String,
+        /// How.
+        state: RunState,
+        /// Whether what it had made before was used again.
+        reused: bool,
+        /// The versions that it came to and that the reader may see.
+        versions: Vec<VersionName>,
+        /// The code of the problem, if there was one.
+        error: Option<String>,
+    },
+    /// The run ended; the last.
+    Ended {
+        /// How.
+        state: RunState,
+        /// The code of the problem, if there was one.
+        error: Option<String>,
+    },
+}
+
+/// A run is being cancelled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CancelReply {
+    /// The run's id. It ends when its steps have.
+    pub run: String,
+    /// The entry that says so.
+    pub entry: EntryRef,
 }

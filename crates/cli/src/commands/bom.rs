@@ -4,12 +4,12 @@ use std::io::{self, IsTerminal};
 use std::path::Path;
 
 use custody_backends::user_files;
+use custody_host::user_files_problem;
 use custody_types::{ExitCode, Problem};
 
 use crate::args::{Bom, Claims};
 use crate::context::Context;
 use crate::output::Output;
-use crate::problems::user_files_problem;
 
 pub(crate) fn run(context: &Context, args: &Bom) -> Result<ExitCode, Problem> {
     let document = context.client()?.bom(&args.reference.to_string())?;

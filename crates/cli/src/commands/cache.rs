@@ -1,13 +1,13 @@
 //! `custody cache`.
 
 use custody_backends::environment::Environments;
+use custody_host::environment_problem;
 use custody_types::{ByteSize, ExitCode, Problem};
 use custody_wire::Schema;
 use serde::Serialize;
 
 use crate::args::CacheClean;
 use crate::context::Context;
-use crate::machine::environment_problem;
 
 /// An installed environment.
 #[derive(Serialize)]

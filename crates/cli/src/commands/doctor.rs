@@ -6,11 +6,12 @@ use custody_backends::key_file;
 use custody_backends::machine::SystemClock;
 use custody_backends::scratch::ScratchFolder;
 use custody_backends::workspace::Workspace;
+use custody_host::{key_problem, workspace_problem};
 use custody_types::{ByteSize, Clock, ExitCode, Problem, code};
 use custody_wire::Schema;
 use serde::Serialize;
 
-use crate::context::{Context, key_problem, workspace_problem};
+use crate::context::Context;
 
 /// The free room below which the doctor warns.
 const LITTLE: u64 = 1 << 30;

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use custody_backends::user_files;
+use custody_host::user_files_problem;
 use custody_types::{ByteSize, ExitCode, Kind, Problem, ProblemKind, counted};
 use custody_wire::{Schema, VersionView};
 use serde::Serialize;
 
 use crate::args::Get;
 use crate::context::Context;
-use crate::problems::user_files_problem;
 
 #[derive(Debug, Serialize)]
 struct Got {

@@ -9,13 +9,14 @@ use custody_crypto::key_file::FileKey;
 use custody_crypto::keys::{LocalKey, seal_text};
 use custody_crypto::sign::SigningKey;
 use custody_crypto::{KeyContext, KeyError, KeyService, Secret};
+use custody_host::{key_problem, workspace_problem};
 use custody_types::{Clock, Digest, Entropy, ExitCode, Problem, code};
 use custody_wire::Schema;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::args::Init;
-use crate::context::{Context, key_problem, workspace_problem};
+use crate::context::Context;
 
 /// What was made.
 #[derive(Serialize)]

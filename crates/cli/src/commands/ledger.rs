@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use custody_backends::user_files;
+use custody_host::user_files_problem;
 use custody_types::{Action, ExitCode, Problem, code, counted};
 use custody_wire::{AcceptRollbackRequest, EntryQuery, EntryView, Schema};
 use serde::Serialize;
@@ -11,7 +12,6 @@ use serde_json::Value;
 use crate::args::{AcceptRollback, LOG_PAGE, LedgerExport, LedgerLog, OutcomeArg};
 use crate::context::Context;
 use crate::output::More;
-use crate::problems::user_files_problem;
 
 pub(crate) fn log(context: &Context, args: LedgerLog) -> Result<ExitCode, Problem> {
     let outcome = args.outcome.map(|outcome| match outcome {

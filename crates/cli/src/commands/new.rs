@@ -4,6 +4,7 @@ use std::path::Path;
 
 use custody_backends::user_files;
 use custody_backends::workspace::{FOLDER, Workspace};
+use custody_host::{LocalFolder, user_files_problem};
 use custody_pipeline::draft::{Draft, Task, Wish, draft};
 use custody_pipeline::{collect, file};
 use custody_types::{ExitCode, Problem, code};
@@ -12,8 +13,6 @@ use serde::Serialize;
 
 use crate::args::New;
 use crate::context::Context;
-use crate::machine::LocalFolder;
-use crate::problems::user_files_problem;
 
 /// What was written.
 #[derive(Serialize)]

@@ -1,13 +1,13 @@
 //! `custody policy show` and `custody policy apply`.
 
 use custody_backends::user_files;
+use custody_host::user_files_problem;
 use custody_types::{ExitCode, Problem, code};
 use custody_wire::{PolicyReply, PolicySource};
 
 use crate::args::PolicyApply;
 use crate::context::Context;
 use crate::output::Text;
-use crate::problems::user_files_problem;
 
 /// The largest policy file.
 const POLICY_BYTES: u64 = 1 << 20;

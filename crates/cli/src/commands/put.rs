@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use custody_backends::user_files::{self, Pieces};
+use custody_host::{found_file, user_files_problem};
 use custody_pipeline::collect::{self, Collected, Looked};
 use custody_pipeline::file::Origin;
 use custody_tabular::Format;
@@ -14,8 +15,6 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::args::Put;
 use crate::context::Context;
-use crate::machine::found_file;
-use crate::problems::user_files_problem;
 
 pub(crate) fn run(context: &Context, args: Put) -> Result<ExitCode, Problem> {
     let expected = if args.verify {

@@ -8,6 +8,7 @@ use custody_attest::dsse::Envelope;
 use custody_attest::{Check, Sign};
 use custody_backends::user_files;
 use custody_crypto::sign::{SigningKey, VerifyingKey};
+use custody_host::user_files_problem;
 use custody_scan::Rules;
 use custody_scan::rules::{Judgement, MAX_BYTES, Pack, RulesError};
 use custody_types::{ExitCode, Problem, code};
@@ -17,7 +18,6 @@ use serde::Serialize;
 use crate::args::{RulesApply, RulesOptions, RulesShow, RulesSign, RulesTest};
 use crate::context::Context;
 use crate::output::{Output, Text};
-use crate::problems::user_files_problem;
 
 /// The type of what a pack's signature covers.
 const PAYLOAD_TYPE: &str = "application/vnd.custody.rules.v1+json";

@@ -1,16 +1,14 @@
 //! `custody scan`: files anywhere, without a workspace.
 
-use custody_backends::scanned_files::{self, Entry, OpenFile};
+use custody_backends::scanned_files;
 use custody_backends::user_files;
-use custody_scan::{
-    Files, Finding, Place, Report, Rules, Severity, Summary, Verdict, sarif, scan_among,
-};
+use custody_host::{scan_entries, user_files_problem};
+use custody_scan::{Finding, Summary, Verdict, sarif};
 use custody_types::{ExitCode, Problem, code, counted};
 
 use crate::args::{Scan, ScanFormat};
 use crate::context::Context;
 use crate::output::{Output, Text};
-use crate::problems::user_files_problem;
 
 pub(crate) fn run(context: &Context, args: &Scan) -> Result<ExitCode, Problem> {
     let rules = super::rules::read(&args.rules)?;
@@ -26,7 +24,7 @@ pub(crate) fn run(context: &Context, args: &Scan) -> Result<ExitCode, Problem> {
         return Err(Problem::new(code::SCAN_024, "there is no file to scan")
             .hint("name a file, or a folder with files"));
     }
-    let mut summary = all(&entries, &rules);
+    let mut summary = scan_entries(&entries, &rules);
     if args.trial.trial_load {
         crate::trial::load(context, &args.trial, &entries, &mut summary.files)?;
         summary = Summary::of(summary.files, &rules);
@@ -65,54 +63,6 @@ struct Answer(Summary);
 
 impl custody_wire::Schema for Answer {
     const NAME: &'static str = "custody/scan/1";
-}
-
-/// Scans files that belong together.
-pub(crate) fn all(entries: &[Entry], rules: &Rules) -> Summary {
-    let files = scanned_files::listed(entries);
-    let reports = entries
-        .iter()
-        .map(|entry| one(entry, rules, &files))
-        .collect();
-    Summary::of(reports, rules)
-}
-
-/// Scans one file; what cannot be opened is unscannable, never passed over.
-fn one(entry: &Entry, rules: &Rules, files: &Files) -> Report {
-    match entry {
-        Entry::File(path) => {
-            let name = path.display().to_string();
-            match OpenFile::open(path) {
-                Ok(file) => scan_among(&name, &file, rules, files),
-                Err(error) => unread(&name, &error.to_string()),
-            }
-        }
-        Entry::Other(path, because) => unread(&path.display().to_string(), because),
-    }
-}
-
-/// Reports a file that was not read.
-pub(crate) fn unread(name: &str, because: &str) -> Report {
-    Report {
-        file: name.to_owned(),
-        verdict: Verdict::Unscannable,
-        parts: Vec::new(),
-        findings: vec![Finding {
-            rule: "file/unread".to_owned(),
-            verdict: Verdict::Unscannable,
-            severity: Severity::Medium,
-            place: Place {
-                file: name.to_owned(),
-                member: Vec::new(),
-                offset: None,
-            },
-            what: format!("it was not read: {because}"),
-            why: "what cannot be read whole cannot be called clean".to_owned(),
-            references: Vec::new(),
-            advice: "scan what it stands for, or take it away".to_owned(),
-        }],
-        left_out: 0,
-    }
 }
 
 fn show(summary: &Summary, all: bool, text: &mut Text) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use custody_backends::machine::{SystemClock, SystemEntropy};
 use custody_backends::user_files;
+use custody_host::user_files_problem;
 use custody_signing::authority::{Authority, Certified, Holder};
 use custody_signing::certificate::{Certificate, Subject as Name};
 use custody_signing::hash::Scheme;
@@ -25,7 +26,6 @@ use serde::Serialize;
 use crate::args::{SignArgs, SignHash, SignatureTrust, TimestampArgs, VerifySignature};
 use crate::context::Context;
 use crate::output::Text;
-use crate::problems::user_files_problem;
 
 /// The name of the signature beside the files that it is about.
 const SIGNATURE: &str = "model.sig";

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use custody_backends::user_files;
+use custody_host::user_files_problem;
 use custody_types::{ExitCode, Problem, VersionName};
 use custody_wire::{Node, TraceQuery, TraceReply};
 
 use crate::args::Trace;
 use crate::context::Context;
 use crate::output::Text;
-use crate::problems::user_files_problem;
 use crate::svg;
 
 pub(crate) fn run(context: &Context, args: Trace) -> Result<ExitCode, Problem> {

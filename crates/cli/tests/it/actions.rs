@@ -102,6 +102,9 @@ fn every_action_is_asked() {
         world.yes(&arguments.split(' ').collect::<Vec<_>>());
     }
     // There is nothing to decide on, which is said after it was asked.
+    let runs = world.json(&["runs"]);
+    let run = runs["runs"][0]["id"].as_str().unwrap();
+    world.told(&["runs", "cancel", run], 5, "has ended");
     world.told(&["approve", "demo/note@1", "--reason", "none"], 1, "");
     world.told(&["reject", "demo/note@1", "--reason", "none"], 1, "");
     let verbs = Action::ALL.iter().map(|action| action.verb().to_owned());

@@ -407,6 +407,8 @@ fn every_operation_goes_through_the_door() {
     );
     assert_ok(&world.run(&["policy", "apply", "policies"]));
     world.signing_key("key.pem");
+    let runs = world.json(&["runs"]);
+    let run = runs["runs"][0]["id"].as_str().unwrap();
     let commands: &[(&str, &[&str])] = &[
         ("object.list", &["ls"]),
         ("object.write", &["put", "demo/x", "words.txt"]),
@@ -424,6 +426,10 @@ fn every_operation_goes_through_the_door() {
         ("evidence.verify", &["verify", "--all"]),
         ("run.replay", &["reproduce", "demo/count@1"]),
         ("run.start", &["run"]),
+        ("run.read", &["runs"]),
+        ("run.read", &["runs", "show", run]),
+        ("run.read", &["runs", "show", run, "--follow"]),
+        ("run.cancel", &["runs", "cancel", run]),
         ("ledger.read", &["ledger", "log"]),
         ("ledger.read", &["ledger", "verify"]),
         ("ledger.export", &["ledger", "export", "y"]),

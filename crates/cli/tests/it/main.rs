@@ -14,6 +14,7 @@ mod data;
 mod e2e;
 mod golden;
 mod hostile;
+mod listed_runs;
 mod pages;
 mod privacy;
 mod projects;

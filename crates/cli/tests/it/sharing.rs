@@ -25,7 +25,7 @@ impl World {
         (world, run)
     }
 
-    fn start(&self, arguments: &[&str]) -> Child {
+    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
         self.command(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -34,7 +34,7 @@ impl World {
     }
 
     /// Connects to the process that works in the workspace, as soon as it lets others in.
-    fn socket(&self) -> UnixStream {
+    pub(crate) fn socket(&self) -> UnixStream {
         for _ in 0..1000 {
             if let Ok(stream) = UnixStream::connect(self.path(".custody/ledger/socket")) {
                 return stream;

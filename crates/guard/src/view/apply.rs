@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::publisher::CHECK;
 use crate::view::map::{Map, ViewError};
-use crate::view::rows::{Contract, Hold, VersionFacts, Waiver};
+use crate::view::rows::{Contract, Hold, RunFacts, VersionFacts, Waiver};
 use crate::view::{index, key, rows};
 
 /// The fact that names a version that goes into quarantine.
@@ -39,6 +39,8 @@ pub(crate) const REJECTED: &str = "rejected";
 pub(crate) const CONTRACT: &str = "contract";
 /// The fact that names the step whose contract was broken.
 const STEP_KEY: &str = "step_key";
+/// The fact that a run was planned and not carried out.
+const PLANNED: &str = "planned";
 /// The fact that names the record of a version.
 const RECORD: &str = "record";
 
@@ -65,6 +67,7 @@ pub(crate) fn entries(
 fn entry(map: &mut Map<'_>, index: u64, entry: &Entry) -> Answer<()> {
     let told = Told { index, entry };
     told.grants(map)?;
+    told.run(map)?;
     told.version(map)?;
     let touched = told.quarantine(map)?;
     for name in touched {
@@ -202,6 +205,38 @@ impl Told<'_> {
             put(map, key::OPEN, &open)?;
         }
         Ok(())
+    }
+
+    /// Notes that a run began, or that it ended. One that was only planned is none.
+    fn run(&self, map: &mut Map<'_>) -> Answer<()> {
+        let entry = self.entry;
+        if entry.action() != Some(Action::StartRun) {
+            return Ok(());
+        }
+        let Some((id, project)) = entry.lineage.run.as_deref().zip(self.project()) else {
+            return Ok(());
+        };
+        if entry.phase == Phase::Grant && entry.outcome.is_none() {
+            let begun = RunFacts {
+                project,
+                entry: self.index,
+                ended: None,
+            };
+            put(map, &key::run(id), &begun)?;
+            return map.put(&key::run_of(&begun.project, id), Vec::new());
+        }
+        let Some(begun) = rows::run(map, id)?.filter(|_| entry.phase == Phase::Outcome) else {
+            return Ok(());
+        };
+        if entry.facts.contains_key(PLANNED) {
+            map.remove(&key::run_of(&begun.project, id))?;
+            return map.remove(&key::run(id));
+        }
+        let ended = RunFacts {
+            ended: Some(self.index),
+            ..begun
+        };
+        put(map, &key::run(id), &ended)
     }
 
     /// Notes the version that the entry makes valid.

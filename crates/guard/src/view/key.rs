@@ -147,6 +147,21 @@ pub(crate) fn waived(project: &ProjectName, content: &Digest, step_key: &Digest)
     )
 }
 
+/// A run.
+pub(crate) fn run(id: &str) -> String {
+    format!("{}{id}", runs(None))
+}
+
+/// That a run is one of the project.
+pub(crate) fn run_of(project: &ProjectName, id: &str) -> String {
+    format!("{}{id}", runs(Some(project)))
+}
+
+/// The beginning of the keys of all runs, or of those of a project. Ids are in the order of time.
+pub(crate) fn runs(project: Option<&ProjectName>) -> String {
+    project.map_or_else(|| "run ".to_owned(), |project| format!("runs {project} "))
+}
+
 /// The statement of the last success of a step.
 pub(crate) fn step(project: &ProjectName, step_key: &Digest) -> String {
     format!("step {project} {}", step_key.to_hex())

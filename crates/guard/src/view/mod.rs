@@ -1,6 +1,6 @@
 //! The view of the ledger: what its entries say, kept so that nobody needs to read them all.
 //!
-//! Which versions there are, where aliases point, what is in quarantine and why, what was approved, scanned and
+//! Which versions and runs there are, where aliases point, what is in quarantine and why, what was approved, scanned and
 //! checked, which policies and rules are in force, what steps made, and which entries are about what.
 //!
 //! INVARIANT: it decides nothing of its own. It follows from the entries alone, is applied entry by entry in the order
@@ -41,10 +41,10 @@ pub(crate) use index::{AnyOf, WIDTH, about, actor, has, input, outcome, outcome_
 use map::{Map, Tree, ViewError};
 use memory::MemoryRows;
 pub use rows::Waiver;
-pub(crate) use rows::{Contract, Hold, Listed};
+pub(crate) use rows::{Contract, Hold, Listed, RunFacts};
 
 /// The format of the view; one of another format is made anew.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 /// The use of the key that authenticates the root.
 const ROOT_KEY: &str = "custody 2026 the view of the ledger";
 /// How many entries are applied in one transaction at most: four bundles.
@@ -377,6 +377,21 @@ impl Inner {
         most: usize,
     ) -> Result<Vec<Listed>, Problem> {
         self.ask_view(|map| rows::list(map, of, held, after, most))
+    }
+
+    /// Returns what the ledger says of a run.
+    pub(crate) fn run(&self, id: &str) -> Result<Option<RunFacts>, Problem> {
+        self.ask_view(|map| rows::run(map, id))
+    }
+
+    /// Lists the runs before one, the newest first, at most `most`.
+    pub(crate) fn runs(
+        &self,
+        project: Option<&ProjectName>,
+        before: Option<&str>,
+        most: usize,
+    ) -> Result<Vec<(String, RunFacts)>, Problem> {
+        self.ask_view(|map| rows::runs(map, project, before, most))
     }
 
     /// Returns the highest number of an artifact.

@@ -50,6 +50,16 @@ pub(crate) struct Hold {
     pub(crate) shares: Option<Digest>,
 }
 
+/// What the ledger says of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RunFacts {
+    pub(crate) project: ProjectName,
+    /// The entry that let it start.
+    pub(crate) entry: u64,
+    /// The entry of its end.
+    pub(crate) ended: Option<u64>,
+}
+
 /// An approval of content that breaks a contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiver {
@@ -274,6 +284,32 @@ pub(crate) fn waiver(
 /// Returns the statement of the last scan of a version.
 pub(crate) fn scan(map: &mut Map<'_>, name: &VersionName) -> Answer<Option<Digest>> {
     read(map, &key::scan(name))
+}
+
+/// Returns what is said of a run, if there is one.
+pub(crate) fn run(map: &mut Map<'_>, id: &str) -> Answer<Option<RunFacts>> {
+    read(map, &key::run(id))
+}
+
+/// Lists the runs before one, of a project where one is given, the newest first.
+pub(crate) fn runs(
+    map: &mut Map<'_>,
+    project: Option<&ProjectName>,
+    before: Option<&str>,
+    most: usize,
+) -> Answer<Vec<(String, RunFacts)>> {
+    let prefix = key::runs(project);
+    let mut at = format!("{prefix}{}", before.unwrap_or("~"));
+    let mut found = Vec::new();
+    while found.len() < most
+        && let Some(row) = map.before(&at)?
+        && let Some(id) = row.key.strip_prefix(&prefix)
+    {
+        let facts = run(map, id)?.ok_or(ViewError::Wrong("a run is missing"))?;
+        found.push((id.to_owned(), facts));
+        at = row.key;
+    }
+    Ok(found)
 }
 
 /// Returns the statement of the last success of a step.

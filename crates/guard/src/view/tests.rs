@@ -410,3 +410,50 @@ fn the_root_is_that_of_the_rows_alone() {
     assert_eq!(tree.root(), build(&keys[..1]).1.root());
     assert_eq!(rows.all().len(), 1);
 }
+
+#[test]
+fn a_run_begins_with_its_grant_and_ends_with_its_outcome() {
+    let of = |run: &str, fields: Value| {
+        let mut all = json!({"act": Action::StartRun.verb(), "lin": {"run": run}});
+        all.as_object_mut()
+            .unwrap()
+            .extend(fields.as_object().unwrap().clone());
+        all
+    };
+    let begun = |run| of(run, json!({"ph": "grant", "out": null}));
+    let denied = of("c", json!({"ph": "grant", "out": "denied"}));
+    let planned = of("b", json!({"facts": {"planned": "true"}}));
+    let other = of("d", json!({"prj": "q", "ph": "grant", "out": null}));
+    let entries = [
+        begun("a"),
+        begun("b"),
+        denied,
+        planned,
+        other,
+        of("a", json!({"out": "unknown"})),
+    ];
+    let view = View::of(&entries);
+    let run = |id: &str| view.ask(|map| rows::run(map, id)).unwrap();
+    let facts = |project: &str, entry, ended| {
+        let project = project.parse().unwrap();
+        Some(RunFacts {
+            project,
+            entry,
+            ended,
+        })
+    };
+    assert_eq!(run("a"), facts("p", 0, Some(5)));
+    assert_eq!(run("d"), facts("q", 4, None));
+    assert_eq!((run("b"), run("c")), (None, None));
+    let listed = |project: Option<&str>, before: Option<&str>| {
+        let project = project.map(|name| name.parse().unwrap());
+        let listed = view
+            .ask(|map| rows::runs(map, project.as_ref(), before, 9))
+            .unwrap();
+        listed.into_iter().map(|(id, _)| id).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(None, None), ["d", "a"]);
+    assert_eq!(listed(None, Some("d")), ["a"]);
+    assert_eq!(listed(Some("p"), None), ["a"]);
+    assert_eq!(listed(Some("q"), None), ["d"]);
+}

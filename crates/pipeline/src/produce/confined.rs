@@ -87,7 +87,7 @@ impl StepExecutor {
                 .collect(),
             limits,
             observe: custody_sandbox::Observe::Nothing,
-            interrupt: self.interrupt.clone(),
+            interrupt: given.interrupt.clone(),
         };
         let mut lines = Lines::default();
         let mut told = |bytes: &[u8]| {

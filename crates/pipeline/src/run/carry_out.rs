@@ -79,7 +79,7 @@ impl Work for Steps<'_, '_> {
     }
 
     fn is_stopped(&self) -> bool {
-        self.runner.interrupt.is_raised()
+        self.context.interrupt.is_raised()
     }
 
     fn ended(&self, end: &StepOutcome) {
@@ -120,21 +120,12 @@ impl Runner {
         });
         let (mut outcome, mut made) = (blank(name, step.action()), BTreeMap::new());
         if let Err(problem) = self.step(context, name, step, &mut outcome, &mut made, teller) {
-            let problem = self.told(name, problem);
+            let problem = told(context, name, problem);
             outcome.state = state(&problem);
             outcome.problem = Some(Box::new(problem));
         }
         outcome.took_ms = self.door.monotonic_ms().saturating_sub(started);
         (outcome, made)
-    }
-
-    /// An interruption reaches the programs that work for a step too: what they say then is no fault of the step.
-    fn told(&self, name: &str, problem: Problem) -> Problem {
-        if self.interrupt.is_raised() && problem.kind() != ProblemKind::Interrupted {
-            crate::produce::interrupted(name).because(problem.what)
-        } else {
-            problem
-        }
     }
 
     /// Carries out a step, or reuses what it made before; both through the door.
@@ -192,7 +183,7 @@ impl Runner {
         let (done, refused, kept) = match result {
             Ok(result) => result,
             Err(problem) => {
-                grant.fail(self.told(name, problem.clone()).code);
+                grant.fail(told(context, name, problem.clone()).code);
                 return Err(problem);
             }
         };
@@ -204,6 +195,15 @@ impl Runner {
         }
         outcome.state = StepState::Made;
         Ok(())
+    }
+}
+
+/// An interruption reaches the programs that work for a step too: what they say then is no fault of the step.
+fn told(context: &Context<'_>, name: &str, problem: Problem) -> Problem {
+    if context.interrupt.is_raised() && problem.kind() != ProblemKind::Interrupted {
+        crate::produce::interrupted(name).because(problem.what)
+    } else {
+        problem
     }
 }
 

@@ -218,6 +218,7 @@ impl Runner {
         let mut given = StepInputs {
             environment,
             show_log: logs.is_some(),
+            interrupt: context.interrupt.clone(),
             file: Some(context.file.text.clone()),
             fewest_rows: self.door.fewest_rows(),
             ..StepInputs::default()

@@ -767,6 +767,18 @@ registry! {
         "the run was interrupted",
         "Somebody ended the run. What its steps made before is kept.",
         "Go on with `custody run`: what was made is reused.";
+    RUN_041 "CUS-RUN-041" NotFound:
+        "there is no such run",
+        "No run has this id, or you may not see it.",
+        "See which runs there are with `custody runs`.";
+    RUN_042 "CUS-RUN-042" Conflict:
+        "the run cannot be cancelled",
+        "It has ended.",
+        "See how it ended with `custody runs show`.";
+    RUN_043 "CUS-RUN-043" Interrupted:
+        "the run was cancelled",
+        "Somebody ended the run with `custody runs cancel`. What its steps made before is kept.",
+        "Go on with `custody run`: what was made is reused.";
     RUN_090 "CUS-RUN-090" Fault:
         "the run broke off",
         "The program met a state that must not be.",

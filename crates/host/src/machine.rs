@@ -25,15 +25,15 @@ use custody_types::{
     Digest, Entropy, FilePath, Problem, ProblemKind, ProjectName, VersionFiles, code,
 };
 
-use crate::context::workspace_problem;
+use crate::composition::workspace_problem;
 use crate::problems::user_files_problem;
 
 /// The folder in which the pipeline file lies.
 #[derive(Debug)]
-pub(crate) struct LocalFolder(PathBuf);
+pub struct LocalFolder(PathBuf);
 
 /// Makes a file that was found on the disk known to the pipeline.
-pub(crate) fn found_file(file: UserFile) -> FoundFile {
+pub fn found_file(file: UserFile) -> FoundFile {
     FoundFile {
         path: file.path.clone(),
         standing: Arc::new(OnDisk(file)),
@@ -51,7 +51,8 @@ impl Standing for OnDisk {
 }
 
 impl LocalFolder {
-    pub(crate) const fn new(root: PathBuf) -> Self {
+    /// Names the folder.
+    pub const fn new(root: PathBuf) -> Self {
         Self(root)
     }
 }
@@ -205,7 +206,7 @@ impl LastSeenCheckpoint for LocalAnchor {
 
 /// Environments in the user's cache.
 #[derive(Debug)]
-pub(crate) struct LocalEnvironments {
+pub struct LocalEnvironments {
     kept: environment::Environments,
     search_path: String,
     /// Environments described before: finding an interpreter starts it.
@@ -213,8 +214,8 @@ pub(crate) struct LocalEnvironments {
 }
 
 impl LocalEnvironments {
-    /// `key`: what is known of environments is sealed with it.
-    pub(crate) fn new(root: PathBuf, search_path: String, key: Option<Secret<32>>) -> Self {
+    /// Finds environments below `root`, and interpreters by `search_path`. `key`: what is known of environments is sealed with it.
+    pub fn new(root: PathBuf, search_path: String, key: Option<Secret<32>>) -> Self {
         Self {
             kept: environment::Environments::new(root, key),
             search_path,
@@ -232,7 +233,8 @@ impl LocalEnvironments {
     }
 }
 
-pub(crate) fn environment_problem(error: &EnvironmentError) -> Problem {
+/// Tells why an environment cannot be found, described or made.
+pub fn environment_problem(error: &EnvironmentError) -> Problem {
     let (code, hint) = match error {
         EnvironmentError::NoRoom { path } => {
             return Problem::no_room(format!("the environment in `{}`", path.display()));

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use custody_backends::scanned_files::{Entry, OpenFile};
 use custody_backends::{machine, scanned_files};
 use custody_guard::{Scanned, Scanner};
 use custody_sandbox::{BuiltIn, Exit, Interrupt, Limits, SandboxError, Spec};
-use custody_scan::{Report, Rules, Summary, Verdict};
+use custody_scan::{Files, Finding, Place, Report, Rules, Severity, Summary, Verdict, scan_among};
 use custody_types::{ByteSize, Problem, VersionFiles, code};
 
-use crate::commands::scan::{all, unread};
-use crate::files::Texts;
+use crate::texts::Texts;
 
 /// The scanner as a step of the sandbox.
-pub(crate) const STEP: BuiltIn = BuiltIn {
+pub const STEP: BuiltIn = BuiltIn {
     name: "custody-scan:",
     run: inside,
 };
@@ -173,7 +173,7 @@ fn report() -> std::io::Result<()> {
     let packs: Vec<_> = packs.iter().map(String::as_str).collect();
     let rules = Rules::new(&packs).map_err(std::io::Error::other)?;
     let entries = scanned_files::find(&[PathBuf::from(MODEL)]).map_err(|(_, error)| error)?;
-    let mut summary = all(&entries, &rules);
+    let mut summary = scan_entries(&entries, &rules);
     summary.files.iter_mut().for_each(inside_model);
     let text = serde_json::to_vec(&summary)?;
     #[expect(
@@ -199,4 +199,52 @@ fn inside_model(report: &mut Report) {
         .findings
         .iter_mut()
         .for_each(|finding| name(&mut finding.place.file));
+}
+
+/// Scans files that belong together.
+pub fn scan_entries(entries: &[Entry], rules: &Rules) -> Summary {
+    let files = scanned_files::listed(entries);
+    let reports = entries
+        .iter()
+        .map(|entry| one(entry, rules, &files))
+        .collect();
+    Summary::of(reports, rules)
+}
+
+/// Scans one file; what cannot be opened is unscannable, never passed over.
+fn one(entry: &Entry, rules: &Rules, files: &Files) -> Report {
+    match entry {
+        Entry::File(path) => {
+            let name = path.display().to_string();
+            match OpenFile::open(path) {
+                Ok(file) => scan_among(&name, &file, rules, files),
+                Err(error) => unread(&name, &error.to_string()),
+            }
+        }
+        Entry::Other(path, because) => unread(&path.display().to_string(), because),
+    }
+}
+
+/// Reports a file that was not read.
+fn unread(name: &str, because: &str) -> Report {
+    Report {
+        file: name.to_owned(),
+        verdict: Verdict::Unscannable,
+        parts: Vec::new(),
+        findings: vec![Finding {
+            rule: "file/unread".to_owned(),
+            verdict: Verdict::Unscannable,
+            severity: Severity::Medium,
+            place: Place {
+                file: name.to_owned(),
+                member: Vec::new(),
+                offset: None,
+            },
+            what: format!("it was not read: {because}"),
+            why: "what cannot be read whole cannot be called clean".to_owned(),
+            references: Vec::new(),
+            advice: "scan what it stands for, or take it away".to_owned(),
+        }],
+        left_out: 0,
+    }
 }

@@ -4,7 +4,7 @@ use custody_backends::user_files::UserFilesError;
 use custody_types::{Problem, code};
 
 /// Tells why the user's own files could not be read or written.
-pub(crate) fn user_files_problem(error: &UserFilesError) -> Problem {
+pub fn user_files_problem(error: &UserFilesError) -> Problem {
     let (code, hint) = match error {
         UserFilesError::NoRoom(path) => {
             return Problem::no_room(format!("`{}`", path.display()));

@@ -9,14 +9,17 @@ use custody_types::{
 
 /// Texts by name, in the order in which they were given.
 #[derive(Debug)]
-pub(crate) struct Texts {
+pub struct Texts {
     entries: Vec<FileEntry>,
     texts: Vec<Bytes>,
 }
 
 impl Texts {
     /// Takes texts by name.
-    pub(crate) fn new(files: &[(&str, &str)]) -> Result<Self, Problem> {
+    ///
+    /// # Errors
+    /// A [`Problem`] when a name is none of a file.
+    pub fn new(files: &[(&str, &str)]) -> Result<Self, Problem> {
         let entry = |(name, text): &(&str, &str)| {
             Ok(FileEntry {
                 path: name.parse()?,
