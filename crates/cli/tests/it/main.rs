@@ -17,5 +17,6 @@ mod hostile;
 mod pages;
 mod privacy;
 mod runs;
+mod seen;
 mod sharing;
 mod world;
