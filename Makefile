@@ -46,3 +46,4 @@ generate:
 	@target/debug/examples/schema > target/custody.schema.json
 	@mv target/custody.schema.json docs/reference/custody.schema.json
 	@CUSTODY_GENERATE=1 $(CARGO) test --locked --quiet --workspace --test reference the_reference
+	@CUSTODY_GENERATE=1 $(CARGO) test --locked --quiet --workspace --test it what_a_person_sees

@@ -19,5 +19,6 @@ mod pages;
 mod privacy;
 mod projects;
 mod runs;
+mod seen;
 mod sharing;
 mod world;
