@@ -809,7 +809,7 @@ impl Inner {
     }
 
     /// Finishes the versions that entries make valid whose writing had failed, and which are in the ledger
-    /// nevertheless. Called by who appends, of whom one at a time stages versions.
+    /// nevertheless. What is staged and not named yet is somebody's who is at work.
     fn take_settled(&self) -> Result<(), Problem> {
         if self.parts.ledger.settled().is_empty() {
             return Ok(());

@@ -568,7 +568,7 @@ fn a_lost_pack_closes_nothing_else() {
     fs::remove_file(world.path(".custody/catalog.sqlite")).unwrap();
     for _ in 0..2 {
         world.told(&["show", "demo/a@1"], 0, "demo/a@1");
-        world.told(&["show", "demo/b@1"], 5, "no version `demo/b@1`");
+        world.told(&["show", "demo/b@1"], 4, "the store lacks `demo/b@1`");
         world.told(&["index", "rebuild"], 4, "made valid by the entries");
         world.told(
             &["verify", "--all"],

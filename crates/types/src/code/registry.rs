@@ -608,8 +608,8 @@ registry! {
         "The files that are a step's code are more, or larger, than code is.",
         "Leave out by `.custodyignore` what is no code; data goes in as a `source`, by `custody put` and `inputs`.";
     PIPE_025 "CUS-PIPE-025" NotFound:
-        "there is no such run",
-        "No entry of the ledger has a run of that id, or you may not see it.",
+        "the run made no version",
+        "No version was made by a run of that id, or you may not see it.",
         "`custody run` and `custody trace` name runs; write `project/artifact@1` for a version.";
     PIPE_026 "CUS-PIPE-026" Denied:
         "what something was made from may not be looked at as a whole",
