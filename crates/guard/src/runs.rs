@@ -128,7 +128,6 @@ impl Grant<ReadRun> {
     pub fn moments(&self, after: Option<u64>) -> Result<(Vec<RunMoment>, bool), Problem> {
         let (id, run) = self.found()?;
         let entries = self.door.0.entries_of(&[vec![view::run(id)]])?;
-        // What came after the end was seen, as the outcome of an access that was late, is told the next time.
         let entries = entries
             .iter()
             .filter(|(index, _)| after.is_none_or(|after| *index > after));
