@@ -147,7 +147,10 @@ impl Runner {
         few_rows: bool,
     ) -> Result<NewVersion, Problem> {
         let artifact = artifact(context.file, &makes.artifact)?;
-        let inherited = inputs.classification();
+        // A registered model has the bytes of the model, and nothing of the decision about it.
+        let model = inputs.versions.get("model");
+        let model = model.filter(|_| matches!(step, Step::Register(_)));
+        let inherited = model.map_or_else(|| inputs.classification(), |model| model.classification);
         let (classification, free) = match makes.class {
             Class::OfInputs => (inherited, false),
             Class::Figures if few_rows => (inherited, false),
@@ -157,6 +160,7 @@ impl Runner {
         let mut new = NewVersion::new(artifact, makes.kind, classification);
         // It may serve what everything that it was made from may serve, unless it was freed from that.
         let bound = inputs.versions.values().filter(|_| !free);
+        let bound = bound.filter(|known| model.is_none_or(|model| model.name == known.name));
         for known in bound.filter(|known| !known.purposes.is_empty()) {
             if new.purposes.is_empty() {
                 new.purposes.clone_from(&known.purposes);
