@@ -110,16 +110,25 @@ impl Evidence<'_> {
     /// # Errors
     /// A [`Problem`] when its record is damaged, or the ledger does not take the entry.
     pub fn reach(&self, name: &VersionName) -> Result<Reach, Problem> {
-        let found = self.door.0.resolve(&name.clone().into())?;
         let own = match self.scope {
             Scope::Door => true,
             Scope::Granted { project, .. } => project == Some(name.artifact.project()),
         };
-        match found {
-            Some(version) if own || self.enters(&version)? => Ok(Reach::Version(Box::new(version))),
-            None if own || self.is_of_workspace() => Ok(Reach::Missing),
+        let found = match self.door.0.resolve(&name.clone().into()) {
+            Ok(Some(version)) if own || self.enters(&version)? => {
+                return Ok(Reach::Version(Box::new(version)));
+            }
             // Whether something is there is not told by a door that is closed.
-            _ => Ok(Reach::Closed),
+            Ok(Some(_)) => return Ok(Reach::Closed),
+            Ok(None) => Ok(Reach::Missing),
+            Err(problem) => Err(problem),
+        };
+        let named = ResourceRef::Named(name.clone().into());
+        let told = self.is_of_workspace() && self.door.0.may_list_named(self.session, &named);
+        if own || told {
+            found
+        } else {
+            Ok(Reach::Closed)
         }
     }
 
@@ -157,13 +166,14 @@ impl Evidence<'_> {
             let grant = self.door.ask::<Trace>(self.session, target);
             grant.and_then(Grant::finish)
         };
-        match asked {
-            Ok(()) => {}
-            Err(problem) if problem.kind() == ProblemKind::Denied => {}
+        // What was entered is what counts: the policies may have changed since they were looked at.
+        let granted = match asked {
+            Ok(()) => true,
+            Err(problem) if problem.kind() == ProblemKind::Denied => false,
             Err(problem) => return Err(problem),
-        }
-        lock(entered).insert(theirs.clone(), permits);
-        Ok(permits)
+        };
+        lock(entered).insert(theirs.clone(), granted);
+        Ok(granted)
     }
 
     fn is_of_workspace(&self) -> bool {
