@@ -9,15 +9,11 @@ cd "$(dirname "$0")/../fuzz"
 seconds=${1:-10}
 shift || true
 command -v c++ >/dev/null || { echo "fuzz.sh: no C++ compiler: apt-get install g++" >&2; exit 2; }
-# The instrumentation that libFuzzer reads, as flags of code generation: no nightly toolchain is needed.
-# With a target given, they do not reach build scripts.
-host=$(rustc -vV | sed -n 's/^host: //p')
-flags="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4"
-flags+=" -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table"
-flags+=" -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing"
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
-RUSTFLAGS=$flags cargo build --release --quiet --locked --target "$host"
-binary=$CARGO_TARGET_DIR/$host/release/fuzz
+# Our crates are instrumented, libraries are those of every other build: with the features of all of the workspace and of
+# an example, since what tests need decides how they are built.
+RUSTC_WORKSPACE_WRAPPER=$PWD/../scripts/instrument.sh \
+    cargo build --locked --quiet --workspace --example fuzz --features custody-fuzz/libfuzzer
+binary=${CARGO_TARGET_DIR:-$PWD/../target}/debug/examples/fuzz
 
 # Fuzzes one target and tells how it went.
 fuzz() {

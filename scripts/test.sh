@@ -47,4 +47,4 @@ scripts/scan-matrix.sh --alone
 stage "Python's packages" "Python tests"
 scripts/python-env.sh tests/python/requirements.lock target/python
 stage "Python tests"
-PYTHONPATH=python/src exec target/python/bin/python -m pytest --quiet tests/python python/tests
+PYTHONPATH=python/src exec target/python/bin/python -m pytest --quiet --numprocesses auto --dist loadfile tests/python python/tests

@@ -3,10 +3,10 @@
 
 use std::sync::LazyLock;
 
+use custody_attest::Check;
 use custody_attest::dsse::{Envelope, IN_TOTO};
 use custody_attest::lock::Lock;
 use custody_attest::statement::Statement;
-use custody_attest::Check;
 use custody_ledger::fuzzing::write_ahead_log;
 use custody_signing::certificate::{Certificate, RevocationList, Times, verify_chain};
 use custody_signing::{Bundle, Manifest};
@@ -18,7 +18,7 @@ use custody_wire::archive::read_tar;
 
 use crate::file::PipelineFile;
 
-type Property = fn(&[u8]) -> Result<bool, String>;
+pub(crate) type Property = fn(&[u8]) -> Result<bool, String>;
 
 /// The targets, and their corpora. A property tells whether the input was of the format.
 pub(crate) const TARGETS: &[(&str, Property)] = &[
@@ -47,7 +47,9 @@ fn dsse(input: &[u8]) -> Result<bool, String> {
     let Ok(envelope) = Envelope::parse(input) else {
         return Ok(false);
     };
-    let bytes = envelope.to_bytes().map_err(|error| format!("it is written: {error}"))?;
+    let bytes = envelope
+        .to_bytes()
+        .map_err(|error| format!("it is written: {error}"))?;
     match Envelope::parse(&bytes) {
         Ok(again) if again == envelope => {}
         _ => return Err("an envelope reads back as it was written".to_owned()),
@@ -63,12 +65,16 @@ fn model_signature(input: &[u8]) -> Result<bool, String> {
     let Ok(bundle) = Bundle::parse(input) else {
         return Ok(false);
     };
-    let text = bundle.to_json().map_err(|error| format!("it is written: {error}"))?;
+    let text = bundle
+        .to_json()
+        .map_err(|error| format!("it is written: {error}"))?;
     if Bundle::parse(text.as_bytes()).as_ref() != Ok(&bundle) {
         return Err("a bundle reads back as it was written".to_owned());
     }
     if let Ok(signed) = Manifest::parse(&bundle.payload) {
-        let payload = signed.to_payload().map_err(|error| format!("it is written: {error}"))?;
+        let payload = signed
+            .to_payload()
+            .map_err(|error| format!("it is written: {error}"))?;
         if Manifest::parse(&payload).as_ref() != Ok(&signed) {
             return Err("what was signed reads back as it was written".to_owned());
         }
@@ -77,7 +83,10 @@ fn model_signature(input: &[u8]) -> Result<bool, String> {
 }
 
 fn lock(input: &[u8]) -> Result<bool, String> {
-    let Some(lock) = std::str::from_utf8(input).ok().and_then(|text| Lock::parse(text).ok()) else {
+    let Some(lock) = std::str::from_utf8(input)
+        .ok()
+        .and_then(|text| Lock::parse(text).ok())
+    else {
         return Ok(false);
     };
     if lock.packages().any(|(_, hashes)| hashes.is_empty()) {
@@ -103,7 +112,11 @@ fn note(input: &[u8]) -> Result<bool, String> {
     {
         return Err("a key reads back as it was written".to_owned());
     }
-    let note = if *mode == 0 { text.to_owned() } else { signer.sign(text) };
+    let note = if *mode == 0 {
+        text.to_owned()
+    } else {
+        signer.sign(text)
+    };
     let Ok(checkpoint) = Checkpoint::open(&note, signer.verifier()) else {
         return Ok(false);
     };
@@ -131,7 +144,8 @@ fn tar(input: &[u8]) -> Result<bool, String> {
     let mut wrong = false;
     let _ = read_tar(input, |member| {
         let path = member.path.as_str();
-        wrong |= path.starts_with('/') || path.split('/').any(|part| ["", ".", ".."].contains(&part));
+        wrong |=
+            path.starts_with('/') || path.split('/').any(|part| ["", ".", ".."].contains(&part));
         count += 1;
         std::io::copy(member.content, &mut std::io::sink()).map(drop)
     });
@@ -161,14 +175,18 @@ fn x509(input: &[u8]) -> Result<bool, String> {
     let Some((length, rest)) = input.split_first_chunk::<2>() else {
         return Ok(false);
     };
-    let Some((leaf, above)) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length))) else {
+    let Some((leaf, above)) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))
+    else {
         return Ok(read.is_ok());
     };
     let at: Timestamp = include_str!("../../crates/signing/tests/data/signed-at")
         .trim()
         .parse()
         .map_err(|_| "the time is read")?;
-    let times = Times { signed: at, now: at };
+    let times = Times {
+        signed: at,
+        now: at,
+    };
     let chain = [leaf.to_vec(), above.to_vec()];
     if verify_chain(&chain, &[], &[], times).is_ok() {
         return Err("without a root nothing is believed".to_owned());

@@ -28,6 +28,7 @@ const RANKS: &[(&str, u8)] = &[
     ("custody-client", 8),
     ("custody-cli", 9),
     ("custody-bench", 9),
+    ("custody-fuzz", 9),
 ];
 
 /// Outside crates that only the named crates of ours may use.
@@ -44,6 +45,7 @@ const CONFINED: &[(&str, &[&str])] = &[
             "custody-backends",
             "custody-host",
             "custody-bench",
+            "custody-fuzz",
         ],
     ),
     (
@@ -54,6 +56,7 @@ const CONFINED: &[(&str, &[&str])] = &[
             "custody-host",
             "custody-cli",
             "custody-bench",
+            "custody-fuzz",
         ],
     ),
 ];
