@@ -14,14 +14,14 @@ use custody_crypto::aead::{Aead, Ring};
 use custody_crypto::sign::SigningKey;
 use custody_crypto::{DomainKeys, Secret};
 use custody_guard::{
-    Door, DoorDeps, Keyring, LastSeenCheckpoint, List, NewVersion, ReadLedger, ResourceRef,
-    Scanned, Scanner, Session, Verify, VersionBuilder, Write,
+    Credentials, Door, DoorDeps, Keyring, LastSeenCheckpoint, List, NewVersion, ReadLedger,
+    ResourceRef, Scanned, Scanner, Session, Verify, VersionBuilder, Write,
 };
 use custody_ledger::Ledger;
 use custody_store::{DomainId, Store};
 use custody_tlog::note::NoteSigner;
 use custody_types::{
-    Actor, ArtifactName, Classification, Kind, Problem, ProjectName, VersionFiles, code,
+    Actor, ArtifactName, Classification, Clock, Kind, Problem, ProjectName, VersionFiles, code,
 };
 use custody_wire::{EntryQuery, ListQuery};
 
@@ -131,14 +131,20 @@ impl World {
             scanner: Arc::new(NoModels),
             clock: Arc::new(SystemClock::start()),
             entropy: Arc::new(SystemEntropy),
-            owner: "owner".to_owned(),
+            owner: Actor::user("owner"),
         })?;
         Ok((files, door))
     }
 }
 
 fn owner() -> Session {
-    Session::person(Actor::user("owner"), None, "bench")
+    let account = "owner".to_owned();
+    let shown = Credentials::OperatingSystem { account };
+    Session::new(
+        shown.authenticate(SystemClock::start().now()),
+        None,
+        "bench",
+    )
 }
 
 fn put(door: &Door, artifact: u64, content: &str) -> Result<(), Failure> {

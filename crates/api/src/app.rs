@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use custody_guard::Door;
+use custody_guard::{Credentials, Door};
 use custody_pipeline::run::Runner;
-use custody_types::Actor;
 
 /// The parts behind the edge, put together by the composition root.
 #[derive(Debug, Clone)]
@@ -13,6 +12,6 @@ pub struct App {
     pub door: Door,
     /// What runs pipelines, traces, verifies and reproduces.
     pub runner: Arc<Runner>,
-    /// Who calls: in one process, the user of the operating system.
-    pub caller: Actor,
+    /// What who calls shows to be let in: in one process, the account of the operating system.
+    pub caller: Credentials,
 }

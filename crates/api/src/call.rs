@@ -159,8 +159,10 @@ mod tests {
             let mut writer = PieceWriter::new(sender);
             writer.write_all(&body).and_then(|()| writer.finish())
         });
-        let person = custody_types::Actor::user("ada");
-        let session = Session::person(person, None, "test");
+        let account = "ada".to_owned();
+        let shown = custody_guard::Credentials::OperatingSystem { account };
+        let now = "2026-01-01T00:00:00Z".parse().unwrap();
+        let session = Session::new(shown.authenticate(now), None, "test");
         Call::new(session, None, String::new(), PieceReader::new(receiver))
     }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use axum::body::Body;
 use custody_guard::{
-    Approve, ChangePolicy, ChangeRules, Collect, CommittedVersion, Export, ExportLedger, List,
-    NewVersion, ReadLedger, ReadPolicy, ReadRun, RebuildIndex, Reject, ResourceRef, ScanModel,
-    SetAlias, SignModel, VersionBuilder, Write, WriteAccess,
+    Approve, ChangeIdentity, ChangeRules, Collect, CommittedVersion, Export, ExportLedger, List,
+    NewVersion, ReadIdentity, ReadLedger, ReadPolicy, ReadRun, RebuildIndex, Reject, ResourceRef,
+    ScanModel, SetAlias, SignModel, VersionBuilder, Write, WriteAccess,
 };
 use custody_pipeline::collect;
 use custody_pipeline::file::Origin;
@@ -15,9 +15,10 @@ use custody_types::{Kind, Problem, Reference};
 use custody_wire::{
     AcceptRollbackReply, AcceptRollbackRequest, AliasReply, AliasRequest, ApproveReply,
     ApproveRequest, ArtifactQuery, CompareRequest, DataQuery, DiffRequest, Document, EntryQuery,
-    LedgerVerifyReply, ListQuery, ListReply, MetricsRequest, OriginOfPut, PolicySource, PutQuery,
-    PutReply, RejectReply, RejectRequest, RescanReply, RescanRequest, RulesReply, RunEvent,
-    RunMomentQuery, RunQuery, RunRequest, StatusRequest, TraceQuery, VerifyRequest,
+    IdentityRequest, LedgerVerifyReply, ListQuery, ListReply, MetricsRequest, OriginOfPut,
+    PolicySource, PutQuery, PutReply, RejectReply, RejectRequest, RescanReply, RescanRequest,
+    RulesReply, RunEvent, RunMomentQuery, RunQuery, RunRequest, StatusRequest, TraceQuery,
+    VerifyRequest,
 };
 use http::Response;
 
@@ -364,10 +365,25 @@ pub(crate) fn policy(app: &App, call: Call) -> Answer {
 pub(crate) fn change_policy(app: &App, call: Call) -> Answer {
     let session = call.session.clone();
     let sources: Vec<PolicySource> = call.document()?;
+    reply(app.door.change_policies(&session, sources)?)
+}
+
+pub(crate) fn identity(app: &App, call: Call) -> Answer {
     let grant = app
         .door
-        .ask::<ChangePolicy>(&session, ResourceRef::Policy)?;
-    reply(grant.apply(sources)?)
+        .ask::<ReadIdentity>(&call.session, ResourceRef::Identity)?;
+    let identity = grant.identity();
+    grant.finish()?;
+    reply(identity)
+}
+
+pub(crate) fn change_identity(app: &App, call: Call) -> Answer {
+    let session = call.session.clone();
+    let request: IdentityRequest = call.document()?;
+    let grant = app
+        .door
+        .ask::<ChangeIdentity>(&session, ResourceRef::Identity)?;
+    reply(grant.change(request.changes)?)
 }
 
 pub(crate) fn rescan(app: &App, call: Call) -> Answer {

@@ -11,4 +11,5 @@ mod handlers;
 mod operations;
 
 pub use app::App;
+pub use custody_guard::Credentials;
 pub use operations::{OPERATIONS, Operation, router};

@@ -178,8 +178,20 @@ pub static OPERATIONS: &[Operation] = &[
     operation(
         Method::POST,
         "/v1/policy",
-        &[Action::ChangePolicy],
+        &[Action::ChangePolicy, Action::ChangeIdentity],
         handlers::change_policy,
+    ),
+    operation(
+        Method::GET,
+        "/v1/identity",
+        &[Action::ReadIdentity],
+        handlers::identity,
+    ),
+    operation(
+        Method::POST,
+        "/v1/identity",
+        &[Action::ChangeIdentity],
+        handlers::change_identity,
     ),
     operation(
         Method::POST,
@@ -286,7 +298,7 @@ fn session(app: &App, headers: &HeaderMap) -> Result<Session, Problem> {
         .map(str::parse::<Purpose>)
         .transpose()
         .map_err(|error| Problem::new(code::API_013, error.to_string()))?;
-    let person = Session::person(app.caller.clone(), purpose, "cli");
+    let person = app.door.authenticate(&app.caller, purpose, "cli");
     match text(HEADER_AS) {
         None => Ok(person),
         Some(name) => app.door.act_as(&person, name),

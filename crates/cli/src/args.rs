@@ -107,6 +107,9 @@ pub(crate) enum Command {
     /// Show and change the policies in force
     #[command(subcommand)]
     Policy(Policy),
+    /// Show and change who there is: accounts, groups, and the roles and purposes that they have
+    #[command(subcommand)]
+    Account(Account),
     /// Maintain the index, which can be rebuilt from the store and the ledger
     #[command(subcommand)]
     Index(Index),
@@ -644,9 +647,86 @@ pub(crate) enum Policy {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  custody policy apply policies/")]
 pub(crate) struct PolicyApply {
-    /// The folder with `*.cedar` files and `principals.json`
+    /// The folder with `*.cedar` files, `settings.json`, and, to replace all accounts, `principals.json`
     #[arg(default_value = "policies")]
     pub(crate) folder: PathBuf,
+}
+
+/// Commands on the accounts.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Account {
+    /// List the accounts and groups
+    #[command(after_help = "Example:\n  custody account ls")]
+    Ls,
+    Add(AccountAdd),
+    /// Remove an account or a group; what it did stays in the ledger under a pseudonym that no longer has a name
+    #[command(after_help = "Example:\n  custody account remove ada")]
+    Remove(AccountName),
+    Grant(AccountRights),
+    /// Take roles, purposes or memberships from an account or a group
+    #[command(
+        after_help = "Example:\n  custody account revoke ada --role data_scientist --project employment"
+    )]
+    Revoke(AccountRights),
+    /// Let an account do nothing until it is enabled
+    #[command(after_help = "Example:\n  custody account disable ada")]
+    Disable(AccountName),
+    /// Let a disabled account do again what its roles permit
+    #[command(after_help = "Example:\n  custody account enable ada")]
+    Enable(AccountName),
+}
+
+/// Add an account, or a group
+///
+/// A person is written as the name of the account (`ada`), a program as `service:NAME`, a group as `group:NAME`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  custody account add ada --role data_scientist --project employment\n  \
+                  custody account add service:nightly --role data_scientist\n  \
+                  custody account add group:risk --role auditor"
+)]
+pub(crate) struct AccountAdd {
+    /// The account or group
+    pub(crate) who: custody_wire::Party,
+    #[command(flatten)]
+    pub(crate) rights: Rights,
+}
+
+/// An account or a group.
+#[derive(Debug, Args)]
+pub(crate) struct AccountName {
+    /// The account or group: `ada`, `service:nightly`, `group:risk`
+    pub(crate) who: custody_wire::Party,
+}
+
+/// Give an account or a group roles, purposes or memberships
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  custody account grant ada --role data_scientist --project employment\n  \
+                  custody account grant ada --for model-development --group risk"
+)]
+pub(crate) struct AccountRights {
+    /// The account or group: `ada`, `service:nightly`, `group:risk`
+    pub(crate) who: custody_wire::Party,
+    #[command(flatten)]
+    pub(crate) rights: Rights,
+}
+
+/// What an account or a group has.
+#[derive(Debug, Args)]
+pub(crate) struct Rights {
+    /// A role that the policies know: `custody policy show` lists them
+    #[arg(long = "role", value_name = "ROLE")]
+    pub(crate) roles: Vec<String>,
+    /// The project in which the roles count; without it, in all of them
+    #[arg(long, requires = "roles", value_name = "PROJECT")]
+    pub(crate) project: Option<ProjectName>,
+    /// A purpose for which personal data may be read
+    #[arg(long = "for", value_name = "PURPOSE")]
+    pub(crate) purposes: Vec<Purpose>,
+    /// A group to be a member of
+    #[arg(long = "group", value_name = "GROUP")]
+    pub(crate) groups: Vec<String>,
 }
 
 /// Commands on the index.

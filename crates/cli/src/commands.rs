@@ -1,5 +1,6 @@
 //! The commands, one short file each.
 
+mod account;
 mod alias;
 mod approve;
 mod bom;
@@ -76,6 +77,7 @@ pub(crate) fn dispatch(context: &Context, command: Command) -> Result<ExitCode, 
         Command::Ledger(Ledger::AcceptRollback(args)) => ledger::accept_rollback(context, args),
         Command::Policy(Policy::Show) => policy::show(context),
         Command::Policy(Policy::Apply(args)) => policy::apply(context, args),
+        Command::Account(args) => account::run(context, args),
         Command::Index(Index::Rebuild) => index::rebuild(context),
         Command::Cache(Cache::Ls) => cache::ls(context),
         Command::Cache(Cache::Clean(args)) => cache::clean(context, &args),

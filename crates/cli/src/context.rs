@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use custody_api::{App, router};
+use custody_api::{App, Credentials, router};
 use custody_backends::ledger_files::LedgerFolder;
 use custody_backends::workspace::Workspace;
 use custody_client::{Client, Connection, Transport};
 use custody_host::{Places, Unlocked, ledger_problem, workspace_problem};
 use custody_ledger::LedgerError;
 use custody_sandbox::Interrupt;
-use custody_types::{Actor, Problem, code};
+use custody_types::{Problem, code};
 
 use crate::args::Global;
 use crate::output::Output;
@@ -111,7 +111,9 @@ impl Context {
         let app = App {
             door,
             runner: Arc::new(runner),
-            caller: Actor::user(self.settings.account.clone()),
+            caller: Credentials::OperatingSystem {
+                account: self.settings.account.clone(),
+            },
         };
         let router = router(app);
         let sharing = Sharing::start(ledger, router.clone()).map_err(|error| no_threads(&error))?;

@@ -14,13 +14,14 @@ use custody_types::{Problem, Purpose, code};
 use custody_wire::stream::{PieceReader, PieceWriter, channel};
 use custody_wire::{
     AcceptRollbackReply, AcceptRollbackRequest, AliasReply, AliasRequest, ApproveReply,
-    ApproveRequest, ArtifactQuery, CancelReply, CompareReply, CompareRequest, DataQuery, DiffReply,
-    DiffRequest, Document, EntryQuery, HEADER_AS, HEADER_PURPOSE, HeadReply, LedgerReply,
-    LedgerVerifyReply, ListQuery, ListReply, MetricsReply, MetricsRequest, PolicyReply,
-    PolicySource, ProblemDetails, ProfileReply, PutQuery, PutReply, RejectReply, RejectRequest,
-    ReproduceReply, RescanReply, RescanRequest, RulesReply, RunEvent, RunListReply, RunMoment,
-    RunMomentQuery, RunQuery, RunReply, RunRequest, RunShowReply, Schema, SchemaReply, ShowReply,
-    SigningReply, StatusReply, StatusRequest, TraceQuery, TraceReply, VerifyReply, VerifyRequest,
+    ApproveRequest, ArtifactQuery, CancelReply, Change, CompareReply, CompareRequest, DataQuery,
+    DiffReply, DiffRequest, Document, EntryQuery, HEADER_AS, HEADER_PURPOSE, HeadReply,
+    IdentityReply, IdentityRequest, LedgerReply, LedgerVerifyReply, ListQuery, ListReply,
+    MetricsReply, MetricsRequest, PolicyReply, PolicySource, ProblemDetails, ProfileReply,
+    PutQuery, PutReply, RejectReply, RejectRequest, ReproduceReply, RescanReply, RescanRequest,
+    RulesReply, RunEvent, RunListReply, RunMoment, RunMomentQuery, RunQuery, RunReply, RunRequest,
+    RunShowReply, Schema, SchemaReply, ShowReply, SigningReply, StatusReply, StatusRequest,
+    TraceQuery, TraceReply, VerifyReply, VerifyRequest,
 };
 use http::{Method, Request, Response, StatusCode};
 use serde::Serialize;
@@ -391,6 +392,22 @@ impl Client {
     /// The API's [`Problem`], with every fault of the policies.
     pub fn change_policy(&self, sources: &[PolicySource]) -> Result<PolicyReply, Problem> {
         self.post("/v1/policy", &sources)
+    }
+
+    /// Returns who there is: accounts and groups, with their roles and purposes.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn identity(&self) -> Result<IdentityReply, Problem> {
+        self.get("/v1/identity", &())
+    }
+
+    /// Changes who there is: makes all of the changes, or none.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn change_identity(&self, changes: Vec<Change>) -> Result<IdentityReply, Problem> {
+        self.post("/v1/identity", &IdentityRequest { changes })
     }
 
     /// Scans stored models again and tells what changed.

@@ -98,6 +98,10 @@ acts! {
     ReadPolicy;
     /// [`Action::ChangePolicy`].
     ChangePolicy;
+    /// [`Action::ReadIdentity`].
+    ReadIdentity;
+    /// [`Action::ChangeIdentity`].
+    ChangeIdentity;
     /// [`Action::ChangeRules`].
     ChangeRules;
     /// [`Action::RebuildIndex`].

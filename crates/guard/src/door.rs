@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use custody_attest::{Check, Sign};
 use custody_crypto::sign::SigningKey;
 use custody_crypto::{DomainKeys, Secret, pseudonym};
+use custody_identity::{Credentials, Directory, IdentityError, Party};
 use custody_ledger::{
     DecisionFact, Effect, EntryDraft, Ledger, LedgerError, Lineage, Object, Outcome, Phase, Subject,
 };
-use custody_policy::{Decision, PolicyError, PolicySet, Request, ResourceFacts, Source};
+use custody_policy::{Decision, PolicySet, Request, ResourceFacts};
 use custody_store::{DomainId, Store, Version};
 use custody_types::{
     Action, Actor, Clock, Digest, Entropy, Problem, ProjectName, Purpose, Reference, ResourceKind,
@@ -19,6 +20,7 @@ use custody_types::{
 };
 
 use crate::act::{ActionMarker, Approve, CreateProject, List, Read};
+use crate::admin::{identity_problem, policy_problem};
 use crate::grant::Grant;
 use crate::locks::Locks;
 use crate::problem;
@@ -30,6 +32,10 @@ use crate::view::{Found, LedgerView};
 
 /// The artifact whose newest version is the policy in force.
 pub(crate) const POLICY: &str = "custody/policy";
+/// The artifact whose newest version is the directory of accounts in force.
+pub(crate) const IDENTITY: &str = "custody/identity";
+/// The file of the directory in it; of the policies, too, before accounts were a state of their own.
+pub(crate) const PRINCIPALS: &str = "principals.json";
 
 /// Makes the keys of projects.
 pub trait Keyring: Send + Sync + std::fmt::Debug {
@@ -86,7 +92,7 @@ pub struct DoorDeps {
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
     /// The account that owns the workspace.
-    pub owner: String,
+    pub owner: Actor,
 }
 
 pub(crate) struct Inner {
@@ -104,8 +110,10 @@ pub(crate) struct Inner {
     pub(crate) view: Mutex<LedgerView>,
     /// The files of held contents.
     pub(crate) held_files: Mutex<HeldFiles>,
-    /// The names behind pseudonyms, by the policies of this digest.
+    /// The names behind the pseudonyms of the accounts of the directory with this digest.
     names: Mutex<(Option<Digest>, BTreeMap<String, String>)>,
+    /// The records of the policies and of the accounts that were put in force last.
+    pub(crate) loaded: Mutex<[Option<Digest>; 2]>,
     /// Versions of one artifact are made one at a time, so that numbers follow one another; and nothing of their project
     /// goes into quarantine or comes out of it meanwhile.
     pub(crate) locks: Locks,
@@ -139,7 +147,7 @@ pub(crate) enum Index {
     MadeAnew,
 }
 
-fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+pub(crate) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -177,11 +185,13 @@ impl Door {
     /// # Errors
     /// A [`Problem`] when something is damaged.
     pub fn open(parts: DoorDeps) -> Result<Self, Problem> {
-        let builtin = PolicySet::builtin(&parts.owner).map_err(|error| policy_problem(&error))?;
+        let builtin = PolicySet::builtin(Directory::of_owner(&parts.owner))
+            .map_err(|error| policy_problem(&error))?;
         let inner = Inner {
             view: Mutex::new(LedgerView::new(&parts.pseudonyms)),
             held_files: Mutex::default(),
             names: Mutex::default(),
+            loaded: Mutex::default(),
             parts,
             policies: RwLock::new(builtin),
             rules: RwLock::default(),
@@ -234,10 +244,10 @@ impl Door {
         fault.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Finishes or undoes what an earlier process left, and puts the newest policies in force.
+    /// Finishes or undoes what an earlier process left, and puts the newest policies and accounts in force.
     pub(crate) fn start(&self, index: Index) -> Result<(), Halt> {
         self.recover(index)?;
-        self.load_policies()?;
+        self.0.load_in_force()?;
         if index == Index::Used {
             self.0.conclude_open()?;
         }
@@ -270,69 +280,6 @@ impl Door {
         Ok(inner.settle_staged()?)
     }
 
-    /// Puts the policies in force that the ledger names last.
-    fn load_policies(&self) -> Result<(), Problem> {
-        let Some(record) = self.0.in_force(Action::ChangePolicy)? else {
-            return Ok(());
-        };
-        let mut put = self.put_record_in_force(&record);
-        if put.is_err() {
-            // The index may lead astray: the packs tell where things are.
-            self.0.rebuild()?;
-            put = self.put_record_in_force(&record);
-        }
-        put.map_err(|problem| {
-            Problem::new(
-                code::POLICY_003,
-                "the policies that the ledger names last are not there",
-            )
-            .because(problem.what)
-            .hint("put the missing packs back from a copy; nothing is granted until then")
-        })
-    }
-
-    fn put_record_in_force(&self, record: &Digest) -> Result<(), Problem> {
-        let version = Version {
-            record: self
-                .0
-                .parts
-                .store
-                .version_record(record)
-                .map_err(|error| problem::store(&error))?,
-            record_digest: *record,
-            entry: 0,
-            quarantined: false,
-        };
-        self.put_in_force(&version)
-    }
-
-    fn put_in_force(&self, version: &Version) -> Result<(), Problem> {
-        let files = self
-            .0
-            .parts
-            .store
-            .files(version)
-            .map_err(|error| problem::store(&error))?;
-        let mut sources = Vec::new();
-        for file in files.files() {
-            let bytes = files
-                .read(&file.path, 0..file.size.bytes())
-                .map_err(|error| problem::read(&error))?;
-            sources.push(Source {
-                name: file.path.to_string(),
-                text: String::from_utf8_lossy(&bytes).into_owned(),
-            });
-        }
-        let set = PolicySet::parse(&sources, &self.0.parts.owner)
-            .map_err(|error| policy_problem(&error))?;
-        *self
-            .0
-            .policies
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = set;
-        Ok(())
-    }
-
     /// Asks to do `A` to `target`.
     ///
     /// # Errors
@@ -343,6 +290,9 @@ impl Door {
         session: &Session,
         target: ResourceRef,
     ) -> Result<Grant<A>, Problem> {
+        if session.authentication.is_over(self.now()) {
+            return Err(Problem::new(code::DOOR_019, "the session is over").hint("log in again"));
+        }
         let fault = self.fault();
         if let Some(fault) = &fault
             && A::ACTION != Action::AcceptRollback
@@ -520,7 +470,7 @@ impl Door {
     /// A [`Problem`] when the session's person does not own the workspace, or the policy does not know
     /// the name.
     pub fn act_as(&self, session: &Session, name: &str) -> Result<Session, Problem> {
-        if session.actor.id != self.0.parts.owner {
+        if session.actor != self.0.parts.owner {
             return Err(Problem::new(
                 code::DOOR_003,
                 "only the owner of the workspace may act as someone else",
@@ -529,14 +479,17 @@ impl Door {
         if let Some(fault) = self.fault() {
             return Err(fault);
         }
-        let actor = Actor::user(name);
+        let party: Party = name
+            .parse()
+            .map_err(|error| identity_problem(&error, None))?;
         let policies = self.0.policies();
-        if !policies.knows(&actor) {
-            let meant = policies.nearest_name(name);
-            let meant = meant.map_or_else(String::new, |name| format!("is `{name}` meant? "));
-            return Err(Problem::new(code::DOOR_004, format!("the workspace's policy knows nobody called `{name}`"))
-                .hint(format!("{meant}see who there is with `custody policy show`; add them to `principals.json` and `custody policy apply`")));
-        }
+        let known = policies.directory();
+        let Some(actor) = party.actor().filter(|_| known.contains(&party)) else {
+            let error = IdentityError::Unknown(party);
+            return Err(
+                identity_problem(&error, Some(known)).because("the name was given with `--as`")
+            );
+        };
         drop(policies);
         Ok(Session {
             actor,
@@ -564,6 +517,16 @@ impl Door {
             format!("the purpose `{unknown}` is not declared"),
         )
         .hint(format!("{meant}see the declared purposes with `custody policy show`; declare others in `settings.json` and `custody policy apply`")))
+    }
+
+    /// Lets in who shows these credentials, by `via`, for a purpose or for none.
+    pub fn authenticate(
+        &self,
+        credentials: &Credentials,
+        purpose: Option<Purpose>,
+        via: &'static str,
+    ) -> Session {
+        Session::new(credentials.authenticate(self.now()), purpose, via)
     }
 
     /// Returns the public key that checks statements, version records and model signatures, in PEM form.
@@ -646,28 +609,6 @@ fn who(session: &Session) -> String {
     )
 }
 
-pub(crate) fn policy_problem(error: &PolicyError) -> Problem {
-    let kept = "the policies in force stay as they are";
-    match error {
-        PolicyError::Locked => {
-            return Problem::new(code::POLICY_004, "the policies cannot be put in force")
-                .because(error)
-                .hint(format!(
-                    "permit `changePolicy` to somebody, and forbid it not to all; {kept}"
-                ));
-        }
-        PolicyError::NotTheirs { .. } => {
-            return Problem::new(code::POLICY_005, "the policies cannot be put in force")
-                .because(error)
-                .hint(format!("ask an owner of the workspace to do it; {kept}"));
-        }
-        _ => {}
-    }
-    Problem::new(code::POLICY_001, "the policies cannot be put in force")
-        .because(error)
-        .hint("correct the file, then `custody policy apply` again; the policies in force stay as they are")
-}
-
 impl Inner {
     pub(crate) fn policies(&self) -> RwLockReadGuard<'_, PolicySet> {
         self.policies.read().unwrap_or_else(PoisonError::into_inner)
@@ -692,6 +633,8 @@ impl Inner {
             scope: session.scope.as_deref(),
             own: author.is_some_and(|author| author == self.pseudonym(person)),
             via: session.via,
+            authentication: &session.authentication,
+            now: self.parts.clock.now(),
         })
     }
 
@@ -705,6 +648,7 @@ impl Inner {
             },
             policies: decision.policies.clone(),
             set: policies.digest(),
+            identity: Some(policies.identity()),
         }
     }
 
@@ -823,7 +767,9 @@ impl Inner {
         }
         store
             .unstage(&named)
-            .map_err(|error| problem::store(&error))
+            .map_err(|error| problem::store(&error))?;
+        // A change of the policies or accounts may be among them.
+        self.load_in_force()
     }
 
     /// Hands over the entry of an outcome that makes nothing valid: it is written within a second. One that
@@ -855,14 +801,17 @@ impl Inner {
         entered.map_err(|error| problem::ledger(&error))
     }
 
-    /// Returns the name of a pseudonym that the policy's principals explain, else the pseudonym.
+    /// Returns the name of a pseudonym if it is that of an account, else the pseudonym.
     pub(crate) fn name_of(&self, pseudonym: &str) -> String {
         let policies = self.policies();
         let mut names = lock(&self.names);
-        if names.0 != Some(policies.digest()) {
-            let known = policies.names();
-            let known = known.map(|name| (self.pseudonym(&Actor::user(name)), name.to_owned()));
-            *names = (Some(policies.digest()), known.collect());
+        if names.0 != Some(policies.identity()) {
+            let known = policies.directory().actors();
+            let known = known.map(|actor| {
+                let name = Party::of(&actor).map_or_else(|| actor.id.clone(), String::from);
+                (self.pseudonym(&actor), name)
+            });
+            *names = (Some(policies.identity()), known.collect());
         }
         let name = names.1.get(pseudonym);
         name.map_or_else(|| pseudonym.to_owned(), ToOwned::to_owned)

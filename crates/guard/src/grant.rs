@@ -3,28 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use custody_ledger::{EntryDraft, Outcome, Phase, Receipt};
-use custody_policy::{PolicySet, ResourceFacts, Source};
+use custody_policy::ResourceFacts;
 use custody_store::Version;
 use custody_types::{
-    Action, Alias, Classification, Code, Kind, Problem, ProjectName, VersionFiles, VersionName,
-    VersionNumber, code,
+    Action, Alias, Code, Problem, ProjectName, VersionFiles, VersionName, VersionNumber, code,
 };
-use custody_wire::{
-    EntryRef, ListQuery, ListReply, Origin, PolicyReply, PolicySource, ShowReply, SigningReply,
-    VersionView,
-};
+use custody_wire::{EntryRef, ListQuery, ListReply, Origin, ShowReply, SigningReply, VersionView};
 
 use crate::act::{
-    ActionMarker, ChangePolicy, Export, List, MetadataAccess, ReadAccess, ReadPolicy, RebuildIndex,
-    SetAlias, SignModel,
+    ActionMarker, Export, List, MetadataAccess, ReadAccess, RebuildIndex, SetAlias, SignModel,
 };
 use crate::cursor;
-use crate::door::{Door, POLICY, lock, policy_problem};
+use crate::door::Door;
 use crate::evidence::{Evidence, FIGURES, Scope};
-use crate::making::{NewVersion, VersionBuilder};
 use crate::problem;
 use crate::session::Session;
 use crate::target::ResourceRef;
@@ -541,108 +535,6 @@ impl Grant<SignModel> {
             name: version.name(),
             files: files.files().to_vec(),
         })
-    }
-}
-
-impl Grant<ReadPolicy> {
-    /// Returns the policies in force: their digest, their texts, the built-in one first, and what they
-    /// declare.
-    pub fn policies(&self) -> PolicyReply {
-        told_policies(&self.door)
-    }
-}
-
-fn told_policies(door: &Door) -> PolicyReply {
-    let policies = door.0.policies();
-    let builtin = PolicySource {
-        name: "built-in".to_owned(),
-        text: custody_policy::BUILTIN.to_owned(),
-    };
-    let sources = policies.sources().iter().map(|source| PolicySource {
-        name: source.name.clone(),
-        text: source.text.clone(),
-    });
-    let settings = policies.settings();
-    let purposes = policies.purposes().iter();
-    let own = settings.projects.keys();
-    PolicyReply {
-        digest: policies.digest(),
-        sources: std::iter::once(builtin).chain(sources).collect(),
-        purposes: purposes
-            .map(|(name, what)| (name.to_string(), what.clone()))
-            .collect(),
-        roles: policies.roles().iter().cloned().collect(),
-        gated_aliases: std::iter::once(("*".to_owned(), settings.gated_aliases(None)))
-            .chain(own.map(|name| (name.to_string(), settings.gated_aliases(Some(name)))))
-            .collect(),
-    }
-}
-
-impl Grant<ChangePolicy> {
-    /// Puts other policies in force: checked as a whole, then kept as a version.
-    ///
-    /// # Errors
-    /// A [`Problem`] when they do not hold up; the old ones stay in force.
-    pub fn apply(self, sources: Vec<PolicySource>) -> Result<PolicyReply, Problem> {
-        let sources: Vec<_> = sources
-            .into_iter()
-            .map(|source| Source {
-                name: source.name,
-                text: source.text,
-            })
-            .collect();
-        let door = self.door.clone();
-        let _changing = lock(&door.0.changing);
-        let set = match self.checked(&sources) {
-            Ok(set) => set,
-            Err(problem) => {
-                self.fail(problem.code);
-                return Err(problem);
-            }
-        };
-        let artifact = POLICY.parse().map_err(|error: custody_types::NameError| {
-            Problem::new(code::DOOR_012, error.to_string())
-        })?;
-        let mut making = VersionBuilder::start_at(&door, &artifact)?;
-        for source in &sources {
-            let path = source
-                .name
-                .parse()
-                .map_err(|error: custody_types::NameError| {
-                    Problem::new(code::POLICY_002, error.to_string())
-                })?;
-            making.file(path, false, &mut source.text.as_bytes())?;
-        }
-        let new = NewVersion {
-            kind: Kind::Policy,
-            classification: Classification::Internal,
-            ..NewVersion::new(artifact, Kind::Policy, Classification::Internal)
-        };
-        making.finish_admin(self, new)?;
-        making.commit(None)?;
-        *door
-            .0
-            .policies
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = set;
-        Ok(told_policies(&door))
-    }
-}
-
-impl Grant<ChangePolicy> {
-    /// Reads the policies, and checks that they may be put in the place of those in force.
-    fn checked(&self, sources: &[Source]) -> Result<PolicySet, Problem> {
-        let inner = &self.door.0;
-        let person = self.session.on_behalf_of.as_ref();
-        let person = person.unwrap_or(&self.session.actor);
-        PolicySet::parse(sources, &inner.parts.owner)
-            .and_then(|set| {
-                set.check_names()?;
-                set.check_changeable()?;
-                set.check_change(&inner.policies(), person)?;
-                Ok(set)
-            })
-            .map_err(|error| policy_problem(&error))
     }
 }
 

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod act;
+mod admin;
 mod cursor;
 mod door;
 mod evidence;
@@ -29,6 +30,7 @@ mod versions;
 mod view;
 
 pub use act::*;
+pub use custody_identity::{Authentication, Credentials};
 pub use custody_policy::StepScope;
 pub use custody_store::Version;
 pub use door::{Door, DoorDeps, Keyring, LastSeenCheckpoint};

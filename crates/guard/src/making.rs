@@ -264,25 +264,31 @@ impl VersionBuilder {
         if new.origin.is_some() {
             grant.door.check_purposes(&new.purposes)?;
         }
-        self.add(grant, new)
+        self.add(grant, new, BTreeMap::new())
     }
 
+    /// Ends a version that changes what is in force; `facts`: short ones by name, which the entry of it says.
     pub(crate) fn finish_admin<A: ActionMarker>(
         &mut self,
         grant: Grant<A>,
         new: NewVersion,
+        facts: BTreeMap<String, String>,
     ) -> Result<&Tree, Problem> {
-        self.add(grant, new)
+        self.add(grant, new, facts)
     }
 
     fn add<A: ActionMarker>(
         &mut self,
         mut grant: Grant<A>,
         new: NewVersion,
+        facts: BTreeMap<String, String>,
     ) -> Result<&Tree, Problem> {
         let tree = self.writer.finish_tree().map_err(store_problem)?;
         grant.finished = true;
-        let outcome = grant.outcome(Outcome::Ok);
+        let outcome = EntryDraft {
+            facts,
+            ..grant.outcome(Outcome::Ok)
+        };
         self.pieces.all.push(PendingVersion {
             new,
             tree,

@@ -331,7 +331,7 @@ impl Inner {
     /// nobody above them.
     fn is_own(&self, session: &Session, version: &Version) -> bool {
         let person = session.on_behalf_of.as_ref().unwrap_or(&session.actor);
-        person.id != self.parts.owner && self.pseudonym(person) == version.record.author
+        *person != self.parts.owner && self.pseudonym(person) == version.record.author
     }
 
     /// Returns whether a scan lets the content be used in the project.
@@ -770,7 +770,7 @@ impl Grant<ChangeRules> {
             making.file(path, false, &mut source.text.as_bytes())?;
         }
         let new = NewVersion::new(artifact, Kind::Policy, Classification::Internal);
-        making.finish_admin(self, new)?;
+        making.finish_admin(self, new, BTreeMap::new())?;
         making.commit(None)?;
         *door.0.rules.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(book));
         Ok(told)

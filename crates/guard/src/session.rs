@@ -1,7 +1,8 @@
-//! Who asks, for what purpose, and by which way.
+//! Who asks, for what purpose, by which way, and how they proved to be who they are.
 
 use std::sync::Arc;
 
+use custody_identity::Authentication;
 use custody_policy::StepScope;
 use custody_types::{Actor, Purpose};
 
@@ -12,18 +13,24 @@ pub struct Session {
     pub(crate) on_behalf_of: Option<Actor>,
     pub(crate) purpose: Option<Purpose>,
     pub(crate) via: &'static str,
+    pub(crate) authentication: Arc<Authentication>,
     pub(crate) run: Option<String>,
     pub(crate) scope: Option<Arc<StepScope>>,
 }
 
 impl Session {
-    /// Starts the session of a person who came in by `via`: `cli`, `http`.
-    pub fn person(actor: Actor, purpose: Option<Purpose>, via: &'static str) -> Self {
+    /// Starts the session of who proved to be who they are, and came in by `via`: `cli`, `http`.
+    pub fn new(
+        authentication: Authentication,
+        purpose: Option<Purpose>,
+        via: &'static str,
+    ) -> Self {
         Self {
-            actor,
+            actor: authentication.actor.clone(),
             on_behalf_of: None,
             purpose,
             via,
+            authentication: Arc::new(authentication),
             run: None,
             scope: None,
         }
@@ -37,6 +44,11 @@ impl Session {
     /// Returns the purpose.
     pub const fn purpose(&self) -> Option<&Purpose> {
         self.purpose.as_ref()
+    }
+
+    /// Returns how it was proved who asks.
+    pub fn authentication(&self) -> &Authentication {
+        &self.authentication
     }
 
     /// Replaces the purpose where none was stated.
@@ -76,6 +88,7 @@ impl Session {
             ),
             purpose: self.purpose.clone(),
             via: self.via,
+            authentication: self.authentication.clone(),
             run: Some(run.to_owned()),
             scope: Some(Arc::new(scope)),
         }

@@ -35,6 +35,8 @@ pub enum ResourceRef {
     Ledger,
     /// The policies.
     Policy,
+    /// The accounts and groups.
+    Identity,
     /// The whole workspace.
     Workspace,
 }
@@ -73,6 +75,7 @@ impl ResourceRef {
             Self::Run { project, id } => plain(ResourceKind::Run, id, Some(project.clone())),
             Self::Ledger => plain(ResourceKind::Ledger, "ledger", None),
             Self::Policy => plain(ResourceKind::Policy, "policy", None),
+            Self::Identity => plain(ResourceKind::Identity, "identity", None),
             Self::Workspace => plain(ResourceKind::Project, "*", None),
         }
     }

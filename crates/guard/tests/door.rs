@@ -21,16 +21,17 @@ use custody_crypto::aead::{Aead, Ring};
 use custody_crypto::sign::SigningKey;
 use custody_crypto::{DomainKeys, Secret};
 use custody_guard::{
-    ChangePolicy, Door, DoorDeps, Keyring, LastSeenCheckpoint, NewVersion, Read, ReadLedger,
-    ResourceRef, Scanned, Scanner, Session, SetAlias, Verify, VersionBuilder, Write,
+    Authentication, ChangeIdentity, Credentials, Door, DoorDeps, Keyring, LastSeenCheckpoint,
+    NewVersion, Read, ReadIdentity, ReadLedger, ResourceRef, Scanned, Scanner, Session, SetAlias,
+    Verify, VersionBuilder, Write,
 };
 use custody_ledger::{Ledger, PortError, Wal};
 use custody_store::{BlobError, Blobs, DomainId, PackId, Store};
 use custody_tlog::note::NoteSigner;
 use custody_types::{
-    Actor, ArtifactName, Classification, Kind, Problem, ProjectName, VersionFiles, code,
+    Actor, ArtifactName, Classification, Clock, Kind, Problem, ProjectName, VersionFiles, code,
 };
-use custody_wire::{CheckResult, EntryQuery, PolicySource};
+use custody_wire::{Change, CheckResult, Directory, EntryQuery, PolicySource, Right, RoleBinding};
 
 /// What outlives the process.
 #[derive(Debug)]
@@ -230,15 +231,20 @@ impl World {
             scanner: Arc::new(NoModels),
             clock: Arc::new(SystemClock::start()),
             entropy: Arc::new(SystemEntropy),
-            owner: "owner".to_owned(),
+            owner: Actor::user("owner"),
         })
         .unwrap();
         (files, door)
     }
 }
 
+fn shown(name: &str) -> Authentication {
+    let account = name.to_owned();
+    Credentials::OperatingSystem { account }.authenticate(SystemClock::start().now())
+}
+
 fn person(name: &str) -> Session {
-    Session::person(Actor::user(name), None, "test")
+    Session::new(shown(name), None, "test")
 }
 
 fn put(door: &Door, artifact: &str, content: &[u8]) -> Result<String, Problem> {
@@ -274,12 +280,32 @@ fn alias(door: &Door, name: &str) -> Result<(), Problem> {
 }
 
 fn change_policy(door: &Door, round: u32) -> Result<(), Problem> {
-    let grant = door.ask::<ChangePolicy>(&person("owner"), ResourceRef::Policy)?;
-    let source = PolicySource {
-        name: "principals.json".to_owned(),
-        text: format!(r#"{{"users": {{"user{round}": {{"roles": []}}}}}}"#),
+    let source = |name: &str, text: String| PolicySource {
+        name: name.to_owned(),
+        text,
     };
-    grant.apply(vec![source]).map(drop)
+    let listed = format!(r#"{{"users": {{"user{round}": {{"roles": []}}}}}}"#);
+    let own = format!("// {round}");
+    let sources = vec![source("principals.json", listed), source("own.cedar", own)];
+    door.change_policies(&person("owner"), sources).map(drop)
+}
+
+fn change_accounts(door: &Door, who: &str, changes: Vec<Change>) -> Result<Directory, Problem> {
+    let grant = door.ask::<ChangeIdentity>(&person(who), ResourceRef::Identity)?;
+    grant.change(changes).map(|reply| reply.directory)
+}
+
+fn add(who: &str) -> Change {
+    Change::Add {
+        who: who.parse().unwrap(),
+    }
+}
+
+fn grant(who: &str, role: &str) -> Change {
+    Change::Grant {
+        who: who.parse().unwrap(),
+        right: Right::Role(RoleBinding::everywhere(role)),
+    }
 }
 
 /// Every entry, oldest first.
@@ -344,6 +370,97 @@ fn versions_of_other_artifacts_do_not_wait_for_one_that_is_being_made() {
         assert_eq!(next.join().unwrap(), "demo/slow@3");
     });
     assert_eq!(read(&door, "demo/slow@3").unwrap(), b"next");
+}
+
+fn accounts(door: &Door, who: &str) -> Result<Directory, Problem> {
+    let grant = door.ask::<ReadIdentity>(&person(who), ResourceRef::Identity)?;
+    let reply = grant.identity();
+    grant.finish().map(|()| reply.directory)
+}
+
+#[test]
+fn of_changes_of_the_accounts_at_once_none_undoes_another() {
+    const THREADS: usize = 8;
+    let world = World::new();
+    let (_files, door) = world.open();
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let door = &door;
+            scope.spawn(move || {
+                let who = format!("user{thread}");
+                change_accounts(door, "owner", vec![add(&who), grant(&who, "reader")]).unwrap();
+            });
+        }
+        scope.spawn(|| {
+            change_policy_alone(
+                &door,
+                "forbid (principal, action, resource) when { false };",
+            )
+        });
+    });
+    let all = accounts(&door, "owner").unwrap();
+    let readers = all
+        .users
+        .values()
+        .filter(|one| one.roles.len() == 1)
+        .count();
+    assert_eq!((all.users.len(), readers), (THREADS + 1, THREADS + 1));
+    // What is so already is no change, and all of several are made, or none.
+    let size = door.ledger_size();
+    change_accounts(&door, "owner", vec![grant("user0", "reader")]).unwrap();
+    let problem = change_accounts(&door, "owner", vec![add("eve"), add("user0")]).unwrap_err();
+    assert_eq!(problem.code, code::IDENTITY_002);
+    assert_eq!(accounts(&door, "owner").unwrap(), all);
+    assert!(door.ledger_size() <= size + 6, "no version was made");
+    drop((_files, door));
+    let (_files, door) = world.open();
+    assert_eq!(accounts(&door, "owner").unwrap(), all);
+}
+
+fn change_policy_alone(door: &Door, cedar: &str) {
+    let source = PolicySource {
+        name: "own.cedar".to_owned(),
+        text: cedar.to_owned(),
+    };
+    door.change_policies(&person("owner"), vec![source])
+        .unwrap();
+}
+
+#[test]
+fn a_change_that_only_seemed_to_fail_counts_as_soon_as_the_disk_works() {
+    let world = World::new();
+    let (_files, door) = world.open();
+    change_accounts(&door, "owner", vec![add("ada"), grant("ada", "auditor")]).unwrap();
+    let asked = door
+        .ask::<ChangeIdentity>(&person("owner"), ResourceRef::Identity)
+        .unwrap();
+    // All of it is written, and the answer is an error.
+    world.faults.0.store(2, Ordering::SeqCst);
+    let take = Change::Revoke {
+        who: "ada".parse().unwrap(),
+        right: Right::Role(RoleBinding::everywhere("auditor")),
+    };
+    asked.change(vec![take]).unwrap_err();
+    world.faults.0.store(0, Ordering::SeqCst);
+    // The first entry that is taken again settles the one before.
+    put(&door, "p/any", b"content").unwrap();
+    let problem = accounts(&door, "ada").unwrap_err();
+    assert_eq!(problem.code, code::DOOR_001, "{problem}");
+}
+
+#[test]
+fn a_session_that_is_over_opens_nothing() {
+    let world = World::new();
+    let (_files, door) = world.open();
+    let over = Authentication {
+        expires: Some(SystemClock::start().now()),
+        ..shown("owner")
+    };
+    let session = Session::new(over, None, "test");
+    let problem = door
+        .ask::<ReadIdentity>(&session, ResourceRef::Identity)
+        .unwrap_err();
+    assert_eq!(problem.code, code::DOOR_019);
 }
 
 #[test]

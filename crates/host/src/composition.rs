@@ -21,7 +21,7 @@ use custody_pipeline::run::Runner;
 use custody_sandbox::Interrupt;
 use custody_store::{Store, StoreError};
 use custody_tlog::note::NoteSigner;
-use custody_types::{ByteSize, Clock, Entropy, Problem, code, is_no_room};
+use custody_types::{Actor, ByteSize, Clock, Entropy, Problem, code, is_no_room};
 
 use crate::machine::{LocalAnchor, LocalEnvironments, LocalFolder, LocalKeyring};
 use crate::scanner::ConfinedScanner;
@@ -249,7 +249,7 @@ impl Unlocked {
             scanner: Arc::new(ConfinedScanner::new(PathBuf::from(LAUNCHER))),
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
-            owner: about.owner.clone(),
+            owner: Actor::user(&about.owner),
         })
     }
 }

@@ -86,6 +86,9 @@ pub struct DecisionFact {
     pub policies: Vec<String>,
     /// The digest of all policies in force.
     pub set: Digest,
+    /// The digest of the accounts in force; entries from before accounts were a state of their own have none.
+    #[serde(rename = "idn", default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Digest>,
 }
 
 /// Where it stands in the making of things.

@@ -3,106 +3,134 @@
 use std::collections::BTreeMap;
 
 use cedar_policy::{Effect, Policy};
-use custody_types::{Action, Actor, ActorKind, Purpose, Resource, ResourceKind};
+use custody_identity::{Authentication, Directory, RoleBinding};
+use custody_types::{Action, Actor, Resource, ResourceKind, Timestamp};
 
 use crate::decide::{Request, ResourceFacts};
-use crate::principals::RoleBinding;
 use crate::set::{PolicyError, PolicySet};
 
 const OWNER: &str = "owner";
+
+/// The session of who changes policies or accounts: whoever may change them again must be able to in one like it.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    /// The way in.
+    pub via: &'a str,
+    /// How they proved to be who they are.
+    pub authentication: &'a Authentication,
+    /// When.
+    pub now: Timestamp,
+}
 
 impl PolicySet {
     /// Checks that somebody may change the policies once these are in force, for some purpose or for none.
     ///
     /// # Errors
     /// [`PolicyError::Locked`].
-    pub fn check_changeable(&self) -> Result<(), PolicyError> {
+    pub fn check_changeable(&self, seen: &Seen<'_>) -> Result<(), PolicyError> {
         let policies = the_policies();
-        let somebody = self.names().any(|name| self.may_change(name, &policies));
+        let mut actors = self.directory().actors();
+        let somebody = actors.any(|actor| self.may_change(&actor, &policies, seen));
         somebody.then_some(()).ok_or(PolicyError::Locked)
     }
 
     /// Whether somebody may change the policies, for some purpose or for none.
-    fn may_change(&self, name: &str, policies: &ResourceFacts) -> bool {
+    fn may_change(&self, actor: &Actor, policies: &ResourceFacts, seen: &Seen<'_>) -> bool {
         let mut purposes = std::iter::once(None).chain(self.purposes().keys().map(Some));
         purposes.any(|purpose| {
             let decision = self.decide(&Request {
-                actor: &Actor::user(name),
+                actor,
                 on_behalf_of: None,
                 action: Action::ChangePolicy,
                 resource: policies,
                 purpose,
                 scope: None,
                 own: false,
-                via: "cli",
+                via: seen.via,
+                authentication: seen.authentication,
+                now: seen.now,
             });
             decision.permit
         })
     }
 
-    /// Checks that `actor`, who puts these in the place of `before`, gives nobody what is not theirs to give.
-    /// Who owns the workspace may give everything. Anybody else may give roles other than `owner`, and
-    /// purposes, to others, and forbid more; what is permitted, and what is no longer forbidden, is for an owner.
+    /// Checks that `actor`, who puts these in the place of `before`, gives nobody what is not theirs to give: by the
+    /// policies, by the accounts, by groups. Who owns the workspace may give everything. Anybody else may give roles other
+    /// than `owner`, and purposes, to others, and forbid more; what is permitted, and what is no longer forbidden, is for
+    /// an owner.
     ///
     /// # Errors
     /// [`PolicyError::NotTheirs`] that says what.
-    pub fn check_change(&self, before: &Self, actor: &Actor) -> Result<(), PolicyError> {
-        let roles = |set: &Self, name: &str| {
-            let known = set.principals.users.get(name);
-            known.map(|known| known.roles.clone()).unwrap_or_default()
-        };
+    pub fn check_change(
+        &self,
+        before: &Self,
+        actor: &Actor,
+        seen: &Seen<'_>,
+    ) -> Result<(), PolicyError> {
         let owner = RoleBinding::everywhere(OWNER);
-        if actor.kind == ActorKind::User && roles(before, &actor.id).contains(&owner) {
+        let roles = |directory: &Directory, who: &Actor| -> Vec<RoleBinding> {
+            let rights = directory.rights(who).unwrap_or_default();
+            rights.roles.into_iter().cloned().collect()
+        };
+        let (after, before_that) = (self.directory(), before.directory());
+        if roles(before_that, actor).contains(&owner) {
             return Ok(());
         }
-        let gained = |name: &str| {
-            let then = roles(before, name);
-            let mut now = roles(self, name).into_iter();
-            now.find(|role| {
-                !then.iter().any(|had| had.covers(role)) && (role.role == OWNER || name == actor.id)
-            })
-        };
         let not_theirs = |what: String| {
             Err(PolicyError::NotTheirs {
                 who: actor.id.clone(),
                 what,
             })
         };
-        for name in self.principals.users.keys() {
-            if let Some(role) = gained(name) {
-                return not_theirs(if *name == actor.id {
+        for who in after.actors() {
+            let then = roles(before_that, &who);
+            let mut gained = roles(after, &who).into_iter().filter(|role| {
+                !then.iter().any(|had| had.covers(role)) && (role.role == OWNER || who == *actor)
+            });
+            if let Some(role) = gained.next() {
+                return not_theirs(if who == *actor {
                     format!("they get the role `{role}` themselves")
                 } else {
-                    format!("`{name}` gets the role `{role}`")
+                    format!("`{}` gets the role `{role}`", who.id)
                 });
             }
         }
-        // Who owns the workspace can undo whatever somebody else does.
-        for name in before.principals.users.keys() {
-            let was = roles(before, name);
-            let lost = was.iter().find(|role| {
-                role.role == OWNER && !roles(self, name).iter().any(|has| has.covers(role))
-            });
-            if let Some(role) = lost {
-                return not_theirs(format!("`{name}` loses the role `{role}`"));
+        // A group that nobody is in yet is given to whoever comes into it.
+        let held = |directory: &Directory, group: &str| {
+            let group = directory.groups.get(group);
+            group.map(|group| group.roles.clone()).unwrap_or_default()
+        };
+        for name in after.groups.keys() {
+            let then = held(before_that, name);
+            let mut now = held(after, name).into_iter();
+            if let Some(role) = now.find(|role| role.role == OWNER && !then.contains(role)) {
+                return not_theirs(format!("the group `{name}` gets the role `{role}`"));
             }
-            let policies = the_policies();
+        }
+        // Who owns the workspace can undo whatever somebody else does.
+        let policies = the_policies();
+        for who in before_that.actors() {
+            let was = roles(before_that, &who);
+            let has = roles(after, &who);
+            let mut lost = was
+                .iter()
+                .filter(|role| role.role == OWNER && !has.iter().any(|has| has.covers(role)));
+            if let Some(role) = lost.next() {
+                return not_theirs(format!("`{}` loses the role `{role}`", who.id));
+            }
             if was.contains(&owner)
-                && before.may_change(name, &policies)
-                && !self.may_change(name, &policies)
+                && before.may_change(&who, &policies, seen)
+                && !self.may_change(&who, &policies, seen)
             {
                 return not_theirs(format!(
-                    "`{name}`, who owns it, could not change the policies any more"
+                    "`{}`, who owns it, could not change the policies any more",
+                    who.id
                 ));
             }
         }
-        let own = |set: &Self| {
-            let known = set.principals.users.get(&actor.id).cloned();
-            known.unwrap_or_default()
-        };
-        let (now, then) = (own(self), own(before));
-        let gained = |purpose: &&Purpose| !then.purposes.contains(purpose);
-        if let Some(purpose) = now.purposes.iter().find(gained) {
+        let then = before_that.rights(actor).unwrap_or_default().purposes;
+        let now = after.rights(actor).unwrap_or_default().purposes;
+        if let Some(purpose) = now.difference(&then).next() {
             return not_theirs(format!("they get the purpose `{purpose}` themselves"));
         }
         let (now, then) = (statements(self), statements(before));
@@ -154,22 +182,33 @@ fn statements(set: &PolicySet) -> Statements {
 
 #[cfg(test)]
 mod tests {
+    use custody_identity::Credentials;
+
     use super::*;
     use crate::set::Source;
 
     const OFFICER: &str =
         r#"{"users": {"olga": {"roles": ["security_officer"]}, "dan": {"roles": ["reader"]}}}"#;
 
+    /// Calls `check` with a session of the machine itself.
+    fn seen<T>(check: impl FnOnce(&Seen<'_>) -> T) -> T {
+        let now = Timestamp::from_unix_micros(1_763_890_200_000_001).unwrap();
+        let account = "somebody".to_owned();
+        let authentication = &Credentials::OperatingSystem { account }.authenticate(now);
+        check(&Seen {
+            via: "cli",
+            authentication,
+            now,
+        })
+    }
+
     fn set(principals: &str, cedar: &str) -> PolicySet {
         let source = |name: &str, text: &str| Source {
             name: name.to_owned(),
             text: text.to_owned(),
         };
-        let sources = [
-            source("principals.json", principals),
-            source("own.cedar", cedar),
-        ];
-        PolicySet::parse(&sources, "owner").unwrap()
+        let directory = Directory::parse(principals, &Actor::user("owner")).unwrap();
+        PolicySet::parse(&[source("own.cedar", cedar)], directory).unwrap()
     }
 
     #[test]
@@ -181,7 +220,7 @@ mod tests {
         ];
         for cedar in locked {
             assert_eq!(
-                set(OFFICER, cedar).check_changeable(),
+                seen(|seen| set(OFFICER, cedar).check_changeable(seen)),
                 Err(PolicyError::Locked),
                 "{cedar}"
             );
@@ -193,7 +232,7 @@ mod tests {
             r#"forbid (principal == User::"owner", action, resource);"#,
         ];
         for cedar in open {
-            set(OFFICER, cedar).check_changeable().unwrap();
+            seen(|seen| set(OFFICER, cedar).check_changeable(seen)).unwrap();
         }
     }
 
@@ -238,6 +277,21 @@ mod tests {
                 r#"forbid (principal, action == Action::"export", resource); forbid (principal in Role::"owner", action, resource);"#,
                 "`owner`, who owns it, could not change the policies",
             ),
+            (
+                r#"{"users": {"olga": {"roles": ["security_officer"]}}, "groups": {"all": {"roles": ["data_scientist"], "members": ["olga"]}}}"#,
+                kept,
+                "the role `data_scientist` themselves",
+            ),
+            (
+                r#"{"users": {"olga": {"roles": ["security_officer"]}}, "groups": {"all": {"purposes": ["audit"], "members": ["olga"]}}}"#,
+                kept,
+                "the purpose `audit` themselves",
+            ),
+            (
+                r#"{"users": {"olga": {"roles": ["security_officer"]}}, "groups": {"all": {"roles": ["owner"]}}}"#,
+                kept,
+                "the group `all` gets the role `owner`",
+            ),
             (OFFICER, "", "no longer forbidden"),
             (
                 OFFICER,
@@ -246,26 +300,25 @@ mod tests {
             ),
         ];
         for (principals, cedar, says) in refused {
-            let told = set(principals, cedar).check_change(&before, &olga);
+            let told = seen(|seen| set(principals, cedar).check_change(&before, &olga, seen));
             let told = told.unwrap_err().to_string();
             assert!(told.contains(says), "{told}");
         }
         let permits = format!("{kept} @id(\"mine\") permit (principal, action, resource);");
-        let told = set(OFFICER, &permits).check_change(&before, &olga);
+        let told = seen(|seen| set(OFFICER, &permits).check_change(&before, &olga, seen));
         assert!(
             told.unwrap_err()
                 .to_string()
                 .contains("permitted that was not")
         );
-        set(OFFICER, &permits)
-            .check_change(&before, &Actor::user("owner"))
-            .unwrap();
+        let owner = Actor::user("owner");
+        seen(|seen| set(OFFICER, &permits).check_change(&before, &owner, seen)).unwrap();
         // The same policy in other words and under another id, others' roles, and further refusals.
         let fine = format!(
             "@id(\"other\")\n{} forbid (principal, action == Action::\"read\", resource);",
             kept.replace(", ", ",\n   ")
         );
         let others = r#"{"users": {"olga": {"roles": ["security_officer"]}, "dan": {"roles": ["data_scientist"], "purposes": ["audit"]}}}"#;
-        set(others, &fine).check_change(&before, &olga).unwrap();
+        seen(|seen| set(others, &fine).check_change(&before, &olga, seen)).unwrap();
     }
 }

@@ -6,12 +6,12 @@ use cedar_policy::{
     Authorizer, Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicyId,
     RestrictedExpression,
 };
+use custody_identity::{Authentication, RoleBinding};
 use custody_types::{
     Action, Actor, ActorKind, Classification, Digest, Kind, ProjectName, Purpose, Resource,
-    ResourceKind,
+    ResourceKind, Timestamp,
 };
 
-use crate::principals::RoleBinding;
 use crate::set::PolicySet;
 
 /// The name of the one organisation.
@@ -62,6 +62,10 @@ pub struct Request<'a> {
     pub own: bool,
     /// The way in: `cli`, `http`.
     pub via: &'a str,
+    /// How who asks proved to be who they are.
+    pub authentication: &'a Authentication,
+    /// When it is asked.
+    pub now: Timestamp,
 }
 
 /// The answer.
@@ -129,36 +133,33 @@ impl PolicySet {
     }
 
     fn evaluate(&self, person: &Actor, request: &Request<'_>) -> Result<Decision, String> {
-        let Some(known) = self
-            .principals
-            .users
-            .get(&person.id)
-            .filter(|_| person.kind == ActorKind::User)
-        else {
-            return Ok(refuse(
-                "principal",
-                "the workspace's policy does not know this principal",
-            ));
+        let Some(known) = self.directory.rights(person) else {
+            return Ok(match self.directory.account(person) {
+                Some(_) => refuse("account-enabled", "the account is disabled"),
+                None => refuse("principal", "the workspace does not know this principal"),
+            });
         };
-        if let Some(role) = self.unknown_role(known) {
+        if let Some(role) = self.unknown_role(&known) {
             return Ok(Decision {
-                hint: Some("see the roles with `custody policy show`; correct `principals.json` and `custody policy apply`".to_owned()),
+                hint: Some("see the roles with `custody policy show`; take it away with `custody account revoke`".to_owned()),
                 ..refuse("role-known", &format!("the principal has the role `{role}`, which no policy knows"))
             });
         }
-        let principal = uid("User", &person.id)?;
+        let entity = match person.kind {
+            ActorKind::Service => "Service",
+            ActorKind::User | ActorKind::Step => "User",
+        };
+        let principal = uid(entity, &person.id)?;
         let action = uid("Action", request.action.name())?;
         let resource = uid(
             request.resource.resource.kind.entity(),
             &request.resource.resource.name,
         )?;
-        let parents = known
-            .roles
-            .iter()
-            .filter(|binding| holds(binding, request))
-            .map(|binding| uid("Role", &binding.role))
-            .collect::<Result<HashSet<_>, _>>()?;
-        let purposes = strings(known.purposes.iter().map(Purpose::as_str));
+        let roles = known.roles.iter().filter(|binding| holds(binding, request));
+        let roles = roles.map(|binding| uid("Role", &binding.role));
+        let groups = known.groups.iter().map(|name| uid("Group", name));
+        let parents = roles.chain(groups).collect::<Result<HashSet<_>, _>>()?;
+        let purposes = strings(known.purposes.iter().map(|purpose| purpose.as_str()));
         let user = Entity::new(
             principal.clone(),
             HashMap::from([("purposes".to_owned(), purposes)]),
@@ -182,6 +183,8 @@ impl PolicySet {
                 "step".to_owned(),
                 RestrictedExpression::new_bool(request.actor.kind == ActorKind::Step),
             ),
+            ("now".to_owned(), datetime(request.now)),
+            ("session".to_owned(), session(request.authentication)?),
         ];
         if let Some(purpose) = request.purpose {
             context.push((
@@ -317,6 +320,29 @@ fn resource_entities(uid: &EntityUid, facts: &ResourceFacts) -> Result<Vec<Entit
     Ok(entities)
 }
 
+/// How who asks proved to be who they are.
+fn session(shown: &Authentication) -> Result<RestrictedExpression, String> {
+    let string = |text: &str| RestrictedExpression::new_string(text.to_owned());
+    let strength = i64::from(shown.method.strength());
+    let expires = shown
+        .expires
+        .map(|time| ("expires".to_owned(), datetime(time)));
+    let fields = [
+        ("method".to_owned(), string(shown.method.as_str())),
+        (
+            "strength".to_owned(),
+            RestrictedExpression::new_long(strength),
+        ),
+        ("time".to_owned(), datetime(shown.time)),
+        ("network".to_owned(), string(shown.network)),
+    ];
+    RestrictedExpression::new_record(fields.into_iter().chain(expires)).map_err(text)
+}
+
+fn datetime(time: Timestamp) -> RestrictedExpression {
+    RestrictedExpression::new_datetime(time.to_seconds_text())
+}
+
 fn strings<'a>(texts: impl Iterator<Item = &'a str>) -> RestrictedExpression {
     RestrictedExpression::new_set(
         texts.map(|text| RestrictedExpression::new_string(text.to_owned())),
@@ -334,8 +360,31 @@ fn text(error: impl std::fmt::Display) -> String {
 
 #[cfg(test)]
 mod tests {
+    use custody_identity::{Credentials, Directory};
+
     use super::*;
     use crate::set::{PolicyError, Source};
+
+    fn owner() -> Actor {
+        Actor::user("root")
+    }
+
+    fn directory(text: &str) -> Directory {
+        Directory::parse(text, &owner()).unwrap()
+    }
+
+    fn nobody_else() -> Directory {
+        Directory::of_owner(&owner())
+    }
+
+    fn now() -> Timestamp {
+        Timestamp::from_unix_micros(1_763_890_200_000_001).unwrap()
+    }
+
+    fn shown() -> Authentication {
+        let account = "somebody".to_owned();
+        Credentials::OperatingSystem { account }.authenticate(now())
+    }
 
     fn source(name: &str, text: &str) -> Source {
         Source {
@@ -349,9 +398,7 @@ mod tests {
         "grace": {"roles": ["auditor"]}, "rex": {"roles": ["reader"]}, "sol": {"roles": ["security_officer"]}}}"#;
 
     fn set(extra: &[Source]) -> PolicySet {
-        let mut sources = vec![source("principals.json", PRINCIPALS)];
-        sources.extend_from_slice(extra);
-        PolicySet::parse(&sources, "root").unwrap()
+        PolicySet::parse(extra, directory(PRINCIPALS)).unwrap()
     }
 
     fn data(classification: Classification) -> ResourceFacts {
@@ -393,6 +440,8 @@ mod tests {
             scope: None,
             own: false,
             via: "cli",
+            authentication: &shown(),
+            now: now(),
         })
     }
 
@@ -521,18 +570,18 @@ mod tests {
         // A step states the purpose of its person.
         assert!(!ask(&set, "root", Action::Read, &internal, Some("marketing")).permit);
         let principals = |roles: &str, purposes: &str| {
-            let text =
-                format!(r#"{{"users": {{"ada": {{"roles": {roles}, "purposes": {purposes}}}}}}}"#);
-            source("principals.json", &text)
+            directory(&format!(
+                r#"{{"users": {{"ada": {{"roles": {roles}, "purposes": {purposes}}}}}}}"#
+            ))
         };
-        let parse = |sources: &[Source]| PolicySet::parse(sources, "root").unwrap();
-        let misspelt = parse(&[principals(r#"["data_scientst"]"#, "[]")]);
+        let parse = |sources: &[Source], directory| PolicySet::parse(sources, directory).unwrap();
+        let misspelt = parse(&[], principals(r#"["data_scientst"]"#, "[]"));
         assert!(
             matches!(misspelt.check_names(), Err(PolicyError::UnknownRole { nearest: Some(name), .. }) if name == "data_scientist")
         );
         assert!(!ask(&misspelt, "ada", Action::List, &internal, None).permit);
         assert!(ask(&misspelt, "root", Action::List, &internal, None).permit);
-        let misspelt = parse(&[principals("[]", r#"["model-developmnt"]"#)]);
+        let misspelt = parse(&[], principals("[]", r#"["model-developmnt"]"#));
         assert!(
             matches!(misspelt.check_names(), Err(PolicyError::UnknownPurpose { nearest: Some(name), .. }) if name == "model-development")
         );
@@ -541,7 +590,7 @@ mod tests {
             "own.cedar",
             "permit (principal in Role::\"curator\", action, resource);",
         );
-        let known = parse(&[principals(r#"["curator"]"#, r#"["care"]"#), own]);
+        let known = parse(&[own], principals(r#"["curator"]"#, r#"["care"]"#));
         known.check_names().unwrap();
         assert!(ask(&known, "ada", Action::List, &internal, Some("care")).permit);
     }
@@ -553,7 +602,7 @@ mod tests {
             r#"{"purposes": {"care": "to care"}, "gated_aliases": ["production", "canary"],
                 "projects": {"lab": {"gated_aliases": [], "require": {"model": ["scan"]}}}}"#,
         );
-        let set = PolicySet::parse(&[settings], "root").unwrap();
+        let set = PolicySet::parse(&[settings], nobody_else()).unwrap();
         let internal = data(Classification::Internal);
         for (purpose, known) in [
             ("care", true),
@@ -577,7 +626,7 @@ mod tests {
                 && set.required(&lab, Kind::Dataset).is_empty()
         );
         assert!(
-            PolicySet::builtin("root")
+            PolicySet::builtin(nobody_else())
                 .unwrap()
                 .is_gated(&loans, &alias("production"))
         );
@@ -588,7 +637,7 @@ mod tests {
         ] {
             assert!(
                 matches!(
-                    PolicySet::parse(&[source("settings.json", wrong)], "root"),
+                    PolicySet::parse(&[source("settings.json", wrong)], nobody_else()),
                     Err(PolicyError::Settings(_))
                 ),
                 "{wrong}"
@@ -623,6 +672,8 @@ mod tests {
                 scope,
                 own: false,
                 via: "cli",
+                authentication: &shown(),
+                now: now(),
             })
             .permit
         };
@@ -645,7 +696,7 @@ mod tests {
 
     #[test]
     fn policies_that_do_not_hold_up_are_refused_with_their_place() {
-        let parse = |text: &str| PolicySet::parse(&[source("own.cedar", text)], "root");
+        let parse = |text: &str| PolicySet::parse(&[source("own.cedar", text)], nobody_else());
         match parse("permit (principal, action,\n  resurce);").unwrap_err() {
             PolicyError::Syntax {
                 file,
@@ -675,12 +726,8 @@ mod tests {
             Err(PolicyError::SameId(_))
         ));
         assert!(matches!(
-            PolicySet::parse(&[source("x.txt", "")], "root"),
+            PolicySet::parse(&[source("x.txt", "")], nobody_else()),
             Err(PolicyError::UnknownFile(_))
-        ));
-        assert!(matches!(
-            PolicySet::parse(&[source("principals.json", "{")], "root"),
-            Err(PolicyError::Principals(_))
         ));
     }
 
@@ -688,7 +735,7 @@ mod tests {
     fn a_policy_that_cannot_be_evaluated_means_no() {
         // The sum overflows for every request: nothing is decided on the strength of the rest.
         let text = "forbid (principal, action, resource) when { 9223372036854775807 + 1 > context.via.contains(\"x\") };";
-        assert!(PolicySet::parse(&[source("own.cedar", text)], "root").is_err());
+        assert!(PolicySet::parse(&[source("own.cedar", text)], nobody_else()).is_err());
         let text = "forbid (principal, action, resource) when { 9223372036854775807 + 1 > 0 };";
         let set = set(&[source("own.cedar", text)]);
         let decision = ask(
@@ -708,7 +755,7 @@ mod tests {
     fn roles_are_had_in_every_project_or_in_one() {
         let principals =
             r#"{"users": {"ada": {"roles": [{"role": "data_scientist", "project": "loans"}]}}}"#;
-        let set = PolicySet::parse(&[source("principals.json", principals)], "root").unwrap();
+        let set = PolicySet::parse(&[], directory(principals)).unwrap();
         let own = data(Classification::Internal);
         let other = ResourceFacts {
             resource: Resource::new(ResourceKind::Artifact, "care/raw@1"),
@@ -731,8 +778,7 @@ mod tests {
             "1",
         ] {
             let text = format!(r#"{{"users": {{"ada": {{"roles": [{wrong}]}}}}}}"#);
-            let told = PolicySet::parse(&[source("principals.json", &text)], "root").unwrap_err();
-            assert!(matches!(told, PolicyError::Principals(_)), "{told}");
+            assert!(Directory::parse(&text, &owner()).is_err(), "{text}");
         }
     }
 
@@ -778,15 +824,77 @@ mod tests {
                 "a.cedar",
                 "@id(\"a\") permit (principal, action, resource);",
             ),
-            source("principals.json", PRINCIPALS),
+            source("settings.json", "{}"),
         );
-        let one = PolicySet::parse(&[a.clone(), b.clone()], "root").unwrap();
-        let two = PolicySet::parse(&[b.clone(), a.clone()], "root").unwrap();
+        let one = PolicySet::parse(&[a.clone(), b.clone()], nobody_else()).unwrap();
+        let two = PolicySet::parse(&[b, a], directory(PRINCIPALS)).unwrap();
         assert_eq!(one.digest(), two.digest());
         assert_ne!(
             one.digest(),
-            PolicySet::parse(&[a, b], "eve").unwrap().digest()
+            PolicySet::builtin(nobody_else()).unwrap().digest()
         );
-        assert_ne!(one.digest(), PolicySet::builtin("root").unwrap().digest());
+    }
+
+    #[test]
+    fn groups_and_services_are_decided_about_and_what_is_disabled_may_nothing() {
+        let text = r#"{"users": {"ada": {}, "eve": {"roles": ["data_scientist"], "disabled": true}},
+            "services": {"ci": {"roles": ["reader"]}},
+            "groups": {"risk": {"roles": ["auditor"], "members": ["ada", "service:ci"]}}}"#;
+        let own = r#"forbid (principal in Group::"risk", action == Action::"exportLedger", resource);
+            forbid (principal is Service, action == Action::"trace", resource);"#;
+        let set = PolicySet::parse(&[source("own.cedar", own)], directory(text)).unwrap();
+        let data = data(Classification::Internal);
+        let ledger = plain(ResourceKind::Ledger);
+        let ask = |actor: Actor, action, resource: &ResourceFacts| {
+            set.decide(&Request {
+                actor: &actor,
+                on_behalf_of: None,
+                action,
+                resource,
+                purpose: None,
+                scope: None,
+                own: false,
+                via: "cli",
+                authentication: &shown(),
+                now: now(),
+            })
+        };
+        let ci = || Actor::service("ci");
+        assert!(ask(Actor::user("ada"), Action::Trace, &data).permit);
+        assert!(ask(Actor::user("ada"), Action::ReadLedger, &ledger).permit);
+        assert!(!ask(Actor::user("ada"), Action::ExportLedger, &ledger).permit);
+        assert!(ask(ci(), Action::List, &data).permit && ask(ci(), Action::Verify, &data).permit);
+        assert!(!ask(ci(), Action::Trace, &data).permit);
+        assert!(!ask(Actor::user("ci"), Action::List, &data).permit);
+        let disabled = ask(Actor::user("eve"), Action::List, &data);
+        assert_eq!(disabled.policies, ["account-enabled"]);
+    }
+
+    #[test]
+    fn policies_see_how_and_when_somebody_proved_to_be_who_they_are() {
+        let text = r#"
+            @id("weak") forbid (principal, action == Action::"export", resource) when { context.session.strength < 2 };
+            @id("remote") forbid (principal, action == Action::"read", resource) unless { context.session.network == "local" };
+            @id("stale") forbid (principal, action == Action::"verify", resource)
+            when { context.now.durationSince(context.session.time) > duration("8h") };"#;
+        let set = set(&[source("own.cedar", text)]);
+        let may = |action, hours: i64| {
+            let later = now().unix_micros() + hours * 3_600_000_000;
+            set.decide(&Request {
+                actor: &owner(),
+                on_behalf_of: None,
+                action,
+                resource: &data(Classification::Internal),
+                purpose: None,
+                scope: None,
+                own: false,
+                via: "cli",
+                authentication: &shown(),
+                now: Timestamp::from_unix_micros(later).unwrap(),
+            })
+            .permit
+        };
+        assert!(!may(Action::Export, 0) && may(Action::Read, 0));
+        assert!(may(Action::Verify, 8) && !may(Action::Verify, 9));
     }
 }

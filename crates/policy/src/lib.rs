@@ -1,8 +1,8 @@
 //! Policy: who may do what to which data for what purpose, decided by Cedar.
 //!
-//! A [`PolicySet`] is the built-in policy, the project's own `*.cedar` files, `principals.json`: who has
-//! which roles and purposes, and `settings.json`: which purposes there are, which aliases are gated, which
-//! evidence is required. It is validated as a whole before it can decide anything.
+//! A [`PolicySet`] is the built-in policy, the workspace's own `*.cedar` files, and `settings.json`: which purposes
+//! there are, which aliases are gated, which evidence is required. It is validated as a whole before it can decide
+//! anything. Who there is, with which roles and purposes, is a [`Directory`](custody_identity::Directory) of its own.
 //!
 //! INVARIANT: [`PolicySet::decide`] permits only when a policy permits, none forbids, and none could not
 //! be evaluated. A step may do no more than its scope says, and no more than the person for whom it acts.
@@ -10,11 +10,10 @@
 
 mod change;
 mod decide;
-mod principals;
 mod set;
 mod settings;
 
+pub use change::Seen;
 pub use decide::{Decision, Request, ResourceFacts, StepScope};
-pub use principals::{Principal, Principals, RoleBinding};
 pub use set::{BUILTIN, PolicyError, PolicySet, Source, schema_text};
 pub use settings::{ProjectSettings, Settings};

@@ -4,21 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use cedar_policy::{PolicyId, Schema, ValidationMode, Validator};
-use custody_types::{
-    Action, Actor, ActorKind, Alias, Digest, EvidenceKind, Kind, ProjectName, Purpose,
-};
+use custody_identity::{Directory, Rights};
+use custody_types::{Action, Alias, Digest, EvidenceKind, Kind, ProjectName, Purpose};
 
-use crate::principals::{Principal, Principals, RoleBinding};
 use crate::settings::{BUILTIN_PURPOSES, BUILTIN_ROLES, INVESTIGATION, Settings, nearest};
 
 /// The types of entities in policies, and what they are told.
 const ENTITIES: &str = include_str!("custody.cedarschema");
 /// The policies that are always in force.
 pub const BUILTIN: &str = include_str!("builtin.cedar");
-const PRINCIPALS: &str = "principals.json";
 const SETTINGS: &str = "settings.json";
 
-/// One file of a project's policies.
+/// One file of the workspace's policies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     /// The file's name.
@@ -47,14 +44,11 @@ pub enum PolicyError {
     /// The policies do not fit the schema.
     #[error("the policies do not fit the schema: {0}")]
     Invalid(String),
-    /// The list of principals cannot be read.
-    #[error("`principals.json`: {0}")]
-    Principals(String),
     /// The settings cannot be read.
     #[error("`settings.json`: {0}")]
     Settings(String),
     /// Somebody has a role that no policy speaks of.
-    #[error("`principals.json`: `{who}` has the role `{role}`, which no policy knows{}", meant(nearest.as_deref()))]
+    #[error("`{who}` has the role `{role}`, which no policy knows{}", meant(nearest.as_deref()))]
     UnknownRole {
         /// Who has it.
         who: String,
@@ -64,7 +58,7 @@ pub enum PolicyError {
         nearest: Option<String>,
     },
     /// Somebody holds a purpose that is not declared.
-    #[error("`principals.json`: `{who}` holds the purpose `{purpose}`, which is not declared{}", meant(nearest.as_deref()))]
+    #[error("`{who}` holds the purpose `{purpose}`, which is not declared{}", meant(nearest.as_deref()))]
     UnknownPurpose {
         /// Who holds it.
         who: String,
@@ -74,7 +68,7 @@ pub enum PolicyError {
         nearest: Option<String>,
     },
     /// A file is of no known kind.
-    #[error("`{0}` is neither `principals.json` nor `settings.json` nor a `.cedar` file")]
+    #[error("`{0}` is neither `settings.json` nor a `.cedar` file")]
     UnknownFile(String),
     /// Two policies have the same id.
     #[error("two policies have the id `{0}`")]
@@ -97,7 +91,7 @@ pub fn schema_text() -> String {
     let actions = Action::ALL.iter().map(|action| {
         let on: Vec<_> = action.resources().iter().map(|kind| kind.entity()).collect();
         format!(
-            "// {}\naction \"{}\"\n  appliesTo {{ principal: [User], resource: [{}], context: Context }};\n",
+            "// {}\naction \"{}\"\n  appliesTo {{ principal: [User, Service], resource: [{}], context: Context }};\n",
             action.meaning(),
             action.name(),
             on.join(", ")
@@ -112,12 +106,13 @@ fn meant(nearest: Option<&str>) -> String {
     nearest.map_or_else(String::new, |name| format!("; is `{name}` meant?"))
 }
 
-/// Policies that were validated, ready to decide.
+/// Policies that were validated, ready to decide about the accounts of a directory.
 #[derive(Debug, Clone)]
 pub struct PolicySet {
     pub(crate) schema: Schema,
     pub(crate) policies: cedar_policy::PolicySet,
-    pub(crate) principals: Principals,
+    pub(crate) directory: Directory,
+    identity: Digest,
     settings: Settings,
     /// What each purpose is for.
     purposes: BTreeMap<Purpose, String>,
@@ -127,32 +122,28 @@ pub struct PolicySet {
 }
 
 impl PolicySet {
-    /// The built-in policy alone, for the owner of a workspace.
+    /// The built-in policy alone.
     ///
     /// # Errors
     /// [`PolicyError`]; a test shows that there is none.
-    pub fn builtin(owner: &str) -> Result<Self, PolicyError> {
-        Self::parse(&[], owner)
+    pub fn builtin(directory: Directory) -> Result<Self, PolicyError> {
+        Self::parse(&[], directory)
     }
 
-    /// Reads and checks the built-in policy with the files of a project.
+    /// Reads and checks the built-in policy with the workspace's own files.
     ///
     /// # Errors
     /// [`PolicyError`], with the place where there is one.
-    pub fn parse(sources: &[Source], owner: &str) -> Result<Self, PolicyError> {
+    pub fn parse(sources: &[Source], directory: Directory) -> Result<Self, PolicyError> {
         let (schema, _) = Schema::from_cedarschema_str(&schema_text())
             .map_err(|error| PolicyError::Invalid(error.to_string()))?;
         let mut sources = sources.to_vec();
         sources.sort_by(|a, b| a.name.cmp(&b.name));
-        let mut principals = Principals::default();
         let mut settings = Settings::default();
         let mut policies = cedar_policy::PolicySet::new();
         add(&mut policies, "builtin.cedar", BUILTIN)?;
         for Source { name, text } in &sources {
-            if name == PRINCIPALS {
-                principals = serde_json::from_str(text)
-                    .map_err(|error| PolicyError::Principals(error.to_string()))?;
-            } else if name == SETTINGS {
+            if name == SETTINGS {
                 settings = serde_json::from_str(text)
                     .map_err(|error| PolicyError::Settings(error.to_string()))?;
             } else if name.strip_suffix(".cedar").is_some() {
@@ -161,13 +152,6 @@ impl PolicySet {
                 return Err(PolicyError::UnknownFile(name.clone()));
             }
         }
-        principals.users.insert(
-            owner.to_owned(),
-            Principal {
-                roles: vec![RoleBinding::everywhere("owner")],
-                purposes: Vec::new(),
-            },
-        );
         let outcome = Validator::new(schema.clone()).validate(&policies, ValidationMode::Strict);
         let errors: Vec<_> = outcome
             .validation_errors()
@@ -176,17 +160,39 @@ impl PolicySet {
         if !errors.is_empty() {
             return Err(PolicyError::Invalid(errors.join("; ")));
         }
-        let digest = digest(&sources, owner);
+        let digest = digest(&sources);
         Ok(Self {
             schema,
             policies,
-            purposes: purposes(&settings, &principals),
+            purposes: purposes(&settings, &directory),
             roles: roles(&sources),
-            principals,
+            identity: directory.digest(),
+            directory,
             settings,
             sources,
             digest,
         })
+    }
+
+    /// Returns the same policies for the accounts of another directory.
+    #[must_use]
+    pub fn with_directory(&self, directory: Directory) -> Self {
+        Self {
+            purposes: purposes(&self.settings, &directory),
+            identity: directory.digest(),
+            directory,
+            ..self.clone()
+        }
+    }
+
+    /// Returns the accounts that it decides about.
+    pub const fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// Returns the digest of the directory: what each decision in the ledger names beside that of the set.
+    pub const fn identity(&self) -> Digest {
+        self.identity
     }
 
     /// Checks that everybody has roles and purposes that are known: what is put in force must, what was put
@@ -195,21 +201,23 @@ impl PolicySet {
     /// # Errors
     /// [`PolicyError`] that names the first who has another, and the nearest that is known.
     pub fn check_names(&self) -> Result<(), PolicyError> {
-        for (who, principal) in &self.principals.users {
-            if let Some(role) = self.unknown_role(principal) {
+        for (who, roles, purposes) in self.directory.holders() {
+            let role = roles.iter().find(|one| !self.roles.contains(&one.role));
+            if let Some(binding) = role {
+                let known = self.roles.iter().map(String::as_str);
                 return Err(PolicyError::UnknownRole {
-                    who: who.clone(),
-                    role: role.to_owned(),
-                    nearest: nearest(role, self.roles.iter().map(String::as_str)),
+                    who: who.to_string(),
+                    role: binding.role.clone(),
+                    nearest: nearest(&binding.role, known),
                 });
             }
             let unknown = |purpose: &&Purpose| {
                 !self.purposes.contains_key(*purpose)
                     || self.settings.purposes.is_none() && misspelt(purpose).is_some()
             };
-            if let Some(purpose) = principal.purposes.iter().find(unknown) {
+            if let Some(purpose) = purposes.iter().find(unknown) {
                 return Err(PolicyError::UnknownPurpose {
-                    who: who.clone(),
+                    who: who.to_string(),
                     purpose: purpose.to_string(),
                     nearest: self.nearest_purpose(purpose).or_else(|| misspelt(purpose)),
                 });
@@ -218,8 +226,8 @@ impl PolicySet {
         Ok(())
     }
 
-    pub(crate) fn unknown_role<'a>(&self, principal: &'a Principal) -> Option<&'a str> {
-        let mut roles = principal.roles.iter().map(|binding| binding.role.as_str());
+    pub(crate) fn unknown_role<'a>(&self, rights: &Rights<'a>) -> Option<&'a str> {
+        let mut roles = rights.roles.iter().map(|binding| binding.role.as_str());
         roles.find(|role| !self.roles.contains(*role))
     }
 
@@ -237,11 +245,6 @@ impl PolicySet {
     pub fn nearest_purpose(&self, purpose: &Purpose) -> Option<String> {
         let known = self.purposes.keys().filter(|known| *known != purpose);
         nearest(purpose.as_str(), known.map(Purpose::as_str))
-    }
-
-    /// Returns the principal whose name is spelt most like `name`, if one is.
-    pub fn nearest_name(&self, name: &str) -> Option<String> {
-        nearest(name, self.names())
     }
 
     /// Returns whether an alias of the project moves only onto versions that passed their gate.
@@ -264,24 +267,14 @@ impl PolicySet {
         self.digest
     }
 
-    /// Returns the project's files, in the order of their names.
+    /// Returns the workspace's own files, in the order of their names.
     pub fn sources(&self) -> &[Source] {
         &self.sources
-    }
-
-    /// Lists the account names of the principals.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.principals.users.keys().map(String::as_str)
-    }
-
-    /// Returns whether the actor is one of the principals.
-    pub fn knows(&self, actor: &Actor) -> bool {
-        actor.kind == ActorKind::User && self.principals.users.contains_key(&actor.id)
     }
 }
 
 /// The declared purposes. Where none are declared: the program's own, and those that somebody holds.
-fn purposes(settings: &Settings, principals: &Principals) -> BTreeMap<Purpose, String> {
+fn purposes(settings: &Settings, directory: &Directory) -> BTreeMap<Purpose, String> {
     let builtin = BUILTIN_PURPOSES
         .iter()
         .filter_map(|(name, what)| Some((name.parse().ok()?, (*what).to_owned())));
@@ -289,18 +282,13 @@ fn purposes(settings: &Settings, principals: &Principals) -> BTreeMap<Purpose, S
         let kept = builtin.filter(|(name, _): &(Purpose, _)| name.as_str() == INVESTIGATION);
         return kept.chain(declared.clone()).collect();
     }
-    let held = principals.users.values().flat_map(|one| &one.purposes);
-    held.map(|purpose| {
-        (
-            purpose.clone(),
-            "held by somebody in `principals.json`".to_owned(),
-        )
-    })
-    .chain(builtin)
-    .collect()
+    let held = directory.holders().flat_map(|(_, _, purposes)| purposes);
+    held.map(|purpose| (purpose.clone(), "held by somebody".to_owned()))
+        .chain(builtin)
+        .collect()
 }
 
-/// The program's own roles, and those that the project's policies name.
+/// The program's own roles, and those that the workspace's policies name.
 fn roles(sources: &[Source]) -> BTreeSet<String> {
     let own = BUILTIN_ROLES.iter().map(|role| (*role).to_owned());
     let named = sources.iter().flat_map(|source| {
@@ -319,14 +307,14 @@ fn misspelt(purpose: &Purpose) -> Option<String> {
     nearest(purpose.as_str(), own)
 }
 
-/// The SHA-256 over schema, built-in policy, owner and files, each with its length before it.
-fn digest(sources: &[Source], owner: &str) -> Digest {
+/// The SHA-256 over schema, built-in policy and files, each with its length before it.
+fn digest(sources: &[Source]) -> Digest {
     let mut bytes = Vec::new();
     let schema = schema_text();
     let files = sources
         .iter()
         .flat_map(|source| [source.name.as_str(), source.text.as_str()]);
-    for text in [schema.as_str(), BUILTIN, owner].into_iter().chain(files) {
+    for text in [schema.as_str(), BUILTIN].into_iter().chain(files) {
         bytes.extend((text.len() as u64).to_be_bytes());
         bytes.extend(text.as_bytes());
     }

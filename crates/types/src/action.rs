@@ -31,7 +31,7 @@ impl ActorKind {
 }
 
 /// Who acts.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Actor {
     /// Person or machine.
     pub kind: ActorKind,
@@ -44,6 +44,14 @@ impl Actor {
     pub fn user(id: impl Into<String>) -> Self {
         Self {
             kind: ActorKind::User,
+            id: id.into(),
+        }
+    }
+
+    /// Builds the program with the account name `id`.
+    pub fn service(id: impl Into<String>) -> Self {
+        Self {
+            kind: ActorKind::Service,
             id: id.into(),
         }
     }
@@ -238,6 +246,10 @@ actions! {
     ReadPolicy = "readPolicy", "policy.read", "see", [Policy];
     /// Put other policies in force.
     ChangePolicy = "changePolicy", "admin.policy", "change", [Policy];
+    /// See who there is: accounts and groups, with their roles and purposes.
+    ReadIdentity = "readIdentity", "identity.read", "see", [Identity];
+    /// Change who there is, and who has which roles and purposes.
+    ChangeIdentity = "changeIdentity", "admin.identity", "change", [Identity];
     /// Put other rules of the scanner in force.
     ChangeRules = "changeRules", "admin.rules", "change", [Policy];
     /// Rebuild the index from the store and the ledger.
@@ -264,6 +276,8 @@ pub enum ResourceKind {
     Ledger,
     /// The policies.
     Policy,
+    /// The accounts and groups.
+    Identity,
 }
 
 impl ResourceKind {
@@ -275,6 +289,7 @@ impl ResourceKind {
             Self::Run => "Run",
             Self::Ledger => "Ledger",
             Self::Policy => "Policy",
+            Self::Identity => "Identity",
         }
     }
 
@@ -286,6 +301,7 @@ impl ResourceKind {
             Self::Run => "run",
             Self::Ledger => "ledger",
             Self::Policy => "policy",
+            Self::Identity => "identity",
         }
     }
 }

@@ -23,6 +23,7 @@ pub use compare::{
     CompareReply, CompareRequest, Compared, Figures, MetricsReply, MetricsRequest, Section,
     StatusReply, StatusRequest, StepStatus,
 };
+pub use custody_identity::{Account, Change, Directory, Group, Party, Right, RoleBinding};
 pub use data::{
     ColumnDiff, ColumnProfile, ColumnView, DataQuery, DiffReply, DiffRequest, Drift, HeadReply,
     HistogramBin, ProfileReply, Quantile, Retyped, SchemaReply, TableDiff, TableProfile,
@@ -36,7 +37,7 @@ pub use ledger::{
     AcceptRollbackReply, AcceptRollbackRequest, EntryQuery, EntryView, LedgerReply,
     LedgerVerifyReply,
 };
-pub use policy::{PolicyReply, PolicySource};
+pub use policy::{IdentityReply, IdentityRequest, PolicyReply, PolicySource};
 pub use problem::{PROBLEM_JSON, ProblemDetails};
 pub use run::{
     CancelReply, PlannedStep, RunEvent, RunListReply, RunMark, RunMoment, RunMomentQuery, RunQuery,
@@ -106,6 +107,7 @@ schemas! {
     StatusReply = "custody/status/1";
     MetricsReply = "custody/metrics/1";
     CompareReply = "custody/compare/1";
+    IdentityReply = "custody/identity/1";
     PolicyReply = "custody/policy/1";
     RescanReply = "custody/rescan/1";
     ApproveReply = "custody/approve/1";

@@ -1,11 +1,12 @@
-//! The policies in force.
+//! The policies and accounts in force.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use custody_identity::{Change, Directory};
 use custody_types::Digest;
 use serde::{Deserialize, Serialize};
 
-/// One file of the project's policies.
+/// One file of the workspace's policies.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicySource {
     /// The file's name.
@@ -19,7 +20,7 @@ pub struct PolicySource {
 pub struct PolicyReply {
     /// The identity of the set, as each decision in the ledger names it.
     pub digest: Digest,
-    /// The files of the project, beside the built-in policy.
+    /// The workspace's own files, beside the built-in policy.
     pub sources: Vec<PolicySource>,
     /// The purposes that may be stated, each with what it is for.
     #[serde(default)]
@@ -30,4 +31,22 @@ pub struct PolicyReply {
     /// The aliases that move only onto versions that passed their gate, by project; `*`: any other.
     #[serde(default)]
     pub gated_aliases: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// Who there is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentityReply {
+    /// The identity of the directory, as each decision in the ledger names it.
+    pub digest: Digest,
+    /// The accounts and groups, with their roles and purposes.
+    #[serde(flatten)]
+    pub directory: Directory,
+}
+
+/// What is to be changed of it: all, or nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentityRequest {
+    /// The changes, in their order.
+    pub changes: Vec<Change>,
 }

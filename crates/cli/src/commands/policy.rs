@@ -17,6 +17,8 @@ pub(crate) fn show(context: &Context) -> Result<ExitCode, Problem> {
     context.output.answer(reply, |reply, text| {
         text.line(format!("policy set {}", reply.digest));
         declared(reply, text);
+        text.line("");
+        text.line("who has which roles and purposes: `custody account ls`");
         for source in &reply.sources {
             text.line("");
             text.heading(&source.name);
@@ -46,12 +48,9 @@ pub(crate) fn apply(context: &Context, args: PolicyApply) -> Result<ExitCode, Pr
         }
     }
     if sources.is_empty() {
-        return Err(Problem::new(
-            code::CLI_032,
-            "the folder holds no policy",
-        )
-        .because("there is no file `*.cedar`, no `principals.json` and no `settings.json`")
-        .hint("to go back to the built-in policy alone, apply a `principals.json` with `{\"users\": {}}`"));
+        return Err(Problem::new(code::CLI_032, "the folder holds no policy")
+            .because("there is no file `*.cedar`, no `principals.json` and no `settings.json`")
+            .hint("to go back to the built-in policy alone, apply a `settings.json` with `{}`"));
     }
     let reply = context.client()?.change_policy(&sources)?;
     context.output.answer(reply, applied)?;

@@ -96,6 +96,8 @@ fn every_action_is_asked() {
         "ledger export copy",
         "policy show",
         "policy apply policies",
+        "account ls",
+        "account add ada",
         "rules apply",
         "index rebuild",
     ] {

@@ -523,7 +523,7 @@ fn the_policies_are_neither_taken_over_nor_locked() {
             code,
             says,
         );
-        world.told(&["policy", "show"], 0, "olga");
+        world.told(&["account", "ls"], 0, "olga");
     };
     let olga = ["--as", "olga"];
     world.write(
@@ -541,8 +541,16 @@ fn the_policies_are_neither_taken_over_nor_locked() {
     let taken = r#"{"users": {"olga": {"roles": ["security_officer", "owner"]}}}"#;
     world.write("policies/principals.json", taken);
     apply(&olga, 3, "they get the role `owner` themselves");
-    let log = world.json(&["ledger", "log", "--action", "admin.policy"]);
-    assert!(log.to_string().contains("CUS-POLICY-005"), "{log}");
+    let take = ["account", "grant", "olga", "--role", "owner"];
+    world.told(
+        &[&olga[..], &take].concat(),
+        3,
+        "they get the role `owner` themselves",
+    );
+    for action in ["admin.policy", "admin.identity"] {
+        let log = world.json(&["ledger", "log", "--action", action]);
+        assert!(log.to_string().contains("CUS-POLICY-005"), "{log}");
+    }
     let others = officer.replace("reader", "auditor");
     world.write("policies/principals.json", &others);
     apply(&olga, 0, "");

@@ -281,7 +281,11 @@ fn refusals_are_told_and_entered() {
         3,
         "--purpose",
     );
-    check(&world.run(&["--as", "nobody", "ls"]), 2, "knows nobody");
+    check(
+        &world.run(&["--as", "nobody", "ls"]),
+        2,
+        "there is no account `nobody`",
+    );
     check(
         &world.run(&["ledger", "log", "--outcome", "denied"]),
         0,
@@ -439,6 +443,8 @@ fn every_operation_goes_through_the_door() {
         ),
         ("policy.read", &["policy", "show"]),
         ("admin.policy", &["policy", "apply", "policies"]),
+        ("identity.read", &["account", "ls"]),
+        ("admin.identity", &["account", "add", "ada"]),
         ("object.list", &["rescan"]),
         (
             "model.approve",

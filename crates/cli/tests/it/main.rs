@@ -7,6 +7,7 @@
     reason = "a test may panic and write files"
 )]
 
+mod accounts;
 mod actions;
 mod assurance;
 mod damage;

@@ -386,7 +386,7 @@ impl Told<'_> {
                 }
             }
             Some(Action::RunStep) => self.named(map)?,
-            Some(Action::ChangePolicy | Action::ChangeRules) => {
+            Some(Action::ChangePolicy | Action::ChangeIdentity | Action::ChangeRules) => {
                 let change = entry.action().filter(|_| record_of(entry).is_some());
                 if let Some((change, record)) = change.zip(record_of(entry)) {
                     put(map, &key::in_force(change), &record)?;

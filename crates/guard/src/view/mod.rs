@@ -498,7 +498,7 @@ impl Inner {
         self.ask_view(|map| rows::step(map, project, step_key))
     }
 
-    /// Returns the record of the version that the last `change` made: of the policies, or of the rules.
+    /// Returns the record of the version that the last `change` made: of the policies, the accounts or the rules.
     pub(crate) fn in_force(&self, change: Action) -> Result<Option<Digest>, Problem> {
         self.ask_view(|map| rows::in_force(map, change))
     }

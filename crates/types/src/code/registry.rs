@@ -194,7 +194,7 @@ registry! {
     CLI_032 "CUS-CLI-032" Invalid:
         "the folder holds no policy",
         "There is no `*.cedar`, `principals.json` or `settings.json` in the folder.",
-        "Name the folder with the policies; an empty `principals.json` goes back to the built-in policy alone.";
+        "Name the folder with the policies; an empty `settings.json` (`{}`) goes back to the built-in policy alone.";
     CLI_033 "CUS-CLI-033" Invalid:
         "there is no such action",
         "`--action` names something that is no action.",
@@ -243,6 +243,10 @@ registry! {
         "this is a fault of the program",
         "The program met a state that must not be. What was stored is safe, and what was not is not there.",
         "Report it, with what you did; `RUST_BACKTRACE=1` shows where it was.";
+    CLI_071 "CUS-CLI-071" Invalid:
+        "nothing is named to give or to take",
+        "`custody account grant` and `revoke` need a role, a purpose or a group.",
+        "Name it: `--role`, `--for` or `--group`.";
 
     // Looking at data.
     DATA_001 "CUS-DATA-001" Failed:
@@ -306,9 +310,9 @@ registry! {
         "`--as` was given by somebody who does not own the workspace.",
         "Leave `--as` out.";
     DOOR_004 "CUS-DOOR-004" Invalid:
-        "the policy knows nobody of that name",
-        "`--as` names no principal of the workspace's policy.",
-        "See who there is with `custody policy show`; add them to `principals.json` and `custody policy apply`.";
+        "there is no account or group of that name",
+        "`--as`, or a change of the accounts, names one that is not there.",
+        "See who there is with `custody account ls`; add an account with `custody account add`.";
     DOOR_005 "CUS-DOOR-005" Denied:
         "the alias may not move there",
         "The alias is gated: the version is in quarantine, lacks evidence that the policy asks for, or did not pass its gate.",
@@ -358,6 +362,11 @@ registry! {
         "The program looked, by a permission for one project, at what is of another.",
         "Report what you did.";
 
+    DOOR_019 "CUS-DOOR-019" Denied:
+        "the session is over",
+        "How somebody proved to be who they are does not count any more.",
+        "Log in again.";
+
     // Python environments.
     ENV_001 "CUS-ENV-001" NotFound:
         "that Python is not installed",
@@ -391,6 +400,20 @@ registry! {
         "a package is not built for this Python",
         "The registry has no built package for this interpreter. Nothing was installed.",
         "Lock a version that is built for it.";
+
+    // Accounts and groups.
+    IDENTITY_001 "CUS-IDENTITY-001" Invalid:
+        "the accounts cannot be read",
+        "A `principals.json`, or the name of an account or group, has a mistake. The accounts stay as they are.",
+        "Correct it, then do it again.";
+    IDENTITY_002 "CUS-IDENTITY-002" Conflict:
+        "the account is there already",
+        "An account or group of this name was added before. It keeps what it has.",
+        "Give it roles with `custody account grant`.";
+    IDENTITY_003 "CUS-IDENTITY-003" Denied:
+        "the account owns the workspace",
+        "The account that began the workspace cannot be removed or disabled, and stays an owner.",
+        "Give the role `owner` to others as well.";
 
     // Key files and the keys of a workspace.
     KEY_001 "CUS-KEY-001" Invalid:
@@ -619,23 +642,23 @@ registry! {
     // Policies.
     POLICY_001 "CUS-POLICY-001" Invalid:
         "the policies cannot be put in force",
-        "A policy or `principals.json` has a mistake. The policies in force stay as they are.",
-        "Correct the file, then `custody policy apply` again.";
+        "A policy, or a role or purpose of an account, has a mistake. What is in force stays as it is.",
+        "Correct it, then do it again.";
     POLICY_002 "CUS-POLICY-002" Invalid:
         "the name of a policy file cannot be stored",
         "The file's name has letters that a version's files may not have.",
         "Rename the file.";
     POLICY_003 "CUS-POLICY-003" Integrity:
         "the policies in force are not there",
-        "The ledger names policies whose bytes the store lacks. Nothing is granted until they are back.",
+        "The ledger names policies or accounts whose bytes the store lacks. Nothing is granted until they are back.",
         "Put the missing packs back from a copy.";
     POLICY_004 "CUS-POLICY-004" Invalid:
         "nobody could change these policies again",
-        "With them nobody would be permitted to change policies. The policies in force stay as they are.",
+        "With the change nobody would be permitted to change policies. What is in force stays as it is.",
         "Permit `changePolicy` to somebody, and forbid it not to all.";
     POLICY_005 "CUS-POLICY-005" Denied:
         "only an owner may change this",
-        "The change would give or take rights of an owner. The policies in force stay as they are.",
+        "The change would give or take rights of an owner. What is in force stays as it is.",
         "Ask an owner of the workspace to do it.";
 
     // Runs and their steps.

@@ -1,13 +1,12 @@
-//! Who there is: roles and purposes.
+//! A role, in every project or in one.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
-use custody_types::{ProjectName, Purpose};
+use custody_types::ProjectName;
 use serde::{Deserialize, Serialize};
 
 /// A role that somebody has: in every project, or in one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "RoleText", into = "RoleText")]
 pub struct RoleBinding {
     /// The role.
@@ -81,26 +80,4 @@ impl From<RoleBinding> for RoleText {
             Some(project) => Self::InProject(InProject { role, project }),
         }
     }
-}
-
-/// One person.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Principal {
-    /// The roles: `data_scientist`, `auditor`, `reader`, `security_officer`, `owner`, or one of one's own
-    /// policies.
-    #[serde(default)]
-    pub roles: Vec<RoleBinding>,
-    /// The purposes for which personal data may be read.
-    #[serde(default)]
-    pub purposes: Vec<Purpose>,
-}
-
-/// The file `principals.json`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Principals {
-    /// By account name.
-    #[serde(default)]
-    pub users: BTreeMap<String, Principal>,
 }

@@ -1,0 +1,118 @@
+//! `custody account`: who there is.
+
+use custody_types::{ExitCode, Problem, code};
+use custody_wire::{Change, Directory, IdentityReply, Party, Right, RoleBinding};
+
+use crate::args::{Account, Rights};
+use crate::context::Context;
+use crate::output::Text;
+
+pub(crate) fn run(context: &Context, command: Account) -> Result<ExitCode, Problem> {
+    let client = context.client()?;
+    let changes = match command {
+        Account::Ls => {
+            let reply = client.identity()?;
+            context.output.answer(reply, |reply, text| {
+                list(&reply.directory, text);
+                Ok(())
+            })?;
+            return Ok(ExitCode::Done);
+        }
+        Account::Add(args) => {
+            let add = Change::Add {
+                who: args.who.clone(),
+            };
+            let rights = rights(args.rights).into_iter();
+            let granted = rights.map(|right| Change::Grant {
+                who: args.who.clone(),
+                right,
+            });
+            std::iter::once(add).chain(granted).collect()
+        }
+        Account::Remove(args) => vec![Change::Remove { who: args.who }],
+        Account::Disable(args) => vec![Change::Disable { who: args.who }],
+        Account::Enable(args) => vec![Change::Enable { who: args.who }],
+        Account::Grant(args) => {
+            let who = || args.who.clone();
+            each(args.rights, |right| Change::Grant { who: who(), right })?
+        }
+        Account::Revoke(args) => {
+            let who = || args.who.clone();
+            each(args.rights, |right| Change::Revoke { who: who(), right })?
+        }
+    };
+    let reply = client.change_identity(changes)?;
+    context.output.answer(reply, told)?;
+    Ok(ExitCode::Done)
+}
+
+fn told(reply: &IdentityReply, text: &mut Text) -> std::io::Result<()> {
+    list(&reply.directory, text);
+    Ok(())
+}
+
+/// Makes a change of each of them.
+fn each(given: Rights, change: impl Fn(Right) -> Change) -> Result<Vec<Change>, Problem> {
+    let rights = rights(given);
+    if rights.is_empty() {
+        return Err(
+            Problem::new(code::CLI_071, "nothing is named to give or to take")
+                .hint("name it: `--role`, `--for` or `--group`"),
+        );
+    }
+    Ok(rights.into_iter().map(change).collect())
+}
+
+fn rights(given: Rights) -> Vec<Right> {
+    let project = given.project;
+    let roles = given.roles.into_iter().map(|role| {
+        Right::Role(RoleBinding {
+            role,
+            project: project.clone(),
+        })
+    });
+    let purposes = given.purposes.into_iter().map(Right::Purpose);
+    let groups = given.groups.into_iter().map(Right::Group);
+    roles.chain(purposes).chain(groups).collect()
+}
+
+/// Tells of each account and group what it has of its own, and of accounts what their groups add.
+fn list(directory: &Directory, text: &mut Text) {
+    for (party, roles, purposes) in directory.holders() {
+        let mut has: Vec<_> = roles.iter().map(ToString::to_string).collect();
+        if !purposes.is_empty() {
+            let purposes: Vec<_> = purposes.iter().map(ToString::to_string).collect();
+            has.push(format!("for {}", purposes.join(", ")));
+        }
+        let named = String::from(party.clone());
+        match &party {
+            Party::Group(name) => {
+                let members = directory.groups.get(name).into_iter();
+                let members = members.flat_map(|group| &group.members);
+                let members: Vec<_> = members.map(ToString::to_string).collect();
+                if !members.is_empty() {
+                    has.push(format!("members: {}", members.join(", ")));
+                }
+            }
+            Party::User(_) | Party::Service(_) => {
+                let groups = directory.groups.iter();
+                let groups = groups.filter(|(_, group)| group.members.contains(&party));
+                let groups: Vec<_> = groups.map(|(name, _)| name.as_str()).collect();
+                if !groups.is_empty() {
+                    has.push(format!("in {}", groups.join(", ")));
+                }
+                let account = party.actor();
+                let account = account.and_then(|actor| directory.account(&actor));
+                if account.is_some_and(|account| account.disabled) {
+                    has.push("disabled".to_owned());
+                }
+            }
+        }
+        let has = if has.is_empty() {
+            "nothing".to_owned()
+        } else {
+            has.join("; ")
+        };
+        text.line(format!("{named:<24} {has}"));
+    }
+}

@@ -1,0 +1,230 @@
+//! Who there is: accounts and groups beside the policies, and what they may.
+
+use std::process::Command;
+
+use crate::world::World;
+
+fn world() -> World {
+    let world = World::empty();
+    world.yes(&["init"]);
+    world.write("rows.csv", "id\n1\n");
+    world.yes(&["put", "demo/rows", "rows.csv"]);
+    world.yes(&["put", "other/rows", "rows.csv"]);
+    world
+}
+
+#[test]
+fn people_and_programs_do_what_their_roles_and_groups_permit() {
+    let world = world();
+    let reader = [
+        "account",
+        "add",
+        "ada",
+        "--role",
+        "reader",
+        "--project",
+        "demo",
+    ];
+    world.told(&reader, 0, "reader of demo");
+    world.yes(&["account", "add", "service:nightly"]);
+    world.yes(&["account", "add", "group:scouts", "--role", "data_scientist"]);
+    world.told(&["--as", "ada", "ls"], 0, "demo/rows");
+    world.told(
+        &["--as", "ada", "show", "other/rows"],
+        5,
+        "there is no version",
+    );
+    world.told(
+        &["--as", "ada", "put", "demo/rows", "rows.csv"],
+        3,
+        "may not",
+    );
+    world.told(&["--as", "service:nightly", "ls"], 3, "may not list");
+    let join = ["account", "grant", "service:nightly", "--group", "scouts"];
+    world.told(&join, 0, "in scouts");
+    world.told(
+        &["--as", "service:nightly", "put", "demo/rows", "rows.csv"],
+        0,
+        "demo/rows@2",
+    );
+    world.told(
+        &["ledger", "log", "--action", "object.write"],
+        0,
+        "service:nightly",
+    );
+    // A person of the same name is somebody else.
+    world.told(
+        &["--as", "nightly", "ls"],
+        2,
+        "there is no account `nightly`",
+    );
+    world.told(&["--as", "adda", "ls"], 2, "is `ada` meant?");
+    world.told(
+        &["--as", "group:scouts", "ls"],
+        2,
+        "there is no group `scouts`",
+    );
+
+    world.yes(&["account", "disable", "service:nightly"]);
+    world.told(
+        &["--as", "service:nightly", "ls"],
+        3,
+        "the account is disabled",
+    );
+    world.yes(&["account", "enable", "service:nightly"]);
+    world.yes(&["--as", "service:nightly", "ls"]);
+    world.yes(&["account", "revoke", "service:nightly", "--group", "scouts"]);
+    world.told(&["--as", "service:nightly", "ls"], 3, "may not list");
+    world.yes(&["account", "remove", "service:nightly"]);
+    world.told(
+        &["--as", "service:nightly", "ls"],
+        2,
+        "there is no service `nightly`",
+    );
+    // What it did stays, under a pseudonym.
+    let log = world.json(&["ledger", "log", "--action", "object.write"]);
+    assert!(!log.to_string().contains("nightly"), "{log}");
+}
+
+#[test]
+fn what_is_refused_changes_nothing_and_the_owner_stays() {
+    let world = world();
+    let owner = world.json(&["account", "ls"]);
+    let (name, _) = owner["users"].as_object().unwrap().iter().next().unwrap();
+    for (arguments, code, says) in [
+        (&["account", "remove", name][..], 3, "owns the workspace"),
+        (&["account", "disable", name], 3, "owns the workspace"),
+        (
+            &["account", "revoke", name, "--role", "owner"],
+            3,
+            "owns the workspace",
+        ),
+        (&["account", "add", name], 5, "already"),
+        (
+            &["account", "grant", "eve", "--role", "reader"],
+            2,
+            "there is no account `eve`",
+        ),
+        (
+            &["account", "add", "eve", "--role", "raeder"],
+            2,
+            "is `reader` meant?",
+        ),
+        (
+            &["account", "add", "eve", "--for", "reserch"],
+            2,
+            "is `research` meant?",
+        ),
+        (
+            &["account", "grant", name],
+            2,
+            "`--role`, `--for` or `--group`",
+        ),
+        (
+            &["account", "add", "group:a", "--group", "a"],
+            2,
+            "members are accounts",
+        ),
+        (&["account", "add", " "], 2, "no name of an account"),
+    ] {
+        let told = world.told(arguments, code, says);
+        assert!(!told.contains("panicked"), "{told}");
+        assert_eq!(world.json(&["account", "ls"]), owner, "{arguments:?}");
+    }
+}
+
+#[test]
+fn policies_come_and_go_and_accounts_stay() {
+    let world = world();
+    world.write(
+        "policies/principals.json",
+        r#"{"users": {"ada": {"roles": ["curator"]}}}"#,
+    );
+    let curator = r#"permit (principal in Role::"curator", action == Action::"list", resource);"#;
+    world.write("policies/own.cedar", curator);
+    world.yes(&["policy", "apply", "policies"]);
+    world.told(&["--as", "ada", "ls"], 0, "demo/rows");
+    // Nobody has a role that no policy knows.
+    std::fs::remove_file(world.path("policies/principals.json")).unwrap();
+    world.write("policies/own.cedar", "");
+    world.told(
+        &["policy", "apply", "policies"],
+        2,
+        "`ada` has the role `curator`",
+    );
+    world.yes(&["account", "revoke", "ada", "--role", "curator"]);
+    world.yes(&["policy", "apply", "policies"]);
+    world.told(&["account", "ls"], 0, "ada");
+    // How somebody proved to be who they are is the policies' business too.
+    let strong = r#"forbid (principal, action == Action::"list", resource) when { context.session.strength < 2 };"#;
+    world.write("policies/own.cedar", strong);
+    world.yes(&["policy", "apply", "policies"]);
+    world.told(&["ls"], 3, "forbidden by the policy");
+}
+
+#[test]
+fn the_ledger_says_who_was_changed_without_their_names() {
+    let world = world();
+    world.yes(&["account", "add", "mary.shelley", "--role", "auditor"]);
+    let log = world.json(&["ledger", "log", "--action", "admin.identity"]);
+    let entry = &log["entries"][0]["entry"];
+    let about = entry["facts"]["accounts"].as_str().unwrap();
+    assert!(!log.to_string().contains("mary.shelley"), "{log}");
+    world.yes(&["--as", "mary.shelley", "ls"]);
+    let log = world.json(&["ledger", "log", "--action", "object.list", "--limit", "1"]);
+    assert_eq!(log["entries"][0]["entry"]["sub"]["ref"], about, "{log}");
+    assert_eq!(log["entries"][0]["actor"], "mary.shelley");
+    // Of each decision it says by which policies and which accounts.
+    let identity = world.json(&["account", "ls"])["digest"].clone();
+    let log = world.json(&[
+        "ledger",
+        "log",
+        "--action",
+        "identity.read",
+        "--limit",
+        "10",
+    ]);
+    let granted = log["entries"].as_array().unwrap().iter();
+    let mut granted = granted.filter(|row| row["entry"]["ph"] == "grant");
+    assert_eq!(granted.next().unwrap()["entry"]["dec"]["idn"], identity);
+}
+
+/// A workspace of before accounts were a state of their own: `principals.json` was one of the policies.
+#[test]
+fn accounts_that_were_listed_among_the_policies_are_taken_over() {
+    let world = World::empty();
+    let archive = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/data/principals-among-policies.tar.zst"
+    );
+    let unpacked = Command::new("tar")
+        .args([
+            "--zstd",
+            "--no-same-owner",
+            "--extract",
+            "--file",
+            archive,
+            "--directory",
+        ])
+        .arg(world.path(""))
+        .status();
+    assert!(unpacked.unwrap().success());
+    let run = |arguments: &[&str], code: i32, says: &str| {
+        let mut command = world.command(arguments);
+        command
+            .env("CUSTODY_KEY_FILE", world.path("key"))
+            .env("CUSTODY_ACCOUNT", "root");
+        crate::world::check(&command.output().unwrap(), code, says)
+    };
+    run(&["account", "ls"], 0, "data_scientist of demo");
+    run(&["--as", "ada", "ls"], 0, "demo/rows");
+    run(&["--as", "eve", "ls"], 3, "may not list");
+    run(
+        &["account", "grant", "eve", "--role", "reader"],
+        0,
+        "reader",
+    );
+    run(&["--as", "ada", "ls"], 0, "demo/rows");
+    run(&["--as", "eve", "ls"], 0, "demo/rows");
+    run(&["verify", "--all"], 0, "everything holds");
+}

@@ -1,0 +1,423 @@
+//! Changing and seeing the policies, and the accounts that they are about.
+//!
+//! Both are kept as versions of artifacts of the reserved project; what is in force is what the ledger names last. They
+//! are checked together before either is changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use custody_identity::{Change, Directory, IdentityError, Party};
+use custody_policy::{PolicyError, PolicySet, Seen, Source};
+use custody_store::Version;
+use custody_types::{Action, Actor, Classification, Digest, Kind, Problem, code, nearest};
+use custody_wire::{IdentityReply, PolicyReply, PolicySource};
+
+use crate::act::{ActionMarker, ChangeIdentity, ChangePolicy, ReadIdentity, ReadPolicy};
+use crate::door::{Door, IDENTITY, Inner, POLICY, PRINCIPALS, lock, write};
+use crate::grant::Grant;
+use crate::making::{NewVersion, VersionBuilder};
+use crate::problem;
+use crate::session::Session;
+use crate::target::ResourceRef;
+
+/// The fact that names the accounts that a change was about, by their pseudonyms.
+const ACCOUNTS: &str = "accounts";
+/// How many of them an entry names; the version has all.
+const MOST_NAMED: usize = 20;
+
+impl Grant<ReadPolicy> {
+    /// Returns the policies in force: their digest, their texts, the built-in one first, and what they
+    /// declare.
+    pub fn policies(&self) -> PolicyReply {
+        told_policies(&self.door.0.policies())
+    }
+}
+
+fn told_policies(policies: &PolicySet) -> PolicyReply {
+    let builtin = PolicySource {
+        name: "built-in".to_owned(),
+        text: custody_policy::BUILTIN.to_owned(),
+    };
+    let sources = policies.sources().iter().map(|source| PolicySource {
+        name: source.name.clone(),
+        text: source.text.clone(),
+    });
+    let settings = policies.settings();
+    let purposes = policies.purposes().iter();
+    let own = settings.projects.keys();
+    PolicyReply {
+        digest: policies.digest(),
+        sources: std::iter::once(builtin).chain(sources).collect(),
+        purposes: purposes
+            .map(|(name, what)| (name.to_string(), what.clone()))
+            .collect(),
+        roles: policies.roles().iter().cloned().collect(),
+        gated_aliases: std::iter::once(("*".to_owned(), settings.gated_aliases(None)))
+            .chain(own.map(|name| (name.to_string(), settings.gated_aliases(Some(name)))))
+            .collect(),
+    }
+}
+
+impl Grant<ReadIdentity> {
+    /// Returns who there is.
+    pub fn identity(&self) -> IdentityReply {
+        told_identity(&self.door.0.policies())
+    }
+}
+
+fn told_identity(policies: &PolicySet) -> IdentityReply {
+    IdentityReply {
+        digest: policies.identity(),
+        directory: policies.directory().clone(),
+    }
+}
+
+impl Door {
+    /// Puts other policies in force, checked as a whole: `*.cedar` files and `settings.json`. With a `principals.json`
+    /// among them, the accounts become those that it lists.
+    ///
+    /// # Errors
+    /// A [`Problem`] when they do not hold up, or the session may not do it: the old ones stay in force.
+    pub fn change_policies(
+        &self,
+        session: &Session,
+        sources: Vec<PolicySource>,
+    ) -> Result<PolicyReply, Problem> {
+        let (listed, sources): (Vec<_>, Vec<_>) = sources
+            .into_iter()
+            .partition(|source| source.name == PRINCIPALS);
+        let policies = self.ask::<ChangePolicy>(session, ResourceRef::Policy)?;
+        let accounts = listed
+            .first()
+            .map(|_| self.ask::<ChangeIdentity>(session, ResourceRef::Identity))
+            .transpose();
+        let accounts = match accounts {
+            Ok(accounts) => accounts,
+            Err(problem) => {
+                policies.fail(problem.code);
+                return Err(problem);
+            }
+        };
+        let sources: Vec<_> = sources
+            .into_iter()
+            .map(|source| Source {
+                name: source.name,
+                text: source.text,
+            })
+            .collect();
+        let inner = &self.0;
+        let _changing = lock(&inner.changing);
+        let before = inner.policies().clone();
+        let owner = &inner.parts.owner;
+        let directory = listed.first().map_or_else(
+            || Ok(before.directory().clone()),
+            |listed| {
+                Directory::parse(&listed.text, owner)
+                    .map_err(|error| identity_problem(&error, None))
+            },
+        );
+        let checked = directory.and_then(|directory| {
+            let set = PolicySet::parse(&sources, directory).map_err(|e| policy_problem(&e))?;
+            inner.check_change(session, &before, &set)?;
+            Ok(set)
+        });
+        let set = match checked {
+            Ok(set) => set,
+            Err(problem) => {
+                policies.fail(problem.code);
+                if let Some(accounts) = accounts {
+                    accounts.fail(problem.code);
+                }
+                return Err(problem);
+            }
+        };
+        let reply = told_policies(&set);
+        // CRASH: between the two, the new accounts are there under the old policies. Nothing is lost by it: the same
+        // change can be made again, unless nobody could; then the policies come first.
+        let accounts_first = before.with_directory(set.directory().clone());
+        let locked = inner
+            .seen(session, |seen| accounts_first.check_changeable(seen))
+            .is_err();
+        match accounts {
+            Some(accounts) if locked => {
+                let first = set.with_directory(before.directory().clone());
+                policies.keep(&sources, first)?;
+                accounts.keep(&before, set)?;
+            }
+            Some(accounts) => {
+                accounts.keep(&before, accounts_first)?;
+                policies.keep(&sources, set)?;
+            }
+            None => policies.keep(&sources, set)?,
+        }
+        Ok(reply)
+    }
+}
+
+impl Grant<ChangePolicy> {
+    /// Keeps the policies as a version, and puts them in force.
+    fn keep(self, sources: &[Source], set: PolicySet) -> Result<(), Problem> {
+        let files = sources.iter();
+        let files = files.map(|source| (source.name.as_str(), source.text.as_str()));
+        self.put_in_force(POLICY, files, BTreeMap::new(), set)
+    }
+}
+
+impl Grant<ChangeIdentity> {
+    /// Makes changes of the accounts, all or none, and returns who there is then. What is so already is no change: then
+    /// nothing is kept.
+    ///
+    /// # Errors
+    /// A [`Problem`] when they do not hold up: nothing is changed.
+    pub fn change(self, changes: Vec<Change>) -> Result<IdentityReply, Problem> {
+        let door = self.door.clone();
+        let inner = &door.0;
+        let _changing = lock(&inner.changing);
+        let before = inner.policies().clone();
+        match inner.changed(&self.session, &before, changes) {
+            Ok(set) if set.identity() == before.identity() => {
+                self.finish()?;
+                Ok(told_identity(&before))
+            }
+            Ok(set) => {
+                let reply = told_identity(&set);
+                self.keep(&before, set)?;
+                Ok(reply)
+            }
+            Err(problem) => {
+                self.fail(problem.code);
+                Err(problem)
+            }
+        }
+    }
+
+    /// Keeps the accounts as a version, and puts them in force. The entry tells by their pseudonyms whom it is about.
+    fn keep(self, before: &PolicySet, set: PolicySet) -> Result<(), Problem> {
+        let differ = differing(before.directory(), set.directory());
+        let inner = &self.door.0;
+        let named = differ.iter().take(MOST_NAMED);
+        let named: Vec<_> = named.map(|actor| inner.pseudonym(actor)).collect();
+        let facts = BTreeMap::from([(ACCOUNTS.to_owned(), named.join(" "))]);
+        let text = set.directory().to_text();
+        let files = [(PRINCIPALS, text.as_str())].into_iter();
+        self.put_in_force(IDENTITY, files, facts, set)
+    }
+}
+
+/// Lists the accounts that have something else, of their own or by their groups, or are there in one alone.
+fn differing(before: &Directory, after: &Directory) -> BTreeSet<Actor> {
+    let actors = before.actors().chain(after.actors());
+    actors
+        .filter(|actor| {
+            before.account(actor) != after.account(actor)
+                || before.rights(actor) != after.rights(actor)
+        })
+        .collect()
+}
+
+impl<A: ActionMarker> Grant<A> {
+    /// Keeps files as a version of an artifact of the reserved project, and puts the set in force that they are of.
+    fn put_in_force<'a>(
+        self,
+        artifact: &str,
+        files: impl Iterator<Item = (&'a str, &'a str)>,
+        facts: BTreeMap<String, String>,
+        set: PolicySet,
+    ) -> Result<(), Problem> {
+        let door = self.door.clone();
+        let artifact = artifact
+            .parse()
+            .map_err(|error: custody_types::NameError| {
+                Problem::new(code::DOOR_012, error.to_string())
+            })?;
+        let mut making = VersionBuilder::start_at(&door, &artifact)?;
+        for (name, text) in files {
+            let path = name.parse().map_err(|error: custody_types::NameError| {
+                Problem::new(code::POLICY_002, error.to_string())
+            })?;
+            making.file(path, false, &mut text.as_bytes())?;
+        }
+        let new = NewVersion::new(artifact, Kind::Policy, Classification::Internal);
+        making.finish_admin(self, new, facts)?;
+        making.commit(None)?;
+        let mut policies = write(&door.0.policies);
+        *policies = set;
+        *lock(&door.0.loaded) = door.0.last_named()?;
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// Makes changes of the accounts, and checks what comes of them.
+    fn changed(
+        &self,
+        session: &Session,
+        before: &PolicySet,
+        changes: Vec<Change>,
+    ) -> Result<PolicySet, Problem> {
+        let owner = &self.parts.owner;
+        let mut directory = before.directory().clone();
+        for change in changes {
+            let known = directory.clone();
+            directory = directory
+                .change(change, owner)
+                .map_err(|error| identity_problem(&error, Some(&known)))?;
+        }
+        let set = before.with_directory(directory);
+        self.check_change(session, before, &set)?;
+        Ok(set)
+    }
+
+    /// Checks that a session may put one set in the place of the other.
+    fn check_change(
+        &self,
+        session: &Session,
+        before: &PolicySet,
+        set: &PolicySet,
+    ) -> Result<(), Problem> {
+        let person = session.on_behalf_of.as_ref().unwrap_or(&session.actor);
+        self.seen(session, |seen| {
+            set.check_names()?;
+            set.check_changeable(seen)?;
+            set.check_change(before, person, seen)
+        })
+        .map_err(|error| policy_problem(&error))
+    }
+
+    fn seen<T>(&self, session: &Session, check: impl FnOnce(&Seen<'_>) -> T) -> T {
+        check(&Seen {
+            via: session.via,
+            authentication: &session.authentication,
+            now: self.parts.clock.now(),
+        })
+    }
+
+    /// Returns the records of the policies and of the accounts that the ledger names last.
+    fn last_named(&self) -> Result<[Option<Digest>; 2], Problem> {
+        let policies = self.in_force(Action::ChangePolicy)?;
+        Ok([policies, self.in_force(Action::ChangeIdentity)?])
+    }
+
+    /// Puts the policies and accounts in force that the ledger names last, unless they are.
+    pub(crate) fn load_in_force(&self) -> Result<(), Problem> {
+        // While they are read nothing is decided, and nobody puts others in force.
+        let mut policies = write(&self.policies);
+        let named = self.last_named()?;
+        if *lock(&self.loaded) == named {
+            return Ok(());
+        }
+        let mut set = self.read_set(named);
+        if set.is_err() {
+            // The index may lead astray: the packs tell where things are.
+            self.rebuild()?;
+            set = self.read_set(named);
+        }
+        *policies = set.map_err(|problem| {
+            Problem::new(
+                code::POLICY_003,
+                "the policies or accounts that the ledger names last are not there",
+            )
+            .because(problem.what)
+            .hint("put the missing packs back from a copy; nothing is granted until then")
+        })?;
+        *lock(&self.loaded) = named;
+        Ok(())
+    }
+
+    fn read_set(&self, [policies, accounts]: [Option<Digest>; 2]) -> Result<PolicySet, Problem> {
+        let owner = &self.parts.owner;
+        let sources = policies.map_or(Ok(Vec::new()), |record| self.read_sources(&record))?;
+        let (listed, sources): (Vec<_>, Vec<_>) = sources
+            .into_iter()
+            .partition(|source| source.name == PRINCIPALS);
+        // Before accounts were a state of their own, they were listed among the policies.
+        let listed = match accounts {
+            Some(record) => self.read_sources(&record)?,
+            None => listed,
+        };
+        let directory = listed.first().map_or_else(
+            || Ok(Directory::of_owner(owner)),
+            |listed| {
+                Directory::parse(&listed.text, owner)
+                    .map_err(|error| identity_problem(&error, None))
+            },
+        )?;
+        PolicySet::parse(&sources, directory).map_err(|error| policy_problem(&error))
+    }
+
+    fn read_sources(&self, record: &Digest) -> Result<Vec<Source>, Problem> {
+        let store = &self.parts.store;
+        let version = Version {
+            record: store
+                .version_record(record)
+                .map_err(|error| problem::store(&error))?,
+            record_digest: *record,
+            entry: 0,
+            quarantined: false,
+        };
+        let files = store
+            .files(&version)
+            .map_err(|error| problem::store(&error))?;
+        let mut sources = Vec::new();
+        for file in files.files() {
+            let bytes = files
+                .read(&file.path, 0..file.size.bytes())
+                .map_err(|error| problem::read(&error))?;
+            sources.push(Source {
+                name: file.path.to_string(),
+                text: String::from_utf8_lossy(&bytes).into_owned(),
+            });
+        }
+        Ok(sources)
+    }
+}
+
+/// Tells why policies are not put in force.
+pub(crate) fn policy_problem(error: &PolicyError) -> Problem {
+    let kept = "what is in force stays as it is";
+    let what = "the policies or accounts cannot be put in force";
+    match error {
+        PolicyError::Locked => Problem::new(code::POLICY_004, what)
+            .because(error)
+            .hint(format!(
+                "permit `changePolicy` to somebody, and forbid it not to all; {kept}"
+            )),
+        PolicyError::NotTheirs { .. } => Problem::new(code::POLICY_005, what)
+            .because(error)
+            .hint(format!("ask an owner of the workspace to do it; {kept}")),
+        _ => Problem::new(code::POLICY_001, what)
+            .because(error)
+            .hint(format!("correct it, then do it again; {kept}")),
+    }
+}
+
+/// Tells why accounts are not changed, or there is none; `known`: those that there are.
+pub(crate) fn identity_problem(error: &IdentityError, known: Option<&Directory>) -> Problem {
+    match error {
+        IdentityError::Unknown(party) => {
+            let meant = known.and_then(|known| nearest_party(party, known));
+            let meant = meant.map_or_else(String::new, |name| format!("is `{name}` meant? "));
+            Problem::new(code::DOOR_004, error.to_string()).hint(format!(
+                "{meant}see who there is with `custody account ls`; add an account with `custody account add`"
+            ))
+        }
+        IdentityError::Exists(_) => Problem::new(code::IDENTITY_002, error.to_string())
+            .hint("give it roles with `custody account grant`"),
+        IdentityError::Owner(_) => Problem::new(code::IDENTITY_003, error.to_string())
+            .hint("give the role `owner` to others as well; this account stays one"),
+        IdentityError::Syntax(_) => {
+            Problem::new(code::IDENTITY_001, "`principals.json` cannot be read")
+                .because(error)
+                .hint("correct the file; the accounts stay as they are")
+        }
+        IdentityError::Name(_) | IdentityError::NoMember(_) => {
+            Problem::new(code::IDENTITY_001, error.to_string())
+                .hint("correct the name; the accounts stay as they are")
+        }
+    }
+}
+
+fn nearest_party(party: &Party, known: &Directory) -> Option<String> {
+    let all = known.holders().map(|(party, _, _)| party.to_string());
+    let all: Vec<_> = all.collect();
+    nearest(&party.to_string(), all.iter().map(String::as_str)).map(ToOwned::to_owned)
+}

@@ -1,0 +1,104 @@
+//! How somebody proved to be who they are.
+
+use std::fmt;
+
+use custody_types::{Actor, Timestamp};
+
+/// How it was proved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// The operating system runs the program for the account.
+    OperatingSystem,
+}
+
+impl Method {
+    /// Returns the word that policies have for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OperatingSystem => "operating-system",
+        }
+    }
+
+    /// Returns how much it proves, from 1: one factor that whoever has it can pass on. More is stronger.
+    pub const fn strength(self) -> u8 {
+        match self {
+            Self::OperatingSystem => 1,
+        }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What somebody shows to be let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credentials {
+    /// The account under which the operating system runs the program.
+    OperatingSystem {
+        /// Its name.
+        account: String,
+    },
+}
+
+impl Credentials {
+    /// Returns who that is, and how it was proved at `now`.
+    pub fn authenticate(&self, now: Timestamp) -> Authentication {
+        match self {
+            Self::OperatingSystem { account } => Authentication {
+                actor: Actor::user(account),
+                method: Method::OperatingSystem,
+                time: now,
+                network: LOCAL,
+                expires: None,
+            },
+        }
+    }
+}
+
+/// The network of who is at the machine itself.
+const LOCAL: &str = "local";
+
+/// That somebody proved to be who they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authentication {
+    /// Who it is.
+    pub actor: Actor,
+    /// How it was proved.
+    pub method: Method,
+    /// When.
+    pub time: Timestamp,
+    /// From which network: `local`, the machine itself.
+    pub network: &'static str,
+    /// Until when it counts; `None`: as long as the program runs.
+    pub expires: Option<Timestamp>,
+}
+
+impl Authentication {
+    /// Whether it does not count any more.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.expires.is_some_and(|expires| now >= expires)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_the_operating_system_runs_a_program_for_is_that_account() {
+        let now = Timestamp::from_unix_micros(1_700_000_000_000_000).unwrap();
+        let account = "ada".to_owned();
+        let shown = Credentials::OperatingSystem { account }.authenticate(now);
+        assert_eq!(shown.actor, Actor::user("ada"));
+        assert_eq!((shown.time, shown.method.strength()), (now, 1));
+        assert!(!shown.is_over(now));
+        let short = Authentication {
+            expires: Some(now),
+            ..shown
+        };
+        assert!(short.is_over(now));
+    }
+}

@@ -1,0 +1,346 @@
+//! What changes a directory.
+
+use custody_types::{Actor, Purpose};
+use serde::{Deserialize, Serialize};
+
+use crate::directory::{Account, Directory, Group, IdentityError, OWNER, Party};
+use crate::role::RoleBinding;
+
+/// What an account or a group may be given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Right {
+    /// A role.
+    Role(RoleBinding),
+    /// A purpose for which personal data may be read.
+    Purpose(Purpose),
+    /// What a group of this name has.
+    Group(String),
+}
+
+/// A change of a directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "change", deny_unknown_fields)]
+pub enum Change {
+    /// An account, or a group, that was not there.
+    Add {
+        /// Which.
+        who: Party,
+    },
+    /// It goes, out of its groups too.
+    Remove {
+        /// Which.
+        who: Party,
+    },
+    /// The account may do nothing until it is enabled.
+    Disable {
+        /// Which.
+        who: Party,
+    },
+    /// The account may do again what it may.
+    Enable {
+        /// Which.
+        who: Party,
+    },
+    /// They get something.
+    Grant {
+        /// Who.
+        who: Party,
+        /// What.
+        right: Right,
+    },
+    /// They lose something.
+    Revoke {
+        /// Who.
+        who: Party,
+        /// What.
+        right: Right,
+    },
+    /// Another directory altogether.
+    Replace {
+        /// It.
+        directory: Directory,
+    },
+}
+
+impl Directory {
+    /// Makes a change; nothing is changed that is so already.
+    ///
+    /// # Errors
+    /// [`IdentityError`] when it names what is not there, what is there already, or takes the owner's rights.
+    pub fn change(mut self, change: Change, owner: &Actor) -> Result<Self, IdentityError> {
+        let owned = Party::of(owner);
+        let is_owner = |who: &Party| owned.as_ref() == Some(who);
+        match change {
+            Change::Add { who } => {
+                if self.contains(&who) {
+                    return Err(IdentityError::Exists(who));
+                }
+                match who {
+                    Party::User(id) => drop(self.users.insert(id, Account::default())),
+                    Party::Service(id) => drop(self.services.insert(id, Account::default())),
+                    Party::Group(id) => drop(self.groups.insert(id, Group::default())),
+                }
+            }
+            Change::Remove { who } => {
+                self.known(&who)?;
+                if is_owner(&who) {
+                    return Err(IdentityError::Owner(who));
+                }
+                for group in self.groups.values_mut() {
+                    group.members.remove(&who);
+                }
+                match &who {
+                    Party::User(id) => drop(self.users.remove(id)),
+                    Party::Service(id) => drop(self.services.remove(id)),
+                    Party::Group(id) => drop(self.groups.remove(id)),
+                }
+            }
+            Change::Disable { who } if is_owner(&who) => return Err(IdentityError::Owner(who)),
+            Change::Disable { who } => self.account_mut(&who)?.disabled = true,
+            Change::Enable { who } => self.account_mut(&who)?.disabled = false,
+            Change::Grant { who, right } => self.grant(&who, right)?,
+            Change::Revoke { who, right } => {
+                if is_owner(&who) && right == Right::Role(RoleBinding::everywhere(OWNER)) {
+                    return Err(IdentityError::Owner(who));
+                }
+                self.revoke(&who, &right)?;
+            }
+            Change::Replace { directory } => {
+                return Self::parse(&directory.to_text(), owner);
+            }
+        }
+        Ok(self)
+    }
+
+    fn known(&self, who: &Party) -> Result<(), IdentityError> {
+        let known = self.contains(who);
+        known
+            .then_some(())
+            .ok_or_else(|| IdentityError::Unknown(who.clone()))
+    }
+
+    fn account_mut(&mut self, who: &Party) -> Result<&mut Account, IdentityError> {
+        let account = match who {
+            Party::User(id) => self.users.get_mut(id),
+            Party::Service(id) => self.services.get_mut(id),
+            Party::Group(_) => None,
+        };
+        account.ok_or_else(|| IdentityError::Unknown(who.clone()))
+    }
+
+    fn group_mut(&mut self, name: &str) -> Result<&mut Group, IdentityError> {
+        let group = self.groups.get_mut(name);
+        group.ok_or_else(|| IdentityError::Unknown(Party::Group(name.to_owned())))
+    }
+
+    fn grant(&mut self, who: &Party, right: Right) -> Result<(), IdentityError> {
+        self.known(who)?;
+        match (right, who) {
+            (Right::Group(name), _) => {
+                self.check_member(who)?;
+                self.group_mut(&name)?.members.insert(who.clone());
+            }
+            (Right::Role(role), Party::Group(name)) => {
+                self.group_mut(name)?.roles.insert(role);
+            }
+            (Right::Role(role), _) => {
+                self.account_mut(who)?.roles.insert(role);
+            }
+            (Right::Purpose(purpose), Party::Group(name)) => {
+                self.group_mut(name)?.purposes.insert(purpose);
+            }
+            (Right::Purpose(purpose), _) => {
+                self.account_mut(who)?.purposes.insert(purpose);
+            }
+        }
+        Ok(())
+    }
+
+    fn revoke(&mut self, who: &Party, right: &Right) -> Result<(), IdentityError> {
+        self.known(who)?;
+        match (right, who) {
+            (Right::Group(name), _) => {
+                self.group_mut(name)?.members.remove(who);
+            }
+            (Right::Role(role), Party::Group(name)) => {
+                self.group_mut(name)?.roles.remove(role);
+            }
+            (Right::Role(role), _) => {
+                self.account_mut(who)?.roles.remove(role);
+            }
+            (Right::Purpose(purpose), Party::Group(name)) => {
+                self.group_mut(name)?.purposes.remove(purpose);
+            }
+            (Right::Purpose(purpose), _) => {
+                self.account_mut(who)?.purposes.remove(purpose);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner() -> Actor {
+        Actor::user("root")
+    }
+
+    fn party(text: &str) -> Party {
+        text.parse().unwrap()
+    }
+
+    fn made(changes: &[Change]) -> Result<Directory, IdentityError> {
+        let start = Ok(Directory::of_owner(&owner()));
+        changes.iter().fold(start, |directory, change| {
+            directory?.change(change.clone(), &owner())
+        })
+    }
+
+    fn add(who: &str) -> Change {
+        Change::Add { who: party(who) }
+    }
+
+    fn grant(who: &str, right: Right) -> Change {
+        Change::Grant {
+            who: party(who),
+            right,
+        }
+    }
+
+    fn role(name: &str) -> Right {
+        Right::Role(RoleBinding::everywhere(name))
+    }
+
+    #[test]
+    fn names_read_back_as_they_are_written() {
+        for (text, written) in [
+            ("ada", "ada"),
+            ("service:ci", "service:ci"),
+            ("group:risk", "group:risk"),
+            ("user:ada", "ada"),
+            ("user:service:ci", "user:service:ci"),
+            ("ada@example.com", "ada@example.com"),
+            ("domain:ada", "domain:ada"),
+        ] {
+            let read = party(text);
+            assert_eq!(read.to_string(), written);
+            assert_eq!(party(written), read);
+        }
+        for wrong in ["", "service:", " ada", "a\nb", "group:\u{1b}[2J"] {
+            assert!(wrong.parse::<Party>().is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_group_has_its_members_have_until_they_leave() {
+        let purpose = "audit".parse().unwrap();
+        let all = [
+            add("ada"),
+            add("service:ci"),
+            add("group:risk"),
+            grant("group:risk", role("auditor")),
+            grant("group:risk", Right::Purpose(purpose)),
+            grant("ada", Right::Group("risk".to_owned())),
+            grant("service:ci", Right::Group("risk".to_owned())),
+        ];
+        let directory = made(&all).unwrap();
+        for actor in [Actor::user("ada"), Actor::service("ci")] {
+            let rights = directory.rights(&actor).unwrap();
+            assert!(rights.cover(&RoleBinding::everywhere("auditor")));
+            assert_eq!((rights.purposes.len(), rights.groups), (1, vec!["risk"]));
+        }
+        // A person and a service of one name are two.
+        assert!(directory.rights(&Actor::user("ci")).is_none());
+        let (ada, ci) = (party("ada"), party("service:ci"));
+        let left = Right::Group("risk".to_owned());
+        let without = directory
+            .clone()
+            .change(
+                Change::Revoke {
+                    who: ada.clone(),
+                    right: left,
+                },
+                &owner(),
+            )
+            .and_then(|directory| directory.change(Change::Remove { who: ci }, &owner()))
+            .unwrap();
+        assert!(
+            without
+                .rights(&Actor::user("ada"))
+                .unwrap()
+                .roles
+                .is_empty()
+        );
+        assert!(without.groups["risk"].members.is_empty());
+        let disabled = directory.change(Change::Disable { who: ada.clone() }, &owner());
+        let disabled = disabled.unwrap();
+        assert!(disabled.rights(&Actor::user("ada")).is_none());
+        let enabled = disabled
+            .change(Change::Enable { who: ada }, &owner())
+            .unwrap();
+        assert!(enabled.rights(&Actor::user("ada")).is_some());
+    }
+
+    #[test]
+    fn a_change_names_what_is_there_and_leaves_the_owner_alone() {
+        let root = || party("root");
+        let refused = [
+            (add("root"), IdentityError::Exists(root())),
+            (
+                grant("ada", role("reader")),
+                IdentityError::Unknown(party("ada")),
+            ),
+            (
+                grant("root", Right::Group("none".to_owned())),
+                IdentityError::Unknown(party("group:none")),
+            ),
+            (Change::Remove { who: root() }, IdentityError::Owner(root())),
+            (
+                Change::Disable { who: root() },
+                IdentityError::Owner(root()),
+            ),
+            (
+                Change::Revoke {
+                    who: root(),
+                    right: role("owner"),
+                },
+                IdentityError::Owner(root()),
+            ),
+        ];
+        for (change, error) in refused {
+            assert_eq!(made(&[change]), Err(error));
+        }
+        let group = [
+            add("group:a"),
+            add("group:b"),
+            grant("group:a", Right::Group("b".to_owned())),
+        ];
+        assert_eq!(made(&group), Err(IdentityError::NoMember(party("group:a"))));
+    }
+
+    #[test]
+    fn a_directory_reads_back_and_nothing_else_is_one() {
+        let text = r#"{"users": {"ada": {"roles": ["reader", {"role": "data_scientist", "project": "loans"}], "purposes": ["audit"]}},
+            "services": {"ci": {"disabled": true}}, "groups": {"risk": {"members": ["ada", "service:ci"]}}}"#;
+        let read = Directory::parse(text, &owner()).unwrap();
+        assert_eq!(Directory::parse(&read.to_text(), &owner()).unwrap(), read);
+        assert!(
+            read.rights(&owner())
+                .unwrap()
+                .cover(&RoleBinding::everywhere("owner"))
+        );
+        for wrong in [
+            "{",
+            r#"{"people": {}}"#,
+            r#"{"users": {" ": {}}}"#,
+            r#"{"users": {"ada": {"role": "reader"}}}"#,
+            r#"{"groups": {"risk": {"members": ["ada"]}}}"#,
+            r#"{"groups": {"a": {}, "risk": {"members": ["group:a"]}}}"#,
+        ] {
+            assert!(Directory::parse(wrong, &owner()).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Who there is: accounts of people and of services, groups, the roles and purposes that they have; and how somebody
+//! proved to be one of them.
+//!
+//! A [`Directory`] is a state of its own beside the policies: it is changed by [`Change`]s, kept as versions of an
+//! artifact, and what is in force is what the ledger names last. It knows nothing of policies: what a role permits is
+//! theirs to say. [`Credentials`] become an [`Authentication`] in one place.
+#![forbid(unsafe_code)]
+
+mod authentication;
+mod change;
+mod directory;
+mod role;
+
+pub use authentication::{Authentication, Credentials, Method};
+pub use change::{Change, Right};
+pub use directory::{Account, Directory, Group, IdentityError, Party, Rights};
+pub use role::RoleBinding;
