@@ -49,7 +49,7 @@ pub(crate) struct Global {
     /// Print one JSON document (`run`: a line for each event); errors are JSON too, on standard error
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Act as a principal with fewer rights, as defined in the workspace's policy
+    /// Act as another account, with its rights alone: `ada`, `service:nightly`
     #[arg(long = "as", value_name = "NAME", global = true)]
     pub(crate) act_as: Option<String>,
     /// The purpose of the access. It must be declared, allowed for the data and, unless you own the workspace, granted

@@ -158,7 +158,8 @@ impl Grant<ChangePolicy> {
     fn keep(self, sources: &[Source], set: PolicySet) -> Result<(), Problem> {
         let files = sources.iter();
         let files = files.map(|source| (source.name.as_str(), source.text.as_str()));
-        self.put_in_force(POLICY, files, BTreeMap::new(), set)
+        let kept = (POLICY, Classification::Internal);
+        self.put_in_force(kept, files, BTreeMap::new(), set)
     }
 }
 
@@ -199,7 +200,8 @@ impl Grant<ChangeIdentity> {
         let facts = BTreeMap::from([(ACCOUNTS.to_owned(), named.join(" "))]);
         let text = set.directory().to_text();
         let files = [(PRINCIPALS, text.as_str())].into_iter();
-        self.put_in_force(IDENTITY, files, facts, set)
+        let kept = (IDENTITY, Classification::Personal);
+        self.put_in_force(kept, files, facts, set)
     }
 }
 
@@ -218,7 +220,7 @@ impl<A: ActionMarker> Grant<A> {
     /// Keeps files as a version of an artifact of the reserved project, and puts the set in force that they are of.
     fn put_in_force<'a>(
         self,
-        artifact: &str,
+        (artifact, classification): (&str, Classification),
         files: impl Iterator<Item = (&'a str, &'a str)>,
         facts: BTreeMap<String, String>,
         set: PolicySet,
@@ -236,7 +238,7 @@ impl<A: ActionMarker> Grant<A> {
             })?;
             making.file(path, false, &mut text.as_bytes())?;
         }
-        let new = NewVersion::new(artifact, Kind::Policy, Classification::Internal);
+        let new = NewVersion::new(artifact, Kind::Policy, classification);
         making.finish_admin(self, new, facts)?;
         making.commit(None)?;
         let mut policies = write(&door.0.policies);

@@ -30,7 +30,7 @@ mod versions;
 mod view;
 
 pub use act::*;
-pub use custody_identity::{Authentication, Credentials};
+pub use custody_identity::{Authentication, Credentials, Party};
 pub use custody_policy::StepScope;
 pub use custody_store::Version;
 pub use door::{Door, DoorDeps, Keyring, LastSeenCheckpoint};

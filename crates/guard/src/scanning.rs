@@ -665,9 +665,7 @@ impl Grant<Approve> {
                 "you made `{}`, which has the same bytes",
                 own.name()
             ))
-            .hint(
-                "ask someone else who may approve; see who there is with `custody policy show`",
-            ));
+            .hint("ask someone else who may approve; see who there is with `custody account ls`"));
         }
         let approval = ContractApproval {
             approver: inner.pseudonym(&self.session.actor),

@@ -382,7 +382,7 @@ fn accounts(door: &Door, who: &str) -> Result<Directory, Problem> {
 fn of_changes_of_the_accounts_at_once_none_undoes_another() {
     const THREADS: usize = 8;
     let world = World::new();
-    let (_files, door) = world.open();
+    let (files, door) = world.open();
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
             let door = &door;
@@ -395,7 +395,7 @@ fn of_changes_of_the_accounts_at_once_none_undoes_another() {
             change_policy_alone(
                 &door,
                 "forbid (principal, action, resource) when { false };",
-            )
+            );
         });
     });
     let all = accounts(&door, "owner").unwrap();
@@ -412,7 +412,7 @@ fn of_changes_of_the_accounts_at_once_none_undoes_another() {
     assert_eq!(problem.code, code::IDENTITY_002);
     assert_eq!(accounts(&door, "owner").unwrap(), all);
     assert!(door.ledger_size() <= size + 6, "no version was made");
-    drop((_files, door));
+    drop((files, door));
     let (_files, door) = world.open();
     assert_eq!(accounts(&door, "owner").unwrap(), all);
 }

@@ -9,13 +9,14 @@ use custody_types::Action;
 const GENERATE: &str = "CUSTODY_GENERATE";
 const HEADING: &str = "# Policies: actions, schema, what is built in
 
-Generated; not to be edited. Policies of your own are files `*.cedar` beside [`settings.json` and `principals.json`](../formats/settings.md), put in
+Generated; not to be edited. Policies of your own are files `*.cedar` beside [`settings.json`](../formats/settings.md), put in
 force by `custody policy apply`. They are added to the built-in ones: a `permit` allows more, a `forbid` wins over every `permit`.
+Who has which roles and purposes is said by [accounts and groups](../formats/principals.md).
 
 ## Actions
 
 Every action is asked by the operation that it is named for, before anything happens, and entered in the ledger under its verb. Those marked as steps'
-are asked by the steps of a run too, for the person who started it: `context.step` is true then, and a step reaches no further than its declaration.
+are asked by the steps of a run too, for who started it: `context.step` is true then, and a step reaches no further than its declaration.
 
 | action | verb in the ledger | asked on | steps | |
 |---|---|---|---|---|

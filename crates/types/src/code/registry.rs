@@ -320,7 +320,7 @@ registry! {
     DOOR_006 "CUS-DOOR-006" Denied:
         "you cannot approve what you made",
         "Approvals need a second person: somebody who made no version with the same bytes.",
-        "Ask someone else who may approve; see who there is with `custody policy show`.";
+        "Ask someone else who may approve; see who there is with `custody account ls`.";
     DOOR_007 "CUS-DOOR-007" Invalid:
         "the purpose is not declared",
         "The workspace's settings have no such purpose.",
