@@ -282,7 +282,7 @@ def test_what_was_acknowledged_outlives_every_crash(traced):
         r"/ledger/tile/",
         r"/ledger/checkpoint\.new$",
         r"/ledger$",
-        r"/packs/tmp/[^/]+\.pack$",
+        r"/packs/tmp/[^/]+/[^/]+\.pack$",
         r"/packs/[0-9a-f]{2}$",
         r"/packs$",
         r"/keyring\.new$",

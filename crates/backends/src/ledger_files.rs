@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use custody_ledger::{CheckpointStore, LedgerError, PortError, Tiles, Wal};
 use custody_types::is_no_room;
@@ -17,6 +17,7 @@ use crate::disk;
 pub struct LedgerFolder {
     root: PathBuf,
     _lock: File,
+    replacing: Arc<Mutex<()>>,
 }
 
 /// The write-ahead log.
@@ -26,9 +27,17 @@ struct WalFile {
     file: Option<File>,
 }
 
-/// Tiles, bundles and the checkpoint.
+/// Tiles and bundles.
 #[derive(Debug)]
 struct Files(PathBuf);
+
+/// The checkpoint.
+#[derive(Debug)]
+struct CheckpointFile {
+    path: PathBuf,
+    /// Held while it is replaced; other processes are kept out by the folder's lock.
+    replacing: Arc<Mutex<()>>,
+}
 
 fn failed(path: &Path, error: io::Error) -> PortError {
     let file = path.display().to_string();
@@ -75,6 +84,7 @@ impl LedgerFolder {
         Ok(Self {
             root: root.to_owned(),
             _lock: lock,
+            replacing: Arc::default(),
         })
     }
 
@@ -93,7 +103,10 @@ impl LedgerFolder {
 
     /// Returns the checkpoint.
     pub fn head(&self) -> Arc<dyn CheckpointStore> {
-        Arc::new(Files(self.root.clone()))
+        Arc::new(CheckpointFile {
+            path: self.root.join("checkpoint"),
+            replacing: self.replacing.clone(),
+        })
     }
 }
 
@@ -170,10 +183,10 @@ impl Tiles for Files {
     }
 }
 
-impl CheckpointStore for Files {
+impl CheckpointStore for CheckpointFile {
     fn load(&self) -> Result<Option<String>, PortError> {
-        let path = self.0.join("checkpoint");
-        let bytes = disk::read(&path).map_err(|error| failed(&path, error))?;
+        let path = &self.path;
+        let bytes = disk::read(path).map_err(|error| failed(path, error))?;
         bytes
             .map(|bytes| {
                 String::from_utf8(bytes).map_err(|error| PortError::Failed {
@@ -184,8 +197,38 @@ impl CheckpointStore for Files {
             .transpose()
     }
 
-    fn replace(&self, note: &str) -> Result<(), PortError> {
-        let path = self.0.join("checkpoint");
-        disk::replace(&path, note.as_bytes()).map_err(|error| failed(&path, error))
+    fn replace(&self, old: Option<&str>, new: &str) -> Result<(), PortError> {
+        let path = &self.path;
+        let _one = self
+            .replacing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let there = self.load()?;
+        if there.as_deref() != old && there.as_deref() != Some(new) {
+            return Err(PortError::Conflict {
+                file: path.display().to_string(),
+            });
+        }
+        disk::replace(path, new.as_bytes()).map_err(|error| failed(path, error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use custody_ledger::testing::{check_checkpoint_store, check_tiles, check_wal};
+
+    use super::*;
+
+    #[test]
+    fn files_do_what_every_implementation_must() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = LedgerFolder::take(folder.path()).unwrap();
+        check_checkpoint_store(&|| files.head());
+        check_tiles(&|| files.tiles());
+        check_wal(&|| files.wal());
+        assert!(matches!(
+            LedgerFolder::take(folder.path()),
+            Err(LedgerError::Busy { .. })
+        ));
     }
 }

@@ -8,10 +8,8 @@
 )]
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use custody_backends::blobs::LocalBlobs;
 use custody_backends::catalog::{PlaceSeal, SqliteCatalog};
@@ -24,107 +22,16 @@ use custody_ledger::{
     CheckpointStore, Entry, EntryDraft, Ledger, LedgerError, Lineage, Outcome, Phase, PortError,
     Subject, Tiles, Wal,
 };
+use custody_store::testing::{Faults, FaultyBlobs, Mode};
 use custody_store::{
-    BlobError, Blobs, Catalog, CatalogError, ChunkId, ChunkKind, ChunkPlace, DomainId, PackId,
-    StagedRow, Staging, Store, StoreDeps, StoreError, VersionDraft, ViewRows,
+    Catalog, CatalogError, ChunkId, ChunkKind, ChunkPlace, DomainId, PackId, StagedRow, Staging,
+    Store, StoreDeps, StoreError, VersionDraft, ViewRows,
 };
 use custody_tlog::note::NoteSigner;
 use custody_types::{
     Action, ActorKind, ArtifactName, Classification, Digest, Kind, Timestamp, VersionName,
     VersionNumber,
 };
-
-/// When the write that fails does so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    /// Nothing of it is done.
-    Before,
-    /// It is done; its reply is lost.
-    After,
-}
-
-const MODES: [Mode; 2] = [Mode::Before, Mode::After];
-
-/// Lets the write number `at` fail, counted from 0, and no other.
-#[derive(Debug)]
-struct Faults {
-    left: AtomicI64,
-    mode: Mode,
-}
-
-impl Faults {
-    fn at(at: i64, mode: Mode) -> Arc<Self> {
-        Arc::new(Self {
-            left: AtomicI64::new(at),
-            mode,
-        })
-    }
-
-    fn write<T, E>(
-        &self,
-        error: impl Fn() -> E,
-        done: impl FnOnce() -> Result<T, E>,
-    ) -> Result<T, E> {
-        if self.left.fetch_sub(1, Ordering::SeqCst) != 0 {
-            return done();
-        }
-        if self.mode == Mode::After {
-            done()?;
-        }
-        Err(error())
-    }
-
-    /// Whether the write that fails was reached.
-    fn met(&self) -> bool {
-        self.left.load(Ordering::SeqCst) < 0
-    }
-}
-
-#[derive(Debug)]
-struct FaultyBlobs(LocalBlobs, Arc<Faults>);
-
-impl FaultyBlobs {
-    fn error() -> BlobError {
-        BlobError::Failed {
-            name: "pack".to_owned(),
-            source: std::io::Error::other("a fault"),
-        }
-    }
-}
-
-impl Blobs for FaultyBlobs {
-    fn put(&self, pack: &PackId, bytes: &[u8]) -> Result<(), BlobError> {
-        self.1.write(Self::error, || self.0.put(pack, bytes))
-    }
-
-    fn publish(&self, packs: &[PackId]) -> Result<(), BlobError> {
-        self.1.write(Self::error, || self.0.publish(packs))
-    }
-
-    fn discard(&self, packs: &[PackId]) -> Result<(), BlobError> {
-        self.1.write(Self::error, || self.0.discard(packs))
-    }
-
-    fn read(&self, pack: &PackId, range: Range<u64>) -> Result<Vec<u8>, BlobError> {
-        self.0.read(pack, range)
-    }
-
-    fn size(&self, pack: &PackId) -> Result<u64, BlobError> {
-        self.0.size(pack)
-    }
-
-    fn list(&self) -> Result<Vec<PackId>, BlobError> {
-        self.0.list()
-    }
-
-    fn sweep(&self) -> Result<(), BlobError> {
-        self.1.write(Self::error, || self.0.sweep())
-    }
-
-    fn name(&self, pack: &PackId) -> String {
-        self.0.name(pack)
-    }
-}
 
 #[derive(Debug)]
 struct FaultyCatalog(SqliteCatalog, Arc<Faults>);
@@ -263,7 +170,7 @@ fn contents(store: &Store, named: &[(VersionName, Digest)]) -> Vec<Vec<u8>> {
 fn a_failed_write_of_the_store_leaves_all_or_nothing_and_needs_no_repair() {
     let none = || Faults::at(-1, Mode::Before);
     let (first, second, third) = (vec![1; 300_000], vec![2; 300_000], vec![3; 10]);
-    for mode in MODES {
+    for mode in Mode::ALL {
         let mut met = 0;
         for at in 0.. {
             let mut world = World::new();
@@ -346,8 +253,8 @@ impl CheckpointStore for FaultyFiles {
         self.1.load()
     }
 
-    fn replace(&self, note: &str) -> Result<(), PortError> {
-        self.2.write(port_error, || self.1.replace(note))
+    fn replace(&self, old: Option<&str>, new: &str) -> Result<(), PortError> {
+        self.2.write(port_error, || self.1.replace(old, new))
     }
 }
 
@@ -390,7 +297,7 @@ fn draft(id: usize) -> EntryDraft {
 #[test]
 fn a_failed_write_of_the_ledger_loses_nothing_acknowledged_and_acknowledges_nothing_lost() {
     const ENTRIES: usize = 6;
-    for mode in MODES {
+    for mode in Mode::ALL {
         let mut met = 0;
         for at in 0.. {
             let folder = tempfile::tempdir().unwrap();

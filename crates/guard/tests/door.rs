@@ -128,8 +128,8 @@ impl Blobs for StoppingBlobs {
         self.0.size(pack)
     }
 
-    fn list(&self) -> Result<Vec<PackId>, BlobError> {
-        self.0.list()
+    fn list(&self, after: Option<&PackId>, limit: usize) -> Result<Vec<PackId>, BlobError> {
+        self.0.list(after, limit)
     }
 
     fn sweep(&self) -> Result<(), BlobError> {

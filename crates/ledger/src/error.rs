@@ -77,6 +77,10 @@ impl From<PortError> for LedgerError {
     fn from(error: PortError) -> Self {
         match error {
             PortError::NoSpace { .. } => Self::NoSpace,
+            PortError::Conflict { ref file } => Self::Storage {
+                file: file.clone(),
+                source: Arc::new(error),
+            },
             PortError::Failed { file, source } => Self::Storage { file, source },
         }
     }

@@ -114,6 +114,17 @@ struct Segment {
     unsettled: Option<(Record, Grown)>,
 }
 
+/// What was published last.
+#[derive(Debug)]
+struct Published {
+    /// The files that are not full.
+    partial: Vec<String>,
+    /// The checkpoint.
+    note: Option<String>,
+    /// One whose publishing failed: it may be there nevertheless.
+    attempted: Option<String>,
+}
+
 /// Locks are taken in the order `segment`, `publishing`, `log`.
 struct Shared {
     tiles: Arc<dyn Tiles>,
@@ -125,8 +136,8 @@ struct Shared {
     led: AtomicBool,
     /// Held while a record is written.
     segment: Mutex<Segment>,
-    /// Held while tiles are written: the files of the last publishing that are not full.
-    publishing: Mutex<Vec<String>>,
+    /// Held while tiles are written.
+    publishing: Mutex<Published>,
     /// Held for moments, and never while anybody waits for the disk.
     log: Mutex<Log>,
     /// Entries that are in the log although their writing had failed; see [`Ledger::settled`].
@@ -170,9 +181,10 @@ impl Ledger {
             clock,
         } = parts;
         let verifier = signer.verifier();
-        let published = match head.load()? {
+        let note = head.load()?;
+        let published = match &note {
             Some(note) => {
-                Checkpoint::open(&note, verifier).map_err(|error| LedgerError::Damaged {
+                Checkpoint::open(note, verifier).map_err(|error| LedgerError::Damaged {
                     file: "checkpoint".to_owned(),
                     because: error.to_string(),
                 })?
@@ -202,7 +214,11 @@ impl Ledger {
             queue: Mutex::default(),
             led: AtomicBool::new(false),
             segment: Mutex::new(segment),
-            publishing: Mutex::new(partial),
+            publishing: Mutex::new(Published {
+                partial,
+                note,
+                attempted: None,
+            }),
             log: Mutex::new(log),
             settled: Mutex::default(),
             ending: Mutex::new(None),
@@ -617,7 +633,7 @@ impl Shared {
     }
 
     fn publish(&self) -> Result<(), LedgerError> {
-        let mut partial = lock(&self.publishing);
+        let mut published = lock(&self.publishing);
         let snapshot = {
             let log = lock(&self.log);
             if log.size() == log.published() {
@@ -625,13 +641,21 @@ impl Shared {
             }
             log.snapshot(self.tiles.clone(), &self.signer)
         };
+        if published.attempted.is_some() && self.head.load()? == published.attempted {
+            published.note = published.attempted.take();
+        }
         // CRASH: tiles beyond the checkpoint are written again with the same bytes at the next publishing.
         self.tiles.write(&snapshot.unpublished()?)?;
-        self.head.replace(snapshot.checkpoint())?;
+        let note = Some(snapshot.checkpoint().to_owned());
+        published.attempted.clone_from(&note);
+        self.head
+            .replace(published.note.as_deref(), snapshot.checkpoint())?;
+        published.note = note;
+        published.attempted = None;
         lock(&self.log).note_published(&snapshot);
         // A crash before this leaves files that nobody reads.
         let now = snapshot.partial();
-        let mut gone = std::mem::replace(&mut *partial, now.clone());
+        let mut gone = std::mem::replace(&mut published.partial, now.clone());
         gone.retain(|path| !now.contains(path));
         self.tiles.remove(&gone);
         Ok(())

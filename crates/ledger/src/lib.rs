@@ -18,6 +18,8 @@ mod ledger;
 mod log;
 mod ports;
 mod snapshot;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod verify;
 mod wal;
 

@@ -13,6 +13,12 @@ pub enum PortError {
         /// The file.
         file: String,
     },
+    /// What is there is not what was expected: somebody else wrote it.
+    #[error("`{file}` is not what this process left there")]
+    Conflict {
+        /// The file.
+        file: String,
+    },
     /// Anything else.
     #[error("`{file}` could not be read or written")]
     Failed {
@@ -72,9 +78,12 @@ pub trait CheckpointStore: Send + Sync + fmt::Debug {
     /// [`PortError`].
     fn load(&self) -> Result<Option<String>, PortError>;
 
-    /// Replaces it atomically; durable when it returns.
+    /// Puts `new` in the place of `old` (`None`: of nothing), atomically; durable when it returns. Of several at once
+    /// that expect the same, one is done. Where `new` is there already it is no error: the reply of an earlier attempt
+    /// may have been lost.
     ///
     /// # Errors
-    /// [`PortError`]; the old one is still there then.
-    fn replace(&self, note: &str) -> Result<(), PortError>;
+    /// [`PortError::Conflict`] when something else is there than `old`: it stays. Any other [`PortError`]: `old` or `new`
+    /// is there then, whole.
+    fn replace(&self, old: Option<&str>, new: &str) -> Result<(), PortError>;
 }

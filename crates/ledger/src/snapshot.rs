@@ -134,7 +134,7 @@ impl TileSource for Stored<'_> {
             path: path.to_owned(),
             source: match error {
                 PortError::Failed { source, .. } => source,
-                full @ PortError::NoSpace { .. } => Arc::new(full),
+                other => Arc::new(other),
             },
         })
     }

@@ -7,13 +7,13 @@
 )]
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use custody_ledger::testing::{Disk, Stored};
 use custody_ledger::{
-    CheckpointStore, Entry, EntryDraft, Ledger, LedgerDeps, LedgerError, Lineage, Outcome, Phase,
-    PortError, Snapshot, Subject, Tiles, Wal,
+    Entry, EntryDraft, Ledger, LedgerDeps, LedgerError, Lineage, Outcome, Phase, Snapshot, Subject,
 };
 use custody_tlog::checkpoint::Checkpoint;
 use custody_tlog::note::{NoteSigner, NoteVerifier};
@@ -21,128 +21,6 @@ use custody_tlog::tree::{check_inclusion, leaf_hash};
 use custody_types::{Action, ActorKind, Clock, Timestamp};
 
 const ORIGIN: &str = "example.com/log";
-
-/// What outlives the process, and what happens to its writes.
-#[derive(Debug, Default)]
-struct Disk {
-    wal: Mutex<Vec<u8>>,
-    tiles: Mutex<BTreeMap<String, Vec<u8>>>,
-    head: Mutex<Option<String>>,
-    /// Size and root of every checkpoint that was written anywhere.
-    notes: Mutex<Vec<Vec<String>>>,
-    fails: AtomicBool,
-    /// Whether what fails is not done; else it is, and its reply is lost.
-    drops: bool,
-    stuck: Mutex<bool>,
-    freed: Condvar,
-}
-
-impl Disk {
-    fn fail(&self, fails: bool) {
-        self.fails.store(fails, Ordering::SeqCst);
-    }
-
-    fn stick(&self, stuck: bool) {
-        *self.stuck.lock().unwrap() = stuck;
-        self.freed.notify_all();
-    }
-
-    /// Returns whether what is written gets to the disk.
-    fn takes(&self) -> bool {
-        !(self.drops && self.fails.load(Ordering::SeqCst))
-    }
-
-    /// Waits where the disk is stuck.
-    fn written(&self) -> Result<(), PortError> {
-        let stuck = self.stuck.lock().unwrap();
-        drop(self.freed.wait_while(stuck, |stuck| *stuck).unwrap());
-        if self.fails.load(Ordering::SeqCst) {
-            return Err(PortError::Failed {
-                file: "disk".to_owned(),
-                source: Arc::new(std::io::Error::other("a fault")),
-            });
-        }
-        Ok(())
-    }
-
-    /// Notes the checkpoints in what is written.
-    fn note(&self, bytes: &[u8]) {
-        let text = String::from_utf8_lossy(bytes);
-        let notes = text.split("example.com/log\n").skip(1);
-        let notes = notes.map(|rest| rest.lines().take(2).map(ToOwned::to_owned).collect());
-        self.notes.lock().unwrap().extend(notes);
-    }
-
-    /// Checks that one size has one root, in all that was ever written.
-    fn check_notes(&self) {
-        let mut roots = BTreeMap::new();
-        for note in self.notes.lock().unwrap().iter() {
-            let (size, root) = (&note[0], &note[1]);
-            let known = roots.entry(size.clone()).or_insert_with(|| root.clone());
-            assert_eq!(known, root, "two roots for {size} entries");
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Stored(Arc<Disk>);
-
-impl Wal for Stored {
-    fn load(&mut self) -> Result<Vec<u8>, PortError> {
-        Ok(self.0.wal.lock().unwrap().clone())
-    }
-
-    fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), PortError> {
-        self.0.note(bytes);
-        let at = usize::try_from(at).unwrap();
-        if self.0.takes() {
-            self.0.wal.lock().unwrap()[at..at + bytes.len()].copy_from_slice(bytes);
-        }
-        self.0.written()
-    }
-
-    fn renew(&mut self, beginning: &[u8], length: u64) -> Result<(), PortError> {
-        self.0.note(beginning);
-        let mut content = beginning.to_vec();
-        content.resize(usize::try_from(length).unwrap(), 0);
-        if self.0.takes() {
-            *self.0.wal.lock().unwrap() = content;
-        }
-        self.0.written()
-    }
-}
-
-impl Tiles for Stored {
-    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, PortError> {
-        Ok(self.0.tiles.lock().unwrap().get(path).cloned())
-    }
-
-    fn write(&self, files: &[(String, Vec<u8>)]) -> Result<(), PortError> {
-        if self.0.takes() {
-            self.0.tiles.lock().unwrap().extend(files.iter().cloned());
-        }
-        self.0.written()
-    }
-
-    fn remove(&self, paths: &[String]) {
-        let mut tiles = self.0.tiles.lock().unwrap();
-        tiles.retain(|path, _| !paths.contains(path));
-    }
-}
-
-impl CheckpointStore for Stored {
-    fn load(&self) -> Result<Option<String>, PortError> {
-        Ok(self.0.head.lock().unwrap().clone())
-    }
-
-    fn replace(&self, note: &str) -> Result<(), PortError> {
-        self.0.note(note.as_bytes());
-        if self.0.takes() {
-            *self.0.head.lock().unwrap() = Some(note.to_owned());
-        }
-        self.0.written()
-    }
-}
 
 /// A clock that stands still, so that the same entries have the same hashes.
 #[derive(Debug)]
@@ -296,10 +174,7 @@ fn what_a_reader_sees_belongs_together_whatever_is_written_meanwhile() {
 #[test]
 fn it_goes_on_when_the_disk_works_again_and_signs_one_root_for_one_size() {
     for drops in [false, true] {
-        let disk = Arc::new(Disk {
-            drops,
-            ..Disk::default()
-        });
+        let disk = Disk::that_drops(drops);
         let log = open(&disk).unwrap();
         log.append(draft("before")).unwrap();
         disk.fail(true);
@@ -308,12 +183,7 @@ fn it_goes_on_when_the_disk_works_again_and_signs_one_root_for_one_size() {
             assert!(matches!(refused, LedgerError::Stopped(_)), "{refused}");
         }
         // The disk may have what it said it had not: a start finds it.
-        let copy = Arc::new(Disk {
-            wal: Mutex::new(disk.wal.lock().unwrap().clone()),
-            tiles: Mutex::new(disk.tiles.lock().unwrap().clone()),
-            head: Mutex::new(disk.head.lock().unwrap().clone()),
-            ..Disk::default()
-        });
+        let copy = disk.copy();
         let there = if drops {
             &["before"][..]
         } else {
@@ -416,17 +286,13 @@ fn a_write_ahead_log_of_another_length_loses_nothing() {
     let disk = Arc::new(Disk::default());
     let log = open(&disk).unwrap();
     log.append(draft("one")).unwrap();
-    let (wal, tiles) = (
-        disk.wal.lock().unwrap().clone(),
-        disk.tiles.lock().unwrap().clone(),
-    );
+    let cut = disk.copy();
     drop(log);
-    let end = wal.iter().rposition(|byte| *byte != 0).unwrap() + 1;
-    let cut = Arc::new(Disk {
-        wal: Mutex::new(wal[..end].to_vec()),
-        tiles: Mutex::new(tiles),
-        ..Disk::default()
-    });
+    {
+        let mut wal = cut.wal.lock().unwrap();
+        let end = wal.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+        wal.truncate(end);
+    }
     cut.fail(true);
     // Nothing can be written: what is there stays there.
     open(&cut).unwrap_err();

@@ -71,7 +71,7 @@ impl From<BlobError> for StoreError {
                 what: name,
                 because: "the file is shorter than it must be".to_owned(),
             },
-            other @ BlobError::Failed { .. } => Self::Blob(other),
+            other @ (BlobError::Exists { .. } | BlobError::Failed { .. }) => Self::Blob(other),
         }
     }
 }

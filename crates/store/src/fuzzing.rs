@@ -60,8 +60,8 @@ impl Blobs for One {
         Ok(self.0.len() as u64)
     }
 
-    fn list(&self) -> Result<Vec<PackId>, BlobError> {
-        Ok(vec![PACK])
+    fn list(&self, after: Option<&PackId>, _: usize) -> Result<Vec<PackId>, BlobError> {
+        Ok(after.is_none().then_some(PACK).into_iter().collect())
     }
 
     fn sweep(&self) -> Result<(), BlobError> {

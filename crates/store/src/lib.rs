@@ -22,6 +22,8 @@ mod pack;
 mod ports;
 mod record;
 mod store;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod verify;
 mod writer;
 
@@ -30,7 +32,7 @@ pub use ids::{ChunkId, DomainId, PackId};
 pub use pack::{ChunkKind, PackChunk};
 pub use ports::{
     ALIGNMENT, BlobError, Blobs, Catalog, CatalogError, ChunkPlace, RecordPlace, StagedRow,
-    Staging, ViewRow, ViewRows,
+    Staging, ViewRow, ViewRows, all_packs,
 };
 pub use record::{SignedRecord, Version, VersionRecord};
 pub use store::{Domain, Store, StoreDeps};

@@ -25,6 +25,12 @@ pub enum BlobError {
         /// The file.
         name: String,
     },
+    /// Another pack has this id.
+    #[error("`{name}` is there already, with other bytes")]
+    Exists {
+        /// The file.
+        name: String,
+    },
     /// The disk is full.
     #[error("there is no room left for `{name}`")]
     NoSpace {
@@ -45,47 +51,52 @@ pub enum BlobError {
 /// Bytes that begin at a multiple of this in memory can be handed to the disk as they lie.
 pub const ALIGNMENT: usize = 4096;
 
-/// A place for packs. Packs are never changed. Safe to use from several threads; every call blocks.
+/// A place for packs. Packs are created, and never changed. Safe to use from several threads and, where the place is
+/// shared, from several processes; every call blocks.
 pub trait Blobs: Send + Sync + fmt::Debug {
-    /// Writes a pack. When it returns, the bytes outlive a loss of power, but not the next
-    /// [`Blobs::sweep`]; [`Blobs::list`] does not tell it before [`Blobs::publish`]. A place may be faster with
-    /// bytes that are aligned to [`ALIGNMENT`].
+    /// Creates a pack. When it returns, the bytes outlive a loss of power, but not this process: a [`Blobs::sweep`]
+    /// after its end removes them. [`Blobs::list`] does not tell it before [`Blobs::publish`]. A place may be faster with
+    /// bytes that are aligned to [`ALIGNMENT`]. The same pack again is no error: the reply of an earlier attempt may have
+    /// been lost.
     ///
     /// # Errors
-    /// [`BlobError::NoSpace`] or [`BlobError::Failed`]; nothing is left then.
+    /// [`BlobError::Exists`] when a pack of this id has other bytes: it stays. [`BlobError::NoSpace`] or
+    /// [`BlobError::Failed`]; nothing is left then.
     fn put(&self, pack: &PackId, bytes: &[u8]) -> Result<(), BlobError>;
 
-    /// Makes packs visible; durable when it returns. Doing it again is no error.
+    /// Makes packs visible that this process put; durable when it returns. Doing it again is no error.
     ///
     /// # Errors
+    /// [`BlobError::Exists`] when another process published a pack of one of these ids meanwhile: it stays.
     /// [`BlobError`] when one of them was never put, or the storage fails.
     fn publish(&self, packs: &[PackId]) -> Result<(), BlobError>;
 
-    /// Removes packs that were put and not published. One that is not there is no error.
+    /// Removes packs that this process put and did not publish. One that is not there is no error.
     ///
     /// # Errors
     /// [`BlobError::Failed`]; the next [`Blobs::sweep`] removes what is left.
     fn discard(&self, packs: &[PackId]) -> Result<(), BlobError>;
 
-    /// Reads bytes of a pack that was put, published or not.
+    /// Reads bytes of a pack that is published, or that this process put.
     ///
     /// # Errors
     /// [`BlobError::Missing`], [`BlobError::Short`] or [`BlobError::Failed`].
     fn read(&self, pack: &PackId, range: Range<u64>) -> Result<Vec<u8>, BlobError>;
 
-    /// Returns the length of a pack that was put, published or not.
+    /// Returns the length of a pack that is published, or that this process put.
     ///
     /// # Errors
     /// [`BlobError::Missing`] or [`BlobError::Failed`].
     fn size(&self, pack: &PackId) -> Result<u64, BlobError>;
 
-    /// Lists the published packs.
+    /// Lists published packs in the order of their ids: at most `limit` that come after `after`, or the first. Fewer than
+    /// `limit`: there are no more.
     ///
     /// # Errors
     /// [`BlobError::Failed`].
-    fn list(&self) -> Result<Vec<PackId>, BlobError>;
+    fn list(&self, after: Option<&PackId>, limit: usize) -> Result<Vec<PackId>, BlobError>;
 
-    /// Removes what was put and never published by an earlier process.
+    /// Removes what was put and never published by processes that have ended. What another is still writing stays.
     ///
     /// # Errors
     /// [`BlobError::Failed`].
@@ -93,6 +104,25 @@ pub trait Blobs: Send + Sync + fmt::Debug {
 
     /// Returns how a pack is named to the user: its path.
     fn name(&self, pack: &PackId) -> String;
+}
+
+/// How many packs are listed at once.
+const PAGE: usize = 4096;
+
+/// Lists all published packs, a page at a time.
+///
+/// # Errors
+/// [`BlobError::Failed`].
+pub fn all_packs(blobs: &dyn Blobs) -> Result<Vec<PackId>, BlobError> {
+    let mut packs: Vec<PackId> = Vec::new();
+    loop {
+        let page = blobs.list(packs.last(), PAGE)?;
+        let more = page.len() == PAGE;
+        packs.extend(page);
+        if !more {
+            return Ok(packs);
+        }
+    }
 }
 
 /// Why the catalog could not answer.

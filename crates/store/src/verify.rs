@@ -10,7 +10,7 @@ use crate::files::read_manifest;
 use crate::ids::{ChunkId, PackId};
 use crate::manifest::FileExtents;
 use crate::pack::{ChunkKind, PackChunk, PackReader, read_preamble};
-use crate::ports::{CatalogError, RecordPlace, Staging};
+use crate::ports::{CatalogError, RecordPlace, Staging, all_packs};
 use crate::record::Version;
 use crate::store::{Domain, Store};
 
@@ -74,7 +74,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the packs cannot be listed; what is wrong inside one is part of the answer.
     pub fn verify_packs(&self) -> Result<Vec<PackCheck>, StoreError> {
-        let listed: BTreeSet<_> = self.blobs().list()?.into_iter().collect();
+        let listed: BTreeSet<_> = all_packs(self.blobs())?.into_iter().collect();
         let known: BTreeSet<_> = self.catalog().packs()?.into_iter().collect();
         Ok(listed
             .union(&known)
@@ -130,7 +130,7 @@ impl Store {
         let mut gone: BTreeSet<_> = self.catalog().packs()?.into_iter().collect();
         self.0.forget();
         let mut damaged = None;
-        for pack in self.blobs().list()? {
+        for pack in all_packs(self.blobs())? {
             match self.adopt(&pack) {
                 Ok(()) => {
                     gone.remove(&pack);
@@ -165,7 +165,7 @@ impl Store {
     pub fn regain(&self) -> Result<bool, StoreError> {
         let known: BTreeSet<_> = self.catalog().packs()?.into_iter().collect();
         let mut regained = false;
-        for pack in self.blobs().list()? {
+        for pack in all_packs(self.blobs())? {
             if known.contains(&pack) && !self.catalog().is_condemned(&pack)? {
                 continue;
             }

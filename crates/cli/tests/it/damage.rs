@@ -76,7 +76,7 @@ fn a_full_disk_is_told_and_loses_nothing() {
         echo "== too large"
         "$0" put full/b "$2/large.bin" && exit 99
         echo "exit $?"
-        test -z "$(ls .custody/packs/tmp)" || exit 98
+        test -z "$(find .custody/packs/tmp -type f)" || exit 98
         echo "== no room at all"
         head -c 30000000 /dev/zero > filler 2>/dev/null || true
         for number in 1 2 3; do "$0" put full/c "$2/words.txt" || echo "exit $?"; done
