@@ -14,11 +14,11 @@ use custody_pipeline::file::Origin;
 use custody_types::{Kind, Problem, Reference};
 use custody_wire::{
     AcceptRollbackReply, AcceptRollbackRequest, AliasReply, AliasRequest, ApproveReply,
-    ApproveRequest, ArtifactQuery, CompareRequest, DataQuery, DiffRequest, Document, EntryQuery,
-    IdentityRequest, LedgerVerifyReply, ListQuery, ListReply, MetricsRequest, OriginOfPut,
-    PolicySource, PutQuery, PutReply, RejectReply, RejectRequest, RescanReply, RescanRequest,
-    RulesReply, RunEvent, RunMomentQuery, RunQuery, RunRequest, StatusRequest, TraceQuery,
-    VerifyRequest,
+    ApproveRequest, ArtifactQuery, BreakGlassRequest, CompareRequest, DataQuery, DiffRequest,
+    Document, EntryQuery, IdentityRequest, LedgerVerifyReply, ListQuery, ListReply, MetricsRequest,
+    OriginOfPut, PolicySource, PutQuery, PutReply, RejectReply, RejectRequest, RescanReply,
+    RescanRequest, RulesReply, RunEvent, RunMomentQuery, RunQuery, RunRequest, StatusRequest,
+    TraceQuery, VerifyRequest,
 };
 use http::Response;
 
@@ -366,6 +366,13 @@ pub(crate) fn change_policy(app: &App, call: Call) -> Answer {
     let session = call.session.clone();
     let sources: Vec<PolicySource> = call.document()?;
     reply(app.door.change_policies(&session, sources)?)
+}
+
+pub(crate) fn break_glass(app: &App, call: Call) -> Answer {
+    let session = call.session.clone();
+    let request: BreakGlassRequest = call.document()?;
+    let door = &app.door;
+    reply(door.break_glass(&session, &request.workspace, &request.reason)?)
 }
 
 pub(crate) fn identity(app: &App, call: Call) -> Answer {

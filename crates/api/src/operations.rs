@@ -182,6 +182,12 @@ pub static OPERATIONS: &[Operation] = &[
         handlers::change_policy,
     ),
     operation(
+        Method::POST,
+        "/v1/policy/break-glass",
+        &[Action::ChangePolicy, Action::ChangeIdentity],
+        handlers::break_glass,
+    ),
+    operation(
         Method::GET,
         "/v1/identity",
         &[Action::ReadIdentity],

@@ -638,6 +638,24 @@ pub(crate) enum Policy {
     #[command(after_help = "Example:\n  custody policy show")]
     Show,
     Apply(PolicyApply),
+    BreakGlass(BreakGlass),
+}
+
+/// Put the built-in policies alone in force and become an owner, whatever the policies say
+///
+/// For whoever holds the key file when the policies or accounts let nobody in who is still there. Settings and all other
+/// accounts stay. The ledger records who did it and why, and `custody ledger verify` says so from then on.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  custody policy break-glass 0198c7f2-… --reason \"the last security officer left; ticket 4711\""
+)]
+pub(crate) struct BreakGlass {
+    /// The id of the workspace, to confirm that you mean this one; the error message contains it
+    #[arg(value_name = "WORKSPACE")]
+    pub(crate) id: String,
+    /// Why nobody else can do it
+    #[arg(long)]
+    pub(crate) reason: String,
 }
 
 /// Apply the policy files in a folder, in addition to the built-in policy

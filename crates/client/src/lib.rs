@@ -14,14 +14,14 @@ use custody_types::{Problem, Purpose, code};
 use custody_wire::stream::{PieceReader, PieceWriter, channel};
 use custody_wire::{
     AcceptRollbackReply, AcceptRollbackRequest, AliasReply, AliasRequest, ApproveReply,
-    ApproveRequest, ArtifactQuery, CancelReply, Change, CompareReply, CompareRequest, DataQuery,
-    DiffReply, DiffRequest, Document, EntryQuery, HEADER_AS, HEADER_PURPOSE, HeadReply,
-    IdentityReply, IdentityRequest, LedgerReply, LedgerVerifyReply, ListQuery, ListReply,
-    MetricsReply, MetricsRequest, PolicyReply, PolicySource, ProblemDetails, ProfileReply,
-    PutQuery, PutReply, RejectReply, RejectRequest, ReproduceReply, RescanReply, RescanRequest,
-    RulesReply, RunEvent, RunListReply, RunMoment, RunMomentQuery, RunQuery, RunReply, RunRequest,
-    RunShowReply, Schema, SchemaReply, ShowReply, SigningReply, StatusReply, StatusRequest,
-    TraceQuery, TraceReply, VerifyReply, VerifyRequest,
+    ApproveRequest, ArtifactQuery, BreakGlassReply, BreakGlassRequest, CancelReply, Change,
+    CompareReply, CompareRequest, DataQuery, DiffReply, DiffRequest, Document, EntryQuery,
+    HEADER_AS, HEADER_PURPOSE, HeadReply, IdentityReply, IdentityRequest, LedgerReply,
+    LedgerVerifyReply, ListQuery, ListReply, MetricsReply, MetricsRequest, PolicyReply,
+    PolicySource, ProblemDetails, ProfileReply, PutQuery, PutReply, RejectReply, RejectRequest,
+    ReproduceReply, RescanReply, RescanRequest, RulesReply, RunEvent, RunListReply, RunMoment,
+    RunMomentQuery, RunQuery, RunReply, RunRequest, RunShowReply, Schema, SchemaReply, ShowReply,
+    SigningReply, StatusReply, StatusRequest, TraceQuery, TraceReply, VerifyReply, VerifyRequest,
 };
 use http::{Method, Request, Response, StatusCode};
 use serde::Serialize;
@@ -392,6 +392,14 @@ impl Client {
     /// The API's [`Problem`], with every fault of the policies.
     pub fn change_policy(&self, sources: &[PolicySource]) -> Result<PolicyReply, Problem> {
         self.post("/v1/policy", &sources)
+    }
+
+    /// Puts the built-in policies alone in force, whatever the policies say: for who holds the key.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn break_glass(&self, request: &BreakGlassRequest) -> Result<BreakGlassReply, Problem> {
+        self.post("/v1/policy/break-glass", request)
     }
 
     /// Returns who there is: accounts and groups, with their roles and purposes.

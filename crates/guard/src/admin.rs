@@ -137,29 +137,35 @@ impl Door {
         let locked = inner
             .seen(session, |seen| accounts_first.check_changeable(seen))
             .is_err();
+        let none = BTreeMap::new;
         match accounts {
             Some(accounts) if locked => {
                 let first = set.with_directory(before.directory().clone());
-                policies.keep(&sources, first)?;
-                accounts.keep(&before, set)?;
+                policies.keep(&sources, none(), first)?;
+                accounts.keep(&before, none(), set)?;
             }
             Some(accounts) => {
-                accounts.keep(&before, accounts_first)?;
-                policies.keep(&sources, set)?;
+                accounts.keep(&before, none(), accounts_first)?;
+                policies.keep(&sources, none(), set)?;
             }
-            None => policies.keep(&sources, set)?,
+            None => policies.keep(&sources, none(), set)?,
         }
         Ok(reply)
     }
 }
 
 impl Grant<ChangePolicy> {
-    /// Keeps the policies as a version, and puts them in force.
-    fn keep(self, sources: &[Source], set: PolicySet) -> Result<(), Problem> {
+    /// Keeps the policies as a version, and puts them in force; `facts`: what the entry says beside.
+    pub(crate) fn keep(
+        self,
+        sources: &[Source],
+        facts: BTreeMap<String, String>,
+        set: PolicySet,
+    ) -> Result<(), Problem> {
         let files = sources.iter();
         let files = files.map(|source| (source.name.as_str(), source.text.as_str()));
         let kept = (POLICY, Classification::Internal);
-        self.put_in_force(kept, files, BTreeMap::new(), set)
+        self.put_in_force(kept, files, facts, set)
     }
 }
 
@@ -181,7 +187,7 @@ impl Grant<ChangeIdentity> {
             }
             Ok(set) => {
                 let reply = told_identity(&set);
-                self.keep(&before, set)?;
+                self.keep(&before, BTreeMap::new(), set)?;
                 Ok(reply)
             }
             Err(problem) => {
@@ -192,12 +198,17 @@ impl Grant<ChangeIdentity> {
     }
 
     /// Keeps the accounts as a version, and puts them in force. The entry tells by their pseudonyms whom it is about.
-    fn keep(self, before: &PolicySet, set: PolicySet) -> Result<(), Problem> {
+    pub(crate) fn keep(
+        self,
+        before: &PolicySet,
+        mut facts: BTreeMap<String, String>,
+        set: PolicySet,
+    ) -> Result<(), Problem> {
         let differ = differing(before.directory(), set.directory());
         let inner = &self.door.0;
         let named = differ.iter().take(MOST_NAMED);
         let named: Vec<_> = named.map(|actor| inner.pseudonym(actor)).collect();
-        let facts = BTreeMap::from([(ACCOUNTS.to_owned(), named.join(" "))]);
+        facts.insert(ACCOUNTS.to_owned(), named.join(" "));
         let text = set.directory().to_text();
         let files = [(PRINCIPALS, text.as_str())].into_iter();
         let kept = (IDENTITY, Classification::Personal);

@@ -329,6 +329,16 @@ impl Door {
             }
             return Err(told);
         }
+        self.let_in(session, (target, facts, version), draft)
+    }
+
+    /// Enters a grant, and hands it out once its entry is durable.
+    pub(crate) fn let_in<A: ActionMarker>(
+        &self,
+        session: &Session,
+        (target, facts, version): (ResourceRef, ResourceFacts, Option<Version>),
+        draft: EntryDraft,
+    ) -> Result<Grant<A>, Problem> {
         let receipt = self.0.append(draft)?;
         // What is let out from here on cannot be taken back, so neither can the entry that says so.
         self.0.remember();
@@ -638,7 +648,7 @@ impl Inner {
         })
     }
 
-    fn decision_fact(&self, decision: &Decision) -> DecisionFact {
+    pub(crate) fn decision_fact(&self, decision: &Decision) -> DecisionFact {
         let policies = self.policies.read().unwrap_or_else(PoisonError::into_inner);
         DecisionFact {
             effect: if decision.permit {

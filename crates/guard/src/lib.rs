@@ -11,6 +11,7 @@
 
 mod act;
 mod admin;
+mod break_glass;
 mod cursor;
 mod door;
 mod evidence;
@@ -30,6 +31,7 @@ mod versions;
 mod view;
 
 pub use act::*;
+pub use break_glass::BREAK_GLASS;
 pub use custody_identity::{Authentication, Credentials, Party};
 pub use custody_policy::StepScope;
 pub use custody_store::Version;

@@ -235,35 +235,20 @@ impl Inner {
     }
 }
 
-/// Tells what was checked of the ledger, and which rollbacks were accepted.
+/// Tells what was checked of the ledger, which rollbacks were accepted, and when the policies were taken back.
 pub(crate) fn checks(door: &Door, checks: Vec<LedgerCheck>) -> Vec<NamedCheck> {
-    let rollbacks = match crate::rollback::accepted(door) {
-        Ok(entries) if entries.is_empty() => NamedCheck {
-            name: "rollbacks".to_owned(),
-            result: CheckResult::Ok,
-            evidence: vec!["none was ever accepted".to_owned()],
-            broken: Vec::new(),
-        },
-        Ok(entries) => NamedCheck {
-            name: "rollbacks".to_owned(),
-            result: CheckResult::Ok,
-            evidence: vec![format!(
-                "an older state was accepted by {}",
-                entries
-                    .iter()
-                    .map(|entry| format!("entry {entry}"))
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            )],
-            broken: Vec::new(),
-        },
-        Err(problem) => NamedCheck {
-            name: "rollbacks".to_owned(),
-            result: CheckResult::Broken,
-            evidence: Vec::new(),
-            broken: vec![problem.what],
-        },
-    };
+    let rollbacks = told_of(
+        "rollbacks",
+        crate::rollback::accepted(door),
+        "none was ever accepted",
+        "an older state was accepted by",
+    );
+    let broken = told_of(
+        "break-glass",
+        crate::break_glass::broken(door),
+        "the policies were never taken back by the key's holder",
+        "the key's holder took the policies back by",
+    );
     checks
         .into_iter()
         .map(|check| NamedCheck {
@@ -280,8 +265,32 @@ pub(crate) fn checks(door: &Door, checks: Vec<LedgerCheck>) -> Vec<NamedCheck> {
             },
             broken: check.broken.into_iter().collect(),
         })
-        .chain([rollbacks])
+        .chain([rollbacks, broken])
         .collect()
+}
+
+/// Tells of what seldom happens, and by which entries it did.
+fn told_of(
+    name: &str,
+    entries: Result<Vec<u64>, Problem>,
+    never: &str,
+    happened: &str,
+) -> NamedCheck {
+    let (result, evidence, broken) = match entries {
+        Ok(entries) if entries.is_empty() => (CheckResult::Ok, vec![never.to_owned()], vec![]),
+        Ok(entries) => {
+            let entries: Vec<_> = entries.iter().map(|one| format!("entry {one}")).collect();
+            let told = format!("{happened} {}", entries.join(", "));
+            (CheckResult::Ok, vec![told], vec![])
+        }
+        Err(problem) => (CheckResult::Broken, vec![], vec![problem.what]),
+    };
+    NamedCheck {
+        name: name.to_owned(),
+        result,
+        evidence,
+        broken,
+    }
 }
 
 impl Grant<ExportLedger> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use custody_ledger::Outcome;
 use custody_tlog::checkpoint::Checkpoint;
-use custody_types::{ArtifactName, Code, Digest, Problem, Timestamp, code};
+use custody_types::{ArtifactName, Digest, Problem, Timestamp, code};
 use custody_wire::EntryRef;
 use serde::Serialize;
 
@@ -50,37 +50,41 @@ impl Door {
         reason: &str,
     ) -> Result<EntryRef, Problem> {
         let _changing = crate::door::lock(&self.0.changing);
-        let refuse =
-            |code: Code, what: String, hint: String| Err(Problem::new(code, what).hint(hint));
         if self.fault().is_none() {
             let grant = self.ask::<AcceptRollback>(session, ResourceRef::Ledger)?;
             grant.fail(code::LEDGER_009);
-            return refuse(
+            return Err(Problem::new(
                 code::LEDGER_009,
-                "there is nothing to accept: the ledger goes on from what was seen before"
-                    .to_owned(),
-                "look with `custody ledger verify`".to_owned(),
-            );
+                "there is nothing to accept: the ledger goes on from what was seen before",
+            )
+            .hint("look with `custody ledger verify`"));
         }
-        let id = self.workspace_id();
-        if workspace != id {
-            return refuse(
-                code::LEDGER_011,
-                format!("`{workspace}` is not the id of this workspace"),
-                format!("repeat its id, to say that you mean this one: `{id}`"),
-            );
-        }
-        if reason.trim().is_empty() || reason.len() > MOST_REASON {
-            return refuse(
-                code::LEDGER_012,
-                "accepting it needs a reason of at most 2000 bytes".to_owned(),
-                "say with `--reason` what happened to the newer state".to_owned(),
-            );
-        }
+        self.check_meant(workspace, reason)?;
         // The index is a cache; the policies are those of the ledger that is accepted.
         self.start(Index::MadeAnew)?;
         let grant = self.ask::<AcceptRollback>(session, ResourceRef::Ledger)?;
         grant.accept(reason)
+    }
+
+    /// Checks that a person repeated the id of the workspace, to say that they mean this one, and gave a reason.
+    pub(crate) fn check_meant(&self, workspace: &str, reason: &str) -> Result<(), Problem> {
+        let id = self.workspace_id();
+        if workspace != id {
+            return Err(Problem::new(
+                code::LEDGER_011,
+                format!("`{workspace}` is not the id of this workspace"),
+            )
+            .hint(format!(
+                "repeat its id, to say that you mean this one: `{id}`"
+            )));
+        }
+        if reason.trim().is_empty() || reason.len() > MOST_REASON {
+            return Err(
+                Problem::new(code::LEDGER_012, "it needs a reason of at most 2000 bytes")
+                    .hint("say with `--reason` what happened"),
+            );
+        }
+        Ok(())
     }
 }
 

@@ -37,7 +37,9 @@ pub use ledger::{
     AcceptRollbackReply, AcceptRollbackRequest, EntryQuery, EntryView, LedgerReply,
     LedgerVerifyReply,
 };
-pub use policy::{IdentityReply, IdentityRequest, PolicyReply, PolicySource};
+pub use policy::{
+    BreakGlassReply, BreakGlassRequest, IdentityReply, IdentityRequest, PolicyReply, PolicySource,
+};
 pub use problem::{PROBLEM_JSON, ProblemDetails};
 pub use run::{
     CancelReply, PlannedStep, RunEvent, RunListReply, RunMark, RunMoment, RunMomentQuery, RunQuery,
@@ -107,6 +109,7 @@ schemas! {
     StatusReply = "custody/status/1";
     MetricsReply = "custody/metrics/1";
     CompareReply = "custody/compare/1";
+    BreakGlassReply = "custody/break-glass/1";
     IdentityReply = "custody/identity/1";
     PolicyReply = "custody/policy/1";
     RescanReply = "custody/rescan/1";

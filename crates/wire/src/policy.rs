@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use custody_identity::{Change, Directory};
+use custody_identity::{Change, Directory, Party};
 use custody_types::Digest;
 use serde::{Deserialize, Serialize};
 
@@ -49,4 +49,27 @@ pub struct IdentityReply {
 pub struct IdentityRequest {
     /// The changes, in their order.
     pub changes: Vec<Change>,
+}
+
+/// Asks to put the built-in policies alone in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BreakGlassRequest {
+    /// The workspace's id, repeated by who asks.
+    pub workspace: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// The policies were taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BreakGlassReply {
+    /// The digest of the policies in force.
+    pub policies: Digest,
+    /// The digest of the accounts in force.
+    pub accounts: Digest,
+    /// Who owns the workspace now, beside those who did.
+    pub owner: Party,
+    /// The signed statement about it.
+    pub statement: Digest,
 }

@@ -1,11 +1,11 @@
-//! `custody policy show` and `custody policy apply`.
+//! `custody policy show`, `custody policy apply` and `custody policy break-glass`.
 
 use custody_backends::user_files;
 use custody_host::user_files_problem;
 use custody_types::{ExitCode, Problem, code};
-use custody_wire::{PolicyReply, PolicySource};
+use custody_wire::{BreakGlassRequest, PolicyReply, PolicySource};
 
-use crate::args::PolicyApply;
+use crate::args::{BreakGlass, PolicyApply};
 use crate::context::Context;
 use crate::output::Text;
 
@@ -54,6 +54,24 @@ pub(crate) fn apply(context: &Context, args: PolicyApply) -> Result<ExitCode, Pr
     }
     let reply = context.client()?.change_policy(&sources)?;
     context.output.answer(reply, applied)?;
+    Ok(ExitCode::Done)
+}
+
+pub(crate) fn break_glass(context: &Context, args: BreakGlass) -> Result<ExitCode, Problem> {
+    let reply = context.own_client()?.break_glass(&BreakGlassRequest {
+        workspace: args.id,
+        reason: args.reason,
+    })?;
+    context.output.answer(reply, |reply, text| {
+        text.line(format!(
+            "the built-in policies alone are in force, and `{}` is an owner",
+            reply.owner
+        ));
+        text.line(
+            "the ledger says who did it and why; `custody ledger verify` tells it from now on",
+        );
+        Ok(())
+    })?;
     Ok(ExitCode::Done)
 }
 

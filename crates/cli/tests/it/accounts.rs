@@ -191,6 +191,61 @@ fn the_ledger_says_who_was_changed_without_their_names() {
     assert_eq!(granted.next().unwrap()["entry"]["dec"]["idn"], identity);
 }
 
+#[test]
+fn who_holds_the_key_takes_the_policies_back_and_the_ledger_says_so() {
+    let world = world();
+    world.told(&["ledger", "verify"], 0, "were never taken back");
+    world.yes(&["account", "add", "ada", "--role", "security_officer"]);
+    // Nobody but `ada` may do anything, and she is gone.
+    world.write("policies/settings.json", r#"{"fewest_rows": 7}"#);
+    world.write(
+        "policies/own.cedar",
+        r#"forbid (principal, action, resource) unless { principal == User::"ada" };"#,
+    );
+    world.yes(&["policy", "apply", "policies"]);
+    world.told(&["ls"], 3, "forbidden by the policy");
+    world.told(&["account", "ls"], 3, "forbidden by the policy");
+    let id = world.id();
+    let take = |arguments: &[&str], code: i32, says: &str| {
+        world.told(
+            &[&["policy", "break-glass"], arguments].concat(),
+            code,
+            says,
+        )
+    };
+    take(&["another", "--reason", "none"], 2, &id);
+    take(&[&id, "--reason", " "], 2, "needs a reason");
+    take(
+        &[&id, "--reason", "none", "--as", "ada"],
+        3,
+        "without `--as`",
+    );
+    world.told(&["ls"], 3, "forbidden by the policy");
+    take(
+        &[&id, "--reason", "ada left"],
+        0,
+        "the built-in policies alone are in force",
+    );
+    world.told(&["ls"], 0, "demo/rows");
+    world.told(&["account", "ls"], 0, "ada");
+    let shown = world.yes(&["policy", "show"]);
+    assert!(
+        shown.contains("fewest_rows") && !shown.contains(r#"User::"ada""#),
+        "{shown}"
+    );
+    let told = world.told(&["ledger", "verify"], 0, "took the policies back by entry");
+    assert!(!told.contains("ada left"), "{told}");
+    let log = world.json(&["ledger", "log", "--action", "admin.policy"]);
+    let entries = log["entries"].as_array().unwrap();
+    let decided = |row: &serde_json::Value| row["entry"]["dec"]["pol"][0] == "break-glass";
+    assert_eq!(
+        entries.iter().filter(|row| decided(row)).count(),
+        2,
+        "{log}"
+    );
+    world.told(&["verify", "--all"], 0, "everything holds");
+}
+
 /// A workspace of before accounts were a state of their own: `principals.json` was one of the policies.
 #[test]
 fn accounts_that_were_listed_among_the_policies_are_taken_over() {

@@ -443,6 +443,10 @@ fn every_operation_goes_through_the_door() {
         ),
         ("policy.read", &["policy", "show"]),
         ("admin.policy", &["policy", "apply", "policies"]),
+        (
+            "admin.policy",
+            &["policy", "break-glass", "x", "--reason", "none"],
+        ),
         ("identity.read", &["account", "ls"]),
         ("admin.identity", &["account", "add", "ada"]),
         ("object.list", &["rescan"]),

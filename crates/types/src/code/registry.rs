@@ -516,12 +516,12 @@ registry! {
         "See that the file is yours and the disk has room, then repeat the command.";
     LEDGER_011 "CUS-LEDGER-011" Invalid:
         "it is the id of another workspace",
-        "Whoever accepts a rollback repeats the workspace's id, to say that this one is meant.",
+        "Whoever accepts a rollback, or breaks the glass, repeats the workspace's id, to say that this one is meant.",
         "Repeat the id that the hint names.";
     LEDGER_012 "CUS-LEDGER-012" Invalid:
-        "accepting a rollback needs a reason",
-        "The reason is missing or longer than 2000 bytes.",
-        "Say with `--reason` what happened to the newer state.";
+        "it needs a reason",
+        "The reason for accepting a rollback, or for breaking the glass, is missing or longer than 2000 bytes.",
+        "Say with `--reason` what happened.";
 
     // Drafts of first projects.
     NEW_001 "CUS-NEW-001" Invalid:
@@ -660,6 +660,10 @@ registry! {
         "only an owner may change this",
         "The change would give or take rights of an owner. What is in force stays as it is.",
         "Ask an owner of the workspace to do it.";
+    POLICY_006 "CUS-POLICY-006" Denied:
+        "only the key's holder breaks the glass",
+        "Policies are taken back by whoever opens the key file on the machine itself, as nobody else.",
+        "Do it on the machine, without `--as`.";
 
     // Runs and their steps.
     RUN_003 "CUS-RUN-003" Refused:
