@@ -1,5 +1,6 @@
 //! A small pipeline whose steps need nothing but a shell.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -414,58 +415,64 @@ fn every_operation_goes_through_the_door() {
     let runs = world.json(&["runs"]);
     let run = runs["runs"][0]["id"].as_str().unwrap();
     let commands: &[(&str, &[&str])] = &[
-        ("object.list", &["ls"]),
-        ("object.write", &["put", "demo/x", "words.txt"]),
-        ("object.list", &["show", "demo/count@1"]),
-        ("object.list", &["data", "schema", "demo/count@1"]),
-        ("object.read", &["data", "head", "demo/count@1"]),
-        ("object.read", &["data", "profile", "demo/count@1"]),
+        ("GET /v1/versions", &["ls"]),
+        ("POST /v1/versions", &["put", "demo/x", "words.txt"]),
+        ("GET /v1/version", &["show", "demo/count@1"]),
+        ("GET /v1/data/schema", &["data", "schema", "demo/count@1"]),
+        ("GET /v1/data/head", &["data", "head", "demo/count@1"]),
+        ("GET /v1/data/profile", &["data", "profile", "demo/count@1"]),
         (
-            "object.read",
+            "POST /v1/data/diff",
             &["data", "diff", "demo/count@1", "demo/count@1", "--key", "x"],
         ),
-        ("object.export", &["get", "demo/count@1", "--to", "x"]),
-        ("object.tag", &["alias", "demo/count", "good", "1"]),
-        ("lineage.read", &["trace", "demo/count@1"]),
-        ("evidence.verify", &["verify", "--all"]),
-        ("run.replay", &["reproduce", "demo/count@1"]),
-        ("run.start", &["run"]),
-        ("run.read", &["runs"]),
-        ("run.read", &["runs", "show", run]),
-        ("run.read", &["runs", "show", run, "--follow"]),
-        ("run.cancel", &["runs", "cancel", run]),
-        ("ledger.read", &["ledger", "log"]),
-        ("ledger.read", &["ledger", "verify"]),
-        ("ledger.export", &["ledger", "export", "y"]),
+        ("GET /v1/files", &["get", "demo/count@1", "--to", "x"]),
+        ("POST /v1/aliases", &["alias", "demo/count", "good", "1"]),
+        ("GET /v1/trace", &["trace", "demo/count@1"]),
+        ("POST /v1/verify", &["verify", "--all"]),
+        ("POST /v1/reproduce", &["reproduce", "demo/count@1"]),
+        ("POST /v1/runs", &["run"]),
+        ("GET /v1/runs", &["runs"]),
+        ("GET /v1/runs/{id}", &["runs", "show", run]),
         (
-            "ledger.accept",
+            "GET /v1/runs/{id}/events",
+            &["runs", "show", run, "--follow"],
+        ),
+        ("POST /v1/runs/{id}/cancel", &["runs", "cancel", run]),
+        ("GET /v1/ledger/entries", &["ledger", "log"]),
+        ("POST /v1/ledger/verify", &["ledger", "verify"]),
+        ("GET /v1/ledger/export", &["ledger", "export", "y"]),
+        (
+            "POST /v1/ledger/rollback",
             &["ledger", "accept-rollback", "x", "--reason", "none"],
         ),
-        ("policy.read", &["policy", "show"]),
-        ("admin.policy", &["policy", "apply", "policies"]),
+        ("GET /v1/policy", &["policy", "show"]),
+        ("POST /v1/policy", &["policy", "apply", "policies"]),
         (
-            "admin.policy",
+            "POST /v1/policy/break-glass",
             &["policy", "break-glass", "x", "--reason", "none"],
         ),
-        ("identity.read", &["account", "ls"]),
-        ("admin.identity", &["account", "add", "ada"]),
-        ("object.list", &["rescan"]),
+        ("GET /v1/identity", &["account", "ls"]),
+        ("POST /v1/identity", &["account", "add", "ada"]),
+        ("POST /v1/scans", &["rescan"]),
         (
-            "model.approve",
+            "POST /v1/approvals",
             &["approve", "demo/count@1", "--reason", "none"],
         ),
         (
-            "model.reject",
+            "POST /v1/rejections",
             &["reject", "demo/count@1", "--reason", "none"],
         ),
-        ("admin.rules", &["rules", "apply"]),
-        ("lineage.read", &["bom", "demo/count@1"]),
-        ("lineage.read", &["status"]),
-        ("lineage.read", &["metrics", "demo/count@1"]),
-        ("lineage.read", &["compare", "demo/count@1", "demo/count@1"]),
-        ("lineage.read", &["claims", "demo/count@1"]),
+        ("POST /v1/rules", &["rules", "apply"]),
+        ("GET /v1/bom", &["bom", "demo/count@1"]),
+        ("POST /v1/status", &["status"]),
+        ("POST /v1/metrics", &["metrics", "demo/count@1"]),
         (
-            "model.sign",
+            "POST /v1/compare",
+            &["compare", "demo/count@1", "demo/count@1"],
+        ),
+        ("GET /v1/claims", &["claims", "demo/count@1"]),
+        (
+            "POST /v1/signatures",
             &[
                 "sign",
                 "demo/count@1",
@@ -476,11 +483,26 @@ fn every_operation_goes_through_the_door() {
                 "x",
             ],
         ),
-        ("admin.index", &["index", "rebuild"]),
+        ("POST /v1/index/rebuild", &["index", "rebuild"]),
     ];
-    // One command for each operation: a new operation must come with its line here.
-    assert_eq!(commands.len(), custody_api::OPERATIONS.len());
-    for (verb, command) in commands {
+    // A new operation must come with its line here.
+    let named: BTreeSet<_> = commands
+        .iter()
+        .map(|(route, _)| (*route).to_owned())
+        .collect();
+    let operations = custody_api::OPERATIONS.iter();
+    let operations: BTreeMap<_, _> = operations
+        .map(|one| {
+            (
+                format!("{} {}", one.method, one.path),
+                one.actions[0].verb(),
+            )
+        })
+        .collect();
+    assert_eq!(named, operations.keys().cloned().collect());
+    assert_eq!(commands.len(), operations.len());
+    for (route, command) in commands {
+        let verb = operations[*route];
         let arguments = [&["--as", "zoe"], *command].concat();
         let output = world.run(&arguments);
         // Who may not even list is told that there is no such version.
