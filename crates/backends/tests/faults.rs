@@ -22,55 +22,12 @@ use custody_ledger::{
     CheckpointStore, Entry, EntryDraft, Ledger, LedgerError, Lineage, Outcome, Phase, PortError,
     Subject, Tiles, Wal,
 };
-use custody_store::testing::{Faults, FaultyBlobs, Mode};
-use custody_store::{
-    Catalog, CatalogError, ChunkId, ChunkKind, ChunkPlace, DomainId, PackId, StagedRow, Staging,
-    Store, StoreDeps, StoreError, VersionDraft, ViewRows,
-};
+use custody_store::testing::{Faults, FaultyBlobs, FaultyCatalog, Mode};
+use custody_store::{Catalog, DomainId, Store, StoreDeps, StoreError, VersionDraft, ViewRows};
 use custody_tlog::note::NoteSigner;
 use custody_types::{
-    Action, ActorKind, ArtifactName, Classification, Digest, Kind, Timestamp, VersionName,
-    VersionNumber,
+    Action, ActorKind, Classification, Digest, Kind, Timestamp, VersionName, VersionNumber,
 };
-
-#[derive(Debug)]
-struct FaultyCatalog(SqliteCatalog, Arc<Faults>);
-
-macro_rules! catalog {
-    (writes { $(fn $write:ident($($name:ident: $kind:ty),*);)* } reads { $(fn $read:ident($($of:ident: $type:ty),*) -> $answer:ty;)* }) => {
-        impl Catalog for FaultyCatalog {
-            $(fn $write(&self, $($name: $kind),*) -> Result<(), CatalogError> {
-                let error = || CatalogError::Failed { source: "a fault".into() };
-                self.1.write(error, || self.0.$write($($name),*))
-            })*
-            $(fn $read(&self, $($of: $type),*) -> Result<$answer, CatalogError> {
-                self.0.$read($($of),*)
-            })*
-        }
-    };
-}
-
-catalog! {
-    writes {
-        fn stage(staging: &Staging);
-        fn unstage(versions: &[VersionName]);
-        fn view(work: &mut dyn FnMut(&dyn ViewRows) -> Result<bool, CatalogError>);
-        fn set_lacking(records: &[Digest]);
-        fn condemn(pack: &PackId);
-        fn absolve(pack: &PackId);
-        fn forget(packs: &[PackId]);
-    }
-    reads {
-        fn staged() -> Vec<StagedRow>;
-        fn chunk(domain: &DomainId, chunk: &ChunkId) -> Option<ChunkPlace>;
-        fn record(digest: &Digest) -> Option<(DomainId, ChunkId)>;
-        fn highest(artifact: &ArtifactName) -> u32;
-        fn is_lacking(record: &Digest) -> bool;
-        fn is_condemned(pack: &PackId) -> bool;
-        fn packs() -> Vec<PackId>;
-        fn chunks_of(kind: ChunkKind) -> Vec<(DomainId, ChunkPlace)>;
-    }
-}
 
 struct World {
     folder: tempfile::TempDir,

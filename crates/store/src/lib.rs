@@ -18,6 +18,7 @@ mod files;
 pub mod fuzzing;
 mod ids;
 mod manifest;
+mod memory_rows;
 mod pack;
 mod ports;
 mod record;
@@ -29,6 +30,7 @@ mod writer;
 
 pub use error::StoreError;
 pub use ids::{ChunkId, DomainId, PackId};
+pub use memory_rows::MemoryRows;
 pub use pack::{ChunkKind, PackChunk};
 pub use ports::{
     ALIGNMENT, BlobError, Blobs, Catalog, CatalogError, ChunkPlace, RecordPlace, StagedRow,

@@ -7,14 +7,21 @@
     reason = "it is for tests, which may panic"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::{Bound, Range};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Barrier, Mutex, Weak};
 
-use crate::ids::PackId;
-use crate::ports::{BlobError, Blobs, all_packs};
+use custody_types::{ArtifactName, Digest, VersionName, VersionNumber};
+
+use crate::ids::{ChunkId, DomainId, PackId};
+use crate::memory_rows::MemoryRows;
+use crate::pack::{ChunkKind, PackChunk};
+use crate::ports::{
+    BlobError, Blobs, Catalog, CatalogError, ChunkPlace, RecordPlace, StagedRow, Staging, ViewRow,
+    ViewRows, all_packs,
+};
 
 /// A place for packs in memory, which outlives the processes that use it.
 #[derive(Debug, Clone, Default)]
@@ -142,6 +149,150 @@ impl Blobs for MemoryBlobs {
     }
 }
 
+/// An index in memory, which outlives the processes that use it.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryCatalog(Arc<Mutex<Index>>);
+
+#[derive(Debug, Default)]
+struct Index {
+    chunks: BTreeMap<(DomainId, ChunkId), ChunkPlace>,
+    records: BTreeMap<Digest, (DomainId, ChunkId)>,
+    staged: BTreeMap<VersionName, Digest>,
+    lacking: BTreeSet<Digest>,
+    condemned: BTreeSet<PackId>,
+    view: MemoryRows,
+}
+
+impl MemoryCatalog {
+    fn with<T>(&self, work: impl FnOnce(&mut Index) -> T) -> Result<T, CatalogError> {
+        Ok(work(&mut self.0.lock().unwrap()))
+    }
+}
+
+impl Catalog for MemoryCatalog {
+    fn stage(&self, staging: &Staging) -> Result<(), CatalogError> {
+        let mut index = self.0.lock().unwrap();
+        let mut staged = index.staged.clone();
+        for row in &staging.versions {
+            if staged.insert(row.name.clone(), row.record).is_some() {
+                return Err(CatalogError::Conflict {
+                    name: row.name.to_string(),
+                    because: "there is such a version already".to_owned(),
+                });
+            }
+        }
+        index.staged = staged;
+        for (pack, chunks) in &staging.packs {
+            for chunk in chunks {
+                let place = ChunkPlace {
+                    pack: *pack,
+                    chunk: *chunk,
+                };
+                index.chunks.insert((staging.domain, chunk.id), place);
+            }
+        }
+        for record in &staging.records {
+            let place = (staging.domain, record.chunk);
+            index.records.insert(record.digest, place);
+        }
+        Ok(())
+    }
+
+    fn unstage(&self, versions: &[VersionName]) -> Result<(), CatalogError> {
+        self.with(|index| index.staged.retain(|name, _| !versions.contains(name)))
+    }
+
+    fn staged(&self) -> Result<Vec<StagedRow>, CatalogError> {
+        self.with(|index| {
+            let rows = index.staged.iter().map(|(name, record)| StagedRow {
+                name: name.clone(),
+                record: *record,
+            });
+            rows.collect()
+        })
+    }
+
+    fn chunk(
+        &self,
+        domain: &DomainId,
+        chunk: &ChunkId,
+    ) -> Result<Option<ChunkPlace>, CatalogError> {
+        self.with(|index| index.chunks.get(&(*domain, *chunk)).cloned())
+    }
+
+    fn record(&self, digest: &Digest) -> Result<Option<(DomainId, ChunkId)>, CatalogError> {
+        self.with(|index| index.records.get(digest).copied())
+    }
+
+    fn highest(&self, artifact: &ArtifactName) -> Result<u32, CatalogError> {
+        self.with(|index| {
+            let own = index
+                .staged
+                .keys()
+                .filter(|name| name.artifact == *artifact);
+            own.map(|name| name.number.number()).max().unwrap_or(0)
+        })
+    }
+
+    fn view(
+        &self,
+        work: &mut dyn FnMut(&dyn ViewRows) -> Result<bool, CatalogError>,
+    ) -> Result<(), CatalogError> {
+        let mut index = self.0.lock().unwrap();
+        let changed = index.view.clone();
+        if work(&changed)? {
+            index.view = changed;
+        }
+        Ok(())
+    }
+
+    fn set_lacking(&self, records: &[Digest]) -> Result<(), CatalogError> {
+        self.with(|index| index.lacking = records.iter().copied().collect())
+    }
+
+    fn is_lacking(&self, record: &Digest) -> Result<bool, CatalogError> {
+        self.with(|index| index.lacking.contains(record))
+    }
+
+    fn condemn(&self, pack: &PackId) -> Result<(), CatalogError> {
+        self.with(|index| index.condemned.insert(*pack)).map(drop)
+    }
+
+    fn absolve(&self, pack: &PackId) -> Result<(), CatalogError> {
+        self.with(|index| index.condemned.remove(pack)).map(drop)
+    }
+
+    fn is_condemned(&self, pack: &PackId) -> Result<bool, CatalogError> {
+        self.with(|index| index.condemned.contains(pack))
+    }
+
+    fn packs(&self) -> Result<Vec<PackId>, CatalogError> {
+        self.with(|index| {
+            let packs: BTreeSet<_> = index.chunks.values().map(|place| place.pack).collect();
+            packs.into_iter().collect()
+        })
+    }
+
+    fn chunks_of(&self, kind: ChunkKind) -> Result<Vec<(DomainId, ChunkPlace)>, CatalogError> {
+        self.with(|index| {
+            let all = index.chunks.iter();
+            let own = all.filter(|(_, place)| place.chunk.kind == kind);
+            own.map(|((domain, _), place)| (*domain, place.clone()))
+                .collect()
+        })
+    }
+
+    fn forget(&self, packs: &[PackId]) -> Result<(), CatalogError> {
+        self.with(|index| {
+            index.chunks.retain(|_, place| !packs.contains(&place.pack));
+            let Index {
+                chunks, records, ..
+            } = index;
+            records.retain(|_, place| chunks.contains_key(place));
+        })
+    }
+}
+
 /// When the write that fails does so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -240,6 +391,46 @@ impl<B: Blobs> Blobs for FaultyBlobs<B> {
 
     fn name(&self, pack: &PackId) -> String {
         self.0.name(pack)
+    }
+}
+
+/// An index of which one write fails.
+#[derive(Debug)]
+pub struct FaultyCatalog<C>(pub C, pub Arc<Faults>);
+
+macro_rules! faulty_catalog {
+    (writes { $(fn $write:ident($($name:ident: $kind:ty),*);)* } reads { $(fn $read:ident($($of:ident: $type:ty),*) -> $answer:ty;)* }) => {
+        impl<C: Catalog> Catalog for FaultyCatalog<C> {
+            $(fn $write(&self, $($name: $kind),*) -> Result<(), CatalogError> {
+                let error = || CatalogError::Failed { source: "a fault".into() };
+                self.1.write(error, || self.0.$write($($name),*))
+            })*
+            $(fn $read(&self, $($of: $type),*) -> Result<$answer, CatalogError> {
+                self.0.$read($($of),*)
+            })*
+        }
+    };
+}
+
+faulty_catalog! {
+    writes {
+        fn stage(staging: &Staging);
+        fn unstage(versions: &[VersionName]);
+        fn view(work: &mut dyn FnMut(&dyn ViewRows) -> Result<bool, CatalogError>);
+        fn set_lacking(records: &[Digest]);
+        fn condemn(pack: &PackId);
+        fn absolve(pack: &PackId);
+        fn forget(packs: &[PackId]);
+    }
+    reads {
+        fn staged() -> Vec<StagedRow>;
+        fn chunk(domain: &DomainId, chunk: &ChunkId) -> Option<ChunkPlace>;
+        fn record(digest: &Digest) -> Option<(DomainId, ChunkId)>;
+        fn highest(artifact: &ArtifactName) -> u32;
+        fn is_lacking(record: &Digest) -> bool;
+        fn is_condemned(pack: &PackId) -> bool;
+        fn packs() -> Vec<PackId>;
+        fn chunks_of(kind: ChunkKind) -> Vec<(DomainId, ChunkPlace)>;
     }
 }
 
@@ -408,6 +599,265 @@ fn sweeps_what_is_left<B: Blobs>(one: B, open: &dyn Fn() -> B) {
     assert_eq!(three.read(&other, 0..5).unwrap(), b"begun");
 }
 
+/// Checks what every [`Catalog`] must do: over random histories it answers as the one in memory, and another process
+/// that opens the same place finds the same. `open` opens the same empty place each time.
+pub fn check_catalog<C: Catalog>(open: &dyn Fn() -> C, seed: u64) {
+    const STEPS: u64 = 400;
+    const AGAIN: u64 = 100;
+    let model = MemoryCatalog::default();
+    let mut catalog = open();
+    let mut dice = Dice(seed);
+    for step in 1..=STEPS {
+        let (done, expected) = change(&catalog, &model, &mut dice);
+        assert_eq!(done, expected, "step {step}");
+        compare(&catalog, &model, step);
+        if step % AGAIN == 0 {
+            catalog = open();
+            compare(&catalog, &model, step);
+        }
+    }
+    undone_or_kept(&catalog);
+    counted_by_many(&catalog);
+}
+
+/// Numbers that follow from a seed.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, sides: u64) -> u64 {
+        // The generator of Knuth's MMIX; its high bits are the better ones.
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+
+    fn byte(&mut self, sides: u64) -> u8 {
+        u8::try_from(self.below(sides)).unwrap()
+    }
+
+    fn domain(&mut self) -> DomainId {
+        DomainId::from_bytes([self.byte(2); 16])
+    }
+
+    fn chunk(&mut self) -> ChunkId {
+        ChunkId::from_bytes([self.byte(12); 32])
+    }
+
+    fn pack(&mut self) -> PackId {
+        PackId::from_bytes([self.byte(6); 16])
+    }
+
+    fn digest(&mut self) -> Digest {
+        Digest::from_bytes([self.byte(8); 32])
+    }
+
+    fn version(&mut self) -> VersionName {
+        let artifact: ArtifactName = ["p/a", "p/b", "q/a"][usize::from(self.byte(3))]
+            .parse()
+            .unwrap();
+        artifact.version(VersionNumber::new(1 + u32::from(self.byte(9))).unwrap())
+    }
+
+    fn staging(&mut self) -> Staging {
+        let domain = self.domain();
+        let kinds = [
+            ChunkKind::Data,
+            ChunkKind::Manifest,
+            ChunkKind::Record,
+            ChunkKind::Version,
+        ];
+        let packs = (0..self.below(3)).map(|_| {
+            let chunks = (0..self.below(4)).map(|_| PackChunk {
+                id: self.chunk(),
+                kind: kinds[usize::from(self.byte(4))],
+                offset: self.below(1 << 40),
+                stored: u32::from(self.byte(200)),
+                compressed: self.below(2) == 1,
+                length: u32::from(self.byte(250)),
+            });
+            let chunks = chunks.collect();
+            (self.pack(), chunks)
+        });
+        let packs = packs.collect();
+        let records = (0..self.below(3)).map(|_| RecordPlace {
+            digest: self.digest(),
+            chunk: self.chunk(),
+        });
+        let records = records.collect();
+        let versions = (0..self.below(3)).map(|_| StagedRow {
+            name: self.version(),
+            record: self.digest(),
+        });
+        Staging {
+            domain,
+            packs,
+            records,
+            versions: versions.collect(),
+        }
+    }
+}
+
+/// Makes one change of both. Returns what they say to it.
+fn change(catalog: &dyn Catalog, model: &MemoryCatalog, dice: &mut Dice) -> (String, String) {
+    let both = |change: &dyn Fn(&dyn Catalog) -> Result<(), CatalogError>| {
+        let told = |done: Result<(), CatalogError>| match done {
+            Ok(()) => "done".to_owned(),
+            Err(CatalogError::Conflict { name, .. }) => format!("`{name}` is there"),
+            Err(error) => panic!("{error}"),
+        };
+        (told(change(catalog)), told(change(model)))
+    };
+    match dice.below(9) {
+        0..=2 => {
+            let staging = dice.staging();
+            both(&|catalog| catalog.stage(&staging))
+        }
+        3 => {
+            let versions: Vec<_> = (0..4).map(|_| dice.version()).collect();
+            both(&|catalog| catalog.unstage(&versions))
+        }
+        4 => {
+            let records: Vec<_> = (0..dice.below(4)).map(|_| dice.digest()).collect();
+            both(&|catalog| catalog.set_lacking(&records))
+        }
+        5 => {
+            let pack = dice.pack();
+            both(&|catalog| catalog.condemn(&pack))
+        }
+        6 => {
+            let pack = dice.pack();
+            both(&|catalog| catalog.absolve(&pack))
+        }
+        7 => {
+            let packs: Vec<_> = (0..dice.below(3)).map(|_| dice.pack()).collect();
+            both(&|catalog| catalog.forget(&packs))
+        }
+        _ => {
+            let (number, kept) = (dice.below(40), dice.below(4) > 0);
+            let kind = dice.below(12);
+            both(&|catalog| catalog.view(&mut |rows| write_rows(rows, kind, number).map(|()| kept)))
+        }
+    }
+}
+
+/// Writes something into a view.
+fn write_rows(rows: &dyn ViewRows, kind: u64, number: u64) -> Result<(), CatalogError> {
+    let key = format!("k{}", number * 7 % 40);
+    match kind {
+        0 => rows.clear(),
+        1 => rows.set_root(&format!("root {number}")),
+        2 => rows.set_node(u32::try_from(number).unwrap(), &number.to_be_bytes()),
+        3 | 4 => rows.remove(&key),
+        _ => rows.set(
+            u16::try_from(number % 3).unwrap(),
+            &ViewRow {
+                next: format!("{key}+"),
+                value: vec![u8::try_from(kind).unwrap(); usize::try_from(number).unwrap()],
+                key,
+            },
+        ),
+    }
+}
+
+/// Tells all that is in a view.
+fn read_rows(catalog: &dyn Catalog) -> Vec<String> {
+    let mut told = Vec::new();
+    let read = catalog.view(&mut |rows| {
+        told.push(format!("{:?}", rows.root()?));
+        for id in 0..40 {
+            told.push(format!("{:?}", rows.node(id)?));
+            told.push(format!("{:?}", rows.before(&format!("k{id}"))?));
+        }
+        for bucket in 0..4 {
+            told.push(format!("{:?}", rows.bucket(bucket)?));
+        }
+        Ok(false)
+    });
+    read.unwrap();
+    told
+}
+
+/// Compares all that both answer.
+fn compare(catalog: &dyn Catalog, model: &MemoryCatalog, step: u64) {
+    let both = |ask: &dyn Fn(&dyn Catalog) -> String| {
+        assert_eq!(ask(catalog), ask(model), "step {step}");
+    };
+    both(&|catalog| format!("{:?}", catalog.staged().unwrap()));
+    both(&|catalog| format!("{:?}", catalog.packs().unwrap()));
+    for kind in [
+        ChunkKind::Data,
+        ChunkKind::Manifest,
+        ChunkKind::Record,
+        ChunkKind::Version,
+    ] {
+        both(&|catalog| format!("{:?}", catalog.chunks_of(kind).unwrap()));
+    }
+    for artifact in ["p/a", "p/b", "q/a", "q/none"] {
+        both(&|catalog| format!("{:?}", catalog.highest(&artifact.parse().unwrap())));
+    }
+    for number in 0..12 {
+        let (chunk, digest) = (
+            ChunkId::from_bytes([number; 32]),
+            Digest::from_bytes([number; 32]),
+        );
+        let pack = PackId::from_bytes([number; 16]);
+        for domain in [0, 1, 2] {
+            let domain = DomainId::from_bytes([domain; 16]);
+            both(&|catalog| format!("{:?}", catalog.chunk(&domain, &chunk).unwrap()));
+        }
+        both(&|catalog| format!("{:?}", catalog.record(&digest).unwrap()));
+        both(&|catalog| format!("{:?}", catalog.is_lacking(&digest).unwrap()));
+        both(&|catalog| format!("{:?}", catalog.is_condemned(&pack).unwrap()));
+    }
+    assert_eq!(read_rows(catalog), read_rows(model), "step {step}");
+}
+
+/// What the work on a view fails with comes back, and nothing of it is kept.
+fn undone_or_kept(catalog: &dyn Catalog) {
+    let before = read_rows(catalog);
+    let failed = catalog.view(&mut |rows| {
+        rows.clear()?;
+        rows.set_root("another")?;
+        Err(CatalogError::Damaged {
+            because: "the work says so".to_owned(),
+        })
+    });
+    let told = failed.unwrap_err().to_string();
+    assert!(told.contains("the work says so"), "{told}");
+    assert_eq!(read_rows(catalog), before);
+}
+
+/// Of what several do at once nothing is lost.
+fn counted_by_many(catalog: &dyn Catalog) {
+    const THREADS: u64 = 4;
+    const EACH: u64 = 8;
+    let zero = catalog.view(&mut |rows| rows.set_root("0").map(|()| true));
+    zero.unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                for _ in 0..EACH {
+                    let counted = catalog.view(&mut |rows| {
+                        let root = rows.root()?.unwrap_or_default();
+                        let more = root.parse::<u64>().unwrap() + 1;
+                        rows.set_root(&more.to_string()).map(|()| true)
+                    });
+                    counted.unwrap();
+                }
+            });
+        }
+    });
+    let mut root = None;
+    let read = catalog.view(&mut |rows| {
+        root = rows.root()?;
+        Ok(false)
+    });
+    read.unwrap();
+    assert_eq!(root, Some((THREADS * EACH).to_string()));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -416,6 +866,12 @@ mod tests {
     fn the_double_does_what_every_implementation_must() {
         let place = Place::default();
         check_blobs(&|| place.open());
+    }
+
+    #[test]
+    fn the_index_in_memory_does_what_every_implementation_must() {
+        let catalog = MemoryCatalog::default();
+        check_catalog(&|| catalog.clone(), 7);
     }
 
     #[test]

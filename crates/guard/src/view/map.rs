@@ -337,7 +337,7 @@ fn hash_of_node(node: &Node) -> Hash {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::view::memory::MemoryRows;
+    use custody_store::MemoryRows;
 
     /// A bucket that was not read has rows all the same: without them the root would be one of fewer.
     #[test]

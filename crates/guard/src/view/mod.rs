@@ -14,7 +14,6 @@ mod apply;
 mod index;
 mod key;
 mod map;
-mod memory;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -23,7 +22,7 @@ use std::collections::BTreeMap;
 
 use custody_crypto::{Secret, pseudonym};
 use custody_ledger::{Entry, LedgerError, Snapshot};
-use custody_store::{CatalogError, StoreError};
+use custody_store::{CatalogError, MemoryRows, StoreError};
 use custody_tlog::checkpoint::Checkpoint;
 use custody_types::{
     Action, Alias, ArtifactName, Digest, Problem, ProjectName, Selector, VersionName,
@@ -39,7 +38,6 @@ pub(crate) use apply::{
 };
 pub(crate) use index::{AnyOf, WIDTH, about, actor, has, input, outcome, outcome_name, run, verb};
 use map::{Map, Tree, ViewError};
-use memory::MemoryRows;
 pub use rows::Waiver;
 pub(crate) use rows::{Contract, Hold, Listed, RunFacts};
 

@@ -1,12 +1,12 @@
-//! Rows in memory: what the view must be, to compare it with.
+//! The rows of a view in memory: to make what a view must be, and compare it with one that is kept.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use custody_store::{CatalogError, ViewRow, ViewRows};
+use crate::ports::{CatalogError, ViewRow, ViewRows};
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Content {
     root: Option<String>,
     nodes: BTreeMap<u32, Vec<u8>>,
@@ -14,12 +14,13 @@ struct Content {
     buckets: BTreeMap<u16, std::collections::BTreeSet<String>>,
 }
 
-#[derive(Debug, Default)]
-pub(crate) struct MemoryRows(RefCell<Content>);
+/// The rows of a view in memory.
+#[derive(Debug, Default, Clone)]
+pub struct MemoryRows(RefCell<Content>);
 
 impl MemoryRows {
     /// Returns all rows but the one before the first.
-    pub(crate) fn all(&self) -> BTreeMap<String, ViewRow> {
+    pub fn all(&self) -> BTreeMap<String, ViewRow> {
         let content = self.0.borrow();
         let rows = content.rows.values().map(|(_, row)| row);
         rows.filter(|row| !row.key.is_empty())
