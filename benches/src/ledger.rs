@@ -32,6 +32,7 @@ fn draft(client: u64, number: u64) -> EntryDraft {
             reference: "5f0c1d2e3b4a59687786950a1b2c3d4e".to_owned(),
             via: "bench".to_owned(),
             on_behalf_of: None,
+            by: None,
         },
         objects: Vec::new(),
         decision: None,

@@ -236,6 +236,7 @@ fn draft(id: impl ToString) -> EntryDraft {
             reference: "0011".to_owned(),
             via: "cli".to_owned(),
             on_behalf_of: None,
+            by: None,
         },
         objects: Vec::new(),
         decision: None,

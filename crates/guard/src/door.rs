@@ -696,6 +696,7 @@ impl Inner {
                     .on_behalf_of
                     .as_ref()
                     .map(|person| self.pseudonym(person)),
+                by: session.acts_by().map(|actor| self.pseudonym(actor)),
             },
             objects: vec![Object {
                 kind: resource.kind.as_str().to_owned(),

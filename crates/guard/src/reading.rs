@@ -68,6 +68,7 @@ impl Grant<ReadLedger> {
                 index,
                 leaf: Digest::from_bytes(leaf_hash(&bytes)),
                 actor: actor_of(&self.door, &entry),
+                by: entry.subject.by.as_ref().map(|by| self.door.0.name_of(by)),
                 entry: serde_json::from_slice(&bytes).map_err(|error| unreadable(index, &error))?,
             })
         });
@@ -108,6 +109,7 @@ fn matches(query: &EntryQuery, actor: Option<&(String, String)>, entry: &Entry) 
         [
             Some(&entry.subject.reference),
             entry.subject.on_behalf_of.as_ref(),
+            entry.subject.by.as_ref(),
         ]
         .into_iter()
         .flatten()

@@ -51,6 +51,12 @@ impl Session {
         &self.authentication
     }
 
+    /// Returns the account that proved to be somebody else than the one that it acts as.
+    pub(crate) fn acts_by(&self) -> Option<&Actor> {
+        let person = self.on_behalf_of.as_ref().unwrap_or(&self.actor);
+        Some(&self.authentication.actor).filter(|actor| *actor != person)
+    }
+
     /// Replaces the purpose where none was stated.
     #[must_use]
     pub fn or_purpose(mut self, purpose: Option<Purpose>) -> Self {

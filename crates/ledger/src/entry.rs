@@ -59,6 +59,9 @@ pub struct Subject {
     /// The pseudonym of the person for whom a step acts.
     #[serde(rename = "for", default, skip_serializing_if = "Option::is_none")]
     pub on_behalf_of: Option<String>,
+    /// The pseudonym of the account that proved to be somebody else, and acts as this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// What is acted upon.

@@ -164,6 +164,7 @@ struct Index {
 }
 
 impl MemoryCatalog {
+    #[allow(clippy::unnecessary_wraps, reason = "what memory does never fails")]
     fn with<T>(&self, work: impl FnOnce(&mut Index) -> T) -> Result<T, CatalogError> {
         Ok(work(&mut self.0.lock().unwrap()))
     }

@@ -41,8 +41,11 @@ pub struct EntryView {
     pub index: u64,
     /// The RFC 6962 leaf hash.
     pub leaf: Digest,
-    /// The actor: a name that the policy knows, else the pseudonym.
+    /// The actor: the name of an account, else the pseudonym.
     pub actor: String,
+    /// Who proved to be somebody else, and acts as the actor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// The entry as it stands in the ledger.
     pub entry: serde_json::Value,
 }

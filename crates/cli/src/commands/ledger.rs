@@ -100,7 +100,10 @@ fn row(view: &EntryView) -> Vec<String> {
     vec![
         view.index.to_string(),
         time,
-        view.actor.clone(),
+        view.by.as_ref().map_or_else(
+            || view.actor.clone(),
+            |by| format!("{} by {by}", view.actor),
+        ),
         text("/act"),
         text("/ph"),
         resources.join(" "),

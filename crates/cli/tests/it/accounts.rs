@@ -176,6 +176,14 @@ fn the_ledger_says_who_was_changed_without_their_names() {
     let row = &listed["entries"][0];
     assert_eq!(row["entry"]["sub"]["ref"], about, "{row}");
     assert_eq!(row["actor"], "mary.shelley");
+    // Who acts as somebody else is told beside them, and found.
+    let owner = world.json(&["ledger", "log", "--limit", "1"])["entries"][0]["actor"].clone();
+    assert_eq!(row["by"], owner, "{row}");
+    let owner = owner.as_str().unwrap();
+    let says = format!("mary.shelley by {owner}");
+    world.told(&["ledger", "log", "--action", "object.list"], 0, &says);
+    let own = world.json(&["ledger", "log", "--actor", owner, "--action", "object.list"]);
+    assert_eq!(own["entries"][0]["actor"], "mary.shelley", "{own}");
     // Of each decision it says by which policies and which accounts.
     let identity = world.json(&["account", "ls"])["digest"].clone();
     let log = world.json(&[

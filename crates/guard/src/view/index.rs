@@ -70,6 +70,7 @@ pub(crate) const fn outcome_name(outcome: Option<Outcome>) -> &'static str {
 fn terms(entry: &Entry) -> BTreeSet<String> {
     let mut terms = BTreeSet::from([actor(&entry.subject.reference), verb(&entry.verb)]);
     terms.extend(entry.subject.on_behalf_of.as_deref().map(actor));
+    terms.extend(entry.subject.by.as_deref().map(actor));
     terms.extend(entry.lineage.run.as_deref().map(run));
     if entry.outcome.is_some() {
         terms.insert(outcome(outcome_name(entry.outcome)));
