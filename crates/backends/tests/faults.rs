@@ -23,7 +23,7 @@ use custody_ledger::{
     Subject, Tiles, Wal,
 };
 use custody_store::testing::{Faults, FaultyBlobs, FaultyCatalog, Mode};
-use custody_store::{Catalog, DomainId, Store, StoreDeps, StoreError, VersionDraft, ViewRows};
+use custody_store::{DomainId, Store, StoreDeps, StoreError, VersionDraft};
 use custody_tlog::note::NoteSigner;
 use custody_types::{
     Action, ActorKind, Classification, Digest, Kind, Timestamp, VersionName, VersionNumber,
