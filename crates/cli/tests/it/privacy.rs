@@ -80,7 +80,8 @@ fn names_and_figures_of_a_program_are_for_who_may_read_what_it_read() {
         &["verify", "demo/model@1"],
         &["ledger", "log", "--limit", "1000"],
         &["--json", "ledger", "log", "--limit", "1000"],
-        &["bom", "demo/model@1", "--claims"],
+        &["bom", "demo/model@1"],
+        &["claims", "demo/model@1"],
     ];
     for who in ["rex", "aud"] {
         for arguments in asked {
