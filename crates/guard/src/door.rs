@@ -477,17 +477,16 @@ impl Door {
     /// Derives a session that acts as the narrower principal `name`: what `--as` does.
     ///
     /// # Errors
-    /// A [`Problem`] when the session's person does not own the workspace, or the policy does not know
-    /// the name.
+    /// A [`Problem`] when the session's person does not own the workspace, or there is no such account.
     pub fn act_as(&self, session: &Session, name: &str) -> Result<Session, Problem> {
-        if session.actor != self.0.parts.owner {
-            return Err(Problem::new(
-                code::DOOR_003,
-                "only the owner of the workspace may act as someone else",
-            ));
-        }
         if let Some(fault) = self.fault() {
             return Err(fault);
+        }
+        if !self.0.policies().directory().is_owner(&session.actor) {
+            return Err(Problem::new(
+                code::DOOR_003,
+                "only an owner of the workspace may act as someone else",
+            ));
         }
         let party: Party = name
             .parse()

@@ -327,11 +327,12 @@ impl Inner {
         }
     }
 
-    /// Returns whether the session's person made the version and is not the workspace's owner, who has
+    /// Returns whether the session's person made the version and does not own the workspace: owners have
     /// nobody above them.
     fn is_own(&self, session: &Session, version: &Version) -> bool {
         let person = session.on_behalf_of.as_ref().unwrap_or(&session.actor);
-        *person != self.parts.owner && self.pseudonym(person) == version.record.author
+        self.pseudonym(person) == version.record.author
+            && !self.policies().directory().is_owner(person)
     }
 
     /// Returns whether a scan lets the content be used in the project.

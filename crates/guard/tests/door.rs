@@ -449,6 +449,24 @@ fn a_change_that_only_seemed_to_fail_counts_as_soon_as_the_disk_works() {
 }
 
 #[test]
+fn owners_act_as_others_and_nobody_else_does() {
+    let world = World::new();
+    let (_files, door) = world.open();
+    let changes = vec![
+        add("olga"),
+        grant("olga", "owner"),
+        add("ada"),
+        grant("ada", "auditor"),
+    ];
+    change_accounts(&door, "owner", changes).unwrap();
+    let acts = |who: &str, other: &str| door.act_as(&person(who), other).map_err(|told| told.code);
+    assert_eq!(acts("olga", "ada").unwrap().actor(), &Actor::user("ada"));
+    assert_eq!(acts("ada", "olga").unwrap_err(), code::DOOR_003);
+    assert_eq!(acts("nobody", "ada").unwrap_err(), code::DOOR_003);
+    assert_eq!(acts("olga", "nobody").unwrap_err(), code::DOOR_004);
+}
+
+#[test]
 fn a_session_that_is_over_opens_nothing() {
     let world = World::new();
     let (_files, door) = world.open();

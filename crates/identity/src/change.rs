@@ -327,11 +327,7 @@ mod tests {
             "services": {"ci": {"disabled": true}}, "groups": {"risk": {"members": ["ada", "service:ci"]}}}"#;
         let read = Directory::parse(text, &owner()).unwrap();
         assert_eq!(Directory::parse(&read.to_text(), &owner()).unwrap(), read);
-        assert!(
-            read.rights(&owner())
-                .unwrap()
-                .cover(&RoleBinding::everywhere("owner"))
-        );
+        assert!(read.is_owner(&owner()) && !read.is_owner(&Actor::user("ada")));
         for wrong in [
             "{",
             r#"{"people": {}}"#,

@@ -292,6 +292,12 @@ impl Directory {
         Some(rights)
     }
 
+    /// Returns whether who acts owns the workspace: has the role `owner` in all of it.
+    pub fn is_owner(&self, actor: &Actor) -> bool {
+        let rights = self.rights(actor);
+        rights.is_some_and(|rights| rights.cover(&RoleBinding::everywhere(OWNER)))
+    }
+
     /// Lists the accounts: people first, by their names.
     pub fn actors(&self) -> impl Iterator<Item = Actor> {
         let users = self.users.keys().map(Actor::user);

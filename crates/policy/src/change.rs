@@ -73,7 +73,7 @@ impl PolicySet {
             rights.roles.into_iter().cloned().collect()
         };
         let (after, before_that) = (self.directory(), before.directory());
-        if roles(before_that, actor).contains(&owner) {
+        if before_that.is_owner(actor) {
             return Ok(());
         }
         let not_theirs = |what: String| {

@@ -306,7 +306,7 @@ registry! {
         "The two are told apart in the ledger alone.",
         "See what there is with `custody ls`.";
     DOOR_003 "CUS-DOOR-003" Denied:
-        "only the owner may act as someone else",
+        "only an owner may act as someone else",
         "`--as` was given by somebody who does not own the workspace.",
         "Leave `--as` out.";
     DOOR_004 "CUS-DOOR-004" Invalid:
