@@ -299,16 +299,31 @@ async fn answer(
 
 /// Makes the session of the caller, or of the narrower principal that the caller acts as.
 fn session(app: &App, headers: &HeaderMap) -> Result<Session, Problem> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let purpose = text(HEADER_PURPOSE)
+    let purpose = text(headers, HEADER_PURPOSE)?
         .map(str::parse::<Purpose>)
         .transpose()
         .map_err(|error| Problem::new(code::API_013, error.to_string()))?;
     let person = app.door.authenticate(&app.caller, purpose, "cli");
-    match text(HEADER_AS) {
+    match text(headers, HEADER_AS)? {
         None => Ok(person),
         Some(name) => app.door.act_as(&person, name),
     }
+}
+
+/// Reads a header that may be there once. One that cannot be read is refused: to act without it would be to act with more
+/// rights than were asked for.
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Problem> {
+    let unreadable =
+        |what: &str| Problem::new(code::API_020, format!("the header `{name}` {what}"));
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(unreadable("is there more than once"));
+    }
+    let text = std::str::from_utf8(value.as_bytes()).map_err(|_| unreadable("is no UTF-8"))?;
+    Ok(Some(text))
 }
 
 #[cfg(test)]
@@ -318,6 +333,24 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
+
+    #[test]
+    fn a_header_that_cannot_be_read_is_refused_and_not_left_out() {
+        use http::{HeaderName, HeaderValue};
+
+        let header = HeaderName::from_static(HEADER_AS);
+        let mut headers = HeaderMap::new();
+        assert_eq!(text(&headers, HEADER_AS).unwrap(), None);
+        let name = HeaderValue::from_bytes("josé".as_bytes()).unwrap();
+        headers.insert(header.clone(), name.clone());
+        assert_eq!(text(&headers, HEADER_AS).unwrap(), Some("josé"));
+        headers.append(header.clone(), name);
+        let twice = text(&headers, HEADER_AS).unwrap_err();
+        assert_eq!(twice.code, code::API_020, "{twice}");
+        headers.insert(header, HeaderValue::from_bytes(b"jos\xe9").unwrap());
+        let latin = text(&headers, HEADER_AS).unwrap_err();
+        assert_eq!(latin.code, code::API_020, "{latin}");
+    }
 
     #[tokio::test]
     async fn what_is_no_operation_is_answered_with_a_problem() {

@@ -52,6 +52,10 @@ fn people_and_programs_do_what_their_roles_and_groups_permit() {
         0,
         "service:nightly",
     );
+    // Whatever letters a name has, it is that name's rights that count.
+    world.told(&["--as", "josé", "ls"], 2, "there is no account `josé`");
+    world.yes(&["account", "add", "josé"]);
+    world.told(&["--as", "josé", "ls"], 3, "may not list");
     // A person of the same name is somebody else.
     world.told(
         &["--as", "nightly", "ls"],

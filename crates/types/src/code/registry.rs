@@ -89,6 +89,10 @@ registry! {
         "the API has no such operation",
         "No operation has this path and method.",
         "Compare the path and the method with the operations of this version.";
+    API_020 "CUS-API-020" Invalid:
+        "a header cannot be read",
+        "A header that says for what or as whom a request is made is no UTF-8, or is there more than once.",
+        "Send it once, in UTF-8.";
 
     // Statements and their signatures.
     ATTEST_001 "CUS-ATTEST-001" Fault:
