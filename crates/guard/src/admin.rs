@@ -279,10 +279,8 @@ impl Inner {
         let owner = &self.parts.owner;
         let mut directory = before.directory().clone();
         for change in changes {
-            let known = directory.clone();
-            directory = directory
-                .change(change, owner)
-                .map_err(|error| identity_problem(&error, Some(&known)))?;
+            let changed = directory.change(change, owner);
+            changed.map_err(|error| identity_problem(&error, Some(&directory)))?;
         }
         let set = before.with_directory(directory);
         self.check_change(session, before, &set)?;
@@ -359,8 +357,7 @@ impl Inner {
         let directory = listed.first().map_or_else(
             || Ok(Directory::of_owner(owner)),
             |listed| {
-                Directory::parse(&listed.text, owner)
-                    .map_err(|error| identity_problem(&error, None))
+                Directory::read(&listed.text, owner).map_err(|error| identity_problem(&error, None))
             },
         )?;
         PolicySet::parse(&sources, directory).map_err(|error| policy_problem(&error))

@@ -80,10 +80,10 @@ impl Door {
             },
         ];
         for change in changes {
-            directory = match directory.clone().change(change, &inner.parts.owner) {
-                Err(IdentityError::Exists(_)) => directory,
+            match directory.change(change, &inner.parts.owner) {
+                Err(IdentityError::Exists(_)) => {}
                 changed => changed.map_err(|error| identity_problem(&error, None))?,
-            };
+            }
         }
         let sources = before.sources().iter();
         let sources: Vec<_> = sources

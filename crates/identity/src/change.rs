@@ -67,8 +67,9 @@ impl Directory {
     /// Makes a change; nothing is changed that is so already.
     ///
     /// # Errors
-    /// [`IdentityError`] when it names what is not there, what is there already, or takes the owner's rights.
-    pub fn change(mut self, change: Change, owner: &Actor) -> Result<Self, IdentityError> {
+    /// [`IdentityError`] when it names what is not there, what is there already, or takes the owner's rights; nothing is
+    /// changed then.
+    pub fn change(&mut self, change: Change, owner: &Actor) -> Result<(), IdentityError> {
         let owned = Party::of(owner);
         let is_owner = |who: &Party| owned.as_ref() == Some(who);
         match change {
@@ -107,10 +108,10 @@ impl Directory {
                 self.revoke(&who, &right)?;
             }
             Change::Replace { directory } => {
-                return Self::parse(&directory.to_text(), owner);
+                *self = Self::parse(&directory.to_text(), owner)?;
             }
         }
-        Ok(self)
+        Ok(())
     }
 
     fn known(&self, who: &Party) -> Result<(), IdentityError> {
@@ -192,11 +193,19 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn changed(mut directory: Directory, changes: &[Change]) -> Result<Directory, IdentityError> {
+        for change in changes {
+            let before = directory.clone();
+            if let Err(error) = directory.change(change.clone(), &owner()) {
+                assert_eq!(directory, before, "{change:?}");
+                return Err(error);
+            }
+        }
+        Ok(directory)
+    }
+
     fn made(changes: &[Change]) -> Result<Directory, IdentityError> {
-        let start = Ok(Directory::of_owner(&owner()));
-        changes.iter().fold(start, |directory, change| {
-            directory?.change(change.clone(), &owner())
-        })
+        changed(Directory::of_owner(&owner()), changes)
     }
 
     fn add(who: &str) -> Change {
@@ -229,7 +238,8 @@ mod tests {
             assert_eq!(read.to_string(), written);
             assert_eq!(party(written), read);
         }
-        for wrong in ["", "service:", " ada", "a\nb", "group:\u{1b}[2J"] {
+        let wrong = ["", "service:", " ada", "a\nb", "group:\u{1b}[2J"];
+        for wrong in wrong.into_iter().chain(["jose\u{301}", "ada\u{202e}"]) {
             assert!(wrong.parse::<Party>().is_err(), "{wrong:?}");
         }
     }
@@ -256,17 +266,11 @@ mod tests {
         assert!(directory.rights(&Actor::user("ci")).is_none());
         let (ada, ci) = (party("ada"), party("service:ci"));
         let left = Right::Group("risk".to_owned());
-        let without = directory
-            .clone()
-            .change(
-                Change::Revoke {
-                    who: ada.clone(),
-                    right: left,
-                },
-                &owner(),
-            )
-            .and_then(|directory| directory.change(Change::Remove { who: ci }, &owner()))
-            .unwrap();
+        let leave = Change::Revoke {
+            who: ada.clone(),
+            right: left,
+        };
+        let without = changed(directory.clone(), &[leave, Change::Remove { who: ci }]).unwrap();
         assert!(
             without
                 .rights(&Actor::user("ada"))
@@ -275,12 +279,9 @@ mod tests {
                 .is_empty()
         );
         assert!(without.groups["risk"].members.is_empty());
-        let disabled = directory.change(Change::Disable { who: ada.clone() }, &owner());
-        let disabled = disabled.unwrap();
+        let disabled = changed(directory, &[Change::Disable { who: ada.clone() }]).unwrap();
         assert!(disabled.rights(&Actor::user("ada")).is_none());
-        let enabled = disabled
-            .change(Change::Enable { who: ada }, &owner())
-            .unwrap();
+        let enabled = changed(disabled, &[Change::Enable { who: ada }]).unwrap();
         assert!(enabled.rights(&Actor::user("ada")).is_some());
     }
 
@@ -338,5 +339,9 @@ mod tests {
         ] {
             assert!(Directory::parse(wrong, &owner()).is_err(), "{wrong}");
         }
+        // What was put in force before stays, whatever names were good then.
+        let old = r#"{"users": {" ": {}, "jose\u0301": {"roles": ["reader"]}}}"#;
+        assert!(Directory::parse(old, &owner()).is_err());
+        assert_eq!(Directory::read(old, &owner()).unwrap().users.len(), 3);
     }
 }

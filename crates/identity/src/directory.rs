@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
-use custody_types::{Actor, ActorKind, Digest, Purpose};
+use custody_types::{Actor, ActorKind, Digest, Purpose, steers};
 use serde::{Deserialize, Serialize};
+use unicode_normalization::is_nfc;
 
 use crate::role::RoleBinding;
 
@@ -89,10 +90,12 @@ impl From<Party> for String {
     }
 }
 
+/// Checks a name: one that reads like another is none.
 fn check_name(name: &str) -> Result<(), IdentityError> {
     let good = (1..=NAME_BYTES).contains(&name.len())
         && name.trim() == name
-        && !name.chars().any(char::is_control);
+        && !name.chars().any(steers)
+        && is_nfc(name);
     good.then_some(())
         .ok_or_else(|| IdentityError::Name(name.to_owned()))
 }
@@ -168,7 +171,7 @@ pub enum IdentityError {
     #[error("{0}")]
     Syntax(String),
     /// A name has letters that it may not have.
-    #[error("`{}` is no name of an account: use 1 to 256 bytes without control characters, and no space at its ends", .0.escape_debug())]
+    #[error("`{}` is no name of an account: use 1 to 256 bytes in composed form (NFC), without control characters, and no space at its ends", .0.escape_debug())]
     Name(String),
     /// There is no such account or group.
     #[error("there is no {}", described(.0))]
@@ -209,8 +212,7 @@ impl Directory {
     /// # Errors
     /// [`IdentityError`] that says what is wrong.
     pub fn parse(text: &str, owner: &Actor) -> Result<Self, IdentityError> {
-        let read: Self =
-            serde_json::from_str(text).map_err(|error| IdentityError::Syntax(error.to_string()))?;
+        let read = Self::read(text, owner)?;
         let names = read.users.keys().chain(read.services.keys());
         for name in names.chain(read.groups.keys()) {
             check_name(name)?;
@@ -218,6 +220,16 @@ impl Directory {
         for member in read.groups.values().flat_map(|group| &group.members) {
             read.check_member(member)?;
         }
+        Ok(read)
+    }
+
+    /// Reads a directory that was put in force before: whatever names were good then are.
+    ///
+    /// # Errors
+    /// [`IdentityError::Syntax`].
+    pub fn read(text: &str, owner: &Actor) -> Result<Self, IdentityError> {
+        let read: Self =
+            serde_json::from_str(text).map_err(|error| IdentityError::Syntax(error.to_string()))?;
         Ok(read.owned_by(owner))
     }
 
