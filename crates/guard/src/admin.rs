@@ -12,7 +12,7 @@ use custody_types::{Action, Actor, Classification, Digest, Kind, Problem, code, 
 use custody_wire::{IdentityReply, PolicyReply, PolicySource};
 
 use crate::act::{ActionMarker, ChangeIdentity, ChangePolicy, ReadIdentity, ReadPolicy};
-use crate::door::{Door, IDENTITY, Inner, POLICY, PRINCIPALS, lock, write};
+use crate::door::{Door, IDENTITY, Inner, POLICY, PRINCIPALS, lock, who, write};
 use crate::grant::Grant;
 use crate::making::{NewVersion, VersionBuilder};
 use crate::problem;
@@ -116,6 +116,10 @@ impl Door {
             },
         );
         let checked = directory.and_then(|directory| {
+            policies.is_still_permitted()?;
+            accounts
+                .as_ref()
+                .map_or(Ok(()), Grant::is_still_permitted)?;
             let set = PolicySet::parse(&sources, directory).map_err(|e| policy_problem(&e))?;
             inner.check_change(session, &before, &set)?;
             Ok(set)
@@ -189,7 +193,8 @@ impl Grant<ChangeIdentity> {
         let inner = &door.0;
         let _changing = lock(&inner.changing);
         let before = inner.policies().clone();
-        match inner.changed(&self.session, &before, changes) {
+        let permitted = self.is_still_permitted();
+        match permitted.and_then(|()| inner.changed(&self.session, &before, changes)) {
             Ok(set) if set.identity() == before.identity() => {
                 self.finish()?;
                 Ok(told_identity(&before))
@@ -237,6 +242,24 @@ fn differing(before: &Directory, after: &Directory) -> BTreeSet<Actor> {
 }
 
 impl<A: ActionMarker> Grant<A> {
+    /// Decides again, now that nobody else changes what is in force: the right to change it may just have been taken.
+    fn is_still_permitted(&self) -> Result<(), Problem> {
+        let decision = self
+            .door
+            .0
+            .decide(&self.session, A::ACTION, &self.facts, None);
+        if decision.permit {
+            return Ok(());
+        }
+        let who = who(&self.session);
+        Err(problem::refused(
+            A::ACTION,
+            &self.facts.resource,
+            &who,
+            &decision,
+        ))
+    }
+
     /// Keeps files as a version of an artifact of the reserved project, and puts the set in force that they are of.
     fn put_in_force<'a>(
         self,

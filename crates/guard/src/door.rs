@@ -611,7 +611,7 @@ impl Door {
     }
 }
 
-fn who(session: &Session) -> String {
+pub(crate) fn who(session: &Session) -> String {
     session.on_behalf_of.as_ref().map_or_else(
         || session.actor.id.clone(),
         |person| format!("{} (for {})", session.actor.id, person.id),

@@ -32,7 +32,7 @@ mod view;
 
 pub use act::*;
 pub use break_glass::BREAK_GLASS;
-pub use custody_identity::{Authentication, Credentials, Party};
+pub use custody_identity::{Authentication, Credentials};
 pub use custody_policy::StepScope;
 pub use custody_store::Version;
 pub use door::{Door, DoorDeps, Keyring, LastSeenCheckpoint};

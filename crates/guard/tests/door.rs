@@ -449,6 +449,24 @@ fn a_change_that_only_seemed_to_fail_counts_as_soon_as_the_disk_works() {
 }
 
 #[test]
+fn who_lost_the_right_meanwhile_changes_nothing() {
+    let world = World::new();
+    let (_files, door) = world.open();
+    let officer = || grant("olga", "security_officer");
+    change_accounts(&door, "owner", vec![add("olga"), officer(), add("ada")]).unwrap();
+    let asked = door
+        .ask::<ChangeIdentity>(&person("olga"), ResourceRef::Identity)
+        .unwrap();
+    let Change::Grant { who, right } = officer() else {
+        panic!("it gives a role");
+    };
+    let before = change_accounts(&door, "owner", vec![Change::Revoke { who, right }]).unwrap();
+    let problem = asked.change(vec![grant("ada", "auditor")]).unwrap_err();
+    assert_eq!(problem.code, code::DOOR_001, "{problem}");
+    assert_eq!(accounts(&door, "owner").unwrap(), before);
+}
+
+#[test]
 fn owners_act_as_others_and_nobody_else_does() {
     let world = World::new();
     let (_files, door) = world.open();

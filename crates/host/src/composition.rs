@@ -15,7 +15,7 @@ use custody_crypto::keys::{LocalKey, open_text};
 use custody_crypto::sign::SigningKey;
 use custody_crypto::{KeyContext, KeyError, KeyService, Secret, aead};
 use custody_engine::Spill;
-use custody_guard::{Door, Party};
+use custody_guard::Door;
 use custody_ledger::{Ledger, LedgerError};
 use custody_pipeline::run::Runner;
 use custody_sandbox::Interrupt;
@@ -249,21 +249,17 @@ impl Unlocked {
             scanner: Arc::new(ConfinedScanner::new(PathBuf::from(LAUNCHER))),
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
-            owner: owner(&about.owner)?,
+            owner: owner(&about.owner),
         })
     }
 }
 
-/// Reads the account that owns a workspace.
-fn owner(text: &str) -> Result<Actor, Problem> {
-    let party = text.parse::<Party>().ok();
-    party.and_then(|party| party.actor()).ok_or_else(|| {
-        Problem::new(
-            code::KEY_005,
-            "`workspace.json` names no account as the owner",
-        )
-        .hint("put `.custody/workspace.json` back from a copy")
-    })
+/// Reads the account that owns a workspace, which may have any name that the system gives.
+fn owner(text: &str) -> Actor {
+    match text.strip_prefix("service:") {
+        Some(id) => Actor::service(id),
+        None => Actor::user(text),
+    }
 }
 
 fn unreadable() -> Problem {
