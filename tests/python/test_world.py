@@ -196,7 +196,9 @@ os.write(1, b"ready\\n")
 time.sleep(600)
 """
     project = Project(tmp_path, program)
-    with project.start(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as child:
+    # Whatever runs the tests may ignore it, and the program would as well.
+    heard = {"preexec_fn": lambda: signal.signal(number, signal.SIG_DFL)}
+    with project.start(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **heard) as child:
         # In one write each: what several processes print at once may share a line.
         ready = 0
         while ready < 3:
