@@ -221,17 +221,17 @@ impl Blobs for LocalBlobs {
         let mut folders = BTreeSet::from([self.root.clone()]);
         for pack in packs {
             let to = self.path(pack);
-            let missing = || BlobError::Missing {
-                name: to.display().to_string(),
-            };
-            let from = self.temporary(pack).filter(|from| from.exists());
-            let Some(from) = from else {
+            let folder = to.parent().unwrap_or(&self.root).to_owned();
+            // Also of one that is published: whoever did it may not have come to make that durable.
+            folders.insert(folder.clone());
+            let Some(from) = self.temporary(pack).filter(|from| from.exists()) else {
                 if to.exists() {
                     continue;
                 }
-                return Err(missing());
+                return Err(BlobError::Missing {
+                    name: to.display().to_string(),
+                });
             };
-            let folder = to.parent().unwrap_or(&self.root).to_owned();
             disk::create_folder(&folder).map_err(|error| failed(&folder, error))?;
             match rename_new(&from, &to) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -243,7 +243,6 @@ impl Blobs for LocalBlobs {
                 renamed => renamed.map_err(|error| failed(&to, error))?,
             }
             self.release(pack);
-            folders.insert(folder);
         }
         if packs.is_empty() {
             return Ok(());

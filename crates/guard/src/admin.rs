@@ -167,13 +167,11 @@ impl Grant<ChangePolicy> {
         set: PolicySet,
     ) -> Result<(), Problem> {
         let inner = &self.door.0;
-        let [_, accounts] = *lock(&inner.loaded);
-        let listed = set.directory().clone();
         // Accounts that were listed among the policies stay there until they are a state of their own.
-        let listed = Some(listed).filter(|listed| {
-            accounts.is_none() && *listed != Directory::of_owner(&inner.parts.owner)
-        });
-        let listed = listed.map(|listed| listed.to_text());
+        let own = inner.in_force(Action::ChangeIdentity)?.is_some();
+        let listed = Some(set.directory())
+            .filter(|listed| !own && **listed != Directory::of_owner(&inner.parts.owner))
+            .map(Directory::to_text);
         let files = sources.iter();
         let files = files.map(|source| (source.name.as_str(), source.text.as_str()));
         let files = files.chain(listed.as_deref().map(|text| (PRINCIPALS, text)));

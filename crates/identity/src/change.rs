@@ -1,5 +1,7 @@
 //! What changes a directory.
 
+use std::collections::BTreeSet;
+
 use custody_types::{Actor, Purpose};
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +64,8 @@ pub enum Change {
         directory: Directory,
     },
 }
+
+type Own<'a> = (&'a mut BTreeSet<RoleBinding>, &'a mut BTreeSet<Purpose>);
 
 impl Directory {
     /// Makes a change; nothing is changed that is so already.
@@ -135,47 +139,35 @@ impl Directory {
         group.ok_or_else(|| IdentityError::Unknown(Party::Group(name.to_owned())))
     }
 
+    /// Returns the roles and purposes that an account or a group has of its own.
+    fn own(&mut self, who: &Party) -> Result<Own<'_>, IdentityError> {
+        if let Party::Group(name) = who {
+            let group = self.group_mut(name)?;
+            return Ok((&mut group.roles, &mut group.purposes));
+        }
+        let account = self.account_mut(who)?;
+        Ok((&mut account.roles, &mut account.purposes))
+    }
+
     fn grant(&mut self, who: &Party, right: Right) -> Result<(), IdentityError> {
         self.known(who)?;
-        match (right, who) {
-            (Right::Group(name), _) => {
+        match right {
+            Right::Group(name) => {
                 self.check_member(who)?;
                 self.group_mut(&name)?.members.insert(who.clone());
             }
-            (Right::Role(role), Party::Group(name)) => {
-                self.group_mut(name)?.roles.insert(role);
-            }
-            (Right::Role(role), _) => {
-                self.account_mut(who)?.roles.insert(role);
-            }
-            (Right::Purpose(purpose), Party::Group(name)) => {
-                self.group_mut(name)?.purposes.insert(purpose);
-            }
-            (Right::Purpose(purpose), _) => {
-                self.account_mut(who)?.purposes.insert(purpose);
-            }
+            Right::Role(role) => drop(self.own(who)?.0.insert(role)),
+            Right::Purpose(purpose) => drop(self.own(who)?.1.insert(purpose)),
         }
         Ok(())
     }
 
     fn revoke(&mut self, who: &Party, right: &Right) -> Result<(), IdentityError> {
         self.known(who)?;
-        match (right, who) {
-            (Right::Group(name), _) => {
-                self.group_mut(name)?.members.remove(who);
-            }
-            (Right::Role(role), Party::Group(name)) => {
-                self.group_mut(name)?.roles.remove(role);
-            }
-            (Right::Role(role), _) => {
-                self.account_mut(who)?.roles.remove(role);
-            }
-            (Right::Purpose(purpose), Party::Group(name)) => {
-                self.group_mut(name)?.purposes.remove(purpose);
-            }
-            (Right::Purpose(purpose), _) => {
-                self.account_mut(who)?.purposes.remove(purpose);
-            }
+        match right {
+            Right::Group(name) => drop(self.group_mut(name)?.members.remove(who)),
+            Right::Role(role) => drop(self.own(who)?.0.remove(role)),
+            Right::Purpose(purpose) => drop(self.own(who)?.1.remove(purpose)),
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! `custody account`: who there is.
 
 use custody_types::{ExitCode, Problem, code};
-use custody_wire::{Change, Directory, IdentityReply, Party, Right, RoleBinding};
+use custody_wire::{Change, Directory, Party, Right, RoleBinding};
 
 use crate::args::{Account, Rights};
 use crate::context::Context;
@@ -10,45 +10,43 @@ use crate::output::Text;
 pub(crate) fn run(context: &Context, command: Account) -> Result<ExitCode, Problem> {
     let client = context.client()?;
     let changes = match command {
-        Account::Ls => {
-            let reply = client.identity()?;
-            context.output.answer(reply, |reply, text| {
-                list(&reply.directory, text);
-                Ok(())
-            })?;
-            return Ok(ExitCode::Done);
-        }
+        Account::Ls => None,
         Account::Add(args) => {
             let add = Change::Add {
                 who: args.who.clone(),
             };
-            let rights = rights(args.rights).into_iter();
-            let granted = rights.map(|right| Change::Grant {
-                who: args.who.clone(),
-                right,
-            });
-            std::iter::once(add).chain(granted).collect()
+            let who = || args.who.clone();
+            let granted = rights(args.rights).into_iter();
+            let granted = granted.map(|right| Change::Grant { who: who(), right });
+            Some(std::iter::once(add).chain(granted).collect())
         }
-        Account::Remove(args) => vec![Change::Remove { who: args.who }],
-        Account::Disable(args) => vec![Change::Disable { who: args.who }],
-        Account::Enable(args) => vec![Change::Enable { who: args.who }],
+        Account::Remove(args) => Some(vec![Change::Remove { who: args.who }]),
+        Account::Disable(args) => Some(vec![Change::Disable { who: args.who }]),
+        Account::Enable(args) => Some(vec![Change::Enable { who: args.who }]),
         Account::Grant(args) => {
             let who = || args.who.clone();
-            each(args.rights, |right| Change::Grant { who: who(), right })?
+            Some(each(args.rights, |right| Change::Grant {
+                who: who(),
+                right,
+            })?)
         }
         Account::Revoke(args) => {
             let who = || args.who.clone();
-            each(args.rights, |right| Change::Revoke { who: who(), right })?
+            Some(each(args.rights, |right| Change::Revoke {
+                who: who(),
+                right,
+            })?)
         }
     };
-    let reply = client.change_identity(changes)?;
-    context.output.answer(reply, told)?;
+    let reply = match changes {
+        Some(changes) => client.change_identity(changes)?,
+        None => client.identity()?,
+    };
+    context.output.answer(reply, |reply, text| {
+        list(&reply.directory, text);
+        Ok(())
+    })?;
     Ok(ExitCode::Done)
-}
-
-fn told(reply: &IdentityReply, text: &mut Text) -> std::io::Result<()> {
-    list(&reply.directory, text);
-    Ok(())
 }
 
 /// Makes a change of each of them.
