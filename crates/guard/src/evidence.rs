@@ -568,7 +568,7 @@ impl Evidence<'_> {
         Ok(why)
     }
 
-    /// Returns the name behind a pseudonym where the policy's principals explain it and the reader may
+    /// Returns the name behind a pseudonym where it is that of an account and the reader may
     /// know it, else the pseudonym.
     pub fn name_of(&self, pseudonym: &str) -> String {
         let _ = self.session;
