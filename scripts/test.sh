@@ -47,4 +47,6 @@ scripts/scan-matrix.sh --alone
 stage "Python's packages" "Python tests"
 scripts/python-env.sh tests/python/requirements.lock target/python
 stage "Python tests"
-PYTHONPATH=python/src exec target/python/bin/python -m pytest --quiet --numprocesses auto --dist loadfile tests/python python/tests
+# The workspaces of tests that passed, gigabytes of them, go at once.
+PYTHONPATH=python/src exec target/python/bin/python -m pytest --quiet --override-ini tmp_path_retention_policy=failed \
+    --numprocesses auto --dist loadfile tests/python python/tests
