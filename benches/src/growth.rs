@@ -101,7 +101,7 @@ impl World {
         let folder: &Path = self.folder.path();
         let files = LedgerFolder::take(&folder.join("ledger"))?;
         let ledger = Ledger::open(custody_ledger::LedgerDeps {
-            wal: files.wal(),
+            sequencer: files.sequencer(),
             tiles: files.tiles(),
             head: files.head(),
             signer: NoteSigner::new("example.com/bench", &[1; 32])?,

@@ -50,7 +50,7 @@ fn acknowledged(clients: u64) -> Result<f64, Failure> {
     let folder = tempfile::tempdir_in("target")?;
     let files = LedgerFolder::take(folder.path())?;
     let ledger = Ledger::open(LedgerDeps {
-        wal: files.wal(),
+        sequencer: files.sequencer(),
         tiles: files.tiles(),
         head: files.head(),
         signer: NoteSigner::new("example.com/bench", &[1; 32])?,

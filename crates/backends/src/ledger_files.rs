@@ -6,7 +6,9 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use custody_ledger::{CheckpointStore, LedgerError, PortError, Tiles, Wal};
+use custody_ledger::{
+    CheckpointStore, LedgerError, PortError, Sequencer, Tiles, Wal, WriteAheadLog,
+};
 use custody_types::is_no_room;
 use rustix::fs::{FlockOperation, flock};
 
@@ -88,7 +90,12 @@ impl LedgerFolder {
         })
     }
 
-    /// Returns the write-ahead log.
+    /// Returns where entries get their positions: the write-ahead log.
+    pub fn sequencer(&self) -> Box<dyn Sequencer> {
+        Box::new(WriteAheadLog::new(self.wal()))
+    }
+
+    /// Returns the bytes of the write-ahead log.
     pub fn wal(&self) -> Box<dyn Wal> {
         Box::new(WalFile {
             path: self.root.join("wal"),
@@ -215,7 +222,9 @@ impl CheckpointStore for CheckpointFile {
 
 #[cfg(test)]
 mod tests {
-    use custody_ledger::testing::{check_checkpoint_store, check_tiles, check_wal};
+    use custody_ledger::testing::{
+        check_checkpoint_store, check_sequencer, check_tiles, check_wal,
+    };
 
     use super::*;
 
@@ -226,6 +235,9 @@ mod tests {
         check_checkpoint_store(&|| files.head());
         check_tiles(&|| files.tiles());
         check_wal(&|| files.wal());
+        let fresh = tempfile::tempdir().unwrap();
+        let others = LedgerFolder::take(fresh.path()).unwrap();
+        check_sequencer(&|| others.sequencer());
         assert!(matches!(
             LedgerFolder::take(folder.path()),
             Err(LedgerError::Busy { .. })

@@ -20,7 +20,7 @@ use custody_crypto::aead::{Aead, Ring};
 use custody_crypto::sign::SigningKey;
 use custody_ledger::{
     CheckpointStore, Entry, EntryDraft, Ledger, LedgerError, Lineage, Outcome, Phase, PortError,
-    Subject, Tiles, Wal,
+    Subject, Tiles, Wal, WriteAheadLog,
 };
 use custody_store::testing::{Faults, FaultyBlobs, FaultyCatalog, Mode};
 use custody_store::{DomainId, Store, StoreDeps, StoreError, VersionDraft};
@@ -219,7 +219,10 @@ fn ledger(folder: &Path, faults: &Arc<Faults>) -> Result<(LedgerFolder, Ledger),
     let files = LedgerFolder::take(folder)?;
     let faulty = Arc::new(FaultyFiles(files.tiles(), files.head(), faults.clone()));
     let ledger = Ledger::open(custody_ledger::LedgerDeps {
-        wal: Box::new(FaultyWal(files.wal(), faults.clone())),
+        sequencer: Box::new(WriteAheadLog::new(Box::new(FaultyWal(
+            files.wal(),
+            faults.clone(),
+        )))),
         tiles: faulty.clone(),
         head: faulty,
         signer: NoteSigner::new("example.com/log", &[1; 32]).unwrap(),

@@ -215,7 +215,7 @@ fn ledger(folder: &Path) -> Result<(LedgerFolder, Ledger), LedgerError> {
     let files = LedgerFolder::take(folder)?;
     let signer = NoteSigner::new("example.com/log", &[1; 32]).unwrap();
     let parts = custody_ledger::LedgerDeps {
-        wal: files.wal(),
+        sequencer: files.sequencer(),
         tiles: files.tiles(),
         head: files.head(),
         signer,

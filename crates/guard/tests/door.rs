@@ -25,7 +25,7 @@ use custody_guard::{
     NewVersion, Read, ReadIdentity, ReadLedger, ResourceRef, Scanned, Scanner, Session, SetAlias,
     Verify, VersionBuilder, Write,
 };
-use custody_ledger::{Ledger, PortError, Wal};
+use custody_ledger::{Ledger, PortError, Wal, WriteAheadLog};
 use custody_store::{BlobError, Blobs, DomainId, PackId, Store};
 use custody_tlog::note::NoteSigner;
 use custody_types::{
@@ -200,7 +200,10 @@ impl World {
     fn open(&self) -> (LedgerFolder, Door) {
         let files = LedgerFolder::take(&self.path().join("ledger")).unwrap();
         let ledger = Ledger::open(custody_ledger::LedgerDeps {
-            wal: Box::new(FaultyWal(files.wal(), self.faults.clone())),
+            sequencer: Box::new(WriteAheadLog::new(Box::new(FaultyWal(
+                files.wal(),
+                self.faults.clone(),
+            )))),
             tiles: files.tiles(),
             head: files.head(),
             signer: NoteSigner::new("example.com/log", &[1; 32]).unwrap(),

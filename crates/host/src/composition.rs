@@ -223,7 +223,7 @@ impl Unlocked {
         let signer = NoteSigner::new(&format!("custody.local/{}", about.id), seed.expose())
             .map_err(|_| unreadable())?;
         let parts = custody_ledger::LedgerDeps {
-            wal: folder.wal(),
+            sequencer: folder.sequencer(),
             tiles: folder.tiles(),
             head: folder.head(),
             signer,

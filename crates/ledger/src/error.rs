@@ -77,7 +77,7 @@ impl From<PortError> for LedgerError {
     fn from(error: PortError) -> Self {
         match error {
             PortError::NoSpace { .. } => Self::NoSpace,
-            PortError::Conflict { ref file } => Self::Storage {
+            PortError::Conflict { ref file } | PortError::Full { ref file } => Self::Storage {
                 file: file.clone(),
                 source: Arc::new(error),
             },

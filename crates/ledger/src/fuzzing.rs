@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::entry::Entry;
-use crate::wal::{self, Rest};
+use crate::wal;
 
 /// Where the length of a record stands in it.
 const LENGTH_AT: std::ops::Range<usize> = 4..8;
@@ -22,23 +22,23 @@ pub fn write_ahead_log(input: &[u8]) -> Result<bool, String> {
     } else {
         closed(rest)
     };
-    let content = wal::read(&file);
+    let (kept, end) = wal::read(&file);
     let mut written = Vec::new();
-    for record in &content.records {
-        for entry in &record.entries {
+    for commit in &kept.commits {
+        for entry in &commit.entries {
             // Any bytes can be an entry; reading them may fail, and nothing else.
             let _ = Entry::parse(entry);
         }
-        written.extend(record.encode().ok_or("a record that was read is written")?);
+        written.extend(commit.encode().ok_or("a record that was read is written")?);
     }
-    if file.get(..content.end) != Some(&written) {
+    if file.get(..end) != Some(&written) {
         return Err("a record has one form".to_owned());
     }
-    let after = file.get(content.end..).unwrap_or_default();
-    if (content.rest == Rest::Clean) != after.iter().all(|byte| *byte == 0) {
+    let after = file.get(end..).unwrap_or_default();
+    if kept.flaw.is_none() != after.iter().all(|byte| *byte == 0) {
         return Err("only zeros follow a clean end".to_owned());
     }
-    Ok(!content.records.is_empty())
+    Ok(!kept.commits.is_empty())
 }
 
 /// Gives a record its length and its sum.
@@ -56,7 +56,7 @@ fn closed(body: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wal::Record;
+    use crate::ports::Commit;
 
     /// Checks that `bytes` are the kept seed; writes them with `CUSTODY_GENERATE=1`.
     #[expect(clippy::disallowed_methods, reason = "seeds are written on request")]
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn the_seeds_are_real_logs() {
         let entry = br#"{"schema":"custody.entry.v1","ts":"2026-01-01T00:00:00Z"}"#;
-        let record = |first, entries| Record {
+        let record = |first, entries| Commit {
             first,
             entries,
             checkpoint: "example.com/log\n1\nAAAA\n\n— example.com/log AAAA\n".to_owned(),

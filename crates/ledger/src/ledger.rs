@@ -14,23 +14,22 @@ use custody_types::{Clock, Digest, causes};
 use crate::entry::EntryDraft;
 use crate::error::LedgerError;
 use crate::log::{Grown, Log, time_of};
-use crate::ports::{CheckpointStore, Tiles, Wal};
+use crate::ports::{CheckpointStore, Commit, Flaw, Kept, PortError, Sequencer, Tiles};
 use crate::snapshot::Snapshot;
-use crate::wal::{self, Content, Record, Rest};
 
 /// How long an entry for which nobody waits may be in memory alone, and how long one may be in no tile.
 const PUBLISH_AFTER: Duration = Duration::from_millis(900);
 /// The bytes at which a commit is closed; who waits after that is in the next one.
 const COMMIT_BYTES: usize = 1 << 20;
-/// The most bytes that entries which follow one another may have, so that a commit that they close fits
-/// into the write-ahead log.
+/// The most bytes that entries which follow one another may have: a commit that they close has at most as much again as
+/// a commit is closed at.
 const MOST_AT_ONCE: usize = 2 << 20;
 
 /// What a ledger is made of.
 #[derive(Debug)]
 pub struct LedgerDeps {
-    /// The write-ahead log.
-    pub wal: Box<dyn Wal>,
+    /// Where entries get their positions, and are until they are published.
+    pub sequencer: Box<dyn Sequencer>,
     /// Tiles and bundles.
     pub tiles: Arc<dyn Tiles>,
     /// The published checkpoint.
@@ -104,14 +103,12 @@ impl Drop for Lead<'_> {
     }
 }
 
-/// The file that the write-ahead log is in now.
-struct Segment {
-    wal: Box<dyn Wal>,
-    /// Where the next record goes.
-    at: u64,
-    /// The record whose writing failed, with the log that it makes. Whether the disk has it is not known, and
-    /// its checkpoint is signed: nothing else may come in its place. It will be the first of the next file.
-    unsettled: Option<(Record, Grown)>,
+/// Where entries become part of the log.
+struct Sequence {
+    sequencer: Box<dyn Sequencer>,
+    /// The commit whose appending failed, with the log that it makes. Whether it is kept is not known, and its
+    /// checkpoint is signed: nothing else may come in its place.
+    unsettled: Option<(Commit, Grown)>,
 }
 
 /// What was published last.
@@ -125,7 +122,7 @@ struct Published {
     attempted: Option<String>,
 }
 
-/// Locks are taken in the order `segment`, `publishing`, `log`.
+/// Locks are taken in the order `sequence`, `publishing`, `log`.
 struct Shared {
     tiles: Arc<dyn Tiles>,
     head: Arc<dyn CheckpointStore>,
@@ -134,8 +131,8 @@ struct Shared {
     queue: Mutex<VecDeque<Batch>>,
     /// Whether someone commits for all who wait.
     led: AtomicBool,
-    /// Held while a record is written.
-    segment: Mutex<Segment>,
+    /// Held while a commit is appended.
+    sequence: Mutex<Sequence>,
     /// Held while tiles are written.
     publishing: Mutex<Published>,
     /// Held for moments, and never while anybody waits for the disk.
@@ -145,8 +142,8 @@ struct Shared {
     /// Set to wake the publisher; `true` when it shall end.
     ending: Mutex<Option<bool>>,
     wake: Condvar,
-    /// What was wrong with the write-ahead log at the start.
-    wal_damage: Option<String>,
+    /// What was wrong with what was not published, at the start.
+    flaw: Option<String>,
 }
 
 /// The log. Safe to use from several threads. Whoever appends waits for the disk; whoever reads does not.
@@ -174,7 +171,7 @@ impl Ledger {
     /// [`LedgerError::Damaged`] when what is stored is not what was signed; [`LedgerError::Storage`].
     pub fn open(parts: LedgerDeps) -> Result<Self, LedgerError> {
         let LedgerDeps {
-            mut wal,
+            mut sequencer,
             tiles,
             head,
             signer,
@@ -197,13 +194,13 @@ impl Ledger {
         };
         let mut log = Log::resume(&published, tiles.as_ref(), &signer)?;
         let partial = log.snapshot(tiles.clone(), &signer).partial();
-        let bytes = wal.load()?;
-        let content = wal::read(&bytes);
-        let end = content.end as u64;
-        let Replayed { remains, damage } = replay(&mut log, content, &signer)?;
-        let segment = Segment {
-            wal,
-            at: end,
+        let kept = sequencer.load(published.size)?;
+        let flaw = replay(&mut log, kept, &signer)?;
+        if let Some(Replayed::Mended(_)) = flaw {
+            sequencer.mend()?;
+        }
+        let sequence = Sequence {
+            sequencer,
             unsettled: None,
         };
         let shared = Arc::new(Shared {
@@ -213,7 +210,7 @@ impl Ledger {
             clock,
             queue: Mutex::default(),
             led: AtomicBool::new(false),
-            segment: Mutex::new(segment),
+            sequence: Mutex::new(sequence),
             publishing: Mutex::new(Published {
                 partial,
                 note,
@@ -223,14 +220,8 @@ impl Ledger {
             settled: Mutex::default(),
             ending: Mutex::new(None),
             wake: Condvar::new(),
-            wal_damage: damage,
+            flaw: flaw.and_then(Replayed::told),
         });
-        if bytes.len() as u64 != wal::LENGTH || remains == Remains::Renewed {
-            shared.renew()?;
-        } else if remains == Remains::Cleared {
-            let length = usize::try_from(wal::LENGTH - end).unwrap_or(bytes.len());
-            lock(&shared.segment).wal.write(end, &vec![0; length])?;
-        }
         let worker = shared.clone();
         let publisher = thread::Builder::new()
             .name("ledger".to_owned())
@@ -353,17 +344,19 @@ impl Ledger {
         )
     }
 
-    pub(crate) fn wal_damage(&self) -> Option<String> {
-        if self.shared.wal_damage.is_some() {
-            return self.shared.wal_damage.clone();
+    /// Tells what is wrong with what is not published yet.
+    pub(crate) fn flaw(&self) -> Option<String> {
+        if self.shared.flaw.is_some() {
+            return self.shared.flaw.clone();
         }
-        let mut segment = lock(&self.shared.segment);
-        if segment.unsettled.is_some() {
+        let mut sequence = lock(&self.shared.sequence);
+        if sequence.unsettled.is_some() {
             return Some("a write to it failed, and was not repeated yet".to_owned());
         }
-        match segment.wal.load().map(|bytes| wal::read(&bytes).rest) {
-            Ok(Rest::Clean) => None,
-            Ok(_) => Some("it has bytes that are no record".to_owned()),
+        let published = lock(&self.shared.log).published();
+        match sequence.sequencer.load(published).map(|kept| kept.flaw) {
+            Ok(None) => None,
+            Ok(Some(_)) => Some("it has bytes that are no record".to_owned()),
             Err(error) => Some(causes(&error)),
         }
     }
@@ -384,75 +377,69 @@ impl Drop for Ledger {
     }
 }
 
-/// What becomes of the write-ahead log after it was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Remains {
-    /// The next record follows its last.
-    Kept,
-    /// What follows its last record is cleared first.
-    Cleared,
-    /// A fresh one takes its place.
-    Renewed,
+/// What is to be done about a flaw, and what is told of it.
+enum Replayed {
+    /// It is taken away before anything else is appended.
+    Mended(Option<String>),
+    /// It stays to be seen until something takes its place.
+    Left(String),
 }
 
-struct Replayed {
-    remains: Remains,
-    /// What is wrong with records that the checkpoint covers.
-    damage: Option<String>,
+impl Replayed {
+    fn told(self) -> Option<String> {
+        match self {
+            Self::Mended(told) => told,
+            Self::Left(told) => Some(told),
+        }
+    }
 }
 
-/// Adds what the write-ahead log has and the checkpoint has not.
-fn replay(log: &mut Log, content: Content, signer: &NoteSigner) -> Result<Replayed, LedgerError> {
+/// Adds what the sequencer has and the checkpoint has not.
+fn replay(log: &mut Log, kept: Kept, signer: &NoteSigner) -> Result<Option<Replayed>, LedgerError> {
     let damaged = |because: &str| LedgerError::Damaged {
         file: "wal".to_owned(),
         because: because.to_owned(),
     };
     let published = log.published();
     let mut reached = 0;
-    for record in content.records {
-        reached = record.first + record.entries.len() as u64;
+    for commit in kept.commits {
+        reached = commit.end();
         if reached <= published {
             continue;
         }
-        if record.first != log.size() {
+        if commit.first != log.size() {
             return Err(damaged("its records do not follow the published entries"));
         }
-        let signed = Checkpoint::open(&record.checkpoint, signer.verifier())
+        let signed = Checkpoint::open(&commit.checkpoint, signer.verifier())
             .map_err(|error| damaged(&error.to_string()))?;
-        let newest = record.entries.last().map(|entry| time_of(entry));
+        let newest = commit.entries.last().map(|entry| time_of(entry));
         let newest = newest.unwrap_or(Ok(log.last()))?;
-        let entries = record.entries.into_iter().map(Arc::from).collect();
+        let entries = commit.entries.into_iter().map(Arc::from).collect();
         let grown = log.grow(entries, newest, signer);
         if signed.size != grown.size() || signed.root != grown.root() {
             return Err(damaged("its entries are not those of its checkpoint"));
         }
         log.take(grown);
     }
-    let replayed = |remains, damage: Option<&str>| {
-        Ok(Replayed {
-            remains,
-            damage: damage.map(ToOwned::to_owned),
-        })
+    let Some(flaw) = kept.flaw else {
+        return Ok(None);
     };
-    match content.rest {
-        Rest::Clean => replayed(Remains::Kept, None),
-        Rest::Broken if log.size() == published => {
-            replayed(Remains::Kept, Some("a record in it was changed"))
+    Ok(Some(match flaw {
+        Flaw::Changed if log.size() == published => {
+            Replayed::Left("a record in it was changed".to_owned())
         }
-        Rest::Broken => Err(damaged("a record in it was changed")),
+        Flaw::Changed => return Err(damaged("a record in it was changed")),
         // The checkpoint covers more than the whole records: the next one was acknowledged.
-        Rest::Torn | Rest::Stray if reached < published => replayed(
-            Remains::Renewed,
-            Some("a record in it was changed; its entries are safe in the tiles"),
-        ),
+        Flaw::CutShort | Flaw::Stray if reached < published => Replayed::Mended(Some(
+            "a record in it was changed; its entries are safe in the tiles".to_owned(),
+        )),
         // A record that was begun and never acknowledged, or stray bytes, which are told: either way the
         // place is cleared before anything else is written.
-        Rest::Torn => replayed(Remains::Cleared, None),
-        Rest::Stray => replayed(
-            Remains::Cleared,
-            Some("it had bytes that no record begins with; they were cleared"),
-        ),
-    }
+        Flaw::CutShort => Replayed::Mended(None),
+        Flaw::Stray => Replayed::Mended(Some(
+            "it had bytes that no record begins with; they were cleared".to_owned(),
+        )),
+    }))
 }
 
 impl Shared {
@@ -479,25 +466,25 @@ impl Shared {
     /// woken then; who comes after that leads.
     fn lead(&self, slot: &Slot) {
         let _lead = Lead(self);
-        let mut segment = lock(&self.segment);
+        let mut sequence = lock(&self.sequence);
         while slot.get().is_none() {
             // An error is told to all who wait, so to this one.
-            let _ = self.commit(&mut segment);
+            let _ = self.commit(&mut sequence);
         }
     }
 
     /// Commits what waits.
     fn flush(&self) -> Result<(), LedgerError> {
-        let mut segment = lock(&self.segment);
-        self.settle(&mut segment)?;
+        let mut sequence = lock(&self.sequence);
+        self.settle(&mut sequence)?;
         while !lock(&self.queue).is_empty() {
-            self.commit(&mut segment)?;
+            self.commit(&mut sequence)?;
         }
         Ok(())
     }
 
-    /// Commits what waits: one record, one `fdatasync`, for all of them.
-    fn commit(&self, segment: &mut Segment) -> Result<(), LedgerError> {
+    /// Commits what waits: one commit, one wait for the disk, for all of them.
+    fn commit(&self, sequence: &mut Sequence) -> Result<(), LedgerError> {
         let (mut batches, mut entries, mut bytes) = (Vec::new(), Vec::new(), 0);
         let now = self.clock.now().max(lock(&self.log).last());
         while bytes < COMMIT_BYTES {
@@ -518,7 +505,7 @@ impl Shared {
             return Ok(());
         }
         // An earlier record comes first, if its writing failed.
-        if let Err(error) = self.settle(segment) {
+        if let Err(error) = self.settle(sequence) {
             self.give_back(batches, &error);
             return Err(error);
         }
@@ -527,7 +514,7 @@ impl Shared {
             (log.size(), log.grow(entries, now, &self.signer))
         };
         let receipts = receipts(first, &grown, &batches);
-        match self.write(segment, first, grown) {
+        match self.write(sequence, first, grown) {
             Ok(()) => {
                 for (batch, receipts) in batches.into_iter().zip(receipts) {
                     batch.answer(Ok(receipts));
@@ -563,73 +550,70 @@ impl Shared {
         *queue = kept;
     }
 
-    /// Writes a record and takes its entries into the log.
-    fn write(&self, segment: &mut Segment, first: u64, grown: Grown) -> Result<(), Failed> {
-        let record = Record {
+    /// Appends a commit and takes its entries into the log.
+    fn write(&self, sequence: &mut Sequence, first: u64, grown: Grown) -> Result<(), Failed> {
+        let entries = grown.entries.iter();
+        let commit = Commit {
             first,
-            entries: grown
-                .entries
-                .iter()
-                .map(|(entry, _)| entry.to_vec())
-                .collect(),
+            entries: entries.map(|(entry, _)| entry.to_vec()).collect(),
             checkpoint: grown.checkpoint.to_string(),
         };
-        let too_large = || Failed::NothingWritten(LedgerError::TooLarge(record.entries.len()));
-        let bytes = record.encode().ok_or_else(too_large)?;
-        let length = bytes.len() as u64;
         // CRASH: before this write the entries were never heard of; after it they are replayed.
-        let written = if segment.at + length > wal::LENGTH {
-            self.publish().map_err(Failed::NothingWritten)?;
-            segment.at = 0;
-            segment.wal.renew(&bytes, wal::LENGTH)
-        } else {
-            segment.wal.write(segment.at, &bytes)
-        };
-        if let Err(error) = written {
-            segment.unsettled = Some((record, grown));
-            return Err(Failed::Unsettled(stopped(error.into())));
+        match self.append(sequence, &commit) {
+            Ok(()) => {
+                lock(&self.log).take(grown);
+                Ok(())
+            }
+            Err(Failed::Unsettled(error)) => {
+                sequence.unsettled = Some((commit, grown));
+                Err(Failed::Unsettled(error))
+            }
+            Err(nothing) => Err(nothing),
         }
-        segment.at += length;
-        lock(&self.log).take(grown);
-        Ok(())
     }
 
-    /// Writes the record whose writing failed into a fresh file: the same entries, the same checkpoint.
-    ///
-    /// Whether the old file has it is not known, and a second `fdatasync` of it would not tell. So the fresh
-    /// one takes its place with the record in it, in one step.
-    fn settle(&self, segment: &mut Segment) -> Result<(), LedgerError> {
-        let Some((record, grown)) = segment.unsettled.take() else {
+    /// Appends a commit, once there is room for it.
+    fn append(&self, sequence: &mut Sequence, commit: &Commit) -> Result<(), Failed> {
+        let mut appended = sequence.sequencer.append(commit);
+        if matches!(appended, Err(PortError::Full { .. })) {
+            self.publish().map_err(Failed::NothingWritten)?;
+            let published = lock(&self.log).published();
+            let trimmed = sequence.sequencer.trim(published);
+            trimmed.map_err(|error| Failed::NothingWritten(error.into()))?;
+            appended = sequence.sequencer.append(commit);
+        }
+        appended.map_err(|error| match error {
+            PortError::Full { .. } | PortError::Conflict { .. } => {
+                Failed::NothingWritten(stopped(error.into()))
+            }
+            other => Failed::Unsettled(stopped(other.into())),
+        })
+    }
+
+    /// Appends again the commit whose appending failed: the same entries, the same checkpoint.
+    fn settle(&self, sequence: &mut Sequence) -> Result<(), LedgerError> {
+        let Some((commit, grown)) = sequence.unsettled.take() else {
             return Ok(());
         };
-        let renewed = self.publish().and_then(|()| {
-            let bytes = record.encode();
-            let bytes = bytes.ok_or(LedgerError::TooLarge(record.entries.len()))?;
-            segment.wal.renew(&bytes, wal::LENGTH)?;
-            Ok(bytes.len() as u64)
-        });
-        match renewed {
-            Ok(length) => {
-                segment.at = length;
-                lock(&self.settled).push(record.first..grown.size());
+        match self.append(sequence, &commit) {
+            Ok(()) => {
+                lock(&self.settled).push(commit.first..grown.size());
                 lock(&self.log).take(grown);
                 self.wake_publisher();
                 Ok(())
             }
-            Err(error) => {
-                segment.unsettled = Some((record, grown));
+            Err(Failed::NothingWritten(error) | Failed::Unsettled(error)) => {
+                sequence.unsettled = Some((commit, grown));
                 Err(stopped(error))
             }
         }
     }
 
-    /// Publishes everything, and begins a fresh write-ahead log.
-    fn renew(&self) -> Result<(), LedgerError> {
-        let mut segment = lock(&self.segment);
-        self.publish()?;
-        segment.wal.renew(&[], wal::LENGTH)?;
-        segment.at = 0;
-        Ok(())
+    /// Tells the sequencer what it need not keep.
+    fn trim(&self) -> Result<(), LedgerError> {
+        let mut sequence = lock(&self.sequence);
+        let published = lock(&self.log).published();
+        Ok(sequence.sequencer.trim(published)?)
     }
 
     fn publish(&self) -> Result<(), LedgerError> {
@@ -688,7 +672,8 @@ impl Shared {
             }
             *ending = None;
             drop(ending);
-            if self.flush().and_then(|()| self.publish()).is_err() {
+            let done = self.flush().and_then(|()| self.publish());
+            if done.and_then(|()| self.trim()).is_err() {
                 // The disk may take it a little later.
                 self.wake_publisher();
             }

@@ -28,6 +28,7 @@ pub use entry::{
 };
 pub use error::LedgerError;
 pub use ledger::{Ledger, LedgerDeps, Receipt};
-pub use ports::{CheckpointStore, PortError, Tiles, Wal};
+pub use ports::{CheckpointStore, Commit, Flaw, Kept, PortError, Sequencer, Tiles, Wal};
 pub use snapshot::Snapshot;
 pub use verify::LedgerCheck;
+pub use wal::WriteAheadLog;

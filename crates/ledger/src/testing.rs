@@ -11,13 +11,15 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier, Condvar, Mutex};
 
-use crate::ports::{CheckpointStore, PortError, Tiles, Wal};
+use crate::ports::{CheckpointStore, Commit, Kept, PortError, Sequencer, Tiles, Wal};
 
 /// A disk in memory: what outlives the process, and what happens to its writes.
 #[derive(Debug, Default)]
 pub struct Disk {
     /// The write-ahead log.
     pub wal: Mutex<Vec<u8>>,
+    /// Commits, where they are kept as rows.
+    pub rows: Mutex<Rows>,
     /// Tiles and bundles.
     pub tiles: Mutex<BTreeMap<String, Vec<u8>>>,
     /// The published checkpoint.
@@ -29,6 +31,13 @@ pub struct Disk {
     drops: bool,
     stuck: Mutex<bool>,
     freed: Condvar,
+}
+
+/// What a sequencer in a table keeps.
+#[derive(Debug, Default, Clone)]
+pub struct Rows {
+    commits: Vec<Commit>,
+    next: u64,
 }
 
 impl Disk {
@@ -44,6 +53,7 @@ impl Disk {
     pub fn copy(&self) -> Arc<Self> {
         Arc::new(Self {
             wal: Mutex::new(self.wal.lock().unwrap().clone()),
+            rows: Mutex::new(self.rows.lock().unwrap().clone()),
             tiles: Mutex::new(self.tiles.lock().unwrap().clone()),
             head: Mutex::new(self.head.lock().unwrap().clone()),
             ..Self::default()
@@ -127,6 +137,46 @@ impl Wal for Stored {
             *self.0.wal.lock().unwrap() = content;
         }
         self.0.written()
+    }
+}
+
+impl Sequencer for Stored {
+    fn load(&mut self, published: u64) -> Result<Kept, PortError> {
+        let rows = self.0.rows.lock().unwrap();
+        let late = |commit: &&Commit| commit.end() > published;
+        Ok(Kept {
+            commits: rows.commits.iter().filter(late).cloned().collect(),
+            flaw: None,
+        })
+    }
+
+    fn append(&mut self, commit: &Commit) -> Result<(), PortError> {
+        self.0.note(commit.checkpoint.as_bytes());
+        {
+            let mut rows = self.0.rows.lock().unwrap();
+            if rows.commits.last() != Some(commit) {
+                if rows.next != commit.first {
+                    return Err(PortError::Conflict {
+                        file: "rows".to_owned(),
+                    });
+                }
+                if self.0.takes() {
+                    rows.next = commit.end();
+                    rows.commits.push(commit.clone());
+                }
+            }
+        }
+        self.0.written()
+    }
+
+    fn trim(&mut self, published: u64) -> Result<(), PortError> {
+        let mut rows = self.0.rows.lock().unwrap();
+        rows.commits.retain(|commit| commit.end() > published);
+        Ok(())
+    }
+
+    fn mend(&mut self) -> Result<(), PortError> {
+        Ok(())
     }
 }
 
@@ -239,6 +289,78 @@ pub fn check_tiles(open: &dyn Fn() -> Arc<dyn Tiles>) {
     );
 }
 
+/// Checks what every [`Sequencer`] must do. `open` opens the same place each time, as the next process would.
+pub fn check_sequencer(open: &dyn Fn() -> Box<dyn Sequencer>) {
+    let commit = |first: u64, entries: &[&[u8]], checkpoint: &str| Commit {
+        first,
+        entries: entries.iter().map(|entry| entry.to_vec()).collect(),
+        checkpoint: checkpoint.to_owned(),
+    };
+    let conflicts = |done: Result<(), PortError>| {
+        assert!(matches!(done, Err(PortError::Conflict { .. })), "{done:?}");
+    };
+    let kept = |published| {
+        let kept = open().load(published).unwrap();
+        assert_eq!(kept.flaw, None);
+        let late = kept.commits.into_iter();
+        late.filter(|commit| commit.end() > published)
+            .collect::<Vec<_>>()
+    };
+    let mut one = open();
+    assert_eq!(one.load(0).unwrap(), Kept::default());
+    one.mend().unwrap();
+    conflicts(one.append(&commit(1, &[b"ahead"], "ahead")));
+    let first = commit(0, &[b"a", b""], "first");
+    one.append(&first).unwrap();
+    // The reply was lost: it is appended again.
+    one.append(&first).unwrap();
+    assert_eq!(kept(0), std::slice::from_ref(&first));
+    conflicts(one.append(&commit(0, &[b"b", b""], "other")));
+    conflicts(one.append(&commit(1, &[b"b"], "between")));
+    conflicts(one.append(&commit(3, &[b"b"], "after a hole")));
+    let largest = vec![7; 65_535];
+    let second = commit(2, &[largest.as_slice(), b"c"], "second");
+    one.append(&second).unwrap();
+    conflicts(one.append(&first));
+    assert_eq!(kept(0), [first.clone(), second.clone()]);
+    // The next process goes on from there; it knows the last one too.
+    let mut two = open();
+    two.load(0).unwrap();
+    two.append(&second).unwrap();
+    conflicts(two.append(&commit(2, &[b"d", b"e"], "late")));
+    let third = commit(4, &[b"d"], "third");
+    two.append(&third).unwrap();
+    two.trim(2).unwrap();
+    assert_eq!(kept(2), [second, third.clone()]);
+    two.trim(5).unwrap();
+    assert_eq!(kept(5), []);
+    // However much comes, it fits if what is published is trimmed.
+    let (mut next, mut safe) = (5, 5);
+    for round in 0..200 {
+        let entries = vec![largest.as_slice(); round % 16];
+        let commit = commit(next, &entries, &format!("round {round}"));
+        let mut done = two.append(&commit);
+        if matches!(done, Err(PortError::Full { .. })) {
+            safe = next;
+            two.trim(safe).unwrap();
+            done = two.append(&commit);
+        }
+        done.unwrap();
+        next = commit.end();
+    }
+    let late = kept(safe);
+    let mut at = safe;
+    for commit in &late {
+        assert_eq!(commit.first, at);
+        at = commit.end();
+    }
+    assert_eq!(at, next);
+    let mut three = open();
+    three.load(next).unwrap();
+    three.append(&commit(next, &[b"last"], "last")).unwrap();
+    assert_eq!(kept(next).len(), 1);
+}
+
 /// Checks what every [`Wal`] must do. `open` opens the same place each time, as the next process would.
 pub fn check_wal(open: &dyn Fn() -> Box<dyn Wal>) {
     let mut wal = open();
@@ -264,12 +386,16 @@ pub fn check_wal(open: &dyn Fn() -> Box<dyn Wal>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wal::WriteAheadLog;
 
     #[test]
     fn the_double_does_what_every_implementation_must() {
         let disk = Arc::new(Disk::default());
         check_checkpoint_store(&|| Arc::new(Stored(disk.clone())));
         check_tiles(&|| Arc::new(Stored(disk.clone())));
+        check_sequencer(&|| Box::new(Stored(disk.clone())));
         check_wal(&|| Box::new(Stored(disk.clone())));
+        let fresh = Arc::new(Disk::default());
+        check_sequencer(&|| Box::new(WriteAheadLog::new(Box::new(Stored(fresh.clone())))));
     }
 }

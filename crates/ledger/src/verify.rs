@@ -60,7 +60,7 @@ impl Ledger {
             check("ledger consistency", consistency),
             check(
                 "ledger write-ahead log",
-                self.wal_damage().map_or_else(
+                self.flaw().map_or_else(
                     || Ok("no stray bytes".to_owned()),
                     |broken| Err(format!("`wal`: {broken}")),
                 ),

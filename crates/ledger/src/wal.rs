@@ -1,6 +1,14 @@
-//! Records of the write-ahead log.
+//! The write-ahead log: a [`Sequencer`] in one file. Each commit is a record, one after the other.
+//!
+//! INVARIANT: no record is written after one whose writing failed, nor over one whose entries are not safe elsewhere. A
+//! fresh file takes the place of the old one, in one step, where either would happen.
+
+use std::io;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
+
+use crate::ports::{Commit, Flaw, Kept, PortError, Sequencer, Wal};
 
 const MAGIC: &[u8; 4] = b"CLW1";
 const HEAD: usize = 20;
@@ -9,15 +17,7 @@ const SUM: usize = 32;
 /// The length of the file in bytes.
 pub(crate) const LENGTH: u64 = 4 << 20;
 
-/// What one commit wrote.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Record {
-    pub(crate) first: u64,
-    pub(crate) entries: Vec<Vec<u8>>,
-    pub(crate) checkpoint: String,
-}
-
-impl Record {
+impl Commit {
     /// Writes the record; `None` when something in it is too long.
     pub(crate) fn encode(&self) -> Option<Vec<u8>> {
         let mut out = MAGIC.to_vec();
@@ -66,58 +66,33 @@ impl Record {
     }
 }
 
-/// What a file holds.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Content {
-    /// The records that are whole, in order.
-    pub(crate) records: Vec<Record>,
-    /// Where the next record goes.
-    pub(crate) end: usize,
-    /// Whether bytes other than zero follow there.
-    pub(crate) rest: Rest,
-}
-
-/// What follows the last whole record.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rest {
-    /// Zeros only.
-    #[default]
-    Clean,
-    /// Something that is not a whole record, and none follows it: a write that was cut short, or damage.
-    Torn,
-    /// Something that no record begins with.
-    Stray,
-    /// Something that is not a whole record, before one that is: damage.
-    Broken,
-}
-
-/// Reads a file.
-pub(crate) fn read(bytes: &[u8]) -> Content {
-    let mut content = Content::default();
-    while let Some((record, length)) = bytes.get(content.end..).and_then(next) {
-        content.records.push(record);
-        content.end += length;
+/// Reads a file: what it holds, and where the next record goes.
+pub(crate) fn read(bytes: &[u8]) -> (Kept, usize) {
+    let (mut kept, mut end) = (Kept::default(), 0);
+    while let Some((commit, length)) = bytes.get(end..).and_then(next) {
+        kept.commits.push(commit);
+        end += length;
     }
-    let rest = bytes.get(content.end..).unwrap_or_default();
+    let rest = bytes.get(end..).unwrap_or_default();
     if rest.iter().any(|byte| *byte != 0) {
-        content.rest = if whole_record_in(rest) {
-            Rest::Broken
+        kept.flaw = Some(if whole_record_in(rest) {
+            Flaw::Changed
         } else if rest.starts_with(MAGIC) {
-            Rest::Torn
+            Flaw::CutShort
         } else {
-            Rest::Stray
-        };
+            Flaw::Stray
+        });
     }
-    content
+    (kept, end)
 }
 
-fn next(bytes: &[u8]) -> Option<(Record, usize)> {
+fn next(bytes: &[u8]) -> Option<(Commit, usize)> {
     let after = bytes.strip_prefix(MAGIC)?;
     let length = usize::try_from(u32::from_be_bytes(*after.first_chunk::<4>()?)).ok()?;
     if length < HEAD + SUM {
         return None;
     }
-    Some((Record::decode(bytes.get(..length)?)?, length))
+    Some((Commit::decode(bytes.get(..length)?)?, length))
 }
 
 fn whole_record_in(bytes: &[u8]) -> bool {
@@ -128,12 +103,128 @@ fn whole_record_in(bytes: &[u8]) -> bool {
     })
 }
 
+/// A [`Sequencer`] over the bytes of a file.
+#[derive(Debug)]
+pub struct WriteAheadLog {
+    wal: Box<dyn Wal>,
+    /// The length of the file.
+    length: u64,
+    /// Where the next record goes.
+    at: u64,
+    /// Whether it may go there; otherwise a fresh file takes the place of this one.
+    whole: bool,
+    /// The position of the next entry.
+    next: u64,
+    /// How many entries are safe elsewhere.
+    trimmed: u64,
+    /// The sum of the record that was written last.
+    last: Option<[u8; SUM]>,
+}
+
+impl WriteAheadLog {
+    /// Begins with a file that is not loaded yet.
+    pub fn new(wal: Box<dyn Wal>) -> Self {
+        Self {
+            wal,
+            length: 0,
+            at: 0,
+            whole: false,
+            next: 0,
+            trimmed: 0,
+            last: None,
+        }
+    }
+
+    /// Puts a fresh file with one record, or none, in the place of this one.
+    fn renew(&mut self, record: &[u8]) -> Result<(), PortError> {
+        self.whole = false;
+        self.wal.renew(record, LENGTH)?;
+        self.length = LENGTH;
+        self.at = record.len() as u64;
+        self.whole = true;
+        Ok(())
+    }
+
+    fn file_name() -> String {
+        "wal".to_owned()
+    }
+}
+
+impl Sequencer for WriteAheadLog {
+    fn load(&mut self, published: u64) -> Result<Kept, PortError> {
+        let bytes = self.wal.load()?;
+        let (kept, end) = read(&bytes);
+        self.length = bytes.len() as u64;
+        self.at = end as u64;
+        self.whole = self.length == LENGTH && kept.flaw.is_none();
+        let reached = kept.commits.last().map_or(0, Commit::end);
+        self.next = reached.max(published);
+        self.trimmed = published;
+        self.last = bytes
+            .get(..end)
+            .and_then(<[u8]>::last_chunk::<SUM>)
+            .filter(|_| reached == self.next)
+            .copied();
+        Ok(kept)
+    }
+
+    fn append(&mut self, commit: &Commit) -> Result<(), PortError> {
+        let record = commit.encode().ok_or_else(|| PortError::Failed {
+            file: Self::file_name(),
+            source: Arc::new(io::Error::from(io::ErrorKind::InvalidInput)),
+        })?;
+        let sum = record.last_chunk::<SUM>().copied();
+        if commit.end() == self.next && sum.is_some() && sum == self.last {
+            return Ok(());
+        }
+        if commit.first != self.next {
+            return Err(PortError::Conflict {
+                file: Self::file_name(),
+            });
+        }
+        let length = record.len() as u64;
+        if self.whole && self.at + length <= LENGTH {
+            // What reached the disk after a failure is not known, and a second `fdatasync` would not tell.
+            self.whole = false;
+            self.wal.write(self.at, &record)?;
+            self.whole = true;
+            self.at += length;
+        } else if self.next > self.trimmed {
+            return Err(PortError::Full {
+                file: Self::file_name(),
+            });
+        } else {
+            self.renew(&record)?;
+        }
+        self.next = commit.end();
+        self.last = sum;
+        Ok(())
+    }
+
+    fn trim(&mut self, published: u64) -> Result<(), PortError> {
+        // The file is used again when it is full.
+        self.trimmed = self.trimmed.max(published);
+        Ok(())
+    }
+
+    fn mend(&mut self) -> Result<(), PortError> {
+        if self.next <= self.trimmed {
+            return self.renew(&[]);
+        }
+        let zeros = vec![0; usize::try_from(self.length - self.at).unwrap_or(0)];
+        self.whole = false;
+        self.wal.write(self.at, &zeros)?;
+        self.whole = self.length == LENGTH;
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn record(first: u64) -> Record {
-        Record {
+    fn record(first: u64) -> Commit {
+        Commit {
             first,
             entries: vec![b"one".to_vec(), b"two".to_vec()],
             checkpoint: "note".to_owned(),
@@ -148,15 +239,15 @@ mod tests {
         for end in 0..=whole.len() {
             let mut bytes = whole[..end].to_vec();
             bytes.resize(whole.len() + 100, 0);
-            let content = read(&bytes);
+            let (kept, _) = read(&bytes);
             let expected = if end == whole.len() {
                 2
             } else {
                 usize::from(end >= first)
             };
-            assert_eq!(content.records.len(), expected, "cut at {end}");
+            assert_eq!(kept.commits.len(), expected, "cut at {end}");
             let clean = end == 0 || end == first || end == whole.len();
-            assert_eq!(content.rest == Rest::Clean, clean, "cut at {end}");
+            assert_eq!(kept.flaw.is_none(), clean, "cut at {end}");
         }
     }
 
@@ -164,6 +255,6 @@ mod tests {
     fn a_broken_record_before_a_whole_one_is_damage() {
         let mut bytes = [record(0).encode().unwrap(), record(2).encode().unwrap()].concat();
         bytes[25] ^= 1;
-        assert_eq!(read(&bytes).rest, Rest::Broken);
+        assert_eq!(read(&bytes).0.flaw, Some(Flaw::Changed));
     }
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use custody_ledger::testing::{Disk, Stored};
 use custody_ledger::{
     Entry, EntryDraft, Ledger, LedgerDeps, LedgerError, Lineage, Outcome, Phase, Snapshot, Subject,
+    WriteAheadLog,
 };
 use custody_tlog::checkpoint::Checkpoint;
 use custody_tlog::note::{NoteSigner, NoteVerifier};
@@ -37,8 +38,18 @@ impl Clock for Still {
 }
 
 fn open(disk: &Arc<Disk>) -> Result<Ledger, LedgerError> {
+    open_with(disk, false)
+}
+
+/// Opens a log whose newest entries are rows of a table, or in a file.
+fn open_with(disk: &Arc<Disk>, rows: bool) -> Result<Ledger, LedgerError> {
+    let stored = Box::new(Stored(disk.clone()));
     Ledger::open(LedgerDeps {
-        wal: Box::new(Stored(disk.clone())),
+        sequencer: if rows {
+            stored
+        } else {
+            Box::new(WriteAheadLog::new(stored))
+        },
         tiles: Arc::new(Stored(disk.clone())),
         head: Arc::new(Stored(disk.clone())),
         signer: NoteSigner::new(ORIGIN, &[1; 32]).unwrap(),
@@ -174,7 +185,8 @@ fn what_a_reader_sees_belongs_together_whatever_is_written_meanwhile() {
 
 #[test]
 fn it_goes_on_when_the_disk_works_again_and_signs_one_root_for_one_size() {
-    for drops in [false, true] {
+    for (drops, rows) in [(false, false), (false, true), (true, false), (true, true)] {
+        let open = |disk: &Arc<Disk>| open_with(disk, rows);
         let disk = Disk::that_drops(drops);
         let log = open(&disk).unwrap();
         log.append(draft("before")).unwrap();
@@ -296,9 +308,19 @@ fn a_write_ahead_log_of_another_length_loses_nothing() {
     }
     cut.fail(true);
     // Nothing can be written: what is there stays there.
-    open(&cut).unwrap_err();
+    let log = open(&cut).unwrap();
+    log.append(draft("refused")).unwrap_err();
+    drop(log);
     cut.fail(false);
-    assert_eq!(ids(&open(&cut).unwrap().snapshot()), ["one"]);
+    let log = open(&cut).unwrap();
+    assert_eq!(ids(&log.snapshot())[0], "one");
+    log.append(draft("two")).unwrap();
+    drop(log);
+    let ids = ids(&open(&cut).unwrap().snapshot());
+    assert_eq!(
+        (ids[0].as_str(), ids.last().unwrap().as_str()),
+        ("one", "two")
+    );
 }
 
 #[test]
