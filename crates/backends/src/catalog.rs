@@ -3,8 +3,10 @@
 //! It lies beside the packs, so it must not tell what they hide: where chunks lie and how long they are is
 //! sealed, row by row, with a random vector and bound to the row. Identities are in clear: they are looked up.
 
-use std::path::Path;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use custody_crypto::aead::{AeadKey, IV_BYTES};
 use custody_store::{
@@ -12,7 +14,10 @@ use custody_store::{
     Staging, ViewRow, ViewRows,
 };
 use custody_types::{ArtifactName, Digest, Entropy, VersionName, VersionNumber, is_no_room};
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, params};
+use rusqlite::{
+    Connection, ErrorCode, OptionalExtension, Row, Transaction, TransactionBehavior, params,
+    params_from_iter,
+};
 
 use crate::disk;
 
@@ -21,7 +26,8 @@ CREATE TABLE IF NOT EXISTS packs (id BLOB PRIMARY KEY, domain BLOB NOT NULL) WIT
 CREATE TABLE IF NOT EXISTS chunks (
     domain BLOB NOT NULL, id BLOB NOT NULL, pack BLOB NOT NULL, kind INTEGER NOT NULL, place BLOB NOT NULL, PRIMARY KEY (domain, id)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS records (digest BLOB PRIMARY KEY, domain BLOB NOT NULL, chunk BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS chunks_by_pack ON chunks (pack);
+CREATE TABLE IF NOT EXISTS records (digest BLOB NOT NULL, domain BLOB NOT NULL, chunk BLOB NOT NULL, PRIMARY KEY (digest, domain)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS staged (project TEXT NOT NULL, name TEXT NOT NULL, number INTEGER NOT NULL, record BLOB NOT NULL, PRIMARY KEY (project, name, number)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS lacking (record BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS condemned (pack BLOB PRIMARY KEY) WITHOUT ROWID;
@@ -32,11 +38,19 @@ CREATE TABLE IF NOT EXISTS view_root (one INTEGER PRIMARY KEY CHECK (one = 1), r
 ";
 
 /// The form of the tables. A catalog of another form is made anew.
-const FORM: i64 = 3;
+const FORM: i64 = 4;
 /// How much of the file is kept in memory: less than 0, in KiB.
 const CACHED: i64 = -(32 << 10);
-/// How many prepared statements are kept.
+/// The same for each of those that only read.
+const READER_CACHED: i64 = -(4 << 10);
+/// How many connections that only read are kept for the next who reads.
+const IDLE_READERS: usize = 8;
+/// How many prepared statements a connection keeps.
 const STATEMENTS: usize = 64;
+/// How many chunks are looked up by one statement.
+const AT_ONCE: usize = 16;
+/// How long one waits for another process that writes.
+const PATIENCE: Duration = Duration::from_mins(1);
 const SHARED_FILE_SIZE: i32 = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 /// The plaintext of a chunk's place: offset 8, stored length 4, compressed 1, plain length 4; big-endian.
 const PLACE: usize = 17;
@@ -115,10 +129,15 @@ impl PlaceSeal {
     }
 }
 
-/// The catalog in one SQLite file, written ahead and synced at each commit.
+/// The catalog in one SQLite file, written ahead and synced at each commit. Who writes waits for others who do; who looks
+/// something up waits for nobody.
 #[derive(Debug)]
 pub struct SqliteCatalog {
+    path: PathBuf,
+    /// The one that writes.
     connection: Mutex<Connection>,
+    /// Those that only read and have nothing to do.
+    readers: Mutex<Vec<Connection>>,
     seal: Arc<PlaceSeal>,
 }
 
@@ -163,11 +182,7 @@ impl SqliteCatalog {
                 }
             }
         })?;
-        let connection = Connection::open(path).map_err(failed)?;
-        connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        connection
-            .pragma_update(None, "cache_size", CACHED)
-            .map_err(failed)?;
+        let connection = connect(path, CACHED)?;
         connection
             .pragma_update(None, "journal_mode", "WAL")
             .map_err(failed)?;
@@ -188,7 +203,9 @@ impl SqliteCatalog {
             .pragma_update(None, "user_version", FORM)
             .map_err(failed)?;
         Ok(Self {
+            path: path.to_owned(),
             connection: Mutex::new(connection),
+            readers: Mutex::default(),
             seal,
         })
     }
@@ -221,9 +238,34 @@ impl SqliteCatalog {
         work: impl FnOnce(&Transaction<'_>) -> Result<(), CatalogError>,
     ) -> Result<(), CatalogError> {
         let mut connection = self.lock();
-        let transaction = connection.transaction().map_err(failed)?;
+        let transaction = begin(&mut connection)?;
         work(&transaction)?;
         transaction.commit().map_err(failed)
+    }
+
+    /// Lends a connection that sees all that was committed before.
+    fn read<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, CatalogError>,
+    ) -> Result<T, CatalogError> {
+        let readers = || self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = readers().pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => {
+                let connection = connect(&self.path, READER_CACHED)?;
+                connection
+                    .pragma_update(None, "query_only", true)
+                    .map_err(failed)?;
+                connection
+            }
+        };
+        let answer = work(&connection);
+        let mut readers = readers();
+        if answer.is_ok() && readers.len() < IDLE_READERS {
+            readers.push(connection);
+        }
+        answer
     }
 
     fn change(&self, sql: &str, values: impl rusqlite::Params) -> Result<usize, CatalogError> {
@@ -232,6 +274,23 @@ impl SqliteCatalog {
             .and_then(|mut statement| statement.execute(values))
             .map_err(failed)
     }
+}
+
+fn connect(path: &Path, cached: i64) -> Result<Connection, CatalogError> {
+    let connection = Connection::open(path).map_err(failed)?;
+    connection.busy_timeout(PATIENCE).map_err(failed)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection
+        .pragma_update(None, "cache_size", cached)
+        .map_err(failed)?;
+    Ok(connection)
+}
+
+/// Begins to write: a transaction that read first and then has to wait would fail at once.
+fn begin(connection: &mut Connection) -> Result<Transaction<'_>, CatalogError> {
+    connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(failed)
 }
 
 fn staged(row: &Row<'_>) -> Result<StagedRow, CatalogError> {
@@ -269,6 +328,25 @@ fn enter_version(transaction: &Transaction<'_>, row: &StagedRow) -> Result<(), C
         }
         Err(error) => Err(failed(error)),
     }
+}
+
+/// Refuses a chunk that is not there, or lies in a pack that was found damaged.
+fn check_relied_upon(transaction: &Transaction<'_>, staging: &Staging) -> Result<(), CatalogError> {
+    let mut there = transaction
+        .prepare_cached(
+            "SELECT 1 FROM chunks WHERE domain = ?1 AND id = ?2 AND pack NOT IN (SELECT pack FROM condemned)",
+        )
+        .map_err(failed)?;
+    for chunk in &staging.relied_upon {
+        let values = params![staging.domain.as_bytes(), chunk.as_bytes()];
+        if !there.exists(values).map_err(failed)? {
+            return Err(CatalogError::Conflict {
+                name: chunk.to_string(),
+                because: "it was stored before, and the pack that holds it is gone or was found damaged meanwhile".to_owned(),
+            });
+        }
+    }
+    Ok(())
 }
 
 fn enter_chunks(
@@ -312,6 +390,7 @@ fn enter_chunks(
 impl Catalog for SqliteCatalog {
     fn stage(&self, staging: &Staging) -> Result<(), CatalogError> {
         self.transaction(|transaction| {
+            check_relied_upon(transaction, staging)?;
             enter_chunks(transaction, staging, &self.seal)?;
             for record in &staging.records {
                 let values = params![
@@ -346,69 +425,72 @@ impl Catalog for SqliteCatalog {
     }
 
     fn staged(&self) -> Result<Vec<StagedRow>, CatalogError> {
-        let connection = self.lock();
-        let mut statement = connection
-            .prepare_cached(
-                "SELECT project, name, number, record FROM staged ORDER BY project, name, number",
-            )
-            .map_err(failed)?;
-        let rows = statement
-            .query_map([], |row| Ok(staged(row)))
-            .map_err(failed)?;
-        rows.map(|row| row.map_err(failed)?).collect()
+        self.read(|connection| {
+            let mut statement = connection
+                .prepare_cached("SELECT project, name, number, record FROM staged ORDER BY project, name, number")
+                .map_err(failed)?;
+            let rows = statement
+                .query_map([], |row| Ok(staged(row)))
+                .map_err(failed)?;
+            rows.map(|row| row.map_err(failed)?).collect()
+        })
     }
 
-    fn chunk(
+    fn chunks(
         &self,
         domain: &DomainId,
-        chunk: &ChunkId,
-    ) -> Result<Option<ChunkPlace>, CatalogError> {
-        let connection = self.lock();
-        let mut statement = connection
-            .prepare_cached(
-                "SELECT domain, id, pack, kind, place FROM chunks WHERE domain = ?1 AND id = ?2",
-            )
-            .map_err(failed)?;
-        let found = statement
-            .query_row(params![domain.as_bytes(), chunk.as_bytes()], |row| {
-                self.seal.open(row)
-            })
-            .optional()
-            .map_err(failed)?;
-        found
-            .map(|place| {
-                place
-                    .map(|(_, place)| place)
-                    .ok_or_else(|| damaged("chunk"))
-            })
-            .transpose()
+        chunks: &[ChunkId],
+    ) -> Result<Vec<Option<ChunkPlace>>, CatalogError> {
+        self.read(|connection| {
+            let mut found = HashMap::with_capacity(chunks.len());
+            for some in chunks.chunks(AT_ONCE) {
+                // A few forms of the statement, whatever is asked.
+                let marks = vec!["?"; some.len().next_power_of_two()].join(", ");
+                let sql = format!("SELECT domain, id, pack, kind, place FROM chunks WHERE domain = ? AND id IN ({marks})");
+                let mut statement = connection.prepare_cached(&sql).map_err(failed)?;
+                let last = some.last().into_iter().cycle();
+                let ids = some.iter().chain(last).take(some.len().next_power_of_two());
+                let ids = ids.map(|id| id.as_bytes().as_slice());
+                let values = [domain.as_bytes().as_slice()].into_iter().chain(ids);
+                let rows = statement
+                    .query_map(params_from_iter(values), |row| self.seal.open(row))
+                    .map_err(failed)?;
+                for row in rows {
+                    let (_, place) = row.map_err(failed)?.ok_or_else(|| damaged("chunk"))?;
+                    found.insert(place.chunk.id, place);
+                }
+            }
+            Ok(chunks.iter().map(|id| found.get(id).cloned()).collect())
+        })
     }
 
-    fn record(&self, digest: &Digest) -> Result<Option<(DomainId, ChunkId)>, CatalogError> {
-        let connection = self.lock();
-        let mut statement = connection
-            .prepare_cached("SELECT domain, chunk FROM records WHERE digest = ?1")
-            .map_err(failed)?;
-        statement
-            .query_row(params![digest.as_bytes()], |row| {
-                Ok((
-                    DomainId::from_bytes(row.get(0)?),
-                    ChunkId::from_bytes(row.get(1)?),
-                ))
-            })
-            .optional()
-            .map_err(failed)
+    fn record(&self, digest: &Digest) -> Result<Vec<(DomainId, ChunkId)>, CatalogError> {
+        self.read(|connection| {
+            let mut statement = connection
+                .prepare_cached(
+                    "SELECT domain, chunk FROM records WHERE digest = ?1 ORDER BY domain",
+                )
+                .map_err(failed)?;
+            let rows = statement
+                .query_map(params![digest.as_bytes()], |row| {
+                    Ok((
+                        DomainId::from_bytes(row.get(0)?),
+                        ChunkId::from_bytes(row.get(1)?),
+                    ))
+                })
+                .map_err(failed)?;
+            rows.map(|row| row.map_err(failed)).collect()
+        })
     }
 
     fn highest(&self, artifact: &ArtifactName) -> Result<u32, CatalogError> {
         let sql = "SELECT coalesce(max(number), 0) FROM staged WHERE project = ?1 AND name = ?2";
-        self.lock()
-            .query_row(
-                sql,
-                params![artifact.project().as_str(), artifact.name()],
-                |row| row.get(0),
-            )
-            .map_err(failed)
+        let values = params![artifact.project().as_str(), artifact.name()];
+        self.read(|connection| {
+            connection
+                .query_row(sql, values, |row| row.get(0))
+                .map_err(failed)
+        })
     }
 
     fn view(
@@ -422,7 +504,7 @@ impl Catalog for SqliteCatalog {
         // What is written here follows from the ledger: a loss of power may take it, and the start makes it anew.
         synchronous(&connection, "NORMAL").map_err(failed)?;
         let worked = connection
-            .transaction()
+            .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(failed)
             .and_then(|transaction| {
                 if work(&View(&transaction))? {
@@ -451,11 +533,12 @@ impl Catalog for SqliteCatalog {
     }
 
     fn is_lacking(&self, record: &Digest) -> Result<bool, CatalogError> {
-        let connection = self.lock();
-        let mut statement = connection
-            .prepare_cached("SELECT 1 FROM lacking WHERE record = ?1")
-            .map_err(failed)?;
-        statement.exists(params![record.as_bytes()]).map_err(failed)
+        self.read(|connection| {
+            let mut statement = connection
+                .prepare_cached("SELECT 1 FROM lacking WHERE record = ?1")
+                .map_err(failed)?;
+            statement.exists(params![record.as_bytes()]).map_err(failed)
+        })
     }
 
     fn condemn(&self, pack: &PackId) -> Result<(), CatalogError> {
@@ -469,36 +552,47 @@ impl Catalog for SqliteCatalog {
     }
 
     fn is_condemned(&self, pack: &PackId) -> Result<bool, CatalogError> {
-        let connection = self.lock();
-        let mut statement = connection
-            .prepare_cached("SELECT 1 FROM condemned WHERE pack = ?1")
-            .map_err(failed)?;
-        statement.exists(params![pack.as_bytes()]).map_err(failed)
+        self.read(|connection| {
+            let mut statement = connection
+                .prepare_cached("SELECT 1 FROM condemned WHERE pack = ?1")
+                .map_err(failed)?;
+            statement.exists(params![pack.as_bytes()]).map_err(failed)
+        })
     }
 
-    fn packs(&self) -> Result<Vec<PackId>, CatalogError> {
-        let connection = self.lock();
-        let mut statement = connection
-            .prepare_cached(
-                "SELECT id FROM packs WHERE id IN (SELECT pack FROM chunks) ORDER BY id",
-            )
-            .map_err(failed)?;
-        let rows = statement
-            .query_map([], |row| Ok(PackId::from_bytes(row.get(0)?)))
-            .map_err(failed)?;
-        rows.map(|row| row.map_err(failed)).collect()
+    fn packs(&self, after: Option<&PackId>, limit: usize) -> Result<Vec<PackId>, CatalogError> {
+        const SQL: &str = "SELECT id FROM packs WHERE id > ?1 AND EXISTS (SELECT 1 FROM chunks WHERE chunks.pack = packs.id) ORDER BY id LIMIT ?2";
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(SQL).map_err(failed)?;
+            let after = after.map_or(&[][..], |after| after.as_bytes());
+            let rows = statement
+                .query_map(params![after, row_limit(limit)], |row| {
+                    Ok(PackId::from_bytes(row.get(0)?))
+                })
+                .map_err(failed)?;
+            rows.map(|row| row.map_err(failed)).collect()
+        })
     }
 
-    fn chunks_of(&self, kind: ChunkKind) -> Result<Vec<(DomainId, ChunkPlace)>, CatalogError> {
-        let connection = self.lock();
-        let mut statement = connection
-            .prepare_cached("SELECT domain, id, pack, kind, place FROM chunks WHERE kind = ?1 ORDER BY domain, id")
-            .map_err(failed)?;
-        let rows = statement
-            .query_map(params![kind.byte()], |row| self.seal.open(row))
-            .map_err(failed)?;
-        rows.map(|row| row.map_err(failed)?.ok_or_else(|| damaged("chunk")))
-            .collect()
+    fn places(
+        &self,
+        after: Option<(&DomainId, &ChunkId)>,
+        limit: usize,
+    ) -> Result<Vec<(DomainId, ChunkPlace)>, CatalogError> {
+        const SQL: &str = "SELECT domain, id, pack, kind, place FROM chunks WHERE (domain, id) > (?1, ?2) ORDER BY domain, id LIMIT ?3";
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(SQL).map_err(failed)?;
+            let (domain, chunk) = after.map_or((&[][..], &[][..]), |(domain, chunk)| {
+                (domain.as_bytes(), chunk.as_bytes())
+            });
+            let rows = statement
+                .query_map(params![domain, chunk, row_limit(limit)], |row| {
+                    self.seal.open(row)
+                })
+                .map_err(failed)?;
+            rows.map(|row| row.map_err(failed)?.ok_or_else(|| damaged("chunk")))
+                .collect()
+        })
     }
 
     fn forget(&self, packs: &[PackId]) -> Result<(), CatalogError> {
@@ -516,6 +610,10 @@ impl Catalog for SqliteCatalog {
             transaction.execute(sql, []).map(drop).map_err(failed)
         })
     }
+}
+
+fn row_limit(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
 /// The view of the ledger within a transaction.

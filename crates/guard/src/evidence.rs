@@ -278,16 +278,14 @@ impl Evidence<'_> {
         let mut there = 0;
         // What an entry names was in the index before the entry was.
         for (record, entry) in &valid {
-            let place = catalog.record(record);
-            if place
-                .map_err(|error| store_problem(error.into()))?
-                .is_some()
-            {
-                there += 1;
-            } else {
+            let places = catalog.record(record);
+            let places = places.map_err(|error| store_problem(error.into()))?;
+            if places.is_empty() {
                 broken.push(format!(
                     "entry {entry} names a version that the index lacks"
                 ));
+            } else {
+                there += 1;
             }
         }
         Ok((there, broken))
@@ -305,9 +303,13 @@ impl Evidence<'_> {
             ..
         } = self.scope
         {
-            let project = store.project_of(digest).map_err(store_problem)?;
-            if lock(entered).get(&project) != Some(&true) {
-                self.within(&project)?;
+            let projects = store.projects_of(digest).map_err(store_problem)?;
+            let is_entered = |project| lock(entered).get(project) == Some(&true);
+            if !projects.iter().any(is_entered) {
+                // The record is the same in each of them: who may enter one may read it.
+                let mut within = projects.iter().map(|project| self.within(project));
+                let first = within.next().unwrap_or(Ok(()));
+                first.or_else(|refused| within.find(Result::is_ok).unwrap_or(Err(refused)))?;
             }
         }
         store.record(digest).map_err(store_problem)

@@ -8,7 +8,7 @@ use std::ops::Range;
 use custody_types::{ArtifactName, Digest, VersionName};
 
 use crate::ids::{ChunkId, DomainId, PackId};
-use crate::pack::{ChunkKind, PackChunk};
+use crate::pack::PackChunk;
 
 /// Why packs could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -106,23 +106,36 @@ pub trait Blobs: Send + Sync + fmt::Debug {
     fn name(&self, pack: &PackId) -> String;
 }
 
-/// How many packs are listed at once.
+/// How many things are listed at once.
 const PAGE: usize = 4096;
+
+/// Lists everything, a page at a time: `list` gives what comes after the last one, at most as many as it is told.
+fn all<T, E>(list: impl Fn(Option<&T>, usize) -> Result<Vec<T>, E>) -> Result<Vec<T>, E> {
+    let mut all: Vec<T> = Vec::new();
+    loop {
+        let page = list(all.last(), PAGE)?;
+        let more = page.len() == PAGE;
+        all.extend(page);
+        if !more {
+            return Ok(all);
+        }
+    }
+}
 
 /// Lists all published packs, a page at a time.
 ///
 /// # Errors
 /// [`BlobError::Failed`].
 pub fn all_packs(blobs: &dyn Blobs) -> Result<Vec<PackId>, BlobError> {
-    let mut packs: Vec<PackId> = Vec::new();
-    loop {
-        let page = blobs.list(packs.last(), PAGE)?;
-        let more = page.len() == PAGE;
-        packs.extend(page);
-        if !more {
-            return Ok(packs);
-        }
-    }
+    all(|after, limit| blobs.list(after, limit))
+}
+
+/// Lists all packs in which a chunk lies, a page at a time.
+///
+/// # Errors
+/// [`CatalogError`] when the database fails.
+pub(crate) fn known_packs(catalog: &dyn Catalog) -> Result<Vec<PackId>, CatalogError> {
+    all(|after, limit| catalog.packs(after, limit))
 }
 
 /// Why the catalog could not answer.
@@ -186,6 +199,8 @@ pub struct StagedRow {
 pub struct Staging {
     /// The domain of all of it.
     pub domain: DomainId,
+    /// Chunks that are not stored again, since an earlier pack has them.
+    pub relied_upon: Vec<ChunkId>,
     /// Packs and what they hold.
     pub packs: Vec<(PackId, Vec<PackChunk>)>,
     /// Records.
@@ -265,14 +280,15 @@ pub trait ViewRows {
 
 /// The index over packs, and the view of the ledger: a cache of what the packs and the ledger say.
 ///
-/// Safe to use from several threads. Each method is one transaction, durable when it returns. One
-/// process writes at a time; the caller sees to that.
+/// Safe to use from several threads and, where the place is shared, from several processes. Each method is one
+/// transaction, durable when it returns.
 pub trait Catalog: Send + Sync + fmt::Debug {
     /// Enters packs, records and staged versions, all or nothing. A chunk that is known already lies from then on
     /// where it was stored last.
     ///
     /// # Errors
-    /// [`CatalogError::Conflict`] when a version of that name is there already.
+    /// [`CatalogError::Conflict`] when a version of that name is there already, or a chunk that is relied upon is not
+    /// there any more, or lies in a pack that was found damaged.
     fn stage(&self, staging: &Staging) -> Result<(), CatalogError>;
 
     /// Forgets staged versions: the ledger names them, or never will. One that is not there is no error.
@@ -287,18 +303,34 @@ pub trait Catalog: Send + Sync + fmt::Debug {
     /// [`CatalogError`] when the database fails.
     fn staged(&self) -> Result<Vec<StagedRow>, CatalogError>;
 
+    /// Finds where chunks lie, in the order in which they are asked for.
+    ///
+    /// # Errors
+    /// [`CatalogError`] when the database fails.
+    fn chunks(
+        &self,
+        domain: &DomainId,
+        chunks: &[ChunkId],
+    ) -> Result<Vec<Option<ChunkPlace>>, CatalogError>;
+
     /// Finds where a chunk lies.
     ///
     /// # Errors
     /// [`CatalogError`] when the database fails.
-    fn chunk(&self, domain: &DomainId, chunk: &ChunkId)
-    -> Result<Option<ChunkPlace>, CatalogError>;
+    fn chunk(
+        &self,
+        domain: &DomainId,
+        chunk: &ChunkId,
+    ) -> Result<Option<ChunkPlace>, CatalogError> {
+        let found = self.chunks(domain, std::slice::from_ref(chunk))?;
+        Ok(found.into_iter().next().flatten())
+    }
 
-    /// Finds the chunk of a record, and its domain.
+    /// Finds the chunk of a record in each domain that has it, in the order of the domains.
     ///
     /// # Errors
     /// [`CatalogError`] when the database fails.
-    fn record(&self, digest: &Digest) -> Result<Option<(DomainId, ChunkId)>, CatalogError>;
+    fn record(&self, digest: &Digest) -> Result<Vec<(DomainId, ChunkId)>, CatalogError>;
 
     /// Returns the highest number that is staged; 0 when there is none.
     ///
@@ -347,17 +379,23 @@ pub trait Catalog: Send + Sync + fmt::Debug {
     /// [`CatalogError`] when the database fails.
     fn is_condemned(&self, pack: &PackId) -> Result<bool, CatalogError>;
 
-    /// Lists the packs in which a chunk lies.
+    /// Lists the packs in which a chunk lies, in the order of their ids: at most `limit` that come after `after`, or the
+    /// first. Fewer than `limit`: there are no more.
     ///
     /// # Errors
     /// [`CatalogError`] when the database fails.
-    fn packs(&self) -> Result<Vec<PackId>, CatalogError>;
+    fn packs(&self, after: Option<&PackId>, limit: usize) -> Result<Vec<PackId>, CatalogError>;
 
-    /// Lists all chunks of a kind.
+    /// Lists where all chunks lie, in the order of domains and ids: at most `limit` that come after `after`, or the first.
+    /// Fewer than `limit`: there are no more.
     ///
     /// # Errors
     /// [`CatalogError`] when the database fails.
-    fn chunks_of(&self, kind: ChunkKind) -> Result<Vec<(DomainId, ChunkPlace)>, CatalogError>;
+    fn places(
+        &self,
+        after: Option<(&DomainId, &ChunkId)>,
+        limit: usize,
+    ) -> Result<Vec<(DomainId, ChunkPlace)>, CatalogError>;
 
     /// Forgets what lies in these packs, and the records in chunks that lie nowhere then; all or nothing. Which packs
     /// were found damaged stays.

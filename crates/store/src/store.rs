@@ -1,7 +1,7 @@
 //! The store itself.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use custody_crypto::DomainKeys;
 use custody_crypto::aead::Aead;
@@ -9,6 +9,8 @@ use custody_crypto::sign::SigningKey;
 use custody_types::{
     ArtifactName, Digest, Entropy, ProjectName, VersionFiles, VersionName, VersionNumber,
 };
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 
 use crate::chunker::Chunker;
 use crate::error::StoreError;
@@ -19,8 +21,12 @@ use crate::ports::{Blobs, Catalog, ChunkPlace, StagedRow};
 use crate::record::{SignedRecord, Version, VersionRecord};
 use crate::writer::{VersionDraft, Writer};
 
-/// How many packs are kept open for reading.
-const OPEN_PACKS: usize = 64;
+/// How many packs are kept open for reading, of less than 1 KiB each.
+const OPEN_PACKS: usize = 1024;
+/// How much memory the version records take that are kept, in bytes.
+const VERSIONS_BYTES: u64 = 32 << 20;
+/// What a version record takes beside its bytes, and how often those.
+const VERSION_OVERHEAD: (u64, u64) = (512, 2);
 
 /// What the store is made of.
 #[derive(Debug)]
@@ -55,9 +61,25 @@ impl std::fmt::Debug for Domain {
 pub(crate) struct Inner {
     pub(crate) parts: StoreDeps,
     domains: RwLock<Domains>,
-    open_packs: Mutex<HashMap<PackId, Arc<PackReader>>>,
+    open_packs: Cache<PackId, Arc<PackReader>>,
     /// Version records read before: they never change.
-    versions: Mutex<HashMap<Digest, VersionRecord>>,
+    versions: Cache<Digest, Arc<KnownVersion>, ByMemory>,
+}
+
+/// A version record that was read and checked.
+pub(crate) struct KnownVersion {
+    record: VersionRecord,
+    /// The length of its signed form.
+    bytes: u64,
+}
+
+#[derive(Clone)]
+pub(crate) struct ByMemory;
+
+impl Weighter<Digest, Arc<KnownVersion>> for ByMemory {
+    fn weight(&self, _: &Digest, known: &Arc<KnownVersion>) -> u64 {
+        VERSION_OVERHEAD.0 + VERSION_OVERHEAD.1 * known.bytes
+    }
 }
 
 #[derive(Default)]
@@ -66,9 +88,8 @@ struct Domains {
     by_id: HashMap<DomainId, Arc<Domain>>,
 }
 
-/// Encrypted, deduplicated versions. Cheap to clone; safe to use from several threads.
-///
-/// One process works on a store at a time; the ledger's lock sees to that.
+/// Encrypted, deduplicated versions. Cheap to clone; safe to use from several threads. Of what it read it keeps at most
+/// 32 MiB of version records, and the beginnings of 1,024 packs, less than 1 MiB.
 #[derive(Clone)]
 pub struct Store(pub(crate) Arc<Inner>);
 
@@ -110,12 +131,8 @@ impl Inner {
         domain: &Domain,
         pack: &PackId,
     ) -> Result<Arc<PackReader>, StoreError> {
-        let mut open = self
-            .open_packs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(reader) = open.get(pack) {
-            return Ok(reader.clone());
+        if let Some(reader) = self.open_packs.get(pack) {
+            return Ok(reader);
         }
         let reader = PackReader::open(
             self.parts.blobs.clone(),
@@ -124,23 +141,14 @@ impl Inner {
             self.parts.aead.clone(),
         )?;
         let reader = Arc::new(reader);
-        if open.len() >= OPEN_PACKS {
-            open.clear();
-        }
-        open.insert(*pack, reader.clone());
+        self.open_packs.insert(*pack, reader.clone());
         Ok(reader)
     }
 
     /// Forgets what was read before.
     pub(crate) fn forget(&self) {
-        self.open_packs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
-        self.versions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.open_packs.clear();
+        self.versions.clear();
     }
 
     /// Reads a chunk that must have the kind `kind`.
@@ -176,10 +184,7 @@ impl Inner {
 
     /// Notes that a pack is damaged: chunks that come again are stored again.
     pub(crate) fn condemn(&self, pack: &PackId) {
-        self.open_packs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(pack);
+        self.open_packs.remove(pack);
         // The damage itself is told to whoever reads; without the mark the next writer looks for itself, at
         // the pack's ends only.
         let _ = self.parts.catalog.condemn(pack);
@@ -219,8 +224,12 @@ impl Store {
         Self(Arc::new(Inner {
             parts,
             domains: RwLock::default(),
-            open_packs: Mutex::default(),
-            versions: Mutex::default(),
+            open_packs: Cache::new(OPEN_PACKS),
+            versions: Cache::with_weighter(
+                usize::try_from(VERSIONS_BYTES / (4 << 10)).unwrap_or(1 << 13),
+                VERSIONS_BYTES,
+                ByMemory,
+            ),
         }))
     }
 
@@ -377,15 +386,8 @@ impl Store {
     /// [`StoreError::NotFound`] when no pack is known to hold it; [`StoreError::Damaged`] when it was changed, or is
     /// not signed by this workspace.
     pub fn version_record(&self, digest: &Digest) -> Result<VersionRecord, StoreError> {
-        let known = |versions: &Mutex<HashMap<Digest, VersionRecord>>| {
-            versions
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .get(digest)
-                .cloned()
-        };
-        if let Some(record) = known(&self.0.versions) {
-            return Ok(record);
+        if let Some(known) = self.0.versions.get(digest) {
+            return Ok(known.record.clone());
         }
         let bytes = self.read_record(digest, ChunkKind::Version)?;
         let signed =
@@ -395,32 +397,33 @@ impl Store {
                     because,
                 }
             })?;
-        let mut versions = self
-            .0
-            .versions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        versions.insert(*digest, signed.record.clone());
+        let known = KnownVersion {
+            record: signed.record.clone(),
+            bytes: bytes.len() as u64,
+        };
+        self.0.versions.insert(*digest, Arc::new(known));
         Ok(signed.record)
     }
 
-    /// Returns the project whose keys seal the record with the SHA-256 `digest`.
+    /// Returns the projects whose keys seal the record with the SHA-256 `digest`.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] when there is no such record, or no such project any more.
-    pub fn project_of(&self, digest: &Digest) -> Result<ProjectName, StoreError> {
+    pub fn projects_of(&self, digest: &Digest) -> Result<Vec<ProjectName>, StoreError> {
         let not_found = || StoreError::NotFound {
             what: "record",
             name: digest.to_string(),
         };
-        let (id, _) = self.catalog().record(digest)?.ok_or_else(not_found)?;
+        let places = self.catalog().record(digest)?;
         let domains = &self.0.domains;
         let domains = domains.read().unwrap_or_else(PoisonError::into_inner);
-        let of = domains
-            .by_project
-            .iter()
-            .find(|(_, domain)| domain.id == id);
-        of.map(|(project, _)| project.clone()).ok_or_else(not_found)
+        let of = domains.by_project.iter();
+        let of = of.filter(|(_, domain)| places.iter().any(|(id, _)| domain.id == *id));
+        let of: Vec<_> = of.map(|(project, _)| project.clone()).collect();
+        if of.is_empty() {
+            return Err(not_found());
+        }
+        Ok(of)
     }
 
     /// Reads the record with the SHA-256 `digest`.
@@ -432,14 +435,21 @@ impl Store {
     }
 
     fn read_record(&self, digest: &Digest, kind: ChunkKind) -> Result<Vec<u8>, StoreError> {
-        let place = self.catalog().record(digest)?;
-        let (domain, chunk) = place.ok_or_else(|| StoreError::NotFound {
+        let mut read = Err(StoreError::NotFound {
             what: "record",
             name: digest.to_string(),
-        })?;
-        let bytes = self
-            .0
-            .chunk(&*self.0.domain_by_id(&domain)?, &chunk, kind)?;
+        });
+        // It is the same in every project that has it; one of them may be damaged, or its keys gone.
+        for (domain, chunk) in self.catalog().record(digest)? {
+            read = self
+                .0
+                .domain_by_id(&domain)
+                .and_then(|domain| self.0.chunk(&domain, &chunk, kind));
+            if read.is_ok() {
+                break;
+            }
+        }
+        let bytes = read?;
         if Digest::of(&bytes) == *digest {
             Ok(bytes)
         } else {

@@ -156,7 +156,7 @@ pub struct MemoryCatalog(Arc<Mutex<Index>>);
 #[derive(Debug, Default)]
 struct Index {
     chunks: BTreeMap<(DomainId, ChunkId), ChunkPlace>,
-    records: BTreeMap<Digest, (DomainId, ChunkId)>,
+    records: BTreeSet<(Digest, DomainId, ChunkId)>,
     staged: BTreeMap<VersionName, Digest>,
     lacking: BTreeSet<Digest>,
     condemned: BTreeSet<PackId>,
@@ -173,6 +173,15 @@ impl MemoryCatalog {
 impl Catalog for MemoryCatalog {
     fn stage(&self, staging: &Staging) -> Result<(), CatalogError> {
         let mut index = self.0.lock().unwrap();
+        for chunk in &staging.relied_upon {
+            let place = index.chunks.get(&(staging.domain, *chunk));
+            if place.is_none_or(|place| index.condemned.contains(&place.pack)) {
+                return Err(CatalogError::Conflict {
+                    name: chunk.to_string(),
+                    because: "it was relied upon".to_owned(),
+                });
+            }
+        }
         let mut staged = index.staged.clone();
         for row in &staging.versions {
             if staged.insert(row.name.clone(), row.record).is_some() {
@@ -193,8 +202,12 @@ impl Catalog for MemoryCatalog {
             }
         }
         for record in &staging.records {
-            let place = (staging.domain, record.chunk);
-            index.records.insert(record.digest, place);
+            let own = |(digest, domain, _): &(Digest, DomainId, ChunkId)| {
+                (*digest, *domain) == (record.digest, staging.domain)
+            };
+            index.records.retain(|known| !own(known));
+            let place = (record.digest, staging.domain, record.chunk);
+            index.records.insert(place);
         }
         Ok(())
     }
@@ -213,16 +226,23 @@ impl Catalog for MemoryCatalog {
         })
     }
 
-    fn chunk(
+    fn chunks(
         &self,
         domain: &DomainId,
-        chunk: &ChunkId,
-    ) -> Result<Option<ChunkPlace>, CatalogError> {
-        self.with(|index| index.chunks.get(&(*domain, *chunk)).cloned())
+        chunks: &[ChunkId],
+    ) -> Result<Vec<Option<ChunkPlace>>, CatalogError> {
+        self.with(|index| {
+            let chunks = chunks.iter();
+            let places = chunks.map(|chunk| index.chunks.get(&(*domain, *chunk)).cloned());
+            places.collect()
+        })
     }
 
-    fn record(&self, digest: &Digest) -> Result<Option<(DomainId, ChunkId)>, CatalogError> {
-        self.with(|index| index.records.get(digest).copied())
+    fn record(&self, digest: &Digest) -> Result<Vec<(DomainId, ChunkId)>, CatalogError> {
+        self.with(|index| {
+            let own = index.records.iter().filter(|(known, ..)| known == digest);
+            own.map(|(_, domain, chunk)| (*domain, *chunk)).collect()
+        })
     }
 
     fn highest(&self, artifact: &ArtifactName) -> Result<u32, CatalogError> {
@@ -267,18 +287,27 @@ impl Catalog for MemoryCatalog {
         self.with(|index| index.condemned.contains(pack))
     }
 
-    fn packs(&self) -> Result<Vec<PackId>, CatalogError> {
+    fn packs(&self, after: Option<&PackId>, limit: usize) -> Result<Vec<PackId>, CatalogError> {
         self.with(|index| {
             let packs: BTreeSet<_> = index.chunks.values().map(|place| place.pack).collect();
-            packs.into_iter().collect()
+            let late = packs
+                .into_iter()
+                .filter(|pack| after.is_none_or(|after| pack > after));
+            late.take(limit).collect()
         })
     }
 
-    fn chunks_of(&self, kind: ChunkKind) -> Result<Vec<(DomainId, ChunkPlace)>, CatalogError> {
+    fn places(
+        &self,
+        after: Option<(&DomainId, &ChunkId)>,
+        limit: usize,
+    ) -> Result<Vec<(DomainId, ChunkPlace)>, CatalogError> {
         self.with(|index| {
-            let all = index.chunks.iter();
-            let own = all.filter(|(_, place)| place.chunk.kind == kind);
-            own.map(|((domain, _), place)| (*domain, place.clone()))
+            let from = after.map_or(Bound::Unbounded, |(domain, chunk)| {
+                Bound::Excluded((*domain, *chunk))
+            });
+            let late = index.chunks.range((from, Bound::Unbounded)).take(limit);
+            late.map(|((domain, _), place)| (*domain, place.clone()))
                 .collect()
         })
     }
@@ -289,7 +318,7 @@ impl Catalog for MemoryCatalog {
             let Index {
                 chunks, records, ..
             } = index;
-            records.retain(|_, place| chunks.contains_key(place));
+            records.retain(|(_, domain, chunk)| chunks.contains_key(&(*domain, *chunk)));
         })
     }
 }
@@ -425,13 +454,13 @@ faulty_catalog! {
     }
     reads {
         fn staged() -> Vec<StagedRow>;
-        fn chunk(domain: &DomainId, chunk: &ChunkId) -> Option<ChunkPlace>;
-        fn record(digest: &Digest) -> Option<(DomainId, ChunkId)>;
+        fn chunks(domain: &DomainId, chunks: &[ChunkId]) -> Vec<Option<ChunkPlace>>;
+        fn record(digest: &Digest) -> Vec<(DomainId, ChunkId)>;
         fn highest(artifact: &ArtifactName) -> u32;
         fn is_lacking(record: &Digest) -> bool;
         fn is_condemned(pack: &PackId) -> bool;
-        fn packs() -> Vec<PackId>;
-        fn chunks_of(kind: ChunkKind) -> Vec<(DomainId, ChunkPlace)>;
+        fn packs(after: Option<&PackId>, limit: usize) -> Vec<PackId>;
+        fn places(after: Option<(&DomainId, &ChunkId)>, limit: usize) -> Vec<(DomainId, ChunkPlace)>;
     }
 }
 
@@ -619,6 +648,7 @@ pub fn check_catalog<C: Catalog>(open: &dyn Fn() -> C, seed: u64) {
     }
     undone_or_kept(&catalog);
     counted_by_many(&catalog);
+    staged_by_two(open);
 }
 
 /// Numbers that follow from a seed.
@@ -691,11 +721,15 @@ impl Dice {
             name: self.version(),
             record: self.digest(),
         });
+        let versions = versions.collect();
+        let relied_upon = (0..self.below(5) / 3).map(|_| self.chunk());
+        let relied_upon = relied_upon.collect();
         Staging {
             domain,
+            relied_upon,
             packs,
             records,
-            versions: versions.collect(),
+            versions,
         }
     }
 }
@@ -786,14 +820,18 @@ fn compare(catalog: &dyn Catalog, model: &MemoryCatalog, step: u64) {
         assert_eq!(ask(catalog), ask(model), "step {step}");
     };
     both(&|catalog| format!("{:?}", catalog.staged().unwrap()));
-    both(&|catalog| format!("{:?}", catalog.packs().unwrap()));
-    for kind in [
-        ChunkKind::Data,
-        ChunkKind::Manifest,
-        ChunkKind::Record,
-        ChunkKind::Version,
-    ] {
-        both(&|catalog| format!("{:?}", catalog.chunks_of(kind).unwrap()));
+    for limit in [1, 2, 100] {
+        both(&|catalog| {
+            let pages = pages(|after, limit| catalog.packs(after, limit), limit);
+            format!("{pages:?}")
+        });
+        both(&|catalog| {
+            let list = |after: Option<&(DomainId, ChunkPlace)>, limit| {
+                let after = after.map(|(domain, place)| (domain, &place.chunk.id));
+                catalog.places(after, limit)
+            };
+            format!("{:?}", pages(list, limit))
+        });
     }
     for artifact in ["p/a", "p/b", "q/a", "q/none"] {
         both(&|catalog| format!("{:?}", catalog.highest(&artifact.parse().unwrap())));
@@ -807,12 +845,31 @@ fn compare(catalog: &dyn Catalog, model: &MemoryCatalog, step: u64) {
         for domain in [0, 1, 2] {
             let domain = DomainId::from_bytes([domain; 16]);
             both(&|catalog| format!("{:?}", catalog.chunk(&domain, &chunk).unwrap()));
+            let several = [chunk, ChunkId::from_bytes([3; 32]), chunk];
+            both(&|catalog| format!("{:?}", catalog.chunks(&domain, &several).unwrap()));
         }
         both(&|catalog| format!("{:?}", catalog.record(&digest).unwrap()));
         both(&|catalog| format!("{:?}", catalog.is_lacking(&digest).unwrap()));
         both(&|catalog| format!("{:?}", catalog.is_condemned(&pack).unwrap()));
     }
     assert_eq!(read_rows(catalog), read_rows(model), "step {step}");
+}
+
+/// Lists everything a page of `limit` at a time, each as long as it must be.
+fn pages<T, E: std::fmt::Debug>(
+    list: impl Fn(Option<&T>, usize) -> Result<Vec<T>, E>,
+    limit: usize,
+) -> Vec<T> {
+    let mut all = Vec::new();
+    loop {
+        let page = list(all.last(), limit).unwrap();
+        assert!(page.len() <= limit);
+        let more = page.len() == limit;
+        all.extend(page);
+        if !more {
+            return all;
+        }
+    }
 }
 
 /// What the work on a view fails with comes back, and nothing of it is kept.
@@ -857,6 +914,47 @@ fn counted_by_many(catalog: &dyn Catalog) {
     });
     read.unwrap();
     assert_eq!(root, Some((THREADS * EACH).to_string()));
+}
+
+/// Of several that stage one name at once, from two processes, one does; what the others relied upon stays.
+fn staged_by_two<C: Catalog>(open: &dyn Fn() -> C) {
+    const THREADS: u8 = 4;
+    const EACH: u32 = 10;
+    let (one, two) = (open(), open());
+    let artifact: ArtifactName = "p/at-once".parse().unwrap();
+    let taken = std::thread::scope(|scope| {
+        let each = (0..THREADS).map(|thread| {
+            let catalog = if thread % 2 == 0 { &one } else { &two };
+            let artifact = &artifact;
+            scope.spawn(move || {
+                let numbers = (1..=EACH).filter(|number| {
+                    let number = VersionNumber::new(*number).unwrap();
+                    let staged = catalog.stage(&Staging {
+                        domain: DomainId::from_bytes([9; 16]),
+                        relied_upon: Vec::new(),
+                        packs: Vec::new(),
+                        records: Vec::new(),
+                        versions: vec![StagedRow {
+                            name: artifact.version(number),
+                            record: Digest::from_bytes([thread; 32]),
+                        }],
+                    });
+                    assert!(
+                        matches!(staged, Ok(()) | Err(CatalogError::Conflict { .. })),
+                        "{staged:?}"
+                    );
+                    assert!(catalog.highest(artifact).unwrap() >= number.number());
+                    staged.is_ok()
+                });
+                numbers.count()
+            })
+        });
+        let each: Vec<_> = each.collect();
+        each.into_iter()
+            .map(|one| one.join().unwrap())
+            .sum::<usize>()
+    });
+    assert_eq!(taken, usize::try_from(EACH).unwrap());
 }
 
 #[cfg(test)]

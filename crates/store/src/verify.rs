@@ -10,7 +10,7 @@ use crate::files::read_manifest;
 use crate::ids::{ChunkId, PackId};
 use crate::manifest::FileExtents;
 use crate::pack::{ChunkKind, PackChunk, PackReader, read_preamble};
-use crate::ports::{CatalogError, RecordPlace, Staging, all_packs};
+use crate::ports::{CatalogError, RecordPlace, Staging, all_packs, known_packs};
 use crate::record::Version;
 use crate::store::{Domain, Store};
 
@@ -75,7 +75,7 @@ impl Store {
     /// [`StoreError`] when the packs cannot be listed; what is wrong inside one is part of the answer.
     pub fn verify_packs(&self) -> Result<Vec<PackCheck>, StoreError> {
         let listed: BTreeSet<_> = all_packs(self.blobs())?.into_iter().collect();
-        let known: BTreeSet<_> = self.catalog().packs()?.into_iter().collect();
+        let known: BTreeSet<_> = known_packs(self.catalog())?.into_iter().collect();
         Ok(listed
             .union(&known)
             .map(|pack| self.check_pack(pack))
@@ -127,7 +127,7 @@ impl Store {
     /// [`StoreError`] when the storage fails; the call can be repeated.
     pub fn rebuild(&self, valid: &[Digest]) -> Result<Rebuilt, StoreError> {
         // A pack that comes meanwhile tells its places itself.
-        let mut gone: BTreeSet<_> = self.catalog().packs()?.into_iter().collect();
+        let mut gone: BTreeSet<_> = known_packs(self.catalog())?.into_iter().collect();
         self.0.forget();
         let mut damaged = None;
         for pack in all_packs(self.blobs())? {
@@ -146,7 +146,7 @@ impl Store {
             .forget(&gone.into_iter().collect::<Vec<_>>())?;
         let mut lacking = Vec::new();
         for record in valid {
-            if self.catalog().record(record)?.is_none() {
+            if self.catalog().record(record)?.is_empty() {
                 lacking.push(*record);
             }
         }
@@ -163,7 +163,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the storage fails.
     pub fn regain(&self) -> Result<bool, StoreError> {
-        let known: BTreeSet<_> = self.catalog().packs()?.into_iter().collect();
+        let known: BTreeSet<_> = known_packs(self.catalog())?.into_iter().collect();
         let mut regained = false;
         for pack in all_packs(self.blobs())? {
             if known.contains(&pack) && !self.catalog().is_condemned(&pack)? {
@@ -191,7 +191,7 @@ impl Store {
                 return Ok(false);
             };
             for digest in record.statement.iter().chain(record.extra.values()) {
-                if self.catalog().record(digest)?.is_none() {
+                if self.catalog().record(digest)?.is_empty() {
                     return Ok(false);
                 }
             }
@@ -199,8 +199,10 @@ impl Store {
             let Ok(files) = self.manifest_files(&domain, &record.manifest) else {
                 return Ok(false);
             };
-            for extent in files.iter().flat_map(|file| &file.extents) {
-                if self.catalog().chunk(&domain.id, &extent.chunk)?.is_none() {
+            for file in &files {
+                let chunks: Vec<_> = file.extents.iter().map(|extent| extent.chunk).collect();
+                let places = self.catalog().chunks(&domain.id, &chunks)?;
+                if places.iter().any(Option::is_none) {
                     return Ok(false);
                 }
             }
@@ -249,6 +251,7 @@ impl Store {
         let chunks = self.better(&domain, pack, chunks)?;
         self.catalog().stage(&Staging {
             domain: domain.id,
+            relied_upon: Vec::new(),
             packs: vec![(*pack, chunks)],
             records,
             versions: Vec::new(),

@@ -90,6 +90,8 @@ pub struct Writer {
     /// Packs that are durable and not yet visible.
     done: Vec<(PackId, Vec<PackChunk>)>,
     fresh: BTreeSet<ChunkId>,
+    /// Chunks that are not stored again.
+    relied_upon: BTreeSet<ChunkId>,
     /// Whether packs whose chunks came again are there and sound.
     looked_at: HashMap<PackId, bool>,
     records: Vec<RecordPlace>,
@@ -132,6 +134,7 @@ impl Writer {
             pack: PackBuilder::new(sealing),
             done: Vec::new(),
             fresh: BTreeSet::new(),
+            relied_upon: BTreeSet::new(),
             looked_at: HashMap::new(),
             records: Vec::new(),
             files: Vec::new(),
@@ -222,16 +225,22 @@ impl Writer {
         window: &[u8],
         keep: usize,
     ) -> Result<usize, StoreError> {
-        let mut from = 0;
+        let (mut from, mut cut) = (0, Vec::new());
         while let Some(rest) = window.get(from..)
             && rest.len() >= keep.max(1)
         {
             let length = self.domain.chunker.cut(rest);
             let chunk = rest.get(..length).ok_or_else(no_file)?;
-            let id = self.add(ChunkKind::Data, chunk)?;
+            let id = chunk_id(&self.domain.keys.id, ChunkKind::Data, chunk);
+            cut.push((id, chunk));
+            from += chunk.len();
+        }
+        let ids: Vec<_> = cut.iter().map(|(id, _)| *id).collect();
+        self.look_up(&ids)?;
+        for (id, chunk) in cut {
+            self.add(id, ChunkKind::Data, chunk)?;
             let extent = Extent::new(id, chunk.len()).map_err(malformed)?;
             file.extents.push(extent);
-            from += chunk.len();
         }
         Ok(from)
     }
@@ -268,12 +277,12 @@ impl Writer {
         while bytes.len() > manifest::PIECE {
             let mut pieces = Vec::new();
             for piece in bytes.chunks(manifest::PIECE) {
-                let chunk = self.add(ChunkKind::Manifest, piece)?;
+                let chunk = self.add_one(ChunkKind::Manifest, piece)?;
                 pieces.push(Extent::new(chunk, piece.len()).map_err(malformed)?);
             }
             bytes = manifest::encode_index(&pieces).map_err(malformed)?;
         }
-        let manifest = self.add(ChunkKind::Manifest, &bytes)?;
+        let manifest = self.add_one(ChunkKind::Manifest, &bytes)?;
         let files: Vec<_> = files.into_iter().map(|file| file.entry).collect();
         let size = files
             .iter()
@@ -304,35 +313,56 @@ impl Writer {
                 because: "a record has at most 4 MiB".to_owned(),
             });
         }
-        let chunk = self.add(kind, bytes)?;
+        let chunk = self.add_one(kind, bytes)?;
         let digest = Digest::of(bytes);
         self.records.push(RecordPlace { digest, chunk });
         Ok(digest)
     }
 
-    fn add(&mut self, kind: ChunkKind, plain: &[u8]) -> Result<ChunkId, StoreError> {
+    fn add_one(&mut self, kind: ChunkKind, plain: &[u8]) -> Result<ChunkId, StoreError> {
         let id = chunk_id(&self.domain.keys.id, kind, plain);
-        if self.fresh.contains(&id) || self.is_kept(&id)? {
-            return Ok(id);
+        self.look_up(&[id])?;
+        self.add(id, kind, plain)?;
+        Ok(id)
+    }
+
+    /// Stores a chunk that was looked up, unless it is stored.
+    fn add(&mut self, id: ChunkId, kind: ChunkKind, plain: &[u8]) -> Result<(), StoreError> {
+        if self.fresh.contains(&id) || self.relied_upon.contains(&id) {
+            return Ok(());
         }
         self.stored += self.pack.add(id, kind, plain)?;
         self.fresh.insert(id);
         if self.pack.is_full() {
             self.close_pack()?;
         }
-        Ok(id)
+        Ok(())
     }
 
-    /// Returns whether a chunk need not be stored again: the index names a pack for it, and that pack is there.
-    fn is_kept(&mut self, id: &ChunkId) -> Result<bool, StoreError> {
-        let Some(place) = self.store.catalog().chunk(&self.domain.id, id)? else {
-            return Ok(false);
-        };
-        if let Some(sound) = self.looked_at.get(&place.pack) {
+    /// Finds out which chunks need not be stored again: the index names a pack for them, and that pack is there.
+    fn look_up(&mut self, ids: &[ChunkId]) -> Result<(), StoreError> {
+        let known = |id: &ChunkId| self.fresh.contains(id) || self.relied_upon.contains(id);
+        let ids: Vec<_> = ids.iter().filter(|id| !known(id)).copied().collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let places = self.store.catalog().chunks(&self.domain.id, &ids)?;
+        for (id, place) in ids.into_iter().zip(places) {
+            if let Some(place) = place
+                && self.is_sound(&place.pack)?
+            {
+                self.relied_upon.insert(id);
+            }
+        }
+        Ok(())
+    }
+
+    fn is_sound(&mut self, pack: &PackId) -> Result<bool, StoreError> {
+        if let Some(sound) = self.looked_at.get(pack) {
             return Ok(*sound);
         }
-        let sound = self.store.0.is_sound(&self.domain, &place.pack)?;
-        self.looked_at.insert(place.pack, sound);
+        let sound = self.store.0.is_sound(&self.domain, pack)?;
+        self.looked_at.insert(*pack, sound);
         Ok(sound)
     }
 
@@ -386,6 +416,7 @@ impl Writer {
         self.store.blobs().publish(&ids)?;
         Ok(crate::Staging {
             domain: self.domain.id,
+            relied_upon: std::mem::take(&mut self.relied_upon).into_iter().collect(),
             packs: std::mem::take(&mut self.done),
             records: std::mem::take(&mut self.records),
             versions: Vec::new(),
