@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -18,6 +19,22 @@ def pytest_terminal_summary(terminalreporter):
     if stages and (lines := pathlib.Path(stages).read_text()):
         terminalreporter.section("how long each stage took")
         terminalreporter.write(lines)
+
+
+# A process begins with the memory of the one that starts it: so a small one starts the program and measures it.
+MEASURE = """
+import resource, subprocess, sys
+code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, code)
+"""
+
+
+def largest_memory(*command, **options):
+    """Run a command; return the largest memory in KiB of it or a process that it started, and its exit code."""
+    command = [sys.executable, "-S", "-c", MEASURE, *command]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600, **options)
+    used, code = done.stdout.split()
+    return int(used), int(code)
 
 
 class Workspace:

@@ -5,12 +5,11 @@ import pickle
 import pickletools
 import struct
 import subprocess
-import sys
 import zipfile
 import zlib
 
 import pytest
-from conftest import TARGET
+from conftest import TARGET, largest_memory
 
 SYSTEM = b"cos\nsystem\n(S'true'\ntR."
 # What a scan may take beside what the program takes for a file of two bytes.
@@ -24,20 +23,9 @@ def scan(*arguments, expect):
     return json.loads(done.stdout) if done.stdout else json.loads(done.stderr)
 
 
-# A process begins with the memory of the one that starts it: so a small one starts the scan and measures it.
-MEASURE = """
-import resource, subprocess, sys
-code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, code)
-"""
-
-
 def peak(path):
     """Scan a file and return the largest memory of the process in KiB, and its exit code."""
-    command = [sys.executable, "-S", "-c", MEASURE, TARGET / "custody", "scan", "--json", path]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
-    used, code = done.stdout.split()
-    return int(used), int(code)
+    return largest_memory(TARGET / "custody", "scan", "--json", path)
 
 
 @pytest.fixture(scope="module")

@@ -148,7 +148,7 @@ fn one(path: &Path, kind: &str, installed: Option<&Installed>) -> Result<Vec<Tol
         observe: Observe::From(trial::START.to_owned()),
         interrupt: Interrupt::default(),
     };
-    let finished = custody_sandbox::run(Path::new(LAUNCHER), &spec, &mut |_| {})
+    let finished = custody_sandbox::run(Path::new(LAUNCHER), &spec, &mut |_| {}, &mut |_| Ok(()))
         .map_err(|error| not_tried(&error))?;
     let tried = judge(&finished.observed, &[MODEL], &ENVIRONMENT);
     Ok(told(kind, &tried, &finished))

@@ -46,8 +46,10 @@ pub(crate) const CHANGING: &[&str] = &[
     "version",
     "arrow_metadata",
 ];
-/// Rows in a row group of what is written.
+/// Rows in a row group of what is written, at most.
 const GROUP_ROWS: usize = 1 << 20;
+/// Bytes of encoded columns at which a row group ends: so much of what is written is in memory.
+const GROUP_BYTES: usize = 1 << 27;
 
 /// What a query wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -260,6 +262,9 @@ impl Engine {
                 let batch = batch.map_err(|error| self.running(&error))?;
                 count += batch.num_rows() as u64;
                 writer.write(&batch).map_err(write)?;
+                if writer.in_progress_size() >= GROUP_BYTES {
+                    writer.flush().map_err(write)?;
+                }
             }
             writer.close().map_err(write)?;
             Ok(Written {

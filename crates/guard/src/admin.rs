@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use custody_identity::{Change, Directory, IdentityError, Party};
 use custody_policy::{PolicyError, PolicySet, Seen, Source};
 use custody_store::Version;
-use custody_types::{Action, Actor, Classification, Digest, Kind, Problem, code, nearest};
+use custody_types::{
+    Action, Actor, ArtifactName, Classification, Digest, Kind, Problem, code, nearest,
+};
 use custody_wire::{IdentityReply, PolicyReply, PolicySource};
 
 use crate::act::{ActionMarker, ChangeIdentity, ChangePolicy, ReadIdentity, ReadPolicy};
@@ -267,12 +269,13 @@ impl<A: ActionMarker> Grant<A> {
         set: PolicySet,
     ) -> Result<(), Problem> {
         let door = self.door.clone();
-        let artifact = artifact
-            .parse()
-            .map_err(|error: custody_types::NameError| {
-                Problem::new(code::DOOR_012, error.to_string())
-            })?;
-        let mut making = VersionBuilder::start_at(&door, &artifact)?;
+        let artifact: ArtifactName =
+            artifact
+                .parse()
+                .map_err(|error: custody_types::NameError| {
+                    Problem::new(code::DOOR_012, error.to_string())
+                })?;
+        let mut making = VersionBuilder::start_at(&door, artifact.project())?;
         for (name, text) in files {
             let path = name.parse().map_err(|error: custody_types::NameError| {
                 Problem::new(code::POLICY_002, error.to_string())

@@ -1,7 +1,7 @@
 //! Making versions: files in, statements signed, entries written, then valid.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 
 use custody_attest::statement::Statement;
 use custody_ledger::{EntryDraft, Outcome};
@@ -135,11 +135,16 @@ impl Drop for PendingVersions {
 }
 
 /// Makes versions of one project, all of them valid together or none.
+///
+/// What it takes is sealed and stored as it comes, and belongs to nothing until [`VersionBuilder::commit`]: nobody can
+/// read it, and dropping the builder takes it away.
 #[derive(Debug)]
 pub struct VersionBuilder {
     door: Door,
     project: ProjectName,
     writer: Writer,
+    /// Files for which no version was granted yet, by the name that they wait under.
+    waiting: BTreeMap<String, Tree>,
     pieces: PendingVersions,
     statement: Option<Digest>,
     expected: Option<VerificationPolicy>,
@@ -157,31 +162,59 @@ fn store_problem(error: StoreError) -> Problem {
     problem::store(&error)
 }
 
+fn lost() -> Problem {
+    Problem::new(code::DOOR_014, "the version was lost")
+}
+
+/// The file that is being written.
+struct Open<'a> {
+    writer: &'a mut Writer,
+    /// Why the store does not take it.
+    failed: Option<StoreError>,
+}
+
+impl Write for Open<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.writer.write(bytes) {
+            Ok(()) => Ok(bytes.len()),
+            Err(error) => {
+                self.failed = Some(error);
+                Err(io::Error::other("the file was not taken"))
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 impl VersionBuilder {
     /// Starts to make versions of the project of `grant`.
     ///
     /// # Errors
     /// A [`Problem`] when the project's keys cannot be made.
     pub fn start<A: WriteAccess>(grant: &Grant<A>) -> Result<Self, Problem> {
-        let artifact = grant.artifact()?;
-        grant
-            .door
-            .ensure_project(Some(&grant.session), artifact.project())?;
-        Self::start_at(&grant.door, &artifact)
+        Self::open(&grant.door, &grant.session, grant.artifact()?.project())
     }
 
-    pub(crate) fn start_at(door: &Door, artifact: &ArtifactName) -> Result<Self, Problem> {
-        door.ensure_project(None, artifact.project())?;
-        let writer = door
-            .0
-            .parts
-            .store
-            .writer(artifact.project())
-            .map_err(store_problem)?;
+    /// Starts to take files of which versions are granted later: what a step writes comes before it is known what it is.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the project is not there and `session` may not create it, or its keys cannot be made.
+    pub fn open(door: &Door, session: &Session, project: &ProjectName) -> Result<Self, Problem> {
+        door.ensure_project(Some(session), project)?;
+        Self::start_at(door, project)
+    }
+
+    pub(crate) fn start_at(door: &Door, project: &ProjectName) -> Result<Self, Problem> {
+        door.ensure_project(None, project)?;
+        let writer = door.0.parts.store.writer(project).map_err(store_problem)?;
         Ok(Self {
             door: door.clone(),
-            project: artifact.project().clone(),
+            project: project.clone(),
             writer,
+            waiting: BTreeMap::new(),
             pieces: PendingVersions {
                 door: door.clone(),
                 all: Vec::new(),
@@ -218,6 +251,42 @@ impl VersionBuilder {
         self.writer.end_file().map_err(store_problem)
     }
 
+    /// Takes a file of the version that is being made, whose content `fill` writes.
+    ///
+    /// # Errors
+    /// A [`Problem`] when it cannot be stored; that of `fill`.
+    pub fn write_file(
+        &mut self,
+        path: FilePath,
+        executable: bool,
+        fill: &mut dyn FnMut(&mut (dyn Write + Send)) -> Result<(), Problem>,
+    ) -> Result<FileEntry, Problem> {
+        self.writer.begin_file(path, executable);
+        let mut open = Open {
+            writer: &mut self.writer,
+            failed: None,
+        };
+        let filled = fill(&mut open);
+        // Where storing failed, filling failed because of that.
+        if let Some(error) = open.failed {
+            return Err(store_problem(error));
+        }
+        filled?;
+        self.writer.end_file().map_err(store_problem)
+    }
+
+    /// Ends the files so far: they wait under `name` for the grant to make them a version.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the files do not make a version, or others wait under that name.
+    pub fn set_aside(&mut self, name: &str) -> Result<(), Problem> {
+        let tree = self.writer.finish_tree().map_err(store_problem)?;
+        match self.waiting.insert(name.to_owned(), tree) {
+            None => Ok(()),
+            Some(_) => Err(lost()),
+        }
+    }
+
     /// Takes the files of a tar stream. A signature that they must bear stands before the first of them,
     /// as the extended attribute [`SIGNATURE_KEY`].
     ///
@@ -252,6 +321,30 @@ impl VersionBuilder {
         grant: Grant<A>,
         new: NewVersion,
     ) -> Result<&Tree, Problem> {
+        let tree = self.writer.finish_tree().map_err(store_problem)?;
+        self.finish_tree(grant, new, tree)
+    }
+
+    /// Makes the files that were [set aside](VersionBuilder::set_aside) under `name` the version that `grant` is for.
+    ///
+    /// # Errors
+    /// A [`Problem`] when `new` is not what was granted, or nothing was set aside.
+    pub fn finish_waiting<A: WriteAccess>(
+        &mut self,
+        grant: Grant<A>,
+        new: NewVersion,
+        name: &str,
+    ) -> Result<&Tree, Problem> {
+        let tree = self.waiting.remove(name).ok_or_else(lost)?;
+        self.finish_tree(grant, new, tree)
+    }
+
+    fn finish_tree<A: WriteAccess>(
+        &mut self,
+        grant: Grant<A>,
+        new: NewVersion,
+        tree: Tree,
+    ) -> Result<&Tree, Problem> {
         if grant.artifact()? != new.artifact
             || grant.facts.classification != Some(new.classification)
             || grant.facts.kind != Some(new.kind)
@@ -264,7 +357,7 @@ impl VersionBuilder {
         if new.origin.is_some() {
             grant.door.check_purposes(&new.purposes)?;
         }
-        self.add(grant, new, BTreeMap::new())
+        self.add(grant, new, tree, BTreeMap::new())
     }
 
     /// Ends a version that changes what is in force; `facts`: short ones by name, which the entry of it says.
@@ -274,16 +367,17 @@ impl VersionBuilder {
         new: NewVersion,
         facts: BTreeMap<String, String>,
     ) -> Result<&Tree, Problem> {
-        self.add(grant, new, facts)
+        let tree = self.writer.finish_tree().map_err(store_problem)?;
+        self.add(grant, new, tree, facts)
     }
 
     fn add<A: ActionMarker>(
         &mut self,
         mut grant: Grant<A>,
         new: NewVersion,
+        tree: Tree,
         facts: BTreeMap<String, String>,
     ) -> Result<&Tree, Problem> {
-        let tree = self.writer.finish_tree().map_err(store_problem)?;
         grant.finished = true;
         let outcome = EntryDraft {
             facts,
@@ -295,10 +389,8 @@ impl VersionBuilder {
             outcome,
             session: grant.session.clone(),
         });
-        match self.pieces.all.last() {
-            Some(piece) => Ok(&piece.tree),
-            None => Err(Problem::new(code::DOOR_014, "the version was lost")),
-        }
+        let piece = self.pieces.all.last().ok_or_else(lost)?;
+        Ok(&piece.tree)
     }
 
     /// Keeps a small document and returns its SHA-256.
@@ -388,7 +480,7 @@ impl VersionBuilder {
     /// statement alone is kept: the writer takes the model's bytes away.
     fn refuse(&mut self, number: usize, scanned: &Scanned) -> Result<Problem, Problem> {
         let Some(piece) = self.pieces.all.get(number) else {
-            return Err(Problem::new(code::DOOR_014, "the version was lost"));
+            return Err(lost());
         };
         let (name, content) = (piece.new.artifact.to_string(), piece.tree.digest);
         let told = refusal(&name, scanned);

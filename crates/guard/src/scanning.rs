@@ -761,7 +761,7 @@ impl Grant<ChangeRules> {
         let name_problem =
             |error: custody_types::NameError| Problem::new(code::SCAN_018, error.to_string());
         let artifact: custody_types::ArtifactName = RULES.parse().map_err(name_problem)?;
-        let mut making = VersionBuilder::start_at(&door, &artifact)?;
+        let mut making = VersionBuilder::start_at(&door, artifact.project())?;
         for (number, source) in sources.iter().enumerate() {
             // The order of the packs counts, and a version's files are in the order of their names.
             let path = format!("{number:03}-{}", source.name);

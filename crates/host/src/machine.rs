@@ -58,8 +58,8 @@ impl LocalFolder {
 }
 
 impl Folder for LocalFolder {
-    fn root(&self) -> &Path {
-        &self.0
+    fn root(&self) -> Option<&Path> {
+        Some(&self.0)
     }
 
     fn open(&self, path: &str) -> Result<Box<dyn Read>, Problem> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use custody_backends::scanned_files::{Entry, OpenFile};
 use custody_backends::{machine, scanned_files};
 use custody_guard::{Scanned, Scanner};
-use custody_sandbox::{BuiltIn, Exit, Interrupt, Limits, SandboxError, Spec};
+use custody_sandbox::{BuiltIn, Exit, Interrupt, Limits, OutputFile, SandboxError, Spec};
 use custody_scan::{Files, Finding, Place, Report, Rules, Severity, Summary, Verdict, scan_among};
 use custody_types::{ByteSize, Problem, VersionFiles, code};
 
@@ -63,12 +63,16 @@ impl Scanner for ConfinedScanner {
             observe: custody_sandbox::Observe::Nothing,
             interrupt: Interrupt::default(),
         };
-        let finished = custody_sandbox::run(&self.launcher, &spec, &mut |_| {})
+        let mut report = None;
+        let mut take = |file: OutputFile<'_>| {
+            let bytes: &mut Vec<u8> = report.insert(Vec::new());
+            file.content.read_to_end(bytes).map(drop)
+        };
+        let finished = custody_sandbox::run(&self.launcher, &spec, &mut |_| {}, &mut take)
             .map_err(|error| not_scanned(&error))?;
-        let report = finished.outputs.get("scan").and_then(|files| files.first());
         let summary = match (finished.exit, report) {
             (Exit::Code(0), Some(report)) => {
-                serde_json::from_slice(&report.bytes).map_err(|error| broken(&error.to_string()))?
+                serde_json::from_slice(&report).map_err(|error| broken(&error.to_string()))?
             }
             // Whatever ended the parser, the file did it.
             (exit, _) => ended(files.as_ref(), packs, exit)?,

@@ -452,8 +452,8 @@ mod tests {
     struct One(String);
 
     impl Folder for One {
-        fn root(&self) -> &Path {
-            Path::new("/")
+        fn root(&self) -> Option<&Path> {
+            None
         }
 
         fn open(&self, _: &str) -> Result<Box<dyn Read>, Problem> {

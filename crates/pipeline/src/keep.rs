@@ -7,7 +7,7 @@ use custody_attest::slsa::Provenance;
 use custody_attest::statement::ResourceDescriptor;
 use custody_guard::{
     Collect, Declassify, FIGURES, Grant, NewVersion, RegisterModel, ResourceRef, Session,
-    SignModel, VersionBuilder, Write, WriteAccess,
+    SignModel, VersionBuilder, Write,
 };
 use custody_types::{
     ArtifactName, Classification, Digest, Kind, Problem, Reference, Timestamp, code,
@@ -17,21 +17,26 @@ use custody_wire::ScanView;
 use crate::collect::{self, Collected};
 use crate::file::Step;
 use crate::memory::MadeFile;
+use crate::outputs::Granting;
 use crate::ports::Installed;
 use crate::produce::fault;
 use crate::run::{Context, Inputs, Known, Runner, Wanted, artifact};
 use crate::step::{Class, Makes};
 
-/// Puts files that a step made into the version.
-fn store(files: &[MadeFile], making: &mut VersionBuilder) -> Result<(), Problem> {
-    for file in files {
-        making.file(
-            file.path.clone(),
-            file.executable,
-            &mut file.bytes.as_slice(),
-        )?;
+/// What a step made, not yet granted.
+pub(crate) enum Products<'a> {
+    /// Files of the user, which are taken once that is granted.
+    Collected(&'a [Collected]),
+    /// Files that were sealed while the step made them.
+    Sealed(Granting),
+}
+
+fn target(new: &NewVersion) -> ResourceRef {
+    ResourceRef::New {
+        artifact: new.artifact.clone(),
+        kind: new.kind,
+        classification: new.classification,
     }
-    Ok(())
 }
 
 /// An output that became a version.
@@ -55,44 +60,50 @@ impl Runner {
         step: &Step,
         session: &Session,
         inputs: &Inputs,
-        outputs: &mut BTreeMap<String, Vec<MadeFile>>,
+        products: Products<'_>,
         (rows, figures): (Option<u64>, Option<&[u8]>),
-        collected: &[Collected],
         provenance: &dyn Fn(Timestamp) -> Provenance,
     ) -> Result<Vec<StepOutput>, Problem> {
         let declared = step.outputs(name);
-        let mut making: Option<VersionBuilder> = None;
-        let mut signs = Vec::new();
+        let mut news = Vec::new();
         for makes in &declared {
-            let files = outputs.remove(&makes.name).unwrap_or_default();
             let few = rows.is_some_and(|rows| rows < self.door.fewest_rows());
             let mut new = self.new_version(context, name, step, makes, inputs, few)?;
             let record = figures.map(|figures| (FIGURES.to_owned(), figures.to_vec()));
             new.extra.extend(record);
-            match step {
-                Step::Source(_) => {
-                    self.keep::<Collect>(session, &mut making, new, &mut |making| {
-                        let mut files = collected.iter();
-                        files.try_for_each(|file| collect::keep(file, making))
-                    })?;
-                }
-                Step::Register(_) => {
-                    let target = ResourceRef::New {
-                        artifact: new.artifact.clone(),
-                        kind: new.kind,
-                        classification: new.classification,
-                    };
-                    signs.push(self.door.ask::<SignModel>(session, target)?);
-                    self.keep::<RegisterModel>(session, &mut making, new, &mut |making| {
-                        store(&files, making)
-                    })?;
-                }
-                _ => self.keep::<Write>(session, &mut making, new, &mut |making| {
-                    store(&files, making)
-                })?,
-            }
+            news.push((makes, new));
         }
-        let making = making.ok_or_else(|| fault("the step makes nothing"))?;
+        let mut signs = Vec::new();
+        let making = match products {
+            Products::Collected(files) => {
+                let mut making: Option<VersionBuilder> = None;
+                for (_, new) in news {
+                    let grant = self.door.ask::<Collect>(session, target(&new))?;
+                    let making = match &mut making {
+                        Some(making) => making,
+                        None => making.insert(VersionBuilder::start(&grant)?),
+                    };
+                    files
+                        .iter()
+                        .try_for_each(|file| collect::keep(file, making))?;
+                    making.finish(grant, new)?;
+                }
+                making.ok_or_else(|| fault("the step makes nothing"))?
+            }
+            Products::Sealed(mut sealed) => {
+                for (makes, new) in news {
+                    if matches!(step, Step::Register(_)) {
+                        signs.push(self.door.ask::<SignModel>(session, target(&new))?);
+                        let grant = self.door.ask::<RegisterModel>(session, target(&new))?;
+                        sealed.grant(&makes.name, grant, new)?;
+                    } else {
+                        let grant = self.door.ask::<Write>(session, target(&new))?;
+                        sealed.grant(&makes.name, grant, new)?;
+                    }
+                }
+                sealed.into_builder()
+            }
+        };
         let finished = self.door.now();
         let made = making.commit(Some(&|names| {
             let subject = names
@@ -114,27 +125,6 @@ impl Runner {
                 scan: made.scan,
             });
         Ok(made.collect())
-    }
-
-    fn keep<A: WriteAccess>(
-        &self,
-        session: &Session,
-        making: &mut Option<VersionBuilder>,
-        new: NewVersion,
-        fill: &mut dyn FnMut(&mut VersionBuilder) -> Result<(), Problem>,
-    ) -> Result<(), Problem> {
-        let target = ResourceRef::New {
-            artifact: new.artifact.clone(),
-            kind: new.kind,
-            classification: new.classification,
-        };
-        let grant = self.door.ask::<A>(session, target)?;
-        let making = match making {
-            Some(making) => making,
-            None => making.insert(VersionBuilder::start(&grant)?),
-        };
-        fill(making)?;
-        making.finish(grant, new).map(|_| ())
     }
 
     fn new_version(
@@ -326,12 +316,7 @@ impl Runner {
             return Ok(Known::of(&version));
         }
         let new = NewVersion::new(artifact.clone(), kind, Classification::Internal);
-        let target = ResourceRef::New {
-            artifact: artifact.clone(),
-            kind,
-            classification: Classification::Internal,
-        };
-        let grant = self.door.ask::<Write>(context.session, target)?;
+        let grant = self.door.ask::<Write>(context.session, target(&new))?;
         let mut making = VersionBuilder::start(&grant)?;
         fill(&mut making)?;
         making.finish(grant, new)?;

@@ -20,6 +20,7 @@ mod graph;
 mod keep;
 mod locked;
 mod memory;
+mod outputs;
 mod pieces;
 mod ports;
 mod preflight;

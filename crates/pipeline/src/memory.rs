@@ -4,8 +4,10 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use custody_types::{
-    ByteSize, Digest, FileEntry, FilePath, ReadError, VersionFiles, listing_digest,
+    ByteSize, Digest, FileEntry, FilePath, Problem, ReadError, VersionFiles, listing_digest,
 };
+
+use crate::outputs::{Fill, Outputs};
 
 /// A file that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +25,29 @@ impl MadeFile {
             sha256: Digest::of(&self.bytes),
             executable: self.executable,
         }
+    }
+}
+
+/// What a program made of which the step needs all at once.
+#[derive(Debug, Default)]
+pub(crate) struct Made(pub(crate) Vec<MadeFile>);
+
+impl Outputs for Made {
+    fn file(
+        &mut self,
+        _: &str,
+        path: FilePath,
+        executable: bool,
+        fill: &mut Fill<'_>,
+    ) -> Result<(), Problem> {
+        let mut bytes = Vec::new();
+        fill(&mut bytes)?;
+        self.0.push(MadeFile {
+            path,
+            executable,
+            bytes,
+        });
+        Ok(())
     }
 }
 

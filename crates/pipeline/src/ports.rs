@@ -12,8 +12,8 @@ use serde::Serialize;
 
 /// The folder of a project, where the pipeline file lies.
 pub trait Folder: Send + Sync + fmt::Debug {
-    /// Returns where it is on this machine.
-    fn root(&self) -> &Path;
+    /// Returns where it is, if it is on this machine.
+    fn root(&self) -> Option<&Path>;
 
     /// Opens a file below the folder.
     ///

@@ -7,11 +7,10 @@ use std::sync::Arc;
 use custody_engine::{Engine, EngineError};
 use custody_sandbox::Interrupt;
 use custody_types::{Problem, VersionFiles, code};
-use serde::Serialize;
 use serde_json::Value;
 
 use crate::file::Step;
-use crate::memory::MadeFile;
+use crate::outputs::Outputs;
 use crate::ports::Installed;
 
 mod check;
@@ -41,13 +40,13 @@ pub(crate) struct StepInputs {
     pub(crate) fewest_rows: u64,
     /// The text of the pipeline file, in which mistakes are shown.
     pub(crate) file: Option<String>,
+    /// The project's folder, where it is on this machine: no step may see it.
+    pub(crate) project: Option<PathBuf>,
 }
 
-/// What came out.
+/// What is told of a step that was carried out.
 #[derive(Debug, Default)]
-pub(crate) struct StepOutputs {
-    /// By the name inside the step.
-    pub(crate) outputs: BTreeMap<String, Vec<MadeFile>>,
+pub(crate) struct StepReport {
     /// In plain words, a line each.
     pub(crate) notes: Vec<String>,
     /// Why the answer is no, if it is.
@@ -67,27 +66,27 @@ pub(crate) struct StepOutputs {
 pub(crate) struct StepExecutor {
     pub(crate) engine: Engine,
     pub(crate) launcher: PathBuf,
-    /// The project's folder, which no step may see.
-    pub(crate) project: PathBuf,
 }
 
 impl StepExecutor {
-    /// Carries out a step. Sources are not made here: they come from outside.
+    /// Carries out a step; what it makes goes to `outputs`, by the name inside the step. Sources are not made here:
+    /// they come from outside.
     pub(crate) fn produce(
         &self,
         name: &str,
         step: &Step,
         given: &StepInputs,
+        outputs: &mut dyn Outputs,
         said: &mut (dyn FnMut(&str) + Send),
-    ) -> Result<StepOutputs, Problem> {
+    ) -> Result<StepReport, Problem> {
         match step {
             Step::Source(_) => Err(fault("a source cannot be made again")),
-            Step::Check(contract) => self.check(name, contract, given),
-            Step::Sql(sql) => self.sql(sql, given),
-            Step::Run(run) => self.run(name, run, given, said),
-            Step::Evaluate(evaluate) => self.evaluate(name, evaluate, given, said),
-            Step::Gate(gate) => gate::decide(name, gate, given),
-            Step::Register(_) => register::register(given),
+            Step::Check(contract) => self.check(name, contract, given, outputs),
+            Step::Sql(sql) => self.sql(sql, given, outputs),
+            Step::Run(run) => self.run(name, run, given, outputs, said),
+            Step::Evaluate(evaluate) => self.evaluate(name, evaluate, given, outputs, said),
+            Step::Gate(gate) => gate::decide(name, gate, given, outputs),
+            Step::Register(_) => register::register(given, outputs),
         }
     }
 }
@@ -97,35 +96,6 @@ impl StepInputs {
         self.inputs
             .get(name)
             .ok_or_else(|| fault(&format!("the input `{name}` is not there")))
-    }
-}
-
-impl StepOutputs {
-    fn add(&mut self, output: &str, path: &str, bytes: Vec<u8>) -> Result<(), Problem> {
-        let path = path
-            .parse()
-            .map_err(|error: custody_types::NameError| fault(&error.to_string()))?;
-        self.outputs
-            .entry(output.to_owned())
-            .or_default()
-            .push(MadeFile {
-                path,
-                executable: false,
-                bytes,
-            });
-        Ok(())
-    }
-
-    fn add_json(
-        &mut self,
-        output: &str,
-        path: &str,
-        value: &impl Serialize,
-    ) -> Result<(), Problem> {
-        let mut bytes =
-            serde_json::to_vec_pretty(value).map_err(|error| fault(&error.to_string()))?;
-        bytes.push(b'\n');
-        self.add(output, path, bytes)
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::evidence::{Link, closure};
 use crate::file::Step;
-use crate::memory::digest;
+use crate::outputs::Identities;
 use crate::ports::Installed;
 use crate::produce::{StepInputs, fault};
 use crate::run::Runner;
@@ -110,6 +110,7 @@ impl Runner {
     ) -> Result<BTreeMap<String, Digest>, Problem> {
         let mut given = StepInputs {
             interrupt: self.interrupt.clone(),
+            project: self.folder.root().map(ToOwned::to_owned),
             ..StepInputs::default()
         };
         let mut grants = Vec::new();
@@ -137,19 +138,16 @@ impl Runner {
             }
             grants.push(grant);
         }
-        let product = self.workshop()?.produce(name, step, &given, &mut |_| {})?;
+        let mut made = Identities::default();
+        self.workshop()?
+            .produce(name, step, &given, &mut made, &mut |_| {})?;
         for grant in grants {
             grant.finish()?;
         }
-        let outputs = step.outputs(name).into_iter().map(|makes| {
-            let files = product
-                .outputs
-                .get(&makes.name)
-                .map(Vec::as_slice)
-                .unwrap_or_default();
-            (makes.artifact, digest(files))
-        });
-        Ok(outputs.collect())
+        let outputs = step.outputs(name).into_iter();
+        Ok(outputs
+            .map(|makes| (makes.artifact, made.of(&makes.name)))
+            .collect())
     }
 
     fn stored_environment(

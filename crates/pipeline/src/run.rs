@@ -50,20 +50,20 @@ pub(crate) const COMMIT: &str = "commit";
 /// The memory that a query may use.
 const ENGINE_MEMORY: ByteSize = ByteSize::from_mebibytes(1 << 10);
 
-/// Plans and runs pipelines, and reads the evidence of what was done.
-#[derive(Debug)]
+/// Plans and runs pipelines, and reads the evidence of what was done. Cheap to clone; clones share what goes on.
+#[derive(Debug, Clone)]
 pub struct Runner {
     pub(crate) door: Door,
     pub(crate) folder: Arc<dyn Folder>,
     pub(crate) environments: Arc<dyn Environments>,
     /// One environment is made at a time: steps that run at once may want the same.
-    pub(crate) installing: Mutex<()>,
+    pub(crate) installing: Arc<Mutex<()>>,
     launcher: PathBuf,
     pub(crate) interrupt: Interrupt,
     /// The runs that go on, by their ids, and what ends each.
-    running: Mutex<BTreeMap<String, Interrupt>>,
+    running: Arc<Mutex<BTreeMap<String, Interrupt>>>,
     spill: Spill,
-    workshop: OnceLock<StepExecutor>,
+    workshop: Arc<OnceLock<StepExecutor>>,
 }
 
 /// A version as a run knows it.
@@ -108,12 +108,12 @@ impl Runner {
             door,
             folder,
             environments,
-            installing: Mutex::default(),
+            installing: Arc::default(),
             launcher,
             interrupt,
-            running: Mutex::default(),
+            running: Arc::default(),
             spill,
-            workshop: OnceLock::new(),
+            workshop: Arc::default(),
         }
     }
 
@@ -126,7 +126,6 @@ impl Runner {
         Ok(self.workshop.get_or_init(|| StepExecutor {
             engine,
             launcher: self.launcher.clone(),
-            project: self.folder.root().to_owned(),
         }))
     }
 

@@ -33,7 +33,9 @@ pub use event::{Act, Answer, Event, MOST_EVENTS, Observe, Observed, Subject};
 pub use interrupt::Interrupt;
 pub use launcher::{BuiltIn, launcher_main};
 pub use probe::{Probe, probe};
-pub use spec::{Enforced, Exit, Finished, Limits, OutputFile, Over, SandboxError, Spec};
+pub use spec::{
+    Enforced, Exit, Finished, Limits, OutputFile, Over, SandboxError, Spec, TakeOutput,
+};
 pub use supervisor::run;
 
 use std::path::{Path, PathBuf};

@@ -42,7 +42,7 @@ pub fn probe(launcher: &Path) -> Vec<Probe> {
             hint: Some("steps need user namespaces, seccomp and Landlock: Linux 5.13 or newer, `sysctl user.max_user_namespaces` above 0; inside a container allow nested user namespaces".to_owned()),
         }]
     };
-    match run(launcher, &spec, &mut |_| {}) {
+    match run(launcher, &spec, &mut |_| {}, &mut |_| Ok(())) {
         Ok(finished) if finished.exit == Exit::Code(0) => {
             let probes = finished.enforced.into_iter().map(|one| Probe {
                 name: one.what,

@@ -1,6 +1,7 @@
 //! What is run, within which limits, and how it ended.
 
 use std::collections::BTreeMap;
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -95,25 +96,33 @@ impl std::fmt::Display for Over {
     }
 }
 
-/// A file that a step wrote.
-#[derive(Clone, PartialEq, Eq)]
-pub struct OutputFile {
+/// A file that a step wrote, while it is taken.
+pub struct OutputFile<'a> {
+    /// The output.
+    pub output: &'a str,
     /// The path inside the output.
     pub path: FilePath,
     /// Whether it may be executed.
     pub executable: bool,
-    /// The content.
-    pub bytes: Vec<u8>,
+    /// The size.
+    pub size: ByteSize,
+    /// The content. What is not read of it is skipped.
+    pub content: &'a mut dyn Read,
 }
 
-impl std::fmt::Debug for OutputFile {
+impl std::fmt::Debug for OutputFile<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("OutputFile")
+            .field("output", &self.output)
             .field("path", &self.path)
-            .field("bytes", &self.bytes.len())
+            .field("size", &self.size)
             .finish_non_exhaustive()
     }
 }
+
+/// Takes what a step wrote, a file at a time: all of one output, then all of the next. It gets nothing unless the step
+/// ended with code 0 and all of its outputs can be taken.
+pub type TakeOutput<'a> = dyn FnMut(OutputFile<'_>) -> io::Result<()> + 'a;
 
 /// Something that was enforced, and by what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,8 +138,6 @@ pub struct Enforced {
 pub struct Finished {
     /// How it ended.
     pub exit: Exit,
-    /// What it wrote, by output; empty unless it ended with code 0.
-    pub outputs: BTreeMap<String, Vec<OutputFile>>,
     /// What it printed: all of it up to 1 MiB, otherwise the beginning and the end.
     pub log: Vec<u8>,
     /// What was enforced.
@@ -171,6 +178,17 @@ pub enum SandboxError {
         output: String,
         /// Which limit it is beyond.
         over: Over,
+    },
+    /// An output was not taken.
+    #[error("`{path}` of the output `{output}` was not taken")]
+    NotTaken {
+        /// The output.
+        output: String,
+        /// The path inside it.
+        path: String,
+        /// What was said.
+        #[source]
+        source: io::Error,
     },
     /// An input could not be read.
     #[error("an input cannot be read")]

@@ -14,13 +14,13 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use custody_types::VersionFiles;
+use custody_types::{ByteSize, FilePath, VersionFiles};
 
 use crate::LAUNCHER_WORD;
 use crate::event::{Observe, Observed};
 use crate::observer::Observer;
 use crate::processors;
-use crate::spec::{Exit, Finished, OutputFile, SandboxError, Spec};
+use crate::spec::{Exit, Finished, OutputFile, SandboxError, Spec, TakeOutput};
 use crate::sys;
 use crate::wire::{self, FRAME, Orders, Report};
 
@@ -36,16 +36,18 @@ fn broken(error: io::Error) -> SandboxError {
 }
 
 /// Runs a step and waits for its end. `launcher` is a program that calls [`crate::launcher_main`] when its
-/// first argument is [`LAUNCHER_WORD`]: `/proc/self/exe`. `said` gets what the step prints, as it comes.
+/// first argument is [`LAUNCHER_WORD`]: `/proc/self/exe`. `said` gets what the step prints, as it comes;
+/// `take` gets what it wrote, which is never whole in memory here.
 ///
 /// # Errors
 /// [`SandboxError::Unavailable`] when the kernel does not give what is needed;
-/// [`SandboxError::BadOutput`]; [`SandboxError::Input`]; [`SandboxError::Interrupted`];
-/// [`SandboxError::Broken`].
+/// [`SandboxError::BadOutput`]; [`SandboxError::OverLimit`]; [`SandboxError::NotTaken`]; [`SandboxError::Input`];
+/// [`SandboxError::Interrupted`]; [`SandboxError::Broken`]. After some of them `take` has had files already.
 pub fn run(
     launcher: &Path,
     spec: &Spec,
     said: &mut (dyn FnMut(&[u8]) + Send),
+    take: &mut TakeOutput<'_>,
 ) -> Result<Finished, SandboxError> {
     let (ours, theirs) = UnixStream::pair().map_err(broken)?;
     let watched = spec.interrupt.watch(&ours).map_err(broken)?;
@@ -58,7 +60,7 @@ pub fn run(
     std::thread::scope(|scope| {
         let reader = scope.spawn(move || read_log(log, said));
         let mut observer = None;
-        let outcome = serve(spec, claim.processors(), &child, ours, &mut observer);
+        let outcome = serve(spec, claim.processors(), &child, ours, &mut observer, take);
         let interrupted = outcome.is_err() && spec.interrupt.is_raised();
         // Whatever happened: the launcher and all below it end here, and with them the log. An interrupted
         // launcher ends by itself, when no process of the step is left.
@@ -201,6 +203,7 @@ fn serve(
     child: &Child,
     mut socket: UnixStream,
     observer: &mut Option<Observer>,
+    take: &mut TakeOutput<'_>,
 ) -> Result<Finished, SandboxError> {
     let unavailable = |missing: String| SandboxError::Unavailable { missing };
     wire::tell(&mut socket, &orders(spec, processors)).map_err(broken)?;
@@ -231,7 +234,7 @@ fn serve(
             };
         }
     }
-    take(&mut socket, &spec.observe, observer)
+    hear(&mut socket, &spec.observe, observer, take)
 }
 
 /// Sends every file in frames. The launcher knows the sizes.
@@ -248,14 +251,15 @@ fn feed(socket: &mut UnixStream, files: &dyn VersionFiles) -> Result<(), Sandbox
     Ok(())
 }
 
-fn take(
+/// Hears how the step goes, to its end.
+fn hear(
     socket: &mut UnixStream,
     observe: &Observe,
     observer: &mut Option<Observer>,
+    take: &mut TakeOutput<'_>,
 ) -> Result<Finished, SandboxError> {
     let mut finished = Finished {
         exit: Exit::Code(-1),
-        outputs: BTreeMap::new(),
         log: Vec::new(),
         enforced: Vec::new(),
         observed: Observed::default(),
@@ -274,25 +278,26 @@ fn take(
                 executable,
                 size,
             } => {
-                let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0).min(FRAME));
-                Read::by_ref(socket)
-                    .take(size)
-                    .read_to_end(&mut bytes)
-                    .map_err(broken)?;
-                let path = path.parse().map_err(|_| SandboxError::BadOutput {
+                let path: FilePath = path.parse().map_err(|_| SandboxError::BadOutput {
                     output: output.clone(),
                     path: path.clone(),
                     because: "has a name that cannot be kept".to_owned(),
                 })?;
-                finished
-                    .outputs
-                    .entry(output)
-                    .or_default()
-                    .push(OutputFile {
-                        path,
-                        executable,
-                        bytes,
-                    });
+                let named = path.to_string();
+                let mut content = Read::by_ref(socket).take(size);
+                let taken = take(OutputFile {
+                    output: &output,
+                    path,
+                    executable,
+                    size: ByteSize::from_bytes(size),
+                    content: &mut content,
+                });
+                taken.map_err(|source| SandboxError::NotTaken {
+                    output,
+                    path: named,
+                    source,
+                })?;
+                io::copy(&mut content, &mut io::sink()).map_err(broken)?;
             }
             Report::BadOutput {
                 output,

@@ -10,17 +10,23 @@
 #[path = "support/nobody.rs"]
 mod nobody;
 mod support;
+#[path = "support/written.rs"]
+mod written;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 
-use custody_sandbox::{Exit, Finished, Interrupt, Limits, Observe, SandboxError, Spec, run};
+use custody_sandbox::{
+    Exit, Finished, Interrupt, Limits, Observe, OutputFile, SandboxError, Spec, run,
+};
 use custody_types::ByteSize;
 use nobody::as_nobody;
 use support::{Memory, launcher};
+use written::run_and_hold;
 
 fn spec(program: &str) -> Spec {
     Spec {
@@ -50,7 +56,7 @@ fn spec(program: &str) -> Spec {
 }
 
 fn start(spec: &Spec) -> Result<Finished, SandboxError> {
-    run(&launcher(), spec, &mut |_| {})
+    run(&launcher(), spec, &mut |_| {}, &mut |_| Ok(()))
 }
 
 fn says(program: &str) -> String {
@@ -75,21 +81,46 @@ fn blocked(attack: &str, control: &str) {
 #[test]
 fn a_step_sees_its_inputs_and_its_outputs_are_taken() {
     let program = "import os, pathlib\nassert pathlib.Path('/in/data/a.txt').read_text() == 'declared'\nassert os.getcwd() == '/code' and os.environ['DECLARED'] == 'yes' and len(os.environ) <= 2\nos.makedirs('/out/made/x')\npathlib.Path('/out/made/x/y.txt').write_text('result')\nprint('said')";
-    let finished = start(&spec(program)).unwrap();
+    let (finished, written) = run_and_hold(&spec(program)).unwrap();
     assert_eq!(
         (finished.exit, finished.log.as_slice()),
         (Exit::Code(0), b"said\n".as_slice())
     );
-    let files = finished.outputs.get("made").unwrap();
-    assert_eq!(files.len(), 1);
-    assert_eq!(
-        (
-            files.first().unwrap().path.as_str(),
-            files.first().unwrap().bytes.as_slice()
-        ),
-        ("x/y.txt", b"result".as_slice())
-    );
+    let file = ("x/y.txt".to_owned(), b"result".to_vec());
+    assert_eq!(written, BTreeMap::from([("made".to_owned(), vec![file])]));
     assert!(finished.enforced.iter().any(|one| one.what == "no network"));
+}
+
+#[test]
+fn an_output_that_is_not_taken_ends_the_step_and_what_is_not_read_is_skipped() {
+    let program = "import os\nfor name in 'abc':\n    with open(f'/out/made/{name}', 'wb') as file: file.write(name.encode() * (5 << 20))";
+    let mut taken = Vec::new();
+    let mut some = |file: OutputFile<'_>| {
+        let mut first = [0; 3];
+        file.content.read_exact(&mut first)?;
+        taken.push((file.path.to_string(), file.size.bytes(), first));
+        Ok(())
+    };
+    let finished = run(&launcher(), &spec(program), &mut |_| {}, &mut some).unwrap();
+    assert_eq!(finished.exit, Exit::Code(0));
+    let expected = ["a", "b", "c"].map(|name| (name.to_owned(), 5 << 20, [name.as_bytes()[0]; 3]));
+    assert_eq!(taken, expected);
+    let mut none = |file: OutputFile<'_>| match file.path.as_str() {
+        "a" => Ok(()),
+        _ => Err(io::Error::other("no room")),
+    };
+    let ended = run(&launcher(), &spec(program), &mut |_| {}, &mut none);
+    match ended {
+        Err(SandboxError::NotTaken {
+            output,
+            path,
+            source,
+        }) => assert_eq!(
+            (output.as_str(), path.as_str(), source.to_string().as_str()),
+            ("made", "b", "no room")
+        ),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
@@ -200,7 +231,7 @@ fn shared_memory_and_sockets_are_of_one_step_alone() {
     );
     let one = spec(&one);
     let mut seen = false;
-    let ended = run(&launcher(), &one, &mut |said| {
+    let mut heard = |said: &[u8]| {
         assert_eq!(said, b"ready\n");
         assert!(!std::path::Path::new("/dev/shm").join(&name).exists());
         for attack in [
@@ -215,7 +246,8 @@ fn shared_memory_and_sockets_are_of_one_step_alone() {
         }
         seen = true;
         one.interrupt.raise();
-    });
+    };
+    let ended = run(&launcher(), &one, &mut heard, &mut |_| Ok(()));
     assert!(
         seen && matches!(ended, Err(SandboxError::Interrupted)),
         "{ended:?}"
@@ -342,9 +374,9 @@ fn limits_hold() {
         finished.exit == Exit::Code(1)
             && String::from_utf8_lossy(&finished.log).contains("MemoryError")
     );
-    let finished = start(&spec("open('/out/made/big', 'wb').truncate(0); f = open('/out/made/big', 'wb')\nfor _ in range(80): f.write(bytes(1 << 20))")).unwrap();
+    let (finished, written) = run_and_hold(&spec("open('/out/made/big', 'wb').truncate(0); f = open('/out/made/big', 'wb')\nfor _ in range(80): f.write(bytes(1 << 20))")).unwrap();
     assert_ne!(finished.exit, Exit::Code(0));
-    assert!(finished.outputs.is_empty());
+    assert!(written.is_empty());
     let mut bomb = spec(
         "import os, time\nn = 0\ntry:\n    while n < 500:\n        if os.fork() == 0:\n            time.sleep(30); os._exit(0)\n        n += 1\n    print('ESCAPED')\nexcept OSError:\n    print('stopped')",
     );
@@ -418,5 +450,5 @@ print('hidden')"
 /// Runs all the tests above again as `nobody`. Who is not root has run them as an ordinary user already.
 #[test]
 fn the_same_holds_for_an_ordinary_user() {
-    as_nobody("the_same_holds_for_an_ordinary_user", "16 passed");
+    as_nobody("the_same_holds_for_an_ordinary_user", "17 passed");
 }

@@ -67,10 +67,11 @@ fn every_process_is_gone() {
         let mark = format!("custody-mark-{}-{number}", std::process::id());
         let spec = spec(DEAF, &mark, observe);
         let mut most = 0;
-        let ended = run(&launcher(), &spec, &mut |_| {
+        let mut heard = |_: &[u8]| {
             most = alive(&mark);
             spec.interrupt.raise();
-        });
+        };
+        let ended = run(&launcher(), &spec, &mut heard, &mut |_| Ok(()));
         assert!(matches!(ended, Err(SandboxError::Interrupted)), "{ended:?}");
         assert!(most >= 4, "{most}");
         assert_eq!(alive(&mark), 0);
@@ -83,12 +84,11 @@ fn nothing_starts_after_it_and_what_ended_before_it_counts() {
     let stopped = spec("print('ran')", mark, Observe::Nothing);
     stopped.interrupt.raise();
     let mut said = Vec::new();
-    let ended = run(&launcher(), &stopped, &mut |bytes| {
-        said.extend_from_slice(bytes);
-    });
+    let mut heard = |bytes: &[u8]| said.extend_from_slice(bytes);
+    let ended = run(&launcher(), &stopped, &mut heard, &mut |_| Ok(()));
     assert!(matches!(ended, Err(SandboxError::Interrupted)) && said.is_empty());
     let through = spec("print('ran')", mark, Observe::Nothing);
-    let finished = run(&launcher(), &through, &mut |_| {}).unwrap();
+    let finished = run(&launcher(), &through, &mut |_| {}, &mut |_| Ok(())).unwrap();
     through.interrupt.raise();
     assert_eq!(finished.exit, Exit::Code(0));
 }

@@ -10,6 +10,8 @@
 #[path = "support/nobody.rs"]
 mod nobody;
 mod support;
+#[path = "support/written.rs"]
+mod written;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +19,7 @@ use custody_sandbox::{Exit, Finished, Interrupt, Limits, Observe, Over, SandboxE
 use custody_types::ByteSize;
 use nobody::as_nobody;
 use support::{Memory, launcher};
+use written::run_and_hold;
 
 fn spec(program: &str) -> Spec {
     Spec {
@@ -41,7 +44,7 @@ fn spec(program: &str) -> Spec {
 }
 
 fn start(spec: &Spec) -> Result<Finished, SandboxError> {
-    run(&launcher(), spec, &mut |_| {})
+    run(&launcher(), spec, &mut |_| {}, &mut |_| Ok(()))
 }
 
 /// The memory that this process holds, in bytes.
@@ -73,8 +76,8 @@ fn an_output_of_holes_is_too_large_and_never_read() {
     let finished = start(&spec(one)).unwrap();
     assert!(String::from_utf8_lossy(&finished.log).contains("File too large"));
     // The step after it.
-    let finished = start(&spec("open('/out/made/x', 'w').write('x')")).unwrap();
-    assert_eq!(finished.outputs["made"][0].bytes, b"x");
+    let (_, written) = run_and_hold(&spec("open('/out/made/x', 'w').write('x')")).unwrap();
+    assert_eq!(written["made"][0].1, b"x");
 }
 
 #[test]

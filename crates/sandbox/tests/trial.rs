@@ -9,6 +9,8 @@
 )]
 
 mod support;
+#[path = "support/written.rs"]
+mod written;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,6 +19,7 @@ use custody_sandbox::trial::{BeyondKind, ENVIRONMENT, PROGRAM, START, Trial, VAR
 use custody_sandbox::{Exit, Interrupt, Limits, Observe, Spec, run};
 use custody_types::ByteSize;
 use support::{Memory, launcher};
+use written::run_and_hold;
 
 /// A Python environment with the libraries of models, where there is one; set to use another.
 const PYTHON: &str = "CUSTODY_TEST_PYTHON";
@@ -71,7 +74,7 @@ fn trial(
     let (name, _) = files.first().unwrap();
     let path = format!("/in/model/{name}");
     let spec = spec(environment, files, &["/code/trial_load.py", &path, kind]);
-    let finished = run(&launcher(), &spec, &mut |_| {}).unwrap();
+    let finished = run(&launcher(), &spec, &mut |_| {}, &mut |_| Ok(())).unwrap();
     (
         judge(&finished.observed, &["/in/model"], &ENVIRONMENT),
         finished.exit,
@@ -412,16 +415,15 @@ fn make_and_load(folder: &Path, program: &str) -> usize {
     make.code = Some(Memory::of(&[("make.py", program)]));
     make.outputs = vec!["made".to_owned()];
     make.observe = Observe::Nothing;
-    let made = run(&launcher(), &make, &mut |_| {}).unwrap();
+    let (made, written) = run_and_hold(&make).unwrap();
     assert_eq!(
         made.exit,
         Exit::Code(0),
         "{}",
         String::from_utf8_lossy(&made.log)
     );
-    let files: &[_] = made.outputs.get("made").map_or(&[], Vec::as_slice);
-    for file in files {
-        let name = file.path.as_str();
+    let files: &[_] = written.get("made").map_or(&[], Vec::as_slice);
+    for (name, bytes) in files {
         let mut parts = name.split('.');
         let kind = match parts.next_back().unwrap() {
             "pkl" => "pickle",
@@ -429,7 +431,7 @@ fn make_and_load(folder: &Path, program: &str) -> usize {
             "npy" | "npz" => "numpy",
             _ => parts.next_back().unwrap(),
         };
-        let (trial, exit, log) = trial(Some(folder.to_owned()), kind, &[(name, &file.bytes)]);
+        let (trial, exit, log) = trial(Some(folder.to_owned()), kind, &[(name, bytes)]);
         assert_eq!((exit, log.as_str()), (Exit::Code(0), "loaded\n"), "{name}");
         assert!(trial.started && trial.ended, "{name}");
         assert_eq!(trial.beyond, [], "{name}");

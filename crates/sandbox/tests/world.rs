@@ -38,7 +38,7 @@ fn says(program: &str, threads: u32) -> String {
         observe: Observe::Nothing,
         interrupt: Interrupt::default(),
     };
-    let finished = run(&launcher(), &spec, &mut |_| {}).unwrap();
+    let finished = run(&launcher(), &spec, &mut |_| {}, &mut |_| Ok(())).unwrap();
     let log = String::from_utf8_lossy(&finished.log).into_owned();
     assert_eq!(finished.exit, Exit::Code(0), "{log}");
     log

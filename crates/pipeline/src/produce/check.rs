@@ -5,8 +5,9 @@ use custody_stats::contract::{ContractReport, FailingRow};
 use custody_types::{Problem, code};
 use serde_json::json;
 
-use super::{StepExecutor, StepInputs, StepOutputs, engine};
+use super::{StepExecutor, StepInputs, StepReport, engine};
 use crate::file::{Contract, Place, Wrong};
+use crate::outputs::Outputs;
 
 impl StepExecutor {
     pub(super) fn check(
@@ -14,7 +15,8 @@ impl StepExecutor {
         name: &str,
         contract: &Contract,
         given: &StepInputs,
-    ) -> Result<StepOutputs, Problem> {
+        outputs: &mut dyn Outputs,
+    ) -> Result<StepReport, Problem> {
         let table = Table {
             name: "data".to_owned(),
             files: given.input("data")?.clone(),
@@ -38,7 +40,8 @@ impl StepExecutor {
             1 => String::new(),
             files => format!(" in {files} files"),
         };
-        let mut product = StepOutputs {
+        outputs.json("report", "report.json", &report)?;
+        Ok(StepReport {
             notes: vec![format!(
                 "{passed} of {} checks hold on {} rows{files}",
                 report.checks.len(),
@@ -48,10 +51,8 @@ impl StepExecutor {
             byproducts: vec![
                 json!({"name": "test-result", "result": if report.ok { "PASSED" } else { "FAILED" }, "checks": report.checks.len(), "passed": passed, "broken": broken}),
             ],
-            ..StepOutputs::default()
-        };
-        product.add_json("report", "report.json", &report)?;
-        Ok(product)
+            ..StepReport::default()
+        })
     }
 }
 

@@ -1,16 +1,19 @@
 //! A program in the sandbox: what it is given, what it prints, what it leaves behind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::sync::Arc;
 
-use custody_sandbox::{Exit, Spec};
+use custody_sandbox::{Exit, OutputFile, Spec};
 use custody_types::{Problem, code};
 
 use super::failure::{Failure, failed, sandbox};
 use super::lines::Lines;
-use super::{StepExecutor, StepInputs, StepOutputs, fault};
+use super::run::malformed;
+use super::{StepExecutor, StepInputs, fault};
 use crate::file::variable;
 use crate::memory::{InMemory, MadeFile};
+use crate::outputs::Outputs;
 
 /// The Python package that steps may import.
 const PACKAGE: [(&str, &str); 2] = [
@@ -42,7 +45,20 @@ const THREADS: [&str; 12] = [
 /// Where it is in the sandbox, as an input.
 const PACKAGE_INPUT: &str = ".python";
 /// The output that takes what a step logs.
-pub(super) const METRICS: &str = ".metrics";
+const METRICS: &str = ".metrics";
+/// How much a step may log, in bytes.
+const MOST_LOGGED: u64 = 1 << 20;
+
+/// What came of a program that ended well.
+#[derive(Debug, Default)]
+pub(super) struct Confined {
+    /// What was enforced.
+    pub(super) enforced: Vec<(String, String)>,
+    /// The outputs that it wrote files to.
+    pub(super) written: BTreeSet<String>,
+    /// What it logged, as it wrote it.
+    pub(super) logged: Vec<u8>,
+}
 
 impl StepExecutor {
     #[expect(
@@ -57,9 +73,11 @@ impl StepExecutor {
         outputs: &[String],
         limits: custody_sandbox::Limits,
         given: &StepInputs,
+        kept: &mut dyn Outputs,
         said: &mut (dyn FnMut(&str) + Send),
-    ) -> Result<StepOutputs, Problem> {
-        if let Some(seen) = custody_sandbox::seen_by_steps(&self.project) {
+    ) -> Result<Confined, Problem> {
+        let seen = given.project.as_deref();
+        if let Some(seen) = seen.and_then(custody_sandbox::seen_by_steps) {
             return Err(Problem::new(
                 code::RUN_034,
                 format!(
@@ -95,8 +113,19 @@ impl StepExecutor {
                 lines.take(bytes, said);
             }
         };
-        let finished = custody_sandbox::run(&self.launcher, &spec, &mut told)
-            .map_err(|error| sandbox(name, error))?;
+        let (mut confined, mut not_kept) = (Confined::default(), None);
+        let mut take = |file: OutputFile<'_>| {
+            let taken = confined.take(name, file, kept);
+            taken.map_err(|problem| {
+                not_kept = Some(problem);
+                io::Error::other("it was not kept")
+            })
+        };
+        let finished = custody_sandbox::run(&self.launcher, &spec, &mut told, &mut take);
+        if let Some(problem) = not_kept {
+            return Err(problem);
+        }
+        let finished = finished.map_err(|error| sandbox(name, error))?;
         lines.end(said);
         match finished.exit {
             Exit::Code(0) => {}
@@ -107,26 +136,39 @@ impl StepExecutor {
                     log: &finished.log,
                     shown: given.show_log,
                     limits,
-                    project: &self.project,
+                    project: given.project.as_deref(),
                 }));
             }
         }
-        let outputs = finished.outputs.into_iter().map(|(output, files)| {
-            let files = files.into_iter().map(|file| MadeFile {
-                path: file.path,
-                executable: file.executable,
-                bytes: file.bytes,
-            });
-            (output, files.collect())
-        });
-        Ok(StepOutputs {
-            outputs: outputs.collect(),
-            enforced: finished
-                .enforced
-                .into_iter()
-                .map(|one| (one.what, one.by))
-                .collect(),
-            ..StepOutputs::default()
+        let enforced = finished.enforced.into_iter();
+        confined.enforced = enforced.map(|one| (one.what, one.by)).collect();
+        Ok(confined)
+    }
+}
+
+impl Confined {
+    /// Takes a file that the step `name` wrote.
+    fn take(
+        &mut self,
+        name: &str,
+        file: OutputFile<'_>,
+        kept: &mut dyn Outputs,
+    ) -> Result<(), Problem> {
+        let broken = |error: io::Error| fault(&error.to_string());
+        if file.output == METRICS {
+            let size = file.size.bytes().saturating_add(self.logged.len() as u64);
+            if size > MOST_LOGGED {
+                return Err(malformed(name, "there is more than 1 MiB of it"));
+            }
+            if self.logged.last().is_some_and(|last| *last != b'\n') {
+                self.logged.push(b'\n');
+            }
+            file.content.read_to_end(&mut self.logged).map_err(broken)?;
+            return Ok(());
+        }
+        self.written.insert(file.output.to_owned());
+        kept.file(file.output, file.path, file.executable, &mut |out| {
+            io::copy(file.content, out).map(drop).map_err(broken)
         })
     }
 }

@@ -11,8 +11,9 @@ use custody_stats::{
 use custody_types::{Problem, code};
 use serde_json::json;
 
-use super::{StepExecutor, StepInputs, StepOutputs};
+use super::{StepExecutor, StepInputs, StepReport};
 use crate::file::{Evaluate, Rule, Scores, Threshold, VALIDATION, VALIDATION_PREDICTIONS};
+use crate::outputs::Outputs;
 
 mod labels;
 pub(crate) mod overlap;
@@ -46,8 +47,9 @@ impl StepExecutor {
         name: &str,
         step: &Evaluate,
         given: &StepInputs,
+        outputs: &mut dyn Outputs,
         said: &mut (dyn FnMut(&str) + Send),
-    ) -> Result<StepOutputs, Problem> {
+    ) -> Result<StepReport, Problem> {
         let measuring = Measuring {
             workshop: self,
             name,
@@ -55,25 +57,25 @@ impl StepExecutor {
             given,
         };
         let found = measuring.overlap()?;
-        let mut product = StepOutputs::default();
-        let rows = measuring.rows("data", "predictions", &mut product, said)?;
-        product.notes.extend(found.notes);
+        let mut report = StepReport::default();
+        let rows = measuring.rows("data", "predictions", &mut report, said)?;
+        report.notes.extend(found.notes);
         let measured = match step.kind {
-            ModelKind::Binary => measuring.binary(&rows, &mut product, said)?,
-            ModelKind::MultiClass => measuring.several(&rows, &mut product)?,
+            ModelKind::Binary => measuring.binary(&rows, &mut report, said)?,
+            ModelKind::MultiClass => measuring.several(&rows, &mut report)?,
             ModelKind::Regression => measuring.number(&rows)?,
         };
-        product.notes.extend(told(&measured));
-        product.byproducts.insert(
+        report.notes.extend(told(&measured));
+        report.byproducts.insert(
             0,
             json!({"name": "evaluation", "kind": step.kind, "rows": measured.rows()}),
         );
-        product
+        report
             .byproducts
             .push(json!({"name": "overlap", "declared": step.overlap, "compared": found.compared}));
-        product.rows = Some(measured.fewest_rows());
-        product.add_json("report", "evaluation.json", &measured)?;
-        Ok(product)
+        report.rows = Some(measured.fewest_rows());
+        outputs.json("report", "evaluation.json", &measured)?;
+        Ok(report)
     }
 }
 
@@ -91,17 +93,17 @@ impl Measuring<'_> {
     fn binary(
         &self,
         rows: &Rows,
-        product: &mut StepOutputs,
+        report: &mut StepReport,
         said: &mut (dyn FnMut(&str) + Send),
     ) -> Result<Evaluation, Problem> {
         let two = self.two_classes(rows)?;
-        let threshold = self.threshold(product, said)?;
+        let threshold = self.threshold(report, said)?;
         if two.rounded > 0 {
-            product.notes.push(format!(
+            report.notes.push(format!(
                 "{} scores of single precision lay within {ROUNDING} beside 0 or 1 and were taken for it",
                 two.rounded
             ));
-            product
+            report
                 .byproducts
                 .push(json!({"name": "rounded", "rows": two.rounded}));
         }
@@ -152,7 +154,7 @@ impl Measuring<'_> {
 
     fn threshold(
         &self,
-        product: &mut StepOutputs,
+        report: &mut StepReport,
         said: &mut (dyn FnMut(&str) + Send),
     ) -> Result<f64, Problem> {
         let chosen = match &self.step.threshold {
@@ -175,7 +177,7 @@ impl Measuring<'_> {
                 false_negative: cost.false_negative,
             },
         };
-        let rows = self.rows(VALIDATION, VALIDATION_PREDICTIONS, product, said)?;
+        let rows = self.rows(VALIDATION, VALIDATION_PREDICTIONS, report, said)?;
         let two = self.two_classes(&rows)?;
         if two.scores.iter().any(|score| !score.is_finite()) {
             return Err(self.unmeasured(
@@ -189,23 +191,23 @@ impl Measuring<'_> {
                 "choose another rule, or other validation data",
             )
         })?;
-        product.notes.push(format!(
+        report.notes.push(format!(
             "the threshold is {threshold}, chosen on {} rows of `{}`",
             two.labels.len(),
             chosen.on
         ));
-        product.byproducts.push(
+        report.byproducts.push(
             json!({"name": "threshold", "value": threshold, "by": chosen.by, "rows": two.labels.len()}),
         );
         Ok(threshold)
     }
 
-    fn several(&self, rows: &Rows, product: &mut StepOutputs) -> Result<Evaluation, Problem> {
+    fn several(&self, rows: &Rows, report: &mut StepReport) -> Result<Evaluation, Problem> {
         let (classes, labels) = self.places(rows)?;
         let mut scores = rows.scores.clone();
         let rounded = self.round(&mut scores, rows.single);
         if rounded > 0 {
-            product
+            report
                 .byproducts
                 .push(json!({"name": "rounded", "scores": rounded}));
         }

@@ -6,7 +6,7 @@
 use std::path::{Component, Path};
 
 use custody_sandbox::{Exit, Limits, Over, SandboxError};
-use custody_types::{Problem, code, without_styles};
+use custody_types::{Problem, causes, code, without_styles};
 
 use super::{fault, unreadable};
 
@@ -71,6 +71,7 @@ pub(super) fn sandbox(name: &str, error: SandboxError) -> Problem {
                 .hint("run again: what other steps made before is reused")
         }
         SandboxError::Input(read) => unreadable(&read),
+        SandboxError::NotTaken { .. } => fault(&causes(&error)),
         SandboxError::Broken(because) => fault(&because),
     }
 }
@@ -83,8 +84,8 @@ pub(super) struct Failure<'a> {
     /// Whether the person may see what it printed.
     pub(super) shown: bool,
     pub(super) limits: Limits,
-    /// The project's folder.
-    pub(super) project: &'a Path,
+    /// The project's folder, where it is on this machine.
+    pub(super) project: Option<&'a Path>,
 }
 
 /// What made a program fail. Its texts are words of what was printed.
@@ -235,11 +236,11 @@ impl<'a> Cause<'a> {
             Self::Processes => format!("raise `limits.processes` of the step (now {}), or start fewer; `limits.threads` is {}; every thread takes of `limits.memory_mib` too", limits.processes, limits.threads),
             Self::Output => format!("each output and `/tmp` may take `limits.output_mib` of the step (now {}) in `limits.output_files` files and folders (now {}): raise them, or write less", mebibytes(limits.output), limits.files),
             Self::ReadOnly => "a step may write to its outputs (`custody.output(\"NAME\")`, `/out/NAME`), to `/tmp` and to `/dev/shm`; its code and inputs are read-only".to_owned(),
-            Self::Package(name) if *shown => package(name, project),
+            Self::Package(name) if *shown => package(name, *project),
             Self::Package(_) => "add the package to the lock file of the environment, or the module to `code`".to_owned(),
             Self::Library(name) if *shown => format!("bring `{name}` with a package of the environment, or install it on this machine"),
             Self::Library(_) => "bring the library with a package of the environment, or install it on this machine".to_owned(),
-            Self::File(path) if *shown => file(path, project),
+            Self::File(path) if *shown => file(path, *project),
             Self::File(_) => "a step sees only what it declares: list files of the project in `code`, data in `inputs`".to_owned(),
         }
     }
@@ -273,7 +274,7 @@ fn last_state(line: &str) -> &str {
     line.rsplit('\r').next().unwrap_or(line)
 }
 
-fn package(name: &str, project: &Path) -> String {
+fn package(name: &str, project: Option<&Path>) -> String {
     let top = name.split('.').next().unwrap_or(name);
     let own = [format!("{top}.py"), top.to_owned()]
         .into_iter()
@@ -288,7 +289,7 @@ fn package(name: &str, project: &Path) -> String {
     }
 }
 
-fn file(path: &str, project: &Path) -> String {
+fn file(path: &str, project: Option<&Path>) -> String {
     let below = |folder: &str| {
         path.strip_prefix(folder)
             .map(|rest| rest.split('/').next().unwrap_or(rest))
@@ -318,7 +319,8 @@ fn file(path: &str, project: &Path) -> String {
 }
 
 /// Returns the path from the project's folder on of what is there. Looks nowhere else.
-fn in_project(path: &str, project: &Path) -> Option<String> {
+fn in_project(path: &str, project: Option<&Path>) -> Option<String> {
+    let project = project?;
     let path = Path::new(path);
     let inside = if path.is_absolute() {
         path.strip_prefix(project)
@@ -428,7 +430,7 @@ fn cut(line: &str) -> String {
 mod tests {
     use super::*;
 
-    fn problem(exit: Exit, log: &str, shown: bool, project: &Path) -> Problem {
+    fn problem(exit: Exit, log: &str, shown: bool, project: Option<&Path>) -> Problem {
         failed(&Failure {
             name: "train",
             exit,
@@ -692,12 +694,12 @@ mod tests {
             std::fs::File::create_new(folder.path().join(path)).unwrap();
         }
         for (exit, log, what, hint) in TABLE {
-            let shown = problem(*exit, log, true, folder.path());
+            let shown = problem(*exit, log, true, Some(folder.path()));
             let told = shown.hint.unwrap();
             assert!(shown.what.contains(what), "{log}: {}", shown.what);
             assert!(told.contains(hint), "{log}: {told}");
             // Where the log is withheld the same is found, and no word of it is told.
-            let withheld = problem(*exit, log, false, folder.path());
+            let withheld = problem(*exit, log, false, Some(folder.path()));
             assert_eq!(withheld.what, shown.what);
             let all = format!("{withheld}");
             for word in [
@@ -714,7 +716,7 @@ mod tests {
         let mut log = "first\n".repeat(20);
         log.push_str(&"x".repeat(2000));
         log.push_str("\n 1%\r 2%\r 3%\r\nlast");
-        let told = problem(Exit::Code(1), &log, true, folder.path());
+        let told = problem(Exit::Code(1), &log, true, Some(folder.path()));
         let lines: Vec<_> = told.because[0].lines().map(str::to_owned).collect();
         assert_eq!(lines.len(), 1 + SHOWN);
         assert!(
@@ -723,9 +725,9 @@ mod tests {
                 .any(|line| line.ends_with("x [1500 characters more]"))
         );
         assert_eq!(lines[lines.len() - 2..], [" 3%", "last"]);
-        let full = problem(Exit::OutOfMemory, "", true, folder.path());
+        let full = problem(Exit::OutOfMemory, "", true, Some(folder.path()));
         assert!(full.what.contains("8192 MiB") && full.hint.unwrap().contains("memory_mib"));
-        let late = problem(Exit::TimedOut, "MemoryError", true, folder.path());
+        let late = problem(Exit::TimedOut, "MemoryError", true, Some(folder.path()));
         assert!(late.hint.unwrap().contains("time_s"));
     }
 }

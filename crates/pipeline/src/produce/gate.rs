@@ -5,15 +5,21 @@ use custody_types::{Problem, code};
 use serde_json::json;
 
 use super::evaluate::group;
-use super::{StepInputs, StepOutputs, read_json};
+use super::{StepInputs, StepReport, read_json};
 use crate::file::{Gate, SmallGroups};
+use crate::outputs::Outputs;
 
-pub(super) fn decide(name: &str, gate: &Gate, given: &StepInputs) -> Result<StepOutputs, Problem> {
+pub(super) fn decide(
+    name: &str,
+    gate: &Gate,
+    given: &StepInputs,
+    outputs: &mut dyn Outputs,
+) -> Result<StepReport, Problem> {
     let evaluation: Evaluation = read_json(given.input("evaluation")?.as_ref(), "evaluation.json")?;
-    let (mut product, mut figures, mut broken) = (StepOutputs::default(), Vec::new(), Vec::new());
+    let (mut report, mut figures, mut broken) = (StepReport::default(), Vec::new(), Vec::new());
     let (mut small, mut unmet) = (false, Vec::new());
     // A decision over few rows of a group is as sensitive as they are.
-    product.rows = Some(evaluation.fewest_rows());
+    report.rows = Some(evaluation.fewest_rows());
     for (metric, bounds) in &gate.require {
         let Some(measured) = evaluation.metric(metric) else {
             return Err(Problem::new(
@@ -76,10 +82,10 @@ pub(super) fn decide(name: &str, gate: &Gate, given: &StepInputs) -> Result<Step
                 small = true;
                 broken.push(told);
             } else {
-                product.notes.push(told + " (`small_groups: ignore`)");
+                report.notes.push(told + " (`small_groups: ignore`)");
             }
         }
-        product.notes.push(line);
+        report.notes.push(line);
         figures
             .push(json!({"metric": metric, "measured": measured, "required": bounds, "met": met && !refuses, "left_out": left_out}));
     }
@@ -91,10 +97,10 @@ pub(super) fn decide(name: &str, gate: &Gate, given: &StepInputs) -> Result<Step
     } else {
         json!(broken)
     };
-    product
+    report
         .byproducts
         .push(json!({"name": "decision", "passed": passed, "broken": told}));
-    product.add_json("report", "decision.json", &decision)?;
+    outputs.json("report", "decision.json", &decision)?;
     if !passed {
         let mut problem = Problem::new(
             code::RUN_004,
@@ -108,7 +114,7 @@ pub(super) fn decide(name: &str, gate: &Gate, given: &StepInputs) -> Result<Step
         } else {
             "make the model meet the bounds, or have them changed by who may; the decision is kept as evidence"
         };
-        product.refused = Some(problem.hint(hint));
+        report.refused = Some(problem.hint(hint));
     }
-    Ok(product)
+    Ok(report)
 }

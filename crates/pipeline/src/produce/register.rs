@@ -3,10 +3,16 @@
 use custody_types::{Problem, code};
 use serde_json::Value;
 
-use super::{StepInputs, StepOutputs, read_json, unreadable};
-use crate::memory::MadeFile;
+use super::{StepInputs, StepReport, fault, read_json, unreadable};
+use crate::outputs::Outputs;
 
-pub(super) fn register(given: &StepInputs) -> Result<StepOutputs, Problem> {
+/// How much of a file is in memory at once.
+const PIECE: u64 = 1 << 20;
+
+pub(super) fn register(
+    given: &StepInputs,
+    outputs: &mut dyn Outputs,
+) -> Result<StepReport, Problem> {
     let gate: Value = read_json(given.input("gate")?.as_ref(), "decision.json")?;
     if gate.get("passed") != Some(&Value::Bool(true)) {
         return Err(Problem::new(
@@ -15,24 +21,23 @@ pub(super) fn register(given: &StepInputs) -> Result<StepOutputs, Problem> {
         ));
     }
     let model = given.input("model")?;
-    let mut product = StepOutputs::default();
     for file in model.files() {
-        let bytes = model
-            .read(&file.path, 0..file.size.bytes())
-            .map_err(|error| unreadable(&error))?;
-        let made = MadeFile {
-            path: file.path.clone(),
-            executable: file.executable,
-            bytes: bytes.to_vec(),
-        };
-        product
-            .outputs
-            .entry("model".to_owned())
-            .or_default()
-            .push(made);
+        outputs.file("model", file.path.clone(), file.executable, &mut |out| {
+            let (mut at, size) = (0, file.size.bytes());
+            while at < size {
+                let end = size.min(at + PIECE);
+                let bytes = model
+                    .read(&file.path, at..end)
+                    .map_err(|error| unreadable(&error))?;
+                out.write_all(&bytes)
+                    .map_err(|error| fault(&error.to_string()))?;
+                at = end;
+            }
+            Ok(())
+        })?;
     }
-    product
-        .notes
-        .push("signed in the OpenSSF model-signing format".to_owned());
-    Ok(product)
+    Ok(StepReport {
+        notes: vec!["signed in the OpenSSF model-signing format".to_owned()],
+        ..StepReport::default()
+    })
 }

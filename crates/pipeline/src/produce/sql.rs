@@ -1,15 +1,21 @@
 //! Makes datasets by SQL.
 
 use custody_engine::Table;
-use custody_types::Problem;
+use custody_types::{FilePath, NameError, Problem};
 use serde_json::json;
 
-use super::{StepExecutor, StepInputs, StepOutputs, engine};
+use super::{StepExecutor, StepInputs, StepReport, engine, fault};
 use crate::file::Sql;
+use crate::outputs::Outputs;
 use crate::run::ROWS;
 
 impl StepExecutor {
-    pub(super) fn sql(&self, sql: &Sql, given: &StepInputs) -> Result<StepOutputs, Problem> {
+    pub(super) fn sql(
+        &self,
+        sql: &Sql,
+        given: &StepInputs,
+        outputs: &mut dyn Outputs,
+    ) -> Result<StepReport, Problem> {
         let tables: Vec<_> = given
             .inputs
             .iter()
@@ -18,23 +24,27 @@ impl StepExecutor {
                 files: files.clone(),
             })
             .collect();
-        let mut product = StepOutputs::default();
+        let path: FilePath = "data.parquet"
+            .parse()
+            .map_err(|error: NameError| fault(&error.to_string()))?;
+        let mut report = StepReport::default();
         for (artifact, query) in &sql.outputs {
-            let mut bytes = Vec::new();
-            let written = self
-                .engine
-                .query_to_parquet(&tables, query, &mut bytes)
-                .map_err(|error| engine(artifact, &error))?;
-            product.notes.push(format!(
+            let mut written = None;
+            outputs.file(artifact, path.clone(), false, &mut |out| {
+                let made = self.engine.query_to_parquet(&tables, query, out);
+                written = Some(made.map_err(|error| engine(artifact, &error))?);
+                Ok(())
+            })?;
+            let written = written.ok_or_else(|| fault("a query was not asked"))?;
+            report.notes.push(format!(
                 "{artifact}: {} rows, {} columns",
                 written.rows,
                 written.columns.len()
             ));
-            product
+            report
                 .byproducts
                 .push(json!({"name": ROWS, "artifact": artifact, "rows": written.rows}));
-            product.add(artifact, "data.parquet", bytes)?;
         }
-        Ok(product)
+        Ok(report)
     }
 }

@@ -19,13 +19,14 @@ use super::carry_out::{Teller, checked, has_passed, names, waiting, waiver};
 use super::inputs::Inputs;
 use super::reasons::last;
 use super::{COMMIT, Context, Known, RUNNER, Runner, STEP_KEY};
-use crate::collect;
-use crate::file::Step;
-use crate::keep::StepOutput;
+use crate::collect::{self, Looked, SourceFile};
+use crate::file::{Source, Step};
+use crate::keep::{Products, StepOutput};
 use crate::memory::InMemory;
+use crate::outputs::{Outputs, Sealed};
 use crate::pieces::PIECES;
 use crate::ports::Installed;
-use crate::produce::{StepInputs, StepOutputs};
+use crate::produce::{StepInputs, StepReport, fault};
 
 /// What became of a step: what the ledger is told, why the answer is no if it is, and what was made, by artifact.
 pub(crate) type MadeStep = (StepResult, Option<Problem>, BTreeMap<String, Known>);
@@ -62,38 +63,45 @@ impl Runner {
             dependencies.push(described(&known, "code"));
             used.push(known);
         }
-        let mut looked = None;
-        let mut product = match (step, &inputs.source) {
+        let (mut looked, mut sealed) = (None, None);
+        let mut report = match (step, &inputs.source) {
             (Step::Source(source), Some(files)) => {
                 let mut descriptor =
                     ResourceDescriptor::version("", collect::digest(files)).with(ROLE, "source");
                 descriptor.uri = Some(source.origin.url.clone());
                 dependencies.push(descriptor);
-                let found = match context.prepared.sources.get(name) {
-                    Some(looked) => looked.clone(),
-                    None => Arc::new(collect::look(
-                        &source.file,
-                        &source.declared(),
-                        files.clone(),
-                    )?),
-                };
-                StepOutputs {
-                    notes: looked.insert(found).notes.clone(),
-                    ..StepOutputs::default()
+                let found = looked.insert(look(context, name, source, files)?);
+                StepReport {
+                    notes: found.notes.clone(),
+                    ..StepReport::default()
                 }
             }
-            _ => self.produce(context, name, step, session, inputs, environment, teller)?,
+            _ => {
+                let mut outputs = Sealed::open(&self.door, session, &context.file.project)?;
+                let report = self.produce(
+                    context,
+                    name,
+                    step,
+                    session,
+                    inputs,
+                    environment,
+                    &mut outputs,
+                    teller,
+                )?;
+                sealed = Some(outputs.end()?);
+                report
+            }
         };
-        let refused = refusal(context, step, inputs, &mut product)?;
-        let figures = self.logged(&mut product);
-        outcome.notes.append(&mut product.notes);
+        let refused = refusal(context, step, inputs, &mut report)?;
+        let figures = self.logged(&mut report);
+        outcome.notes.append(&mut report.notes);
         let definition = BuildDefinition {
             build_type: BUILD_TYPE.to_owned(),
             external_parameters: external(context, name, step, inputs),
-            internal_parameters: self.internal(context, inputs, &product),
+            internal_parameters: self.internal(context, inputs, &report),
             resolved_dependencies: dependencies,
         };
-        let byproducts = product.byproducts.clone();
+        let byproducts = report.byproducts.clone();
         let provenance = |finished: Timestamp| Provenance {
             build_definition: definition.clone(),
             run_details: RunDetails {
@@ -106,21 +114,24 @@ impl Runner {
                 byproducts: byproducts.clone(),
             },
         };
-        let outputs = &mut product.outputs;
+        let products = match (sealed, &looked) {
+            (Some(sealed), _) => Products::Sealed(sealed),
+            (None, Some(looked)) => Products::Collected(&looked.collected),
+            (None, None) => return Err(fault("the step made nothing")),
+        };
         let made = self.save(
             context,
             name,
             step,
             session,
             inputs,
-            outputs,
-            (product.rows, figures.as_deref()),
-            looked.as_ref().map_or(&[], |looked| &looked.collected),
+            products,
+            (report.rows, figures.as_deref()),
             &provenance,
         )?;
         outcome.versions = made.iter().map(|kept| kept.known.name.clone()).collect();
         outcome.notes.extend(made.iter().filter_map(scan));
-        let told = checked(context, step, inputs, has_passed(&product.byproducts));
+        let told = checked(context, step, inputs, has_passed(&report.byproducts));
         let done = done(name, inputs, refused.as_ref(), told, &made, &used);
         let findings = |kept: &StepOutput| kept.scan.as_ref().map(|scan| scan.findings.clone());
         let findings: Vec<_> = made
@@ -170,24 +181,24 @@ impl Runner {
 
     /// Takes what the program logged out of what the statement says, into a record of its own that holds what nobody can
     /// guess: the statement says how many figures there are, and which record has them.
-    fn logged(&self, product: &mut StepOutputs) -> Option<Vec<u8>> {
-        if product.logged.is_empty() {
+    fn logged(&self, report: &mut StepReport) -> Option<Vec<u8>> {
+        if report.logged.is_empty() {
             return None;
         }
-        let record = json!({"salt": self.door.salt(), FIGURES: product.logged});
+        let record = json!({"salt": self.door.salt(), FIGURES: report.logged});
         let record = record.to_string().into_bytes();
-        product.byproducts.push(json!({
+        report.byproducts.push(json!({
             "name": FIGURES,
-            "count": product.logged.len(),
+            "count": report.logged.len(),
             "record": Digest::of(&record),
         }));
         Some(record)
     }
 
-    fn internal(&self, context: &Context<'_>, inputs: &Inputs, product: &StepOutputs) -> Value {
+    fn internal(&self, context: &Context<'_>, inputs: &Inputs, report: &StepReport) -> Value {
         let mut internal = json!({
             "policy": self.door.policy_digest(),
-            "isolation": product.enforced,
+            "isolation": report.enforced,
             "runner": RUNNER,
             STEP_KEY: inputs.key,
             PIECES: inputs.pieces,
@@ -212,14 +223,16 @@ impl Runner {
         session: &Session,
         inputs: &Inputs,
         environment: Option<Installed>,
+        outputs: &mut dyn Outputs,
         teller: &Teller<'_>,
-    ) -> Result<StepOutputs, Problem> {
+    ) -> Result<StepReport, Problem> {
         let logs = self.logs(context, step, inputs)?;
         let mut given = StepInputs {
             environment,
             show_log: logs.is_some(),
             interrupt: context.interrupt.clone(),
             file: Some(context.file.text.clone()),
+            project: self.folder.root().map(ToOwned::to_owned),
             fewest_rows: self.door.fewest_rows(),
             ..StepInputs::default()
         };
@@ -253,9 +266,11 @@ impl Runner {
                 text: text.to_owned(),
             });
         };
-        let produced = self.workshop()?.produce(name, step, &given, &mut said);
-        let mut product = match produced {
-            Ok(product) => product,
+        let produced = self
+            .workshop()?
+            .produce(name, step, &given, outputs, &mut said);
+        let mut report = match produced {
+            Ok(report) => report,
             Err(problem) => {
                 // The entries say of every access how it ended: an interruption too.
                 for grant in logs.into_iter().flatten() {
@@ -272,13 +287,13 @@ impl Runner {
             }
         };
         if logs.is_none() {
-            product.notes.push("what it printed is withheld: the policy does not grant `readLog` on all its inputs".to_owned());
+            report.notes.push("what it printed is withheld: the policy does not grant `readLog` on all its inputs".to_owned());
         }
         logs.into_iter().flatten().try_for_each(Grant::finish)?;
         reads.into_iter().try_for_each(Grant::finish)?;
         validates.into_iter().try_for_each(Grant::finish)?;
         judged.finish()?;
-        Ok(product)
+        Ok(report)
     }
 
     /// Asks whether the person may see what the step prints: a grant for each of its inputs, or `None`
@@ -353,6 +368,19 @@ impl Judged {
     }
 }
 
+/// Looks at the files of a source, unless that was done when the run began.
+fn look(
+    context: &Context<'_>,
+    name: &str,
+    source: &Source,
+    files: &[SourceFile],
+) -> Result<Arc<Looked>, Problem> {
+    match context.prepared.sources.get(name) {
+        Some(looked) => Ok(looked.clone()),
+        None => collect::look(&source.file, &source.declared(), files.to_vec()).map(Arc::new),
+    }
+}
+
 fn described(known: &Known, role: &str) -> ResourceDescriptor {
     ResourceDescriptor::version(&known.name, known.digest).with(ROLE, role)
 }
@@ -395,18 +423,18 @@ fn refusal(
     context: &Context<'_>,
     step: &Step,
     inputs: &Inputs,
-    product: &mut StepOutputs,
+    report: &mut StepReport,
 ) -> Result<Option<Problem>, Problem> {
-    let refused = product.refused.take();
+    let refused = report.refused.take();
     let Some(breach) = &refused else {
         return Ok(refused);
     };
     let Some(waiver) = waiver(context, step, inputs)? else {
         return Ok(refused);
     };
-    product.notes.extend(breach.because.iter().cloned());
-    product.notes.push(context.evidence.approval(&waiver)?);
-    product
+    report.notes.extend(breach.because.iter().cloned());
+    report.notes.push(context.evidence.approval(&waiver)?);
+    report
         .byproducts
         .push(json!({"name": "approval", "entry": waiver.entry, "statement": waiver.statement}));
     Ok(None)

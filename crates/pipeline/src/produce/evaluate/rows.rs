@@ -11,8 +11,8 @@ use serde_json::json;
 
 use super::Measuring;
 use crate::file::Scalar;
-use crate::memory::{InMemory, MadeFile};
-use crate::produce::{StepInputs, StepOutputs, engine, fault, read_json};
+use crate::memory::{InMemory, Made, MadeFile};
+use crate::produce::{StepInputs, StepReport, engine, fault, read_json};
 
 /// The output of the program that applies the model.
 const SCORES: &str = "scores";
@@ -64,13 +64,13 @@ impl Measuring<'_> {
         &self,
         role: &str,
         predicted: &str,
-        product: &mut StepOutputs,
+        report: &mut StepReport,
         said: &mut (dyn FnMut(&str) + Send),
     ) -> Result<Rows, Problem> {
         if self.step.predictions.is_some() {
             self.joined(role, predicted)
         } else {
-            self.applied(role, product, said)
+            self.applied(role, report, said)
         }
     }
 
@@ -116,7 +116,7 @@ impl Measuring<'_> {
     fn applied(
         &self,
         role: &str,
-        product: &mut StepOutputs,
+        report: &mut StepReport,
         said: &mut (dyn FnMut(&str) + Send),
     ) -> Result<Rows, Problem> {
         let table = self.table(role)?;
@@ -172,7 +172,7 @@ impl Measuring<'_> {
         let label = values
             .next()
             .ok_or_else(|| fault("the label was not read"))?;
-        let (matrix, signature) = self.scores(file, product, said)?;
+        let (matrix, signature) = self.scores(file, report, said)?;
         let width = matrix.len();
         let scores = by_row(&matrix, label.len());
         Ok(Rows {
@@ -210,7 +210,7 @@ impl Measuring<'_> {
     fn scores(
         &self,
         data: MadeFile,
-        product: &mut StepOutputs,
+        report: &mut StepReport,
         said: &mut (dyn FnMut(&str) + Send),
     ) -> Result<(Vec<Values>, Signature), Problem> {
         let argv = ["python", "-m", "custody._score"].map(ToOwned::to_owned);
@@ -226,18 +226,21 @@ impl Measuring<'_> {
             interrupt: self.given.interrupt.clone(),
             fewest_rows: self.given.fewest_rows,
             file: None,
+            project: self.given.project.clone(),
         };
-        let mut made = self.workshop.confined(
+        let mut made = Made::default();
+        let confined = self.workshop.confined(
             self.name,
             argv.to_vec(),
             &json!({"kind": self.step.kind, "output": self.step.output}).to_string(),
             &[SCORES.to_owned()],
             custody_sandbox::Limits::default(),
             &inside,
+            &mut made,
             said,
         )?;
-        product.enforced = std::mem::take(&mut made.enforced);
-        let files = InMemory::new(made.outputs.remove(SCORES).unwrap_or_default());
+        report.enforced = confined.enforced;
+        let files = InMemory::new(made.0);
         if files
             .files()
             .iter()
