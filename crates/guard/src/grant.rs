@@ -22,7 +22,7 @@ use crate::evidence::{Evidence, FIGURES, Scope};
 use crate::problem;
 use crate::session::Session;
 use crate::target::ResourceRef;
-use crate::view::{SCAN_FACT, judges};
+use crate::view::{ALIAS, SCAN_FACT, judges};
 
 /// How many versions a page has when nothing else is asked.
 const PAGE: u64 = 100;
@@ -454,7 +454,7 @@ impl Grant<SetAlias> {
         if let Some(refused) = self.gated(alias)? {
             let mut draft = self.outcome(Outcome::Denied);
             draft.error = Some(refused.code);
-            draft.facts.insert("alias".to_owned(), alias.to_string());
+            draft.facts.insert(ALIAS.to_owned(), alias.to_string());
             self.finished = true;
             door.0.append(draft)?;
             return Err(refused);
@@ -474,7 +474,7 @@ impl Grant<SetAlias> {
             .hint("look with `custody ls`, then decide again"));
         }
         let mut draft = self.outcome(Outcome::Ok);
-        draft.facts.insert("alias".to_owned(), alias.to_string());
+        draft.facts.insert(ALIAS.to_owned(), alias.to_string());
         self.finished = true;
         let receipt = door.0.append(draft)?;
         Ok(EntryRef {

@@ -5,9 +5,10 @@
 //! version.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
 
 use custody_ledger::{Entry, Outcome, Phase};
-use custody_types::{Action, Digest, ProjectName, VersionName};
+use custody_types::{Action, Alias, Digest, ProjectName, VersionName};
 use serde::Serialize;
 
 use crate::publisher::CHECK;
@@ -43,6 +44,8 @@ const STEP_KEY: &str = "step_key";
 const PLANNED: &str = "planned";
 /// The fact that names the record of a version.
 const RECORD: &str = "record";
+/// The fact that names an alias that moved.
+pub(crate) const ALIAS: &str = "alias";
 
 type Answer<T> = Result<T, ViewError>;
 
@@ -62,6 +65,53 @@ pub(crate) fn entries(
         index::enter(map, bundle.iter().map(|(index, entry)| (*index, entry)))?;
     }
     Ok(())
+}
+
+/// A fact, and whether a text of it can be read.
+type Form = (&'static str, fn(&str) -> bool);
+
+/// The facts that are read here.
+const FORMS: [Form; 14] = [
+    (RECORD, is::<Digest>),
+    (SCAN_FACT, is::<Digest>),
+    (CHECK, is::<Digest>),
+    (FINDINGS, is::<Digest>),
+    (CONTENT, is::<Digest>),
+    (HELD, is::<Digest>),
+    (CONTRACT, is::<Digest>),
+    (STEP_KEY, is::<Digest>),
+    (QUARANTINE, is::<VersionName>),
+    (RELEASE, is::<VersionName>),
+    (REJECTED, is::<VersionName>),
+    (PASSED, is::<VersionName>),
+    (NAMED, are_names),
+    (ALIAS, is::<Alias>),
+];
+
+fn is<T: FromStr>(text: &str) -> bool {
+    text.parse::<T>().is_ok()
+}
+
+fn are_names(text: &str) -> bool {
+    text.is_empty() || text.split(' ').all(is::<VersionName>)
+}
+
+/// Tells what an entry says that cannot be read, and so is not taken into account: a program that is newer than this one
+/// may have written it.
+pub(crate) fn unread(index: u64, entry: &Entry) -> impl Iterator<Item = String> {
+    let facts = FORMS.iter().filter(|(fact, reads)| {
+        let text = entry.facts.get(*fact);
+        text.is_some_and(|text| !reads(text))
+    });
+    let facts = facts.map(move |(fact, _)| {
+        format!("entry {index} says `{fact}` in a form that this program does not know")
+    });
+    let verb = entry.action().is_none();
+    let verb = verb.then(|| {
+        let verb = entry.verb.escape_debug();
+        format!("entry {index} is of `{verb}`, which this program does not know")
+    });
+    verb.into_iter().chain(facts)
 }
 
 fn entry(map: &mut Map<'_>, index: u64, entry: &Entry) -> Answer<()> {
@@ -378,7 +428,7 @@ impl Told<'_> {
         }
         match entry.action() {
             Some(Action::SetAlias) => {
-                let alias = entry.facts.get("alias").and_then(|text| text.parse().ok());
+                let alias = entry.facts.get(ALIAS).and_then(|text| text.parse().ok());
                 if let Some((version, alias)) = self.object().zip(alias) {
                     let mut aliases = rows::aliases(map, &version.artifact)?;
                     aliases.insert(alias, version.number);

@@ -33,8 +33,8 @@ use serde::{Deserialize, Serialize};
 use crate::door::{Inner, lock};
 use crate::problem;
 pub(crate) use apply::{
-    CONTRACT, FINDINGS, HELD, NAMED, QUARANTINE, REJECTED, RELEASE, SCAN_FACT, WAITS, judges,
-    record_of, statements,
+    ALIAS, CONTRACT, FINDINGS, HELD, NAMED, QUARANTINE, REJECTED, RELEASE, SCAN_FACT, WAITS,
+    judges, record_of, statements,
 };
 pub(crate) use index::{AnyOf, WIDTH, about, actor, has, input, outcome, outcome_name, run, verb};
 use map::{Map, Tree, ViewError};
@@ -122,6 +122,12 @@ fn wrong(error: ViewError) -> Problem {
             because: because.to_owned(),
         }),
     })
+}
+
+/// Tells what entries say that cannot be read.
+fn unread_in(entries: &[Placed]) -> impl Iterator<Item = String> {
+    let each = entries.iter();
+    each.flat_map(|(index, entry)| apply::unread(*index, entry))
 }
 
 impl Inner {
@@ -289,10 +295,11 @@ impl Inner {
         let memory = MemoryRows::default();
         let mut tree = Tree::default();
         let mut map = Map::new(&mut tree, &memory);
-        let mut at = 0;
+        let (mut at, mut unread) = (0, Vec::new());
         while at + AT_ONCE <= ledger.size() {
             let entries = read_entries(&ledger, at, at + AT_ONCE)?;
             apply::entries(&mut map, &[], &entries).map_err(wrong)?;
+            unread.extend(unread_in(&entries));
             at += AT_ONCE;
         }
         // It may have been mended by who asked before; it is compared as it is, up to the entry that it has reached.
@@ -305,6 +312,7 @@ impl Inner {
             let end = position.min(at + AT_ONCE);
             let entries = read_entries(&ledger, at, end)?;
             apply::entries(&mut map, &[], &entries).map_err(wrong)?;
+            unread.extend(unread_in(&entries));
             at = end;
         }
         let valid = rows::records(&mut map).map_err(wrong)?;
@@ -315,6 +323,11 @@ impl Inner {
                 format!("the index differs from the ledger: {because}; it was made anew")
             })
             .collect();
+        let more = unread.len().saturating_sub(MOST_TOLD);
+        differing.extend(unread.into_iter().take(MOST_TOLD));
+        if more > 0 {
+            differing.push(format!("{more} more facts of entries cannot be read"));
+        }
         if caught_up.is_err() {
             differing.push("the index lags behind the ledger and cannot go on".to_owned());
         }

@@ -77,6 +77,36 @@ fn made(name: &str, content: &str, more: &[(&str, &str)]) -> Value {
 }
 
 #[test]
+fn what_an_entry_says_in_an_unknown_form_is_told() {
+    let told = |fields: Value| apply::unread(7, &entry(7, fields)).collect::<Vec<_>>();
+    assert_eq!(told(made("p/a@1", "a", &[("bytes", "many")])), [""; 0]);
+    let good = [
+        (NAMED, "p/a@1 p/b@2"),
+        ("passed", "p/a@1"),
+        ("alias", "good"),
+    ];
+    assert_eq!(
+        told(about_content(Action::RunStep, "ok", &good, "a")),
+        [""; 0]
+    );
+    for (fact, text) in [
+        ("record", "sha512:00"),
+        (QUARANTINE, "p/a"),
+        (NAMED, "p/a@1  p/b@2"),
+        ("alias", "Not an alias"),
+    ] {
+        let told = told(about_content(Action::Write, "ok", &[(fact, text)], "a"));
+        assert_eq!(told.len(), 1, "{fact}: {told:?}");
+        assert!(told[0].starts_with("entry 7 says") && told[0].contains(fact));
+    }
+    let later = told(json!({"act": "object.fold"}));
+    assert_eq!(
+        later,
+        ["entry 7 is of `object.fold`, which this program does not know"]
+    );
+}
+
+#[test]
 fn only_an_approval_or_a_passing_contract_lets_a_content_out() {
     let (key, other) = (digest("key"), digest("other"));
     let broken_by = |version: &str, key: &str| {
