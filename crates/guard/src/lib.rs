@@ -27,6 +27,8 @@ mod runs;
 mod scanning;
 mod session;
 mod target;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod versions;
 mod view;
 

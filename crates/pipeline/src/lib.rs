@@ -29,6 +29,8 @@ mod reproduce;
 pub mod run;
 mod status;
 mod step;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use ports::{
     Code, CodeFile, Commit, Described, Environments, Folder, FoundFile, Installed,

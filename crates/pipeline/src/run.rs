@@ -33,6 +33,8 @@ mod plan;
 mod prepare;
 mod reasons;
 mod schedule;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use carry_out::has_passed;
 pub(crate) use inputs::Inputs;

@@ -49,6 +49,12 @@ impl Place {
             process: Arc::new(()),
         }
     }
+
+    /// Tells how many packs are published, and how many were put and are not.
+    pub fn count(&self) -> (usize, usize) {
+        let packs = self.0.lock().unwrap();
+        (packs.published.len(), packs.put.len())
+    }
 }
 
 impl MemoryBlobs {

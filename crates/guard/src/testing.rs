@@ -1,0 +1,195 @@
+//! A door on doubles of everything behind it, for tests of what stands in front of it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    reason = "it is for tests, which may panic"
+)]
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+pub use custody_crypto::aead::Ring as Cipher;
+use custody_crypto::sign::SigningKey;
+use custody_crypto::{DomainKeys, Secret};
+use custody_ledger::testing::{Disk, Stored};
+use custody_ledger::{Entry, Ledger, LedgerDeps};
+use custody_store::testing::{MemoryCatalog, Place};
+use custody_store::{DomainId, Store, StoreDeps};
+use custody_tlog::note::NoteSigner;
+use custody_types::{Actor, Clock, Entropy, Problem, ProjectName, Timestamp, VersionFiles, code};
+
+use crate::{Credentials, Door, DoorDeps, Keyring, LastSeenCheckpoint, Scanned, Scanner, Session};
+
+/// When the clock of a [`World`] begins.
+const BEGINNING: i64 = 1_767_225_600_000_000;
+
+/// A workspace in memory: what outlives the processes that open it. Its owner is `owner`.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// The packs.
+    pub place: Place,
+    /// The index.
+    pub catalog: MemoryCatalog,
+    /// The ledger.
+    pub disk: Arc<Disk>,
+    /// Tells the time.
+    pub clock: Arc<Ticks>,
+    /// Draws numbers that nobody but a test may use.
+    pub entropy: Arc<Counted>,
+    signing: Arc<SigningKey>,
+    keys: Arc<Keys>,
+    seen: Arc<Seen>,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            place: Place::default(),
+            catalog: MemoryCatalog::default(),
+            disk: Arc::default(),
+            clock: Arc::default(),
+            entropy: Arc::default(),
+            signing: Arc::new(SigningKey::read(&SigningKey::generate().unwrap()).unwrap()),
+            keys: Arc::default(),
+            seen: Arc::default(),
+        }
+    }
+}
+
+impl World {
+    /// Opens the door, as a process does.
+    pub fn open(&self) -> Door {
+        let stored = || Stored(self.disk.clone());
+        let ledger = Ledger::open(LedgerDeps {
+            sequencer: Box::new(stored()),
+            tiles: Arc::new(stored()),
+            head: Arc::new(stored()),
+            signer: NoteSigner::new("example.com/log", &[1; 32]).unwrap(),
+            clock: self.clock.clone(),
+        });
+        let store = Store::new(StoreDeps {
+            blobs: Arc::new(self.place.open()),
+            catalog: Arc::new(self.catalog.clone()),
+            aead: Arc::new(Cipher),
+            entropy: self.entropy.clone(),
+            signing: self.signing.clone(),
+        });
+        for (project, (id, keys)) in self.keys.0.lock().unwrap().iter() {
+            store.add_project(project.clone(), *id, keys.clone());
+        }
+        Door::open(DoorDeps {
+            store,
+            ledger: ledger.unwrap(),
+            signing: self.signing.clone(),
+            pseudonyms: Secret::from_slice(&[7; 32]).unwrap(),
+            keyring: self.keys.clone(),
+            anchor: self.seen.clone(),
+            scanner: Arc::new(NoModels),
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+            owner: Actor::user("owner"),
+        })
+        .unwrap()
+    }
+
+    /// Begins the session of a person.
+    pub fn person(&self, name: &str) -> Session {
+        let account = name.to_owned();
+        let shown = Credentials::OperatingSystem { account };
+        Session::new(shown.authenticate(self.clock.now()), None, "test")
+    }
+
+    /// Lists the entries of the ledger of a door.
+    pub fn entries(door: &Door) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        let each = &mut |_, bytes: &[u8]| {
+            entries.push(Entry::parse(bytes).unwrap());
+            true
+        };
+        let ledger = door.0.parts.ledger.snapshot();
+        ledger.entries(0, u64::MAX, each).unwrap();
+        entries
+    }
+}
+
+/// A clock that goes on by a millisecond each time it is asked.
+#[derive(Debug, Default)]
+pub struct Ticks(AtomicI64);
+
+impl Clock for Ticks {
+    fn now(&self) -> Timestamp {
+        let millis = self.0.fetch_add(1, Ordering::SeqCst);
+        Timestamp::from_unix_micros(BEGINNING + millis * 1000).unwrap()
+    }
+
+    fn monotonic_ms(&self) -> u64 {
+        u64::try_from(self.0.load(Ordering::SeqCst)).unwrap()
+    }
+}
+
+/// Bytes that are other ones each time, and the same in each run of a test.
+#[derive(Debug, Default)]
+pub struct Counted(AtomicU64);
+
+impl Entropy for Counted {
+    fn fill(&self, buffer: &mut [u8]) {
+        for chunk in buffer.chunks_mut(8) {
+            // The finaliser of SplitMix64, over a counter.
+            let mut word = self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::SeqCst);
+            word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            word ^= word >> 31;
+            chunk.copy_from_slice(&word.to_be_bytes()[..chunk.len()]);
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Keys(Mutex<BTreeMap<ProjectName, (DomainId, DomainKeys)>>);
+
+impl Keyring for Keys {
+    fn create(&self, project: &ProjectName) -> Result<(DomainId, DomainKeys), Problem> {
+        let mut all = self.0.lock().unwrap();
+        let number = u8::try_from(all.len()).unwrap();
+        let keys = DomainKeys::generate(&Counted(AtomicU64::new(u64::from(number))));
+        let made = (DomainId::from_bytes([number; 16]), keys);
+        all.insert(project.clone(), made.clone());
+        Ok(made)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Seen(Mutex<Option<String>>);
+
+impl LastSeenCheckpoint for Seen {
+    fn load(&self) -> Result<Option<String>, Problem> {
+        Ok(self.0.lock().unwrap().clone())
+    }
+
+    fn keep(&self, checkpoint: &str, goes_on: &dyn Fn(&str) -> bool) {
+        let mut kept = self.0.lock().unwrap();
+        if kept.as_deref().is_none_or(goes_on) {
+            *kept = Some(checkpoint.to_owned());
+        }
+    }
+
+    fn replace(&self, checkpoint: &str) -> Result<(), Problem> {
+        *self.0.lock().unwrap() = Some(checkpoint.to_owned());
+        Ok(())
+    }
+
+    fn place(&self) -> String {
+        "memory".to_owned()
+    }
+}
+
+#[derive(Debug)]
+struct NoModels;
+
+impl Scanner for NoModels {
+    fn scan(&self, _: Arc<dyn VersionFiles>, _: &[String]) -> Result<Scanned, Problem> {
+        Err(Problem::new(code::SCAN_019, "there are no models here"))
+    }
+}
