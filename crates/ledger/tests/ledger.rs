@@ -324,6 +324,34 @@ fn a_write_ahead_log_of_another_length_loses_nothing() {
 }
 
 #[test]
+fn a_changed_record_that_is_published_is_told_and_the_log_goes_on() {
+    let disk = Arc::new(Disk::default());
+    let log = open(&disk).unwrap();
+    for id in ["one", "two", "three"] {
+        log.append(draft(id)).unwrap();
+    }
+    drop(log);
+    disk.wal.lock().unwrap()[30] ^= 1;
+    let told = |log: &Ledger| {
+        let mut broken = log.verify().into_iter().filter_map(|check| check.broken);
+        broken.next()
+    };
+    // It stays to be seen until something is appended.
+    for _ in 0..2 {
+        let log = open(&disk).unwrap();
+        assert_eq!(told(&log).unwrap(), "`wal`: a record in it was changed");
+    }
+    let log = open(&disk).unwrap();
+    log.append(draft("four")).unwrap();
+    // The process is killed before it publishes.
+    let killed = disk.copy();
+    drop(log);
+    let log = open(&killed).unwrap();
+    assert_eq!(ids(&log.snapshot()), ["one", "two", "three", "four"]);
+    assert_eq!(told(&log), None);
+}
+
+#[test]
 fn a_proof_holds_between_any_two_sizes() {
     let disk = Arc::new(Disk::default());
     let log = open(&disk).unwrap();
