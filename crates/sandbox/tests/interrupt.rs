@@ -12,7 +12,7 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use custody_sandbox::{Exit, Interrupt, Limits, Observe, SandboxError, Spec, run};
+use custody_sandbox::{Exit, Interrupt, Limits, Observe, OutputFile, SandboxError, Spec, run};
 use nobody::as_nobody;
 use support::{Memory, launcher};
 
@@ -79,6 +79,25 @@ fn every_process_is_gone() {
 }
 
 #[test]
+fn what_is_being_taken_when_it_comes_does_not_hide_it() {
+    let mut program = spec(
+        "open('/out/made/x', 'w').write('x')",
+        "custody-mark-taken",
+        Observe::Nothing,
+    );
+    program.outputs = vec!["made".to_owned()];
+    let mut taken = false;
+    let mut take = |_: OutputFile<'_>| {
+        taken = true;
+        program.interrupt.raise();
+        Err(std::io::Error::other("it was cut off"))
+    };
+    let ended = run(&launcher(), &program, &mut |_| {}, &mut take);
+    assert!(matches!(ended, Err(SandboxError::Interrupted)), "{ended:?}");
+    assert!(taken);
+}
+
+#[test]
 fn nothing_starts_after_it_and_what_ended_before_it_counts() {
     let mark = "custody-mark-none";
     let stopped = spec("print('ran')", mark, Observe::Nothing);
@@ -96,5 +115,5 @@ fn nothing_starts_after_it_and_what_ended_before_it_counts() {
 /// Runs all the tests above again as `nobody`. Who is not root has run them as an ordinary user already.
 #[test]
 fn the_same_holds_for_an_ordinary_user() {
-    as_nobody("the_same_holds_for_an_ordinary_user", "2 passed");
+    as_nobody("the_same_holds_for_an_ordinary_user", "3 passed");
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
-use custody_sandbox::{Exit, OutputFile, Spec};
+use custody_sandbox::{Exit, OutputFile, SandboxError, Spec};
 use custody_types::{Problem, code};
 
 use super::failure::{Failure, failed, sandbox};
@@ -122,10 +122,11 @@ impl StepExecutor {
             })
         };
         let finished = custody_sandbox::run(&self.launcher, &spec, &mut told, &mut take);
-        if let Some(problem) = not_kept {
-            return Err(problem);
-        }
-        let finished = finished.map_err(|error| sandbox(name, error))?;
+        // An interruption is told as one, also where it cut off what was being kept.
+        let finished = finished.map_err(|error| match (error, not_kept) {
+            (SandboxError::NotTaken { .. }, Some(problem)) => problem,
+            (error, _) => sandbox(name, error),
+        })?;
         lines.end(said);
         match finished.exit {
             Exit::Code(0) => {}
@@ -237,4 +238,39 @@ fn variables(
         format!("/out/{METRICS}/metrics.jsonl"),
     );
     variables
+}
+
+#[cfg(test)]
+mod tests {
+    use custody_types::ByteSize;
+
+    use super::*;
+    use crate::memory::Made;
+
+    /// Takes what a step logged into a file.
+    fn log(confined: &mut Confined, name: &str, text: &[u8]) -> Result<(), Problem> {
+        let mut left = text;
+        let file = OutputFile {
+            output: METRICS,
+            path: name.parse().unwrap(),
+            executable: false,
+            size: ByteSize::from_bytes(text.len() as u64),
+            content: &mut left,
+        };
+        confined.take("train", file, &mut Made::default())
+    }
+
+    #[test]
+    fn what_a_step_logs_has_one_limit_for_all_its_files() {
+        let mut confined = Confined::default();
+        log(&mut confined, "a", b"first").unwrap();
+        log(&mut confined, "b", b"second\n").unwrap();
+        assert_eq!(confined.logged, b"first\nsecond\n");
+        let room = usize::try_from(MOST_LOGGED).unwrap() - confined.logged.len();
+        log(&mut confined, "c", &vec![b'x'; room]).unwrap();
+        let refused = log(&mut confined, "d", b"y").unwrap_err();
+        assert_eq!(refused.code, code::RUN_036);
+        assert_eq!(confined.logged.len() as u64, MOST_LOGGED);
+        assert!(confined.written.is_empty());
+    }
 }
