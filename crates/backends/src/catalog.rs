@@ -129,8 +129,8 @@ impl PlaceSeal {
     }
 }
 
-/// The catalog in one SQLite file, written ahead and synced at each commit. Who writes waits for others who do; who looks
-/// something up waits for nobody.
+/// The catalog in one SQLite file, written ahead and synced at each commit. Who writes, or asks the view of the ledger,
+/// waits for others who do; who looks something else up waits for nobody.
 #[derive(Debug)]
 pub struct SqliteCatalog {
     path: PathBuf,
@@ -503,16 +503,13 @@ impl Catalog for SqliteCatalog {
         };
         // What is written here follows from the ledger: a loss of power may take it, and the start makes it anew.
         synchronous(&connection, "NORMAL").map_err(failed)?;
-        let worked = connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(failed)
-            .and_then(|transaction| {
-                if work(&View(&transaction))? {
-                    transaction.commit().map_err(failed)
-                } else {
-                    transaction.rollback().map_err(failed)
-                }
-            });
+        let worked = begin(&mut connection).and_then(|transaction| {
+            if work(&View(&transaction))? {
+                transaction.commit().map_err(failed)
+            } else {
+                transaction.rollback().map_err(failed)
+            }
+        });
         synchronous(&connection, "FULL").map_err(failed)?;
         worked
     }

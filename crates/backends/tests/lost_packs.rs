@@ -309,3 +309,55 @@ fn what_is_settled_and_never_named_leaves_no_bytes_not_even_after_a_crash() {
         assert_eq!(world.read(&live).unwrap(), 400_000);
     }
 }
+
+#[test]
+fn a_writer_that_relies_on_a_pack_which_is_lost_meanwhile_makes_no_version() {
+    for forgotten in [false, true] {
+        let mut world = World::new();
+        let content = noise(6, 400_000);
+        world.put(&content);
+        let packs: Vec<_> = world
+            .data_packs()
+            .into_iter()
+            .map(|(pack, _)| pack)
+            .collect();
+        let store = world.store();
+        let (writer, tree) = taken(&store, &content);
+        assert_eq!(tree.stored.bytes(), 0, "all of it was there");
+        let catalog = world.catalog();
+        if forgotten {
+            catalog.forget(&packs).unwrap();
+        } else {
+            catalog.condemn(&packs[0]).unwrap();
+        }
+        let refused = store.stage(writer, vec![draft(tree)]).unwrap_err();
+        assert!(matches!(refused, StoreError::Conflict { .. }), "{refused}");
+        assert!(store.staged().unwrap().is_empty());
+        // Put again it is stored again, and reads.
+        let (again, stored) = world.put(&content);
+        assert!(stored > 0);
+        assert_eq!(world.read(&again).unwrap(), 400_000);
+    }
+}
+
+#[test]
+fn a_document_of_two_projects_is_read_by_the_keys_of_either() {
+    let world = World::new();
+    let both = world.store();
+    let other = "q".parse().unwrap();
+    let keys = DomainKeys::generate(&SystemEntropy);
+    both.add_project(other, DomainId::from_bytes([3; 16]), keys);
+    let mut digests = Vec::new();
+    for project in ["p", "q"] {
+        let mut writer = both.writer(&project.parse().unwrap()).unwrap();
+        digests.push(writer.put_record(b"the same").unwrap());
+        writer.keep().unwrap();
+    }
+    assert_eq!(digests[0], digests[1]);
+    let projects = both.projects_of(&digests[0]).unwrap();
+    assert_eq!(projects.len(), 2);
+    // That of the first domain has no keys here.
+    let one = world.store();
+    assert_eq!(one.record(&digests[0]).unwrap(), b"the same");
+    assert_eq!(one.projects_of(&digests[0]).unwrap().len(), 1);
+}

@@ -23,7 +23,9 @@ use crate::writer::{VersionDraft, Writer};
 
 /// How many packs are kept open for reading, of less than 1 KiB each.
 const OPEN_PACKS: usize = 1024;
-/// How much memory the version records take that are kept, in bytes.
+/// How many version records are kept, as a guess.
+const VERSIONS: usize = 1 << 13;
+/// How much memory they take at most, in bytes.
 const VERSIONS_BYTES: u64 = 32 << 20;
 /// What a version record takes beside its bytes, and how often those.
 const VERSION_OVERHEAD: (u64, u64) = (512, 2);
@@ -225,11 +227,7 @@ impl Store {
             parts,
             domains: RwLock::default(),
             open_packs: Cache::new(OPEN_PACKS),
-            versions: Cache::with_weighter(
-                usize::try_from(VERSIONS_BYTES / (4 << 10)).unwrap_or(1 << 13),
-                VERSIONS_BYTES,
-                ByMemory,
-            ),
+            versions: Cache::with_weighter(VERSIONS, VERSIONS_BYTES, ByMemory),
         }))
     }
 
