@@ -304,12 +304,13 @@ impl Evidence<'_> {
         } = self.scope
         {
             let projects = store.projects_of(digest).map_err(store_problem)?;
-            let is_entered = |project| lock(entered).get(project) == Some(&true);
-            if !projects.iter().any(is_entered) {
-                // The record is the same in each of them: who may enter one may read it.
-                let mut within = projects.iter().map(|project| self.within(project));
-                let first = within.next().unwrap_or(Ok(()));
-                first.or_else(|refused| within.find(Result::is_ok).unwrap_or(Err(refused)))?;
+            let is_reached =
+                |project| lock(entered).get(project) == Some(&true) || self.within(project).is_ok();
+            // The record is the same in each of them: who reaches one may read it.
+            if !projects.iter().any(is_reached) {
+                projects
+                    .iter()
+                    .try_for_each(|project| self.within(project))?;
             }
         }
         store.record(digest).map_err(store_problem)

@@ -160,8 +160,9 @@ impl Keyring for Keys {
     }
 }
 
+/// The checkpoint that was seen last, in memory. It is only ever followed by one that goes on from it.
 #[derive(Debug, Default)]
-struct Seen(Mutex<Option<String>>);
+pub struct Seen(Mutex<Option<String>>);
 
 impl LastSeenCheckpoint for Seen {
     fn load(&self) -> Result<Option<String>, Problem> {
@@ -170,9 +171,9 @@ impl LastSeenCheckpoint for Seen {
 
     fn keep(&self, checkpoint: &str, goes_on: &dyn Fn(&str) -> bool) {
         let mut kept = self.0.lock().unwrap();
-        if kept.as_deref().is_none_or(goes_on) {
-            *kept = Some(checkpoint.to_owned());
-        }
+        let follows = kept.as_deref().is_none_or(goes_on);
+        assert!(follows, "{kept:?} is followed by {checkpoint}");
+        *kept = Some(checkpoint.to_owned());
     }
 
     fn replace(&self, checkpoint: &str) -> Result<(), Problem> {
@@ -185,8 +186,9 @@ impl LastSeenCheckpoint for Seen {
     }
 }
 
+/// Scans nothing: there are no models.
 #[derive(Debug)]
-struct NoModels;
+pub struct NoModels;
 
 impl Scanner for NoModels {
     fn scan(&self, _: Arc<dyn VersionFiles>, _: &[String]) -> Result<Scanned, Problem> {

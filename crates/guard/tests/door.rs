@@ -20,17 +20,15 @@ use custody_backends::machine::{SystemClock, SystemEntropy};
 use custody_crypto::aead::{Aead, Ring};
 use custody_crypto::sign::SigningKey;
 use custody_crypto::{DomainKeys, Secret};
+use custody_guard::testing::{NoModels, Seen};
 use custody_guard::{
-    Authentication, ChangeIdentity, Credentials, Door, DoorDeps, Keyring, LastSeenCheckpoint,
-    NewVersion, Read, ReadIdentity, ReadLedger, ResourceRef, Scanned, Scanner, Session, SetAlias,
-    Verify, VersionBuilder, Write,
+    Authentication, ChangeIdentity, Credentials, Door, DoorDeps, Keyring, NewVersion, Read,
+    ReadIdentity, ReadLedger, ResourceRef, Session, SetAlias, Verify, VersionBuilder, Write,
 };
 use custody_ledger::{Ledger, PortError, Wal, WriteAheadLog};
 use custody_store::{BlobError, Blobs, DomainId, PackId, Store};
 use custody_tlog::note::NoteSigner;
-use custody_types::{
-    Actor, ArtifactName, Classification, Clock, Kind, Problem, ProjectName, VersionFiles, code,
-};
+use custody_types::{Actor, ArtifactName, Classification, Clock, Kind, Problem, ProjectName, code};
 use custody_wire::{Change, CheckResult, Directory, EntryQuery, PolicySource, Right, RoleBinding};
 
 /// What outlives the process.
@@ -39,7 +37,7 @@ struct World {
     folder: tempfile::TempDir,
     signing: Arc<SigningKey>,
     keys: Arc<Keys>,
-    anchor: Arc<Kept>,
+    anchor: Arc<Seen>,
     faults: Arc<Faults>,
 }
 
@@ -57,40 +55,6 @@ impl Keyring for Keys {
         );
         all.insert(project.clone(), made.clone());
         Ok(made)
-    }
-}
-
-#[derive(Debug, Default)]
-struct Kept(Mutex<Option<String>>);
-
-impl LastSeenCheckpoint for Kept {
-    fn load(&self) -> Result<Option<String>, Problem> {
-        Ok(self.0.lock().unwrap().clone())
-    }
-
-    fn keep(&self, checkpoint: &str, goes_on: &dyn Fn(&str) -> bool) {
-        let mut kept = self.0.lock().unwrap();
-        let follows = kept.as_deref().is_none_or(goes_on);
-        assert!(follows, "{kept:?} is followed by {checkpoint}");
-        *kept = Some(checkpoint.to_owned());
-    }
-
-    fn replace(&self, checkpoint: &str) -> Result<(), Problem> {
-        *self.0.lock().unwrap() = Some(checkpoint.to_owned());
-        Ok(())
-    }
-
-    fn place(&self) -> String {
-        "memory".to_owned()
-    }
-}
-
-#[derive(Debug)]
-struct NoModels;
-
-impl Scanner for NoModels {
-    fn scan(&self, _: Arc<dyn VersionFiles>, _: &[String]) -> Result<Scanned, Problem> {
-        Err(Problem::new(code::SCAN_019, "there are no models here"))
     }
 }
 
