@@ -39,7 +39,7 @@ else
 fi
 
 stage "fuzzing" "the parsers of the scanner and of our formats under a fuzzer, for some seconds each"
-scripts/fuzz.sh 4
+scripts/fuzz.sh 2
 
 stage "the scanner's samples" "the scanner over hostile and benign samples"
 scripts/scan-matrix.sh --alone

@@ -1,7 +1,7 @@
 //! What is fuzzed, and what must hold for it: the scanner, foreign tables, and the readers of our own formats.
 //!
 //! There is nothing here but under `cfg(fuzzing)`, which `scripts/fuzz.sh` sets; the tests that replay the kept corpus
-//! take [`properties`] and [`tables`] by their paths.
+//! take `properties` and `tables` by their paths.
 #![cfg(fuzzing)]
 #![allow(missing_docs, reason = "the modules say what they are")]
 

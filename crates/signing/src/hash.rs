@@ -200,7 +200,7 @@ enum Hasher {
 impl Hasher {
     fn new(hash: HashType) -> Self {
         if hash == HashType::Blake3 {
-            Self::Blake3(Box::new(blake3::Hasher::new()))
+            Self::Blake3(Box::default())
         } else {
             Self::Sha256(Context::new(&SHA256))
         }
