@@ -88,6 +88,18 @@ pub(crate) fn reply<T: Serialize + Schema>(body: T) -> Result<Response<Body>, Pr
         .map_err(|error| unwritable(&error))
 }
 
+/// Answers that something goes on by itself, which is found at `place` from now on.
+pub(crate) fn created<T: Serialize + Schema>(
+    place: &str,
+    body: T,
+) -> Result<Response<Body>, Problem> {
+    let mut response = reply(body)?;
+    *response.status_mut() = StatusCode::ACCEPTED;
+    let place = HeaderValue::from_str(place).map_err(|error| unwritable(&error))?;
+    response.headers_mut().insert(header::LOCATION, place);
+    Ok(response)
+}
+
 /// Answers with a stream that `write` produces on a thread of its own.
 pub(crate) fn stream(
     content_type: &str,

@@ -1,16 +1,19 @@
 //! What each operation does: read the request, ask the door, write the answer.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use axum::body::Body;
 use custody_guard::{
     Approve, ChangeIdentity, ChangeRules, Collect, CommittedVersion, Export, ExportLedger, List,
     NewVersion, ReadIdentity, ReadLedger, ReadPolicy, ReadRun, RebuildIndex, Reject, ResourceRef,
-    ScanModel, SetAlias, SignModel, VersionBuilder, Write, WriteAccess,
+    ScanModel, Session, SetAlias, SignModel, VersionBuilder, Write, WriteAccess,
 };
 use custody_pipeline::collect;
 use custody_pipeline::file::Origin;
+use custody_pipeline::run::Runner;
 use custody_types::{Kind, Problem, Reference};
 use custody_wire::{
     AcceptRollbackReply, AcceptRollbackRequest, AliasReply, AliasRequest, ApproveReply,
@@ -23,7 +26,7 @@ use custody_wire::{
 use http::Response;
 
 use crate::app::App;
-use crate::call::{Call, reply, stream};
+use crate::call::{Call, created, reply, stream};
 
 type Answer = Result<Response<Body>, Problem>;
 
@@ -42,10 +45,9 @@ pub(crate) fn list(app: &App, call: Call) -> Answer {
 
 pub(crate) fn show(app: &App, call: Call) -> Answer {
     let reference = reference(&call)?;
-    let session = app.runner.for_pipeline(call.session);
     let grant = app
         .door
-        .ask::<List>(&session, ResourceRef::Named(reference))?;
+        .ask::<List>(&call.session, ResourceRef::Named(reference))?;
     let shown = grant.show()?;
     grant.finish()?;
     reply(shown)
@@ -242,6 +244,9 @@ pub(crate) fn run(app: &App, call: Call) -> Answer {
     let session = call.session.clone();
     let request: RunRequest = call.document()?;
     let runner = app.runner.clone();
+    if request.detached {
+        return accepted(&runner, session, request);
+    }
     stream("application/x-ndjson", move |out| {
         let mut broken = None;
         let mut tell = |event: RunEvent| {
@@ -264,6 +269,31 @@ pub(crate) fn run(app: &App, call: Call) -> Answer {
         tell(last);
         broken.map_or(Ok(()), Err)
     })
+}
+
+/// Starts a run that goes on by itself, and answers once it has its entry, or says why it could not start.
+fn accepted(runner: &Arc<Runner>, session: Session, request: RunRequest) -> Answer {
+    let runner = runner.clone();
+    let (sender, started) = sync_channel(1);
+    tokio::task::spawn_blocking(move || {
+        let mut tell = |event: RunEvent| {
+            if let RunEvent::Started(started) = event {
+                // Where nobody waits for it any more, the run goes on all the same.
+                let _ = sender.try_send(Ok(started));
+            }
+        };
+        if let Err(problem) = runner.run(&session, &request, &mut tell) {
+            // One that began before has said so in the ledger.
+            let _ = sender.try_send(Err(problem));
+        }
+    });
+    let started = started.recv().map_err(|_| {
+        Problem::new(custody_types::code::API_021, "the run did not start")
+            .hint("see what was done with `custody runs`, then start it again")
+    })?;
+    let started = started?;
+    let place = format!("/v1/runs/{}", started.run);
+    created(&place, started)
 }
 
 pub(crate) fn runs(app: &App, call: Call) -> Answer {

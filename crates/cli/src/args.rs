@@ -382,6 +382,10 @@ pub(crate) struct Run {
     /// How many steps may run at once [default: as many as there are processors]
     #[arg(short = 'j', long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) jobs: Option<u32>,
+    /// Run a copy of what the project's folder holds now, which is kept: the pipeline file, the code, the lock files and the
+    /// sources' files become versions. What changes in the folder meanwhile changes nothing
+    #[arg(long)]
+    pub(crate) snapshot: bool,
 }
 
 /// See which runs there are, how they go, and cancel one
@@ -473,10 +477,23 @@ pub(crate) struct Status {
     after_help = "Examples:\n  custody metrics                        # the newest models and evaluations of this project\n  custody metrics employment/model@1 employment/model@2\n  custody metrics 0198f2c4-…              # everything that a run made"
 )]
 pub(crate) struct Metrics {
-    /// Versions (project/artifact, @number, @alias) or ids of runs
+    /// Versions (project/artifact, @number, @alias) or ids of runs [default: the newest of each model and report of the
+    /// project]
     #[arg(add = ArgValueCompleter::new(completions::references))]
     pub(crate) references: Vec<String>,
+    /// The project whose newest are shown [default: the one of `custody.yaml`]
+    #[arg(long, conflicts_with = "references")]
+    pub(crate) project: Option<ProjectName>,
+    /// At most this many models and reports of the project
+    #[arg(short = 'n', long, default_value_t = METRICS_PAGE, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) limit: u64,
+    /// Those after the page that said so
+    #[arg(long, value_name = "CURSOR", conflicts_with = "references")]
+    pub(crate) after: Option<String>,
 }
+
+/// How many models and reports `metrics` shows when nothing else is said.
+pub(crate) const METRICS_PAGE: u64 = 100;
 
 /// Show two models or runs side by side: parameters, figures, data, code, environment
 #[derive(Debug, Args)]

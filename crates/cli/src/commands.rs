@@ -26,6 +26,7 @@ mod runs;
 pub(crate) mod scan;
 mod show;
 mod sign;
+mod snapshot;
 mod status;
 mod trace;
 mod verify;

@@ -10,10 +10,11 @@ use custody_api::{App, Credentials, router};
 use custody_backends::ledger_files::LedgerFolder;
 use custody_backends::workspace::Workspace;
 use custody_client::{Client, Connection, Transport};
-use custody_host::{Places, Unlocked, ledger_problem, workspace_problem};
+use custody_host::{LocalFolder, Places, Unlocked, ledger_problem, workspace_problem};
 use custody_ledger::LedgerError;
+use custody_pipeline::snapshot;
 use custody_sandbox::Interrupt;
-use custody_types::{Problem, code};
+use custody_types::{Problem, Purpose, code};
 
 use crate::args::Global;
 use crate::output::Output;
@@ -71,25 +72,51 @@ impl Context {
 
     /// Opens the workspace, once; through the process that works in it already, if there is one.
     pub(crate) fn client(&self) -> Result<&Client, Problem> {
-        self.client_by(Way::Any)
+        self.client_by(Way::Any, None)
     }
 
-    /// Opens the workspace in this process, once: what it starts is ended with it.
+    /// Opens the workspace as [`Context::client`] does. Where no purpose is stated, it is that of the project's pipeline.
+    pub(crate) fn client_for_pipeline(&self) -> Result<&Client, Problem> {
+        self.client_by(Way::Any, self.purpose_of_pipeline()?)
+    }
+
+    /// Opens the workspace in this process, once, for the purpose of the project's pipeline where none is stated. What it
+    /// starts is ended with this process.
     pub(crate) fn own_client(&self) -> Result<&Client, Problem> {
-        self.client_by(Way::Own)
+        self.client_by(Way::Own, self.purpose_of_pipeline()?)
     }
 
-    fn client_by(&self, way: Way) -> Result<&Client, Problem> {
+    /// Returns the purpose of the project's pipeline; what is wrong with the file is for others to tell.
+    fn purpose_of_pipeline(&self) -> Result<Option<Purpose>, Problem> {
+        let stated = snapshot::project(&self.project_folder()?).ok();
+        Ok(stated.and_then(|(_, purpose)| purpose))
+    }
+
+    /// Returns the folder of the project: the one that the workspace lies in.
+    pub(crate) fn project_folder(&self) -> Result<LocalFolder, Problem> {
+        let workspace = self.workspace()?;
+        Ok(LocalFolder::new(workspace.project().to_owned()))
+    }
+
+    fn workspace(&self) -> Result<Workspace, Problem> {
+        Workspace::find(&self.folder()).map_err(|error| workspace_problem(&error))
+    }
+
+    fn client_by(&self, way: Way, purpose: Option<Purpose>) -> Result<&Client, Problem> {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let client = self.open(way)?;
+        let global = self.global.as_ref();
+        let stated = global.and_then(|global| global.purpose.clone());
+        let client = Client::new(self.open(way)?)
+            .map_err(|error| no_threads(&error))?
+            .acting_as(global.and_then(|global| global.act_as.clone()))
+            .for_purpose(stated.or(purpose));
         Ok(self.client.get_or_init(|| client))
     }
 
-    fn open(&self, way: Way) -> Result<Client, Problem> {
-        let workspace =
-            Workspace::find(&self.folder()).map_err(|error| workspace_problem(&error))?;
+    fn open(&self, way: Way) -> Result<Transport, Problem> {
+        let workspace = self.workspace()?;
         let unlocked = Unlocked::unlock(
             workspace,
             |id| self.key_file(id),
@@ -98,9 +125,7 @@ impl Context {
         let ledger = unlocked.ledger();
         let folder = match self.enter(&ledger, way)? {
             Entered::Here(folder) => folder,
-            Entered::There(stream) => {
-                return self.client_over(Transport::Socket(Connection::new(stream)));
-            }
+            Entered::There(stream) => return Ok(Transport::Socket(Connection::new(stream))),
         };
         let places = Places {
             state: self.settings.state.clone(),
@@ -119,7 +144,7 @@ impl Context {
         let sharing = Sharing::start(ledger, router.clone()).map_err(|error| no_threads(&error))?;
         // Set once: a workspace is opened once.
         let _ = self.sharing.set(sharing);
-        self.client_over(Transport::InProcess(router))
+        Ok(Transport::InProcess(router))
     }
 
     /// Takes the workspace for this process, or finds the one that has it. Waits for the one that neither
@@ -156,14 +181,6 @@ impl Context {
             std::thread::sleep(PAUSE);
             round = round.saturating_add(1);
         }
-    }
-
-    fn client_over(&self, transport: Transport) -> Result<Client, Problem> {
-        let client = Client::new(transport).map_err(|error| no_threads(&error))?;
-        let global = self.global.as_ref();
-        Ok(client
-            .acting_as(global.and_then(|global| global.act_as.clone()))
-            .for_purpose(global.and_then(|global| global.purpose.clone())))
     }
 }
 

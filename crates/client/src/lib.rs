@@ -20,8 +20,9 @@ use custody_wire::{
     LedgerVerifyReply, ListQuery, ListReply, MetricsReply, MetricsRequest, PolicyReply,
     PolicySource, ProblemDetails, ProfileReply, PutQuery, PutReply, RejectReply, RejectRequest,
     ReproduceReply, RescanReply, RescanRequest, RulesReply, RunEvent, RunListReply, RunMoment,
-    RunMomentQuery, RunQuery, RunReply, RunRequest, RunShowReply, Schema, SchemaReply, ShowReply,
-    SigningReply, StatusReply, StatusRequest, TraceQuery, TraceReply, VerifyReply, VerifyRequest,
+    RunMomentQuery, RunQuery, RunReply, RunRequest, RunShowReply, RunStarted, Schema, SchemaReply,
+    ShowReply, SigningReply, StatusReply, StatusRequest, TraceQuery, TraceReply, VerifyReply,
+    VerifyRequest,
 };
 use http::{Method, Request, Response, StatusCode};
 use serde::Serialize;
@@ -268,6 +269,18 @@ impl Client {
         }
         Err(Problem::new(code::API_003, "the run's answer broke off")
             .hint("see what was done with `custody ledger log`, then start it again with `custody run`"))
+    }
+
+    /// Starts a run that goes on by itself; [`Client::follow_run`] tells how it goes on.
+    ///
+    /// # Errors
+    /// The API's [`Problem`]; how steps fail is told by the run.
+    pub fn start_run(&self, request: &RunRequest) -> Result<RunStarted, Problem> {
+        let request = RunRequest {
+            detached: true,
+            ..request.clone()
+        };
+        self.post("/v1/runs", &request)
     }
 
     /// Lists runs, the newest first.

@@ -1,6 +1,6 @@
 //! Cursors: where a list goes on. They are opaque to who holds them, and hold for as long as the ledger does.
 
-use custody_types::{Problem, VersionName, code};
+use custody_types::{ArtifactName, Problem, VersionName, code};
 
 use crate::runs::is_id;
 
@@ -39,6 +39,17 @@ pub(crate) fn run(cursor: &str) -> Result<String, Problem> {
     } else {
         Err(unknown(cursor))
     }
+}
+
+/// Returns the cursor of the artifacts after one.
+pub(crate) fn of_artifact(name: &ArtifactName) -> String {
+    hex::encode(format!("a {name}"))
+}
+
+/// Reads the artifact after which a list goes on.
+pub(crate) fn artifact(cursor: &str) -> Result<ArtifactName, Problem> {
+    let text = opened(cursor, "a ")?;
+    text.parse().map_err(|_| unknown(cursor))
 }
 
 const fn list(held: bool) -> &'static str {

@@ -10,11 +10,13 @@ use custody_ledger::{Entry, Outcome};
 use custody_store::{PackCheck, StoreError, Version};
 use custody_tlog::tree::check_inclusion;
 use custody_types::{
-    Digest, FileEntry, Problem, ProblemKind, ProjectName, Reference, VersionName, code,
+    Digest, FileEntry, Kind, Problem, ProblemKind, ProjectName, Reference, Selector, VersionName,
+    code,
 };
 use custody_wire::VersionView;
 
 use crate::act::{ActionMarker, Trace, Verify};
+use crate::cursor;
 use crate::door::{Door, Key, lock};
 use crate::gates::{dependency, role};
 use crate::grant::Grant;
@@ -230,6 +232,53 @@ impl Evidence<'_> {
             .into_iter()
             .flatten()
             .collect())
+    }
+
+    /// Finds the newest version of each artifact of a project that is of one of these kinds and that the session's person
+    /// may list, in the order of the artifacts, at most `most`; and the cursor of those that follow. `after`: such a
+    /// cursor.
+    ///
+    /// # Errors
+    /// A [`Problem`] when a record is damaged, or the cursor is of another list.
+    pub fn newest(
+        &self,
+        project: &ProjectName,
+        kinds: &[Kind],
+        after: Option<&str>,
+        most: usize,
+    ) -> Result<(Vec<Version>, Option<String>), Problem> {
+        const READ_AT_ONCE: usize = 64;
+        self.within(project)?;
+        let mut after = after.map(cursor::artifact).transpose()?;
+        let mut found: Vec<Version> = Vec::new();
+        loop {
+            let page = self
+                .door
+                .0
+                .artifacts(project, after.as_ref(), READ_AT_ONCE)?;
+            if page.is_empty() {
+                return Ok((found, None));
+            }
+            for artifact in page {
+                let newest = self.find(&Reference {
+                    artifact: artifact.clone(),
+                    selector: Selector::Latest,
+                })?;
+                after = Some(artifact);
+                let wanted = |version: &Version| {
+                    kinds.contains(&version.record.kind) && self.may_list(version)
+                };
+                let Some(version) = newest.filter(wanted) else {
+                    continue;
+                };
+                if found.len() == most {
+                    let last = found.last();
+                    let next = last.map(|last| cursor::of_artifact(&last.record.artifact));
+                    return Ok((found, next));
+                }
+                found.push(version);
+            }
+        }
     }
 
     /// Whether the session's person may list a version.

@@ -4,7 +4,7 @@
 //! start enters that none is known, so no run goes on for ever.
 
 use custody_ledger::{Entry, Outcome, Phase};
-use custody_types::{Action, Code, Problem, ProblemKind, VersionName, code};
+use custody_types::{Action, Code, Problem, ProblemKind, ProjectName, VersionName, code};
 use custody_wire::{RunListReply, RunMark, RunMoment, RunQuery, RunShowReply, RunState, RunView};
 
 use crate::act::{ActionMarker, ReadRun};
@@ -69,6 +69,17 @@ fn target(id: &str, run: &RunFacts) -> ResourceRef {
 }
 
 impl Grant<ReadRun> {
+    /// Returns the project of the run.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the grant is for no run; a fault of the program.
+    pub fn project(&self) -> Result<&ProjectName, Problem> {
+        match &self.target {
+            ResourceRef::Run { project, .. } => Ok(project),
+            _ => Err(Problem::new(code::DOOR_010, "the grant is for no run")),
+        }
+    }
+
     /// Lists the runs that the session's person may see, newest first, a page at a time.
     ///
     /// # Errors

@@ -23,7 +23,7 @@ use custody_crypto::{DomainKeys, Secret};
 use custody_guard::testing::{NoModels, Seen};
 use custody_guard::{
     Authentication, ChangeIdentity, Credentials, Door, DoorDeps, Keyring, NewVersion, Read,
-    ReadIdentity, ReadLedger, ResourceRef, Session, SetAlias, Verify, VersionBuilder, Write,
+    ReadIdentity, ReadLedger, ResourceRef, Session, SetAlias, Trace, Verify, VersionBuilder, Write,
 };
 use custody_ledger::{Ledger, PortError, Wal, WriteAheadLog};
 use custody_store::{BlobError, Blobs, DomainId, PackId, Store};
@@ -420,6 +420,60 @@ fn a_change_that_only_seemed_to_fail_counts_as_soon_as_the_disk_works() {
     put(&door, "p/any", b"content").unwrap();
     let problem = accounts(&door, "ada").unwrap_err();
     assert_eq!(problem.code, code::DOOR_001, "{problem}");
+}
+
+#[test]
+fn the_newest_of_each_artifact_come_a_page_at_a_time() {
+    let world = World::new();
+    let (_files, door) = world.open();
+    for (artifact, content) in [
+        ("demo/a", "1"),
+        ("demo/a", "2"),
+        ("demo/a-b", "3"),
+        ("demo/a_b", "4"),
+        ("demo/b", "5"),
+        ("else/a", "6"),
+    ] {
+        put(&door, artifact, content.as_bytes()).unwrap();
+    }
+    let project: ProjectName = "demo".parse().unwrap();
+    let pages = |kinds: &[Kind], most| {
+        let grant = door
+            .ask::<Trace>(&person("owner"), ResourceRef::Project(project.clone()))
+            .unwrap();
+        let (mut pages, mut after) = (Vec::new(), None);
+        loop {
+            let (page, next) = grant
+                .evidence()
+                .newest(&project, kinds, after.as_deref(), most)
+                .unwrap();
+            let names = page.iter().map(|version| version.name().to_string());
+            pages.push(names.collect::<Vec<_>>());
+            after = next;
+            if after.is_none() {
+                break;
+            }
+        }
+        grant.finish().unwrap();
+        pages
+    };
+    let all = ["demo/a@2", "demo/a-b@1", "demo/a_b@1", "demo/b@1"];
+    for most in 1..=5 {
+        let expected: Vec<_> = all.chunks(most).map(<[_]>::to_vec).collect();
+        assert_eq!(pages(&[Kind::Report, Kind::Dataset], most), expected);
+    }
+    assert_eq!(pages(&[Kind::Report], 1), [Vec::<String>::new()]);
+    let grant = door
+        .ask::<Trace>(&person("owner"), ResourceRef::Project(project.clone()))
+        .unwrap();
+    let of_runs = hex::encode("r 0190a3c4-0000-7000-8000-000000000000");
+    for cursor in ["", "zz", &of_runs] {
+        let problem = grant
+            .evidence()
+            .newest(&project, &[], Some(cursor), 1)
+            .unwrap_err();
+        assert_eq!(problem.code, code::DOOR_017, "{problem}");
+    }
 }
 
 #[test]

@@ -30,8 +30,6 @@ impl Runner {
     /// # Errors
     /// A [`Problem`] when there is no such version, it is no model, or evidence is damaged.
     pub fn bom(&self, session: &Session, text: &str) -> Result<Vec<u8>, Problem> {
-        // It reads what was measured, which is for a purpose where the data is.
-        let session = &self.for_pipeline(session.clone());
         let grant = self
             .door
             .ask::<Trace>(session, ResourceRef::Named(reference(text)?))?;

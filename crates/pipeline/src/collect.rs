@@ -91,6 +91,12 @@ pub(crate) fn find(folder: &dyn Folder, source: &Source) -> Result<Vec<SourceFil
 /// A [`Problem`] when one cannot be read.
 pub fn hashed(found: Vec<FoundFile>) -> Result<Vec<SourceFile>, Problem> {
     let files = found.into_iter().map(|found| {
+        if let Some((_, entry)) = found.standing.kept() {
+            return Ok(SourceFile {
+                entry: entry.clone(),
+                standing: found.standing,
+            });
+        }
         let (mut file, executable) = found.standing.open()?;
         let mut counted = Counted {
             inner: &mut file,

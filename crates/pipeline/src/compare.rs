@@ -36,7 +36,6 @@ impl Runner {
         session: &Session,
         request: &CompareRequest,
     ) -> Result<CompareReply, Problem> {
-        let session = &self.for_pipeline(session.clone());
         let a = self.side(session, &request.a)?;
         let b = self.side(session, &request.b)?;
         let sections = [
@@ -56,10 +55,11 @@ impl Runner {
     }
 
     fn side(&self, session: &Session, text: &str) -> Result<Side, Problem> {
-        let target = if is_run(text) {
-            ResourceRef::Project(self.pipeline()?.project)
-        } else {
-            ResourceRef::Named(reference(text)?)
+        let project = is_run(text).then(|| self.project_of(session, text));
+        let project = project.transpose()?;
+        let target = match &project {
+            Some(project) => ResourceRef::Project(project.clone()),
+            None => ResourceRef::Named(reference(text)?),
         };
         let grant = self.door.ask::<Trace>(session, target)?;
         let measured = Measured {
@@ -67,8 +67,8 @@ impl Runner {
             session,
             evidence: grant.evidence(),
         };
-        let roots = if is_run(text) {
-            let made = made_in(&measured.evidence, &self.pipeline()?.project, text)?;
+        let roots = if let Some(project) = &project {
+            let made = made_in(&measured.evidence, project, text)?;
             if made.is_empty() {
                 return Err(no_run(text));
             }

@@ -6,9 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use custody_attest::slsa::Provenance;
-use custody_guard::{Evidence, FIGURES, Read as ReadData, ResourceRef, Session, Trace, Version};
+use custody_guard::{
+    Evidence, FIGURES, Read as ReadData, ReadRun, ResourceRef, Session, Trace, Version,
+};
 use custody_stats::Evaluation;
-use custody_types::{Kind, Problem, ProblemKind, ProjectName, Reference, Selector, code};
+use custody_types::{Kind, Problem, ProblemKind, ProjectName, Reference, code};
 use custody_wire::{Figures, MetricsReply, MetricsRequest};
 use serde_json::Value;
 
@@ -19,6 +21,10 @@ use custody_guard::{dependency, role};
 
 /// The file of a report that has what was measured.
 const EVALUATION: &str = "evaluation.json";
+/// How many artifacts of a project a page has when nothing else is asked.
+const PAGE: u64 = 100;
+/// How many artifacts of a project a page has at most.
+const MOST_LISTED: u64 = 1_000;
 
 /// What is known of the figures of a project.
 pub(crate) struct Measured<'a> {
@@ -50,7 +56,6 @@ impl Runner {
         session: &Session,
         request: &MetricsRequest,
     ) -> Result<MetricsReply, Problem> {
-        let session = &self.for_pipeline(session.clone());
         let mut subjects = Vec::new();
         for text in &request.references {
             if is_run(text) {
@@ -63,17 +68,19 @@ impl Runner {
                 subjects.push(self.of_version(session, &reference(text)?)?);
             }
         }
+        let mut next = None;
         if request.references.is_empty() {
-            let project = self.pipeline()?.project;
-            subjects = self.of_newest(session, project)?;
+            (subjects, next) = self.of_newest(session, request)?;
         }
-        Ok(MetricsReply { subjects })
+        Ok(MetricsReply { subjects, next })
     }
 
-    /// States the pipeline's purpose where none is stated, and there is a pipeline.
-    pub fn for_pipeline(&self, session: Session) -> Session {
-        let file = self.pipeline().ok();
-        session.or_purpose(file.and_then(|file| file.purpose))
+    /// Finds the project of a run that the session's person may see.
+    pub(crate) fn project_of(&self, session: &Session, run: &str) -> Result<ProjectName, Problem> {
+        let grant = self.door.ask_run::<ReadRun>(session, run)?;
+        let project = grant.project()?.clone();
+        grant.finish()?;
+        Ok(project)
     }
 
     fn of_version(&self, session: &Session, wanted: &Reference) -> Result<Figures, Problem> {
@@ -90,7 +97,7 @@ impl Runner {
     }
 
     fn of_run(&self, session: &Session, run: &str) -> Result<Vec<Figures>, Problem> {
-        let project = self.pipeline()?.project;
+        let project = self.project_of(session, run)?;
         let target = ResourceRef::Project(project.clone());
         let grant = self.door.ask::<Trace>(session, target)?;
         let measured = Measured {
@@ -105,7 +112,17 @@ impl Runner {
         Ok(figures)
     }
 
-    fn of_newest(&self, session: &Session, project: ProjectName) -> Result<Vec<Figures>, Problem> {
+    fn of_newest(
+        &self,
+        session: &Session,
+        request: &MetricsRequest,
+    ) -> Result<(Vec<Figures>, Option<String>), Problem> {
+        let project = request.project.clone().ok_or_else(|| {
+            Problem::new(code::PIPE_030, "nothing is named whose figures to tell")
+                .hint("name versions or runs, or the project")
+        })?;
+        let limit = request.limit.unwrap_or(PAGE).clamp(1, MOST_LISTED);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let target = ResourceRef::Project(project.clone());
         let grant = self.door.ask::<Trace>(session, target)?;
         let measured = Measured {
@@ -113,24 +130,13 @@ impl Runner {
             session,
             evidence: grant.evidence(),
         };
-        let mut artifacts = BTreeSet::new();
-        for version in measured.evidence.versions()? {
-            if matches!(version.record.kind, Kind::Model | Kind::Report) {
-                artifacts.insert(version.record.artifact.clone());
-            }
-        }
-        let mut figures = Vec::new();
-        for artifact in artifacts {
-            let latest = Reference {
-                artifact,
-                selector: Selector::Latest,
-            };
-            if let Some(version) = measured.evidence.find(&latest)? {
-                figures.push(measured.of(&version)?);
-            }
-        }
+        let kinds = [Kind::Model, Kind::Report];
+        let after = request.after.as_deref();
+        let (newest, next) = measured.evidence.newest(&project, &kinds, after, limit)?;
+        let figures = newest.iter().map(|version| measured.of(version));
+        let figures = with_any(figures.collect::<Result<_, _>>()?);
         grant.finish()?;
-        Ok(with_any(figures))
+        Ok((figures, next))
     }
 }
 

@@ -10,7 +10,7 @@ use custody_guard::{
     SignModel, VersionBuilder, Write,
 };
 use custody_types::{
-    ArtifactName, Classification, Digest, Kind, Problem, Reference, Timestamp, code,
+    ArtifactName, Classification, Digest, Kind, Problem, Purpose, Reference, Timestamp, code,
 };
 use custody_wire::ScanView;
 
@@ -36,6 +36,34 @@ fn target(new: &NewVersion) -> ResourceRef {
         artifact: new.artifact.clone(),
         kind: new.kind,
         classification: new.classification,
+    }
+}
+
+/// Binds what a source makes to the version that its files stand in: it is no less sensitive, and serves no other purpose.
+fn bind(new: &mut NewVersion, original: &Known) -> Result<(), Problem> {
+    if new.classification < original.classification {
+        return Err(Problem::new(
+            code::PIPE_029,
+            format!(
+                "the source is declared `{}`, and its files `{}` are `{}`",
+                new.classification, original.name, original.classification
+            ),
+        )
+        .hint(format!(
+            "declare `classification: {}` for it; a step after it may make something less sensitive, where the policy grants `declassify`",
+            original.classification
+        )));
+    }
+    narrow(&mut new.purposes, &original.purposes);
+    Ok(())
+}
+
+/// Leaves the purposes that both lists have; an empty list stands for any.
+fn narrow(purposes: &mut Vec<Purpose>, bound: &[Purpose]) {
+    if purposes.is_empty() {
+        purposes.extend_from_slice(bound);
+    } else if !bound.is_empty() {
+        purposes.retain(|purpose| bound.contains(purpose));
     }
 }
 
@@ -151,17 +179,15 @@ impl Runner {
         // It may serve what everything that it was made from may serve, unless it was freed from that.
         let bound = inputs.versions.values().filter(|_| !free);
         let bound = bound.filter(|known| model.is_none_or(|model| model.name == known.name));
-        for known in bound.filter(|known| !known.purposes.is_empty()) {
-            if new.purposes.is_empty() {
-                new.purposes.clone_from(&known.purposes);
-            } else {
-                new.purposes
-                    .retain(|purpose| known.purposes.contains(purpose));
-            }
+        for known in bound {
+            narrow(&mut new.purposes, &known.purposes);
         }
         if let (Step::Source(source), Some(files)) = (step, &inputs.source) {
             new.classification = source.origin.classification;
             new.purposes.clone_from(&source.purposes);
+            if let Some(original) = inputs.original() {
+                bind(&mut new, &original)?;
+            }
             new.origin = Some(collect::origin(
                 &source.origin,
                 &source.file,

@@ -27,6 +27,7 @@ mod preflight;
 mod produce;
 mod reproduce;
 pub mod run;
+pub mod snapshot;
 mod status;
 mod step;
 #[cfg(any(test, feature = "testing"))]

@@ -6,9 +6,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use custody_guard::Version;
 use custody_tabular::Original;
 use custody_types::{Digest, FileEntry, FilePath, Problem, VersionFiles};
-use serde::Serialize;
+pub use custody_wire::Commit;
 
 /// The folder of a project, where the pipeline file lies.
 pub trait Folder: Send + Sync + fmt::Debug {
@@ -46,6 +47,11 @@ pub trait Standing: Send + Sync + fmt::Debug {
     /// # Errors
     /// A [`Problem`] when it is no plain file any more.
     fn open(&self) -> Result<(Box<dyn Original>, bool), Problem>;
+
+    /// Returns the version that it is a file of, and what it is there; `None` for a file that can change.
+    fn kept(&self) -> Option<(&Version, &FileEntry)> {
+        None
+    }
 }
 
 /// Code of the project.
@@ -66,19 +72,6 @@ pub struct CodeFile {
     pub executable: bool,
     /// Its bytes.
     pub bytes: Vec<u8>,
-}
-
-/// Where the project's folder stands in its history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Commit {
-    /// The identity of the commit.
-    pub id: String,
-    /// The branch, if one is checked out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub branch: Option<String>,
-    /// Whether files differ from the commit; `None`: it could not be told.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dirty: Option<bool>,
 }
 
 /// A file that a source names.

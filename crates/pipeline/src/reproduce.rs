@@ -26,7 +26,6 @@ impl Runner {
         session: &Session,
         reference: &Reference,
     ) -> Result<ReproduceReply, Problem> {
-        let session = &self.for_pipeline(session.clone());
         let grant = self
             .door
             .ask::<Reproduce>(session, ResourceRef::Named(reference.clone()))?;

@@ -8,22 +8,22 @@
 //! - `make`: one step and the statement about it.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use custody_engine::{Engine, Spill};
-use custody_guard::{Door, Evidence, ResourceRef, Session, StartRun, StepResult, Version};
+use custody_guard::{Door, Evidence, Grant, ResourceRef, Session, StartRun, StepResult, Version};
 use custody_sandbox::Interrupt;
 use custody_types::{
     ArtifactName, ByteSize, Classification, Digest, Kind, Problem, Purpose, VersionName, code,
 };
-use custody_wire::{RunEvent, RunReply, RunRequest, StepOutcome};
+use custody_wire::{RunEvent, RunReply, RunRequest, RunStarted, Snapshot, StepOutcome};
 
-use crate::file::{self, PipelineFile};
+use crate::file::PipelineFile;
 use crate::graph::Graph;
 use crate::ports::{Environments, Folder};
 use crate::produce::{StepExecutor, fault};
+use crate::snapshot::SnapshotFolder;
 
 mod cancel;
 mod carry_out;
@@ -38,7 +38,7 @@ mod tests;
 
 pub(crate) use carry_out::has_passed;
 pub(crate) use inputs::Inputs;
-pub(crate) use prepare::{Prepared, Wanted};
+pub(crate) use prepare::{Declared, Prepared, Wanted, gather_code, read_file, tell_left_out};
 pub(crate) use reasons::{ROWS, last, with_size};
 
 use carry_out::{Teller, deciding};
@@ -131,28 +131,20 @@ impl Runner {
         }))
     }
 
-    pub(crate) fn read_file(&self, path: &str) -> Result<Vec<u8>, Problem> {
-        let mut bytes = Vec::new();
-        self.folder
-            .open(path)?
-            .read_to_end(&mut bytes)
-            .map_err(|error| {
-                Problem::new(code::PIPE_003, format!("`{path}` cannot be read")).because(error)
-            })?;
-        Ok(bytes)
-    }
-
-    /// Reads the pipeline file of the project's folder.
-    pub(crate) fn pipeline(&self) -> Result<PipelineFile, Problem> {
-        self.pipeline_text().map(|(_, file)| file)
-    }
-
-    fn pipeline_text(&self) -> Result<(String, PipelineFile), Problem> {
-        let text = String::from_utf8(self.read_file(file::NAME)?).map_err(|error| {
-            Problem::new(code::PIPE_002, format!("`{}` is no text", file::NAME)).because(error)
-        })?;
-        let file = PipelineFile::parse(&text)?;
-        Ok((text, file))
+    /// Returns the runner for what a snapshot kept, where one is given, and else for the project's folder.
+    pub(crate) fn on(
+        &self,
+        session: &Session,
+        snapshot: Option<&Snapshot>,
+    ) -> Result<Self, Problem> {
+        let Some(snapshot) = snapshot else {
+            return Ok(self.clone());
+        };
+        let folder = SnapshotFolder::open(&self.door, session, snapshot)?;
+        Ok(Self {
+            folder: Arc::new(folder),
+            ..self.clone()
+        })
     }
 
     /// Runs the pipeline, or says what would run.
@@ -166,7 +158,18 @@ impl Runner {
         tell: &mut (dyn FnMut(RunEvent) + Send),
     ) -> Result<RunReply, Problem> {
         let started = self.door.monotonic_ms();
-        let mut declared = self.declared()?;
+        let runner = self.on(session, request.snapshot.as_ref())?;
+        runner.run_declared(session, request, tell, started)
+    }
+
+    fn run_declared(
+        &self,
+        session: &Session,
+        request: &RunRequest,
+        tell: &mut (dyn FnMut(RunEvent) + Send),
+        started: u64,
+    ) -> Result<RunReply, Problem> {
+        let mut declared = Declared::read(self.folder.as_ref())?;
         self.door.check_purposes(&declared.file.purposes())?;
         let steps = declared.steps(&request.targets)?;
         let overrides = declared.set(&request.set, &steps)?;
@@ -181,6 +184,7 @@ impl Runner {
         let running = self.running(&id);
         let grant = self.door.ask::<StartRun>(&session, target)?;
         let first = grant.entry();
+        tell(RunEvent::Started(RunStarted { run: id.clone() }));
         let prepared = self
             .prepare(&session, &declared, &steps)
             .and_then(|prepared| {
@@ -194,15 +198,7 @@ impl Runner {
             });
         let prepared = match prepared {
             Ok(prepared) => prepared,
-            Err(problem) => {
-                grant.conclude(&StepResult {
-                    ok: false,
-                    error: Some(problem.code),
-                    facts: planned(request),
-                    ..StepResult::default()
-                })?;
-                return Err(problem);
-            }
+            Err(problem) => return Err(not_begun(grant, request, problem)),
         };
         let context = Context {
             file: &declared.file,
@@ -214,7 +210,13 @@ impl Runner {
             prepared: &prepared,
             made: BTreeMap::new(),
         };
-        let plan = self.plan(&context, &steps)?;
+        let plan = match self.plan(&context, &steps) {
+            Ok(plan) => plan,
+            Err(problem) => {
+                drop(context);
+                return Err(not_begun(grant, request, problem));
+            }
+        };
         tell(RunEvent::Planned {
             run: id.clone(),
             steps: plan.clone(),
@@ -264,6 +266,17 @@ impl Known {
             waits: version.quarantined && record.kind == Kind::Model,
         }
     }
+}
+
+/// Enters why a run ends before its steps, and returns it.
+fn not_begun(grant: Grant<StartRun>, request: &RunRequest, problem: Problem) -> Problem {
+    let ended = grant.conclude(&StepResult {
+        ok: false,
+        error: Some(problem.code),
+        facts: planned(request),
+        ..StepResult::default()
+    });
+    ended.err().unwrap_or(problem)
 }
 
 /// Says of a run that was only planned that it is none.

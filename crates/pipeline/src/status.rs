@@ -6,7 +6,7 @@ use custody_guard::{ResourceRef, Session, Trace};
 use custody_types::Problem;
 use custody_wire::{StatusReply, StatusRequest, StepStatus};
 
-use crate::run::{Context, Runner, last};
+use crate::run::{Context, Declared, Runner, last};
 
 impl Runner {
     /// Tells what would run, and why.
@@ -18,7 +18,16 @@ impl Runner {
         session: &Session,
         request: &StatusRequest,
     ) -> Result<StatusReply, Problem> {
-        let declared = self.declared()?;
+        let runner = self.on(session, request.snapshot.as_ref())?;
+        runner.status_declared(session, request)
+    }
+
+    fn status_declared(
+        &self,
+        session: &Session,
+        request: &StatusRequest,
+    ) -> Result<StatusReply, Problem> {
+        let declared = Declared::read(self.folder.as_ref())?;
         let steps = if request.targets.is_empty() {
             declared.graph.order.clone()
         } else {

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use custody_types::VersionName;
+use custody_types::{ProjectName, VersionName};
 use serde::{Deserialize, Serialize};
+
+use crate::Snapshot;
 
 /// Which steps to look at.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,6 +13,9 @@ pub struct StatusRequest {
     /// The steps, with what they need; empty: all.
     #[serde(default)]
     pub targets: Vec<String>,
+    /// What the project's folder held; `None`: what it holds now, where the folder is on the machine that answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<Snapshot>,
 }
 
 /// Where the steps of a project stand.
@@ -50,9 +55,18 @@ pub struct StepStatus {
 /// Whose figures are asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MetricsRequest {
-    /// Versions or runs; empty: the newest of each artifact of the project.
+    /// Versions or runs; empty: the newest of each model and report of the project.
     #[serde(default)]
     pub references: Vec<String>,
+    /// The project, where no references are given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<ProjectName>,
+    /// At most this many artifacts of the project; 100 when nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// Those after the page that gave this cursor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
 }
 
 /// The figures that were asked for.
@@ -60,6 +74,9 @@ pub struct MetricsRequest {
 pub struct MetricsReply {
     /// In the order in which they were asked for.
     pub subjects: Vec<Figures>,
+    /// The cursor of the next page of the project's artifacts, if there are more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// The figures of a version.

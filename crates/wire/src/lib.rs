@@ -42,8 +42,9 @@ pub use policy::{
 };
 pub use problem::{PROBLEM_JSON, ProblemDetails};
 pub use run::{
-    CancelReply, PlannedStep, RunEvent, RunListReply, RunMark, RunMoment, RunMomentQuery, RunQuery,
-    RunReply, RunRequest, RunShowReply, RunState, RunView, StepOutcome, StepState,
+    CancelReply, Commit, PlannedStep, RunEvent, RunListReply, RunMark, RunMoment, RunMomentQuery,
+    RunQuery, RunReply, RunRequest, RunShowReply, RunStarted, RunState, RunView, Snapshot,
+    StepOutcome, StepState,
 };
 pub use version::{
     AliasReply, AliasRequest, ApproveReply, ApproveRequest, ArtifactQuery, EntryRef, ListQuery,
@@ -102,6 +103,7 @@ schemas! {
     ReproduceReply = "custody/reproduce/1";
     RunReply = "custody/run/1";
     RunEvent = "custody/run-event/1";
+    RunStarted = "custody/run-started/1";
     RunListReply = "custody/runs/1";
     RunShowReply = "custody/run-show/1";
     RunMoment = "custody/run-moment/1";

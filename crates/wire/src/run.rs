@@ -1,6 +1,8 @@
 //! Runs of a pipeline.
 
-use custody_types::{Digest, ProjectName, Timestamp, VersionName};
+use std::collections::BTreeMap;
+
+use custody_types::{Digest, FilePath, ProjectName, Timestamp, VersionName};
 use serde::{Deserialize, Serialize};
 
 use crate::EntryRef;
@@ -20,6 +22,48 @@ pub struct RunRequest {
     /// How many steps may run at once; `None`: as many as there are processors.
     #[serde(default)]
     pub jobs: Option<u32>,
+    /// What the project's folder held; `None`: what it holds now, where the folder is on the machine that runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<Snapshot>,
+    /// Answer as soon as the run has started, with a [`RunStarted`]; how it goes on is told by its events.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub detached: bool,
+}
+
+/// What a project's folder held when a run was asked for, kept as versions: all that the pipeline file names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The version of `custody.yaml`, the lock files and the code, by their paths below the folder.
+    pub folder: VersionName,
+    /// The files of that version that a path under `code` in the pipeline file stands for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub code: BTreeMap<String, Vec<FilePath>>,
+    /// The versions of the sources' files, by what the pipeline file calls them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<String, VersionName>,
+    /// Where the folder stood in its history.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<Commit>,
+}
+
+/// Where a project's folder stands in its history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commit {
+    /// The identity of the commit.
+    pub id: String,
+    /// The branch, if one is checked out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// Whether files differ from the commit; `None`: it could not be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dirty: Option<bool>,
+}
+
+/// A run has started, and goes on by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunStarted {
+    /// The run's id.
+    pub run: String,
 }
 
 /// What became of a step.
@@ -91,6 +135,8 @@ impl StepOutcome {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum RunEvent {
+    /// The run has its entry in the ledger, and can be cancelled.
+    Started(RunStarted),
     /// The plan is made.
     Planned {
         /// The run's id; empty for a dry run.

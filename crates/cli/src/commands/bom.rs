@@ -12,7 +12,9 @@ use crate::context::Context;
 use crate::output::Output;
 
 pub(crate) fn run(context: &Context, args: &Bom) -> Result<ExitCode, Problem> {
-    let document = context.client()?.bom(&args.reference.to_string())?;
+    let document = context
+        .client_for_pipeline()?
+        .bom(&args.reference.to_string())?;
     put(&document, args.to.as_deref())
 }
 

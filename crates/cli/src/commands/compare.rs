@@ -13,7 +13,7 @@ pub(crate) fn run(context: &Context, args: Compare) -> Result<ExitCode, Problem>
         a: args.a,
         b: args.b,
     };
-    let reply = context.client()?.compare(&request)?;
+    let reply = context.client_for_pipeline()?.compare(&request)?;
     context.output.answer(reply, |reply, text| {
         for section in reply
             .sections

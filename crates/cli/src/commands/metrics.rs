@@ -1,16 +1,25 @@
 //! `custody metrics`.
 
+use custody_pipeline::snapshot;
 use custody_types::{ExitCode, Problem};
 use custody_wire::MetricsRequest;
 
-use crate::args::Metrics;
+use crate::args::{METRICS_PAGE, Metrics};
 use crate::context::Context;
+use crate::output::More;
 
 pub(crate) fn run(context: &Context, args: Metrics) -> Result<ExitCode, Problem> {
+    let project = match (&args.project, args.references.is_empty()) {
+        (None, true) => Some(snapshot::project(&context.project_folder()?)?.0),
+        (project, _) => project.clone(),
+    };
     let request = MetricsRequest {
         references: args.references,
+        project,
+        limit: Some(args.limit),
+        after: args.after,
     };
-    let reply = context.client()?.metrics(&request)?;
+    let reply = context.client_for_pipeline()?.metrics(&request)?;
     context.output.answer(reply, |reply, text| {
         for subject in &reply.subjects {
             text.heading(&format!("{} ({})", subject.version, subject.kind));
@@ -27,6 +36,13 @@ pub(crate) fn run(context: &Context, args: Metrics) -> Result<ExitCode, Problem>
         }
         if reply.subjects.is_empty() {
             text.line("no figures yet: programs log them with `custody.log_metric`, `evaluate` steps measure them");
+        }
+        if let Some(cursor) = &reply.next {
+            let limit = Some(args.limit).filter(|limit| *limit != METRICS_PAGE);
+            let more = More::new("metrics")
+                .option("--project", args.project.as_ref())
+                .option("--limit", limit);
+            text.line(more.line(cursor));
         }
         Ok(())
     })?;

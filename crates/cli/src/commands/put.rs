@@ -4,13 +4,14 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use custody_backends::user_files::{self, Pieces};
+use custody_client::Client;
 use custody_host::{found_file, user_files_problem};
-use custody_pipeline::collect::{self, Collected, Looked};
+use custody_pipeline::collect::{self, Collected, Looked, SourceFile};
 use custody_pipeline::file::Origin;
 use custody_tabular::Format;
-use custody_types::{Classification, ExitCode, Kind, Problem, code, counted};
+use custody_types::{Classification, ExitCode, FilePath, Kind, Problem, code, counted};
 use custody_wire::stream::PieceWriter;
-use custody_wire::{OriginOfPut, PutQuery, SIGNATURE_KEY};
+use custody_wire::{OriginOfPut, PutQuery, PutReply, SIGNATURE_KEY};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::args::Put;
@@ -34,21 +35,16 @@ pub(crate) fn run(context: &Context, args: Put) -> Result<ExitCode, Problem> {
             .hint("name at least one file, or a folder with files"));
     }
     let (query, collected, notes) = collected(&args, &files)?;
-    let bar = progress_bar(context);
-    let shown = bar.clone();
-    let reply = context.client()?.put(&query, move |out| {
+    let reply = send(context, context.client()?, &query, move |out| {
         let about: Vec<_> = expected
             .iter()
             .map(|expected| (SIGNATURE_KEY, expected.as_slice()))
             .collect();
-        let out = &mut Counted { out, bar };
         match &collected {
             Some(collected) => write_tar(collected, &about, out),
             None => user_files::write_tar(&files, &about, out),
         }
-    });
-    shown.finish_and_clear();
-    let reply = reply?;
+    })?;
     let waits = reply.version.quarantined;
     context.output.answer(reply, |reply, text| {
         let version = &reply.version;
@@ -102,6 +98,20 @@ pub(crate) fn run(context: &Context, args: Put) -> Result<ExitCode, Problem> {
     } else {
         ExitCode::Done
     })
+}
+
+/// Makes a version of the files that `write` gives, and shows how far it is.
+pub(super) fn send(
+    context: &Context,
+    client: &Client,
+    query: &PutQuery,
+    write: impl FnOnce(&mut dyn Pieces) -> io::Result<()> + Send + 'static,
+) -> Result<PutReply, Problem> {
+    let bar = progress_bar(context);
+    let shown = bar.clone();
+    let reply = client.put(query, move |out| write(&mut Counted { out, bar }));
+    shown.finish_and_clear();
+    reply
 }
 
 /// The most bytes of an origin that is sent, in JSON; a longer one does not list its files.
@@ -190,10 +200,7 @@ fn write_tar(files: &[Collected], about: &[(&str, &[u8])], out: &mut dyn Pieces)
     }
     for file in files {
         let Some(table) = file.made() else {
-            let (mut original, executable) = file.from.standing.open().map_err(io::Error::other)?;
-            let size = original.seek(io::SeekFrom::End(0))?;
-            original.rewind()?;
-            user_files::append_reader(&mut archive, &file.path, &mut original, size, executable)?;
+            append_original(&mut archive, &file.path, &file.from)?;
             continue;
         };
         // A tar stream says how long a file is before it comes.
@@ -203,6 +210,18 @@ fn write_tar(files: &[Collected], about: &[(&str, &[u8])], out: &mut dyn Pieces)
         user_files::append_bytes(&mut archive, &file.path, &parquet)?;
     }
     archive.finish()
+}
+
+/// Appends a file to a tar stream as it stands.
+pub(super) fn append_original(
+    archive: &mut tar::Builder<&mut dyn Pieces>,
+    path: &FilePath,
+    file: &SourceFile,
+) -> io::Result<()> {
+    let (mut original, executable) = file.standing.open().map_err(io::Error::other)?;
+    let size = original.seek(io::SeekFrom::End(0))?;
+    original.rewind()?;
+    user_files::append_reader(archive, path, &mut original, size, executable)
 }
 
 /// Returns, in JSON, the signature that the files must bear.

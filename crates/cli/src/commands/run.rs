@@ -3,6 +3,7 @@
 use custody_types::{ExitCode, Problem, code};
 use custody_wire::{Document, PlannedStep, RunEvent, RunReply, RunRequest, StepOutcome, StepState};
 
+use super::snapshot;
 use crate::args::Run;
 use crate::context::Context;
 use crate::interrupt;
@@ -10,11 +11,12 @@ use crate::output::{Output, Text};
 use crate::progress::Progress;
 
 pub(crate) fn run(context: &Context, args: Run) -> Result<ExitCode, Problem> {
-    let request = RunRequest {
+    let mut request = RunRequest {
         targets: args.targets,
         dry_run: args.dry_run,
         set: args.set,
         jobs: args.jobs,
+        ..RunRequest::default()
     };
     // What runs steps runs them itself; what only looks need not wait.
     let client = if request.dry_run {
@@ -23,11 +25,18 @@ pub(crate) fn run(context: &Context, args: Run) -> Result<ExitCode, Problem> {
         context.own_client()?
     };
     interrupt::listen(&context.interrupt)?;
+    let mut notes = Vec::new();
+    if args.snapshot {
+        let (taken, told) = snapshot::take(context, client, &request.targets)?;
+        notes = told;
+        request.snapshot = Some(taken);
+    }
     let output = &context.output;
     let mut progress = Progress::new(output.is_quiet());
     let reply = client.run(&request, |event| show(output, &mut progress, event));
     progress.end();
-    let reply = reply?;
+    let mut reply = reply?;
+    reply.notes.splice(..0, notes);
     let exit = exit(&reply);
     if output.is_json() {
         Output::json(&json_line(&RunEvent::Finished(Box::new(reply)))?)?;

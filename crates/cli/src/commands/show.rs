@@ -14,7 +14,9 @@ const FILES_SHOWN: usize = 40;
 const LONGEST: usize = 200;
 
 pub(crate) fn run(context: &Context, args: &Show) -> Result<ExitCode, Problem> {
-    let reply = context.client()?.show(&args.reference.to_string())?;
+    let reply = context
+        .client_for_pipeline()?
+        .show(&args.reference.to_string())?;
     context.output.answer(reply, |reply, text| {
         facts(reply, text);
         if let Some(origin) = &reply.origin {

@@ -10,6 +10,7 @@ use crate::output::Text;
 pub(crate) fn run(context: &Context, args: Status) -> Result<ExitCode, Problem> {
     let request = StatusRequest {
         targets: args.targets,
+        snapshot: None,
     };
     let reply = context.client()?.status(&request)?;
     context.output.answer(reply, |reply, text| {

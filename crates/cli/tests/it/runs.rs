@@ -106,6 +106,105 @@ fn code_is_taken_by_folders_without_what_is_no_code() {
 }
 
 #[test]
+fn a_snapshot_keeps_what_the_folder_held() {
+    let world = World::of_steps(
+        "  count:
+    run:
+      command: [/code/src/count]
+      code: [src, notes/read.me]
+      inputs: {words: words}
+      outputs: {count: {artifact: count, kind: report}}
+  later:
+    run:
+      command: [/bin/true]
+      code: [not/there]
+      inputs: {words: words}
+      outputs: {later: {artifact: later, kind: report}}
+",
+    );
+    world.write(
+        "src/count",
+        "#!/bin/sh\nwc -l < /in/words/words.txt > /out/count/n\n",
+    );
+    fs::set_permissions(world.path("src/count"), fs::Permissions::from_mode(0o755)).unwrap();
+    world.write("src/.env", "PASSWORD=secret\n");
+    world.write("notes/read.me", "why\n");
+    let first = world.run(&["run", "--snapshot", "count"]);
+    assert_says(
+        &first,
+        0,
+        &["left out of the code: src/.env;", "made     count"],
+    );
+    assert_ok(&world.run(&["get", "demo/snapshot@1", "--to", "kept"]));
+    let files = ["custody.yaml", "notes/read.me", "src/count"];
+    for file in files {
+        let kept = fs::read(world.path(&format!("kept/{file}"))).unwrap();
+        assert_eq!(kept, fs::read(world.path(file)).unwrap(), "{file}");
+    }
+    let kept = walk(&world.path("kept"));
+    assert_eq!(kept, files);
+    let shown = world.json(&["show", "demo/collect-files@1"]);
+    assert_eq!(shown["version"]["kind"], "dataset", "{shown}");
+    // The folder itself gives the same: nothing is made again, and nothing is kept twice.
+    assert_says(
+        &world.run(&["run", "count"]),
+        0,
+        &["reused   collect", "reused   count"],
+    );
+    assert_says(
+        &world.run(&["run", "--snapshot", "count"]),
+        0,
+        &["reused   collect", "reused   count"],
+    );
+    assert_says(
+        &world.run(&["status", "count"]),
+        0,
+        &["everything is up to date"],
+    );
+    assert_says(
+        &world.run(&["show", "demo/snapshot@2"]),
+        5,
+        &["CUS-DOOR-002"],
+    );
+    // What changes is kept beside what was.
+    world.write("words.txt", "three\n");
+    assert_says(
+        &world.run(&["run", "--snapshot", "count"]),
+        0,
+        &["made     collect", "demo/words@2"],
+    );
+    let trace = world.run(&["trace", "demo/count"]);
+    assert_says(&trace, 0, &["demo/collect-files@2 (original)"]);
+    assert_says(
+        &world.run(&["verify", "demo/count"]),
+        0,
+        &["everything holds"],
+    );
+    assert_says(&world.run(&["verify", "--all"]), 0, &["everything holds"]);
+    // A step that is named is what the snapshot is of; what it lacks is said before anything is kept.
+    let missing = world.run(&["run", "--snapshot", "later"]);
+    assert_says(&missing, 5, &["not/there"]);
+}
+
+/// Lists the files below a folder, in order.
+fn walk(folder: &std::path::Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(next) = open.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                found.push(path.strip_prefix(folder).unwrap().display().to_string());
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
 fn a_step_reads_versions_that_are_there_already() {
     let steps = |input: &str| {
         format!(
@@ -398,7 +497,7 @@ fn a_parameter_given_to_a_run_is_typed_recorded_and_told() {
         &["demo/model@2 (report)", "train.loss  0.25"],
     );
     assert_says(&world.run(&["metrics"]), 0, &["train.loss"]);
-    assert_says(&world.run(&["metrics", "nothing"]), 5, &["CUS-PIPE-025"]);
+    assert_says(&world.run(&["metrics", "nothing"]), 5, &["CUS-RUN-041"]);
     world.write("train.sh", "true > /out/model/none\n");
     world.write("words.txt", "one\ntwo\nthree\n");
     assert_ok(&world.run(&["run"]));

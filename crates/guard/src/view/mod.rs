@@ -390,6 +390,16 @@ impl Inner {
         self.ask_view(|map| rows::list(map, of, held, after, most))
     }
 
+    /// Lists the artifacts of a project that come after one, in order, at most `most`.
+    pub(crate) fn artifacts(
+        &self,
+        project: &ProjectName,
+        after: Option<&ArtifactName>,
+        most: usize,
+    ) -> Result<Vec<ArtifactName>, Problem> {
+        self.ask_view(|map| rows::artifacts(map, project, after, most))
+    }
+
     /// Returns what the ledger says of a run.
     pub(crate) fn run(&self, id: &str) -> Result<Option<RunFacts>, Problem> {
         self.ask_view(|map| rows::run(map, id))

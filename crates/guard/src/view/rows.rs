@@ -172,6 +172,27 @@ pub(crate) fn list(
     Ok(listed)
 }
 
+/// Lists the artifacts of a project that come after one, in order, at most `most`; their versions are not gone through.
+pub(crate) fn artifacts(
+    map: &mut Map<'_>,
+    project: &ProjectName,
+    after: Option<&ArtifactName>,
+    most: usize,
+) -> Answer<Vec<ArtifactName>> {
+    let prefix = key::beginning(key::VERSION, Some(project), None);
+    let behind = |of: &ArtifactName| format!("{}~", key::beginning(key::VERSION, None, Some(of)));
+    let mut at = after.map(behind);
+    let mut found = Vec::new();
+    while found.len() < most
+        && let Some(row) = map.list(&prefix, at.as_deref(), 1)?.first()
+    {
+        let artifact = named(&row.key)?.artifact;
+        at = Some(behind(&artifact));
+        found.push(artifact);
+    }
+    Ok(found)
+}
+
 /// Lists the versions of a project that have a content.
 pub(crate) fn with_content(
     map: &mut Map<'_>,

@@ -163,7 +163,7 @@ impl Runner {
                 ok: true,
                 step: Some(name.to_owned()),
                 statement: Some(reuse.statement),
-                inputs: inputs.versions.values().map(|known| known.digest).collect(),
+                inputs: inputs.lineage(),
                 facts,
                 outputs: versions.clone().map(|version| version.digest).collect(),
                 ..StepResult::default()

@@ -50,6 +50,19 @@ impl Inputs {
             .max()
             .unwrap_or(Classification::Internal)
     }
+
+    /// Returns the version that the files of a source stand in, where a snapshot kept them.
+    pub(crate) fn original(&self) -> Option<Known> {
+        let (version, _) = self.source.as_deref()?.first()?.standing.kept()?;
+        Some(Known::of(version))
+    }
+
+    /// Lists the identities of the versions that go in.
+    pub(crate) fn lineage(&self) -> Vec<Digest> {
+        let versions = self.versions.values().map(|known| known.digest);
+        let original = self.original().map(|known| known.digest);
+        versions.chain(original).collect()
+    }
 }
 
 impl Context<'_> {

@@ -28,6 +28,9 @@ use crate::pieces::PIECES;
 use crate::ports::Installed;
 use crate::produce::{StepInputs, StepReport, fault};
 
+/// The role of the version that a source's files were taken from.
+const ORIGINAL: &str = "original";
+
 /// What became of a step: what the ledger is told, why the answer is no if it is, and what was made, by artifact.
 pub(crate) type MadeStep = (StepResult, Option<Problem>, BTreeMap<String, Known>);
 
@@ -66,10 +69,11 @@ impl Runner {
         let (mut looked, mut sealed) = (None, None);
         let mut report = match (step, &inputs.source) {
             (Step::Source(source), Some(files)) => {
-                let mut descriptor =
-                    ResourceDescriptor::version("", collect::digest(files)).with(ROLE, "source");
-                descriptor.uri = Some(source.origin.url.clone());
-                dependencies.push(descriptor);
+                dependencies.push(origin(source, files));
+                if let Some(known) = inputs.original() {
+                    dependencies.push(described(&known, ORIGINAL));
+                    used.push(known);
+                }
                 let found = looked.insert(look(context, name, source, files)?);
                 StepReport {
                     notes: found.notes.clone(),
@@ -381,6 +385,14 @@ fn look(
     }
 }
 
+/// Describes the files of a source by where they were found.
+fn origin(source: &Source, files: &[SourceFile]) -> ResourceDescriptor {
+    let mut descriptor =
+        ResourceDescriptor::version("", collect::digest(files)).with(ROLE, "source");
+    descriptor.uri = Some(source.origin.url.clone());
+    descriptor
+}
+
 fn described(known: &Known, role: &str) -> ResourceDescriptor {
     ResourceDescriptor::version(&known.name, known.digest).with(ROLE, role)
 }
@@ -463,7 +475,7 @@ fn done(
         error: refused.map(|problem| problem.code),
         step: Some(name.to_owned()),
         statement: made.first().and_then(|kept| kept.statement),
-        inputs: inputs.versions.values().map(|known| known.digest).collect(),
+        inputs: inputs.lineage(),
         outputs: made.iter().map(|kept| kept.known.digest).collect(),
         facts: BTreeMap::from([("step_key".to_owned(), inputs.key.to_string())]),
     };

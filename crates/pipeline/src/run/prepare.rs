@@ -2,11 +2,13 @@
 //! already, and the parameters that the command gives.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 use std::sync::Arc;
 
 use custody_engine::{Layout, Table};
 use custody_guard::{List, ResourceRef, Session};
 use custody_types::{Digest, Problem, ProblemKind, Reference, code, nearest};
+use custody_wire::Commit;
 use serde_json::{Value, json};
 
 use super::{Known, Runner};
@@ -16,7 +18,7 @@ use crate::graph::Graph;
 use crate::locked;
 use crate::memory::MadeFile;
 use crate::pieces::EnvironmentPieces;
-use crate::ports::{Commit, LockedEnvironment};
+use crate::ports::{Folder, LockedEnvironment};
 
 /// The role of the rows that are measured.
 const DATA: &str = "data";
@@ -58,6 +60,16 @@ pub(crate) struct Declared {
 }
 
 impl Declared {
+    /// Reads the pipeline file of a project's folder, and puts its steps in order.
+    pub(crate) fn read(folder: &dyn Folder) -> Result<Self, Problem> {
+        let text = String::from_utf8(read_file(folder, NAME)?).map_err(|error| {
+            Problem::new(code::PIPE_002, format!("`{NAME}` is no text")).because(error)
+        })?;
+        let file = PipelineFile::parse(&text)?;
+        let graph = crate::graph::build(&file).map_err(|wrong| wrong.problem(&text))?;
+        Ok(Self { text, file, graph })
+    }
+
     /// Returns the steps to reach, in their order.
     pub(crate) fn steps(&self, targets: &[String]) -> Result<Vec<String>, Problem> {
         self.graph.reach(&self.file, targets).map_err(|name| {
@@ -171,13 +183,6 @@ fn meant<'a, I: Iterator<Item = &'a str>>(name: &str, names: impl Fn() -> I) -> 
 }
 
 impl Runner {
-    /// Reads the pipeline file of the project's folder, and puts its steps in order.
-    pub(crate) fn declared(&self) -> Result<Declared, Problem> {
-        let (text, file) = self.pipeline_text()?;
-        let graph = crate::graph::build(&file).map_err(|wrong| wrong.problem(&text))?;
-        Ok(Declared { text, file, graph })
-    }
-
     /// Takes what the steps need from outside.
     ///
     /// # Errors
@@ -195,7 +200,7 @@ impl Runner {
                 continue;
             };
             if let Step::Run(run) = step {
-                let code = self.gather(&run.code, &mut left_out)?;
+                let code = gather_code(self.folder.as_ref(), &run.code, &mut left_out)?;
                 prepared.code.insert(name.clone(), code);
             }
             if let Some(wanted) = self.wanted(&declared.file, step)? {
@@ -231,7 +236,7 @@ impl Runner {
                 prepared.kept.insert(text, known);
             }
         }
-        prepared.notes.extend(told(&left_out));
+        prepared.notes.extend(tell_left_out(&left_out));
         Ok(prepared)
     }
 
@@ -259,32 +264,11 @@ impl Runner {
         Ok((known, layout))
     }
 
-    fn gather(
-        &self,
-        paths: &[String],
-        left_out: &mut BTreeSet<String>,
-    ) -> Result<Vec<MadeFile>, Problem> {
-        let mut files = BTreeMap::new();
-        for path in paths {
-            let code = self.folder.gather(path)?;
-            left_out.extend(code.left_out);
-            files.extend(code.files.into_iter().map(|file| (file.path.clone(), file)));
-        }
-        // What was named itself is not left out, whatever a folder beside it says.
-        left_out.retain(|name| !files.keys().any(|path| path.as_str() == name));
-        let made = files.into_values().map(|file| MadeFile {
-            path: file.path,
-            executable: file.executable,
-            bytes: file.bytes,
-        });
-        Ok(made.collect())
-    }
-
     fn wanted(&self, file: &PipelineFile, step: &Step) -> Result<Option<Wanted>, Problem> {
         let Some((name, declared)) = file.environment_of(step) else {
             return Ok(None);
         };
-        let bytes = self.read_file(&declared.lock)?;
+        let bytes = read_file(self.folder.as_ref(), &declared.lock)?;
         let lock = String::from_utf8_lossy(&bytes).into_owned();
         let packages = locked::packages(&declared.lock, &declared.python, &lock)?;
         let digest = Digest::of(lock.as_bytes());
@@ -307,8 +291,42 @@ impl Runner {
     }
 }
 
+/// Gathers the code that these paths name.
+pub(crate) fn gather_code(
+    folder: &dyn Folder,
+    paths: &[String],
+    left_out: &mut BTreeSet<String>,
+) -> Result<Vec<MadeFile>, Problem> {
+    let mut files = BTreeMap::new();
+    for path in paths {
+        let code = folder.gather(path)?;
+        left_out.extend(code.left_out);
+        files.extend(code.files.into_iter().map(|file| (file.path.clone(), file)));
+    }
+    // What was named itself is not left out, whatever a folder beside it says.
+    left_out.retain(|name| !files.keys().any(|path| path.as_str() == name));
+    let made = files.into_values().map(|file| MadeFile {
+        path: file.path,
+        executable: file.executable,
+        bytes: file.bytes,
+    });
+    Ok(made.collect())
+}
+
+/// Reads a file of a project's folder.
+pub(crate) fn read_file(folder: &dyn Folder, path: &str) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::new();
+    folder
+        .open(path)?
+        .read_to_end(&mut bytes)
+        .map_err(|error| {
+            Problem::new(code::PIPE_003, format!("`{path}` cannot be read")).because(error)
+        })?;
+    Ok(bytes)
+}
+
 /// Tells once what was left out of all code.
-fn told(left_out: &BTreeSet<String>) -> Option<String> {
+pub(crate) fn tell_left_out(left_out: &BTreeSet<String>) -> Option<String> {
     let first: Vec<_> = left_out.iter().take(MOST_NAMES).cloned().collect();
     if first.is_empty() {
         return None;

@@ -23,6 +23,7 @@ fn run(world: &World, steps: &str) -> (Result<RunReply, Problem>, Vec<String>) {
     let mut told = Vec::new();
     let mut tell = |event: RunEvent| {
         told.push(match event {
+            RunEvent::Started(_) => "started".to_owned(),
             RunEvent::Planned { .. } => "planned".to_owned(),
             RunEvent::StepStarted { step } => format!("{step} starts"),
             RunEvent::StepLog { step, .. } => format!("{step} says"),
@@ -61,6 +62,7 @@ fn what_was_made_is_made_once() {
     assert_eq!(
         told,
         [
+            "started",
             "planned",
             "collect starts",
             "collect ends",

@@ -93,6 +93,10 @@ registry! {
         "a header cannot be read",
         "A header that says for what or as whom a request is made is no UTF-8, or is there more than once.",
         "Send it once, in UTF-8.";
+    API_021 "CUS-API-021" Fault:
+        "a run did not start",
+        "The work on a run that was to go on by itself ended before the run had its entry in the ledger.",
+        "See what was done with `custody runs`, then start it again.";
 
     // Statements and their signatures.
     ATTEST_001 "CUS-ATTEST-001" Fault:
@@ -642,6 +646,22 @@ registry! {
         "what something was made from may not be looked at as a whole",
         "To reproduce a version, or to compare an evaluation's data with what a model was trained on, all that it was made from is looked at; some of it is of a project that you may not trace, or it is too much.",
         "Ask somebody to do it who may trace those projects.";
+    PIPE_027 "CUS-PIPE-027" NotFound:
+        "the snapshot does not have what the pipeline file names",
+        "A run on a snapshot takes the pipeline file, the code, the lock files and the sources' files from the versions that it names, and from nowhere else.",
+        "Make a snapshot of the steps that are to run: `custody run --snapshot` does it.";
+    PIPE_028 "CUS-PIPE-028" Invalid:
+        "what was named is no snapshot of the project",
+        "A snapshot's folder is a version of the kind `code` with a `custody.yaml` in it, and all of its versions are of the project that this file names.",
+        "Make a snapshot with `custody run --snapshot`.";
+    PIPE_029 "CUS-PIPE-029" Denied:
+        "a source is declared to be less sensitive than its files",
+        "The files of a source that a snapshot names are a version with a classification of its own, which its reader cannot lower by a declaration.",
+        "Declare the source to be as sensitive as its files; a step after it may make something less sensitive, where the policy grants `declassify`.";
+    PIPE_030 "CUS-PIPE-030" Invalid:
+        "nothing is named whose figures to tell",
+        "Figures are told of versions, of runs, or of the newest models and reports of a project.",
+        "Name versions or runs, or the project.";
 
     // Policies.
     POLICY_001 "CUS-POLICY-001" Invalid:

@@ -1,11 +1,4 @@
 //! The client before an API that answers what a test tells it to: what it sends, and what it makes of the answers.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may panic"
-)]
-
 use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex};
 

@@ -1,0 +1,10 @@
+//! The client, before an API that a test makes up and before the real one.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+
+mod runs;
+mod wire;
