@@ -148,6 +148,13 @@ def test_what_no_rule_knows_waits_for_somebody_else(place):
     assert not place.put("again", content)["version"]["quarantined"]
     assert place.put("other", pickle.dumps([1]) + content, expect=6)["version"]["quarantined"]
 
+    # Under other policies somebody has to look again; what was let out stays out.
+    (place.folder / "policies" / "own.cedar").write_text("// The same rules, looked at again.\n")
+    place("policy", "apply", "policies")
+    place("get", "shop/again@1", "--to", "out2")
+    assert place.check("model-scan", "shop/model@1")["result"] == "ok"
+    assert place.put("third", content, expect=6)["version"]["quarantined"]
+
 
 def test_what_is_rejected_waits_no_longer_and_is_never_let_out(place):
     content = unknown()

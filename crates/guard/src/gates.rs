@@ -139,7 +139,8 @@ impl Evidence<'_> {
         }
     }
 
-    /// Finds the approval of content that breaks the contract with this step key, if there is one.
+    /// Finds the approval of content that breaks the contract with this step key, if there is one; `void`: also one that no
+    /// longer counts, since the policies changed after it.
     ///
     /// # Errors
     /// A [`Problem`] when the catalog or the ledger fails.
@@ -148,8 +149,9 @@ impl Evidence<'_> {
         project: &ProjectName,
         content: Digest,
         step_key: Digest,
+        void: bool,
     ) -> Result<Option<Waiver>, Problem> {
-        self.door.0.waiver(project, &content, &step_key)
+        self.door.0.waiver(project, &content, &step_key, void)
     }
 
     /// Says who approved content that breaks its contract, and why.

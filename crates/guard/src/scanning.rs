@@ -109,13 +109,15 @@ pub struct Coverage {
     pub understood: u64,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Approval {
     approver: String,
     reason: String,
     scan: Digest,
     findings_digest: Digest,
+    /// The policies in force: under others it no longer counts.
+    policy: Digest,
     approved_on: Timestamp,
 }
 
@@ -129,7 +131,7 @@ struct Rejection {
 }
 
 /// The predicate [`APPROVAL`] of what broke its contract.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ContractApproval {
     approver: String,
@@ -139,6 +141,8 @@ struct ContractApproval {
     /// The statement about the check that failed; none where only a file is shared.
     #[serde(skip_serializing_if = "Option::is_none")]
     contract: Option<Digest>,
+    /// The policies in force: under others it no longer counts.
+    policy: Digest,
     approved_on: Timestamp,
 }
 
@@ -460,7 +464,7 @@ impl Evidence<'_> {
         let inner = &self.door.0;
         Ok(Some(LastScan {
             digest,
-            approved: inner.is_approved(project, &content, &statement.findings_digest)?,
+            approved: inner.was_approved(project, &content, &statement.findings_digest)?,
             statement,
         }))
     }
@@ -634,6 +638,7 @@ impl Grant<Approve> {
             reason: reason.to_owned(),
             scan: scan.digest,
             findings_digest: scan.statement.findings_digest,
+            policy: inner.policies().digest(),
             approved_on: inner.parts.clock.now(),
         };
         let content = version.record.digest;
@@ -673,6 +678,7 @@ impl Grant<Approve> {
             reason: reason.to_owned(),
             held: hold.version.to_string(),
             contract: hold.statement,
+            policy: inner.policies().digest(),
             approved_on: inner.parts.clock.now(),
         };
         let envelope = inner.seal(&name.to_string(), content, APPROVAL, &approval)?;

@@ -750,7 +750,7 @@ fn contract(
     let waiver = match step_key {
         Some(key) => {
             let project = link.version.record.artifact.project();
-            let found = evidence.waiver(project, digest, key);
+            let found = evidence.waiver(project, digest, key, true);
             found.map_err(|problem| told(&problem))?
         }
         None => None,

@@ -49,9 +49,13 @@ pub(crate) fn run(context: &Context, args: Run) -> Result<ExitCode, Problem> {
 /// With `--json` every event is a line on standard output; otherwise the steps are told as they end.
 fn show(output: &Output, progress: &mut Progress, event: &RunEvent) {
     if output.is_json() {
-        let state = matches!(event, RunEvent::StepLog { text, .. } if text.starts_with('\r'));
+        // That it started says the plan, unless there is none: then the answer is why.
+        let silent = match event {
+            RunEvent::StepLog { text, .. } => text.starts_with('\r'),
+            event => matches!(event, RunEvent::Started(_)),
+        };
         if let Ok(line) = json_line(event)
-            && !state
+            && !silent
         {
             let _closed = Output::json(&line);
         }

@@ -247,6 +247,18 @@ fn an_approval_of_somebody_else_lets_a_content_out() {
         "no contract was passed by",
     );
     world.told(&["alias", "demo/raw", "production", "1"], 3, "was broken");
+    // An approval counts under the policies that it was given under.
+    world.told(&["status"], 0, "everything is up to date");
+    world.apply(
+        r#"{"users": {"ada": {"roles": ["data_scientist"]}, "sol": {"roles": ["security_officer"]}}}"#,
+        r#"{"purposes": {"testing": "for tests"}}"#,
+    );
+    world.told(&["status"], 0, "steps would run");
+    world.told(&["run"], 1, "REFUSED");
+    world.told(&["ls", "--quarantine"], 0, "demo/raw@1");
+    world.told(&["verify", "demo/copy@1"], 0, because);
+    approve("sol", "demo/raw@1", 0, "out of quarantine");
+    world.told(&["run"], 0, because);
     // Of another contract nobody said anything.
     world.write("custody.yaml", &with_check(4));
     world.told(&["run"], 1, "REFUSED");

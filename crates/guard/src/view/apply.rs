@@ -361,10 +361,7 @@ impl Told<'_> {
             && self.entry.action() == Some(Action::Reject)
             && let Some(name) = self.name(REJECTED)
         {
-            let rejection = Waiver {
-                entry: self.index,
-                statement: self.entry.lineage.statement,
-            };
+            let rejection = self.decision(map)?;
             put(map, &key::rejected(&name), &rejection)?;
             touched.insert(name);
         }
@@ -380,7 +377,10 @@ impl Told<'_> {
     ) -> Answer<Option<Hold>> {
         let step_key = self.digest(STEP_KEY);
         let waiver = match step_key {
-            Some(step_key) => rows::waiver(map, project, content, &step_key)?,
+            Some(step_key) => {
+                let waiver = rows::waiver(map, project, content, &step_key)?;
+                rows::unless_void(map, waiver)?
+            }
             None => None,
         };
         let version = self.name(QUARANTINE).filter(|_| waiver.is_none());
@@ -391,6 +391,15 @@ impl Told<'_> {
             step_key,
             shares: None,
         }))
+    }
+
+    /// Returns the decision that the entry tells.
+    fn decision(&self, map: &mut Map<'_>) -> Answer<Waiver> {
+        Ok(Waiver {
+            entry: self.index,
+            statement: self.entry.lineage.statement,
+            policies: rows::in_force(map, Action::ChangePolicy)?,
+        })
     }
 
     fn let_out(&self, map: &mut Map<'_>, touched: &mut BTreeSet<VersionName>) -> Answer<()> {
@@ -405,15 +414,17 @@ impl Told<'_> {
             return Ok(());
         };
         if let Some(findings) = self.digest(FINDINGS) {
-            map.put(&key::approved(&project, &content, &findings), Vec::new())?;
+            let approval = self.decision(map)?;
+            put(
+                map,
+                &key::approved(&project, &content, &findings),
+                &approval,
+            )?;
         }
         if of_contract {
             set_hold(map, &project, &content, None, touched)?;
             if let Some(step_key) = self.digest(CONTRACT) {
-                let waiver = Waiver {
-                    entry: self.index,
-                    statement: self.entry.lineage.statement,
-                };
+                let waiver = self.decision(map)?;
                 put(map, &key::waived(&project, &content, &step_key), &waiver)?;
             }
         }

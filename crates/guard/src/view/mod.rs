@@ -42,7 +42,7 @@ pub use rows::Waiver;
 pub(crate) use rows::{Contract, Hold, Listed, RunFacts};
 
 /// The format of the view; one of another format is made anew.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 /// The use of the key that authenticates the root.
 const ROOT_KEY: &str = "custody 2026 the view of the ledger";
 /// How many entries are applied in one transaction at most: four bundles.
@@ -486,23 +486,46 @@ impl Inner {
     }
 
     /// Returns whether findings in a content were approved in a project.
+    pub(crate) fn was_approved(
+        &self,
+        project: &ProjectName,
+        content: &Digest,
+        findings: &Digest,
+    ) -> Result<bool, Problem> {
+        let found = self.ask_view(|map| rows::approval(map, project, content, findings))?;
+        Ok(found.is_some())
+    }
+
+    /// Returns whether findings in a content are approved in a project, under the policies in force.
     pub(crate) fn is_approved(
         &self,
         project: &ProjectName,
         content: &Digest,
         findings: &Digest,
     ) -> Result<bool, Problem> {
-        self.ask_view(|map| rows::is_approved(map, project, content, findings))
+        let found = self.ask_view(|map| {
+            let found = rows::approval(map, project, content, findings)?;
+            rows::unless_void(map, found)
+        })?;
+        Ok(found.is_some())
     }
 
-    /// Returns the approval of a content for all that it breaks the contract of a step key, if there is one.
+    /// Returns the approval of a content for all that it breaks the contract of a step key, if there is one; `void`: also
+    /// one that no longer counts.
     pub(crate) fn waiver(
         &self,
         project: &ProjectName,
         content: &Digest,
         step_key: &Digest,
+        void: bool,
     ) -> Result<Option<Waiver>, Problem> {
-        self.ask_view(|map| rows::waiver(map, project, content, step_key))
+        self.ask_view(|map| {
+            let found = rows::waiver(map, project, content, step_key)?;
+            if void {
+                return Ok(found);
+            }
+            rows::unless_void(map, found)
+        })
     }
 
     /// Returns the statement of the last scan of a version.

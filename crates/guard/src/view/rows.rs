@@ -60,13 +60,22 @@ pub(crate) struct RunFacts {
     pub(crate) ended: Option<u64>,
 }
 
-/// An approval of content that breaks a contract.
+/// A person's decision: an approval, or a rejection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiver {
-    /// The ledger entry of the approval.
+    /// The ledger entry of the decision.
     pub entry: u64,
-    /// The signed statement that says who approved it and why.
+    /// The signed statement that says who decided and why.
     pub statement: Option<Digest>,
+    /// The record of the policies that were in force then; none: the built-in ones alone.
+    pub policies: Option<Digest>,
+}
+
+impl Waiver {
+    /// Returns whether the policies are still those under which it was decided.
+    fn is_in_force(&self, map: &mut Map<'_>) -> Answer<bool> {
+        Ok(self.policies == in_force(map, Action::ChangePolicy)?)
+    }
 }
 
 fn read<T: DeserializeOwned>(map: &mut Map<'_>, key: &str) -> Answer<Option<T>> {
@@ -282,17 +291,18 @@ pub(crate) fn contract(
     read(map, &key::contract(project, content))
 }
 
-/// Returns whether findings in a content were approved in a project.
-pub(crate) fn is_approved(
+/// Returns the approval of findings in a content, if they were approved in a project, whether or not it still counts.
+pub(crate) fn approval(
     map: &mut Map<'_>,
     project: &ProjectName,
     content: &Digest,
     findings: &Digest,
-) -> Answer<bool> {
-    map.has(&key::approved(project, content, findings))
+) -> Answer<Option<Waiver>> {
+    read(map, &key::approved(project, content, findings))
 }
 
-/// Returns the approval of a content for all that it breaks the contract of a step key, if there is one.
+/// Returns the approval of a content for all that it breaks the contract of a step key, if there is one, whether or not it
+/// still counts.
 pub(crate) fn waiver(
     map: &mut Map<'_>,
     project: &ProjectName,
@@ -300,6 +310,14 @@ pub(crate) fn waiver(
     step_key: &Digest,
 ) -> Answer<Option<Waiver>> {
     read(map, &key::waived(project, content, step_key))
+}
+
+/// Leaves a decision that was made under the policies which are in force.
+pub(crate) fn unless_void(map: &mut Map<'_>, decided: Option<Waiver>) -> Answer<Option<Waiver>> {
+    match decided {
+        Some(decided) if decided.is_in_force(map)? => Ok(Some(decided)),
+        _ => Ok(None),
+    }
 }
 
 /// Returns the statement of the last scan of a version.

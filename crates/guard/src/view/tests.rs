@@ -146,6 +146,15 @@ fn only_an_approval_or_a_passing_contract_lets_a_content_out() {
         "a",
         true,
     );
+    // Under other policies the approval counts for nothing that comes after.
+    let change = || change_of_policies(1);
+    check(&[broken(), approved(), change()], "a", false);
+    check(&[broken(), approved(), change(), broken()], "a", true);
+    check(
+        &[broken(), approved(), change(), broken(), approved()],
+        "a",
+        false,
+    );
     // What has a file of it is held for itself.
     check(&[broken(), copy.clone()], "b", true);
     check(&[broken(), copy.clone(), passed("a")], "b", true);
@@ -173,12 +182,27 @@ fn a_scan_holds_a_version_until_it_is_approved_or_scanned_anew() {
     let contract = about_content(Action::Approve, "ok", &of_contract, "m");
     let held = View::of(&[waits.clone(), contract]);
     assert!(held.is_held("p/m@1", "m") && !held.is_held("p/m@2", "m"));
-    let released = View::of(&[waits, approved]);
-    assert!(!released.is_held("p/m@1", "m"));
     let (project, content) = ("p".parse().unwrap(), Digest::of(b"m"));
-    let findings = Digest::of(b"findings");
-    let approved = |map: &mut Map<'_>| rows::is_approved(map, &project, &content, &findings);
-    assert!(released.ask(approved).unwrap());
+    let approval = |view: &View| {
+        let (found, counts) = view
+            .ask(|map| {
+                let found = rows::approval(map, &project, &content, &Digest::of(b"findings"))?;
+                Ok((found, rows::unless_void(map, found)?))
+            })
+            .unwrap();
+        (found.is_some(), counts.is_some())
+    };
+    let mut entries = vec![waits, approved.clone()];
+    let released = View::of(&entries);
+    assert!(!released.is_held("p/m@1", "m"));
+    assert_eq!(approval(&released), (true, true));
+    // Other policies put nothing back, and ask again.
+    entries.push(change_of_policies(1));
+    let changed = View::of(&entries);
+    assert!(!changed.is_held("p/m@1", "m"));
+    assert_eq!(approval(&changed), (true, false));
+    entries.push(approved);
+    assert_eq!(approval(&View::of(&entries)), (true, true));
 }
 
 #[test]
@@ -279,13 +303,19 @@ fn all_rows(map: &mut Map<'_>) -> Answer<BTreeMap<String, ViewRow>> {
     map.all()
 }
 
+/// An entry that puts the version of this number in force as the policies.
+fn change_of_policies(number: u32) -> Value {
+    let mut change = made(&format!("custody/policy@{number}"), "policy", &[]);
+    let fields = change.as_object_mut().unwrap();
+    fields.insert("act".to_owned(), Action::ChangePolicy.verb().into());
+    change
+}
+
 /// Every kind of row there is.
 fn everything() -> Vec<Value> {
     let (key, scan, findings) = (digest("key"), digest("scan"), digest("findings"));
     let held = digest("a");
-    let policy = made("custody/policy@1", "policy", &[]);
-    let mut change = policy.as_object().unwrap().clone();
-    change.insert("act".to_owned(), Action::ChangePolicy.verb().into());
+    let change = change_of_policies(1);
     let approve = [(RELEASE, "p/a@1"), (CONTRACT, key.as_str())];
     let broken = [(QUARANTINE, "p/a@1"), ("step_key", key.as_str())];
     let other = [(QUARANTINE, "p/a@1"), ("step_key", scan.as_str())];
@@ -312,7 +342,7 @@ fn everything() -> Vec<Value> {
         json!({"act": Action::SetAlias.verb(), "facts": {"alias": "good"}, "obj": [{"k": "artifact", "n": "p/a@2"}]}),
         json!({"act": Action::RunStep.verb(), "facts": {"step_key": key}, "lin": {"att": digest("statement"), "run": "r"}}),
         json!({"act": Action::Read.verb(), "ph": "grant", "out": null}),
-        Value::Object(change),
+        change,
     ]
 }
 

@@ -279,7 +279,7 @@ pub(crate) fn waiver(
         return Ok(None);
     };
     let evidence = &context.evidence;
-    evidence.waiver(&context.file.project, data.digest, inputs.key)
+    evidence.waiver(&context.file.project, data.digest, inputs.key, false)
 }
 
 /// Returns the dataset that the step checks, if it checks one of its own project.
