@@ -4,8 +4,8 @@
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-use custody_scan::rules::Pack;
-use custody_scan::{Finding, Report, Rules, Verdict};
+use custody_findings::rules::Pack;
+use custody_findings::{Finding, Report, Rules, Verdict};
 
 /// The pickle of an archive of PyTorch.
 const PICKLE: &str = "archive/data.pkl";

@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use custody_backends::scanned_files::Entry;
+use custody_findings::{Finding, Place, Report, Severity, Verdict};
 use custody_host::{LAUNCHER, LocalEnvironments, Texts, user_files_problem};
 use custody_pipeline::{Environments, Installed, LockedEnvironment};
 use custody_sandbox::trial::{self, BeyondKind, ENVIRONMENT, Trial, judge};
 use custody_sandbox::{Exit, Finished, Interrupt, Limits, Observe, SandboxError, Spec};
-use custody_scan::{Finding, Place, Report, Severity, Verdict};
 use custody_types::{
     ByteSize, Digest, FileEntry, FilePath, Problem, ReadError, VersionFiles, code, listing_digest,
     visible_line, without_styles,
@@ -151,10 +151,10 @@ fn one(path: &Path, kind: &str, installed: Option<&Installed>) -> Result<Vec<Tol
     let finished = custody_sandbox::run(Path::new(LAUNCHER), &spec, &mut |_| {}, &mut |_| Ok(()))
         .map_err(|error| not_tried(&error))?;
     let tried = judge(&finished.observed, &[MODEL], &ENVIRONMENT);
-    Ok(told(kind, &tried, &finished))
+    Ok(findings(kind, &tried, &finished))
 }
 
-fn told(kind: &str, tried: &Trial, finished: &Finished) -> Vec<Told> {
+fn findings(kind: &str, tried: &Trial, finished: &Finished) -> Vec<Told> {
     let mut told: Vec<Told> = tried
         .beyond
         .iter()

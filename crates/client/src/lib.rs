@@ -550,7 +550,7 @@ impl Client {
             .runtime
             .block_on(read_to_end(response.into_body(), DOCUMENT_BYTES))
             .unwrap_or_default();
-        Err(told(status, &bytes))
+        Err(problem_of(status, &bytes))
     }
 
     fn document<T: DeserializeOwned + Schema>(
@@ -614,7 +614,7 @@ impl<'a> Lines<'a> {
 }
 
 /// Returns the problem that an answer tells.
-fn told(status: StatusCode, bytes: &[u8]) -> Problem {
+fn problem_of(status: StatusCode, bytes: &[u8]) -> Problem {
     let details = serde_json::from_slice::<ProblemDetails>(bytes).map(ProblemDetails::problem);
     match details {
         Ok(Ok(problem)) => problem,
@@ -674,7 +674,7 @@ mod tests {
             .subject("demo/a");
         let mut details = ProblemDetails::from(&problem);
         let read = |details: &ProblemDetails| {
-            told(StatusCode::FORBIDDEN, &serde_json::to_vec(details).unwrap())
+            problem_of(StatusCode::FORBIDDEN, &serde_json::to_vec(details).unwrap())
         };
         assert_eq!(read(&details), problem);
         details.code = "CUS-NEW-999".to_owned();
@@ -684,7 +684,7 @@ mod tests {
             unknown.because[0].contains("CUS-NEW-999: `ada` may not"),
             "{unknown}"
         );
-        let silent = told(StatusCode::BAD_GATEWAY, b"<html>");
+        let silent = problem_of(StatusCode::BAD_GATEWAY, b"<html>");
         assert_eq!(
             silent.what,
             "the API answered 502 Bad Gateway without saying why"

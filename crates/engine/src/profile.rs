@@ -183,7 +183,7 @@ impl Engine {
                 profile.distinct = runs.len() as u64;
                 if form == Form::Text {
                     let often = most_often(parts, column, &runs, TOP, &self.secret())?;
-                    profile.top = often.into_iter().map(Often::told).collect();
+                    profile.top = often.into_iter().map(Often::into_value).collect();
                     profile.min = texts.least.map(Into::into);
                     profile.max = texts.greatest.map(Into::into);
                     profile.lengths = texts.shortest.map(|shortest| TextLengths {

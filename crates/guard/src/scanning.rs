@@ -8,9 +8,9 @@ use std::fmt;
 use std::sync::{Arc, PoisonError};
 
 use custody_attest::statement::{ResourceDescriptor, Statement};
+use custody_findings::rules::PackId;
+use custody_findings::{Finding, Rules, Summary, Verdict};
 use custody_ledger::Outcome;
-use custody_scan::rules::PackId;
-use custody_scan::{Finding, Rules, Summary, Verdict};
 use custody_store::{StoreError, Version};
 use custody_types::{
     Action, Classification, Digest, Kind, Problem, ProjectName, Timestamp, VersionFiles,
@@ -220,7 +220,7 @@ impl Scanned {
     }
 
     /// Tells the first findings, the worst before the others.
-    pub(crate) fn told(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let mut findings: Vec<_> = self.findings().collect();
         findings.sort_by_key(|finding| std::cmp::Reverse((finding.verdict, finding.severity)));
         let mut lines: Vec<_> = findings
@@ -246,7 +246,7 @@ impl Scanned {
         ScanView {
             verdict: self.summary.verdict.to_string(),
             rules: packs(&self.summary.rules),
-            findings: self.told(),
+            findings: self.lines(),
             waits,
             statement,
         }
@@ -279,7 +279,7 @@ pub(crate) fn refusal(name: &str, scanned: &Scanned) -> Problem {
         format!("the model `{name}` is {verdict}, so it is not taken"),
     )
     .subject(name);
-    for line in scanned.told() {
+    for line in scanned.lines() {
         problem = problem.because(line);
     }
     problem.hint(if verdict == Verdict::Malicious {

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use custody_backends::scanned_files::{Entry, OpenFile};
 use custody_backends::{machine, scanned_files};
+use custody_findings::{Finding, Place, Report, Rules, Severity, Summary, Verdict};
 use custody_guard::{Scanned, Scanner};
 use custody_sandbox::{BuiltIn, Exit, Interrupt, Limits, OutputFile, SandboxError, Spec};
-use custody_scan::{Files, Finding, Place, Report, Rules, Severity, Summary, Verdict, scan_among};
+use custody_scan::{Files, scan_among};
 use custody_types::{ByteSize, Problem, VersionFiles, code};
 
 use crate::texts::Texts;

@@ -220,7 +220,7 @@ impl Ledger {
             settled: Mutex::default(),
             ending: Mutex::new(None),
             wake: Condvar::new(),
-            flaw: flaw.and_then(Replayed::told),
+            flaw: flaw.and_then(Replayed::flaw),
         });
         let worker = shared.clone();
         let publisher = thread::Builder::new()
@@ -386,10 +386,10 @@ enum Replayed {
 }
 
 impl Replayed {
-    fn told(self) -> Option<String> {
+    fn flaw(self) -> Option<String> {
         match self {
-            Self::Mended(told) => told,
-            Self::Left(told) => Some(told),
+            Self::Mended(flaw) => flaw,
+            Self::Left(flaw) => Some(flaw),
         }
     }
 }

@@ -55,7 +55,7 @@ impl Ledger {
         vec![
             check(
                 "ledger checkpoint",
-                stored.map(|stored| self.told(&snapshot, stored.as_ref())),
+                stored.map(|stored| self.summary(&snapshot, stored.as_ref())),
             ),
             check("ledger consistency", consistency),
             check(
@@ -100,7 +100,7 @@ impl Ledger {
         })
     }
 
-    fn told(&self, snapshot: &Snapshot, stored: Option<&Checkpoint>) -> String {
+    fn summary(&self, snapshot: &Snapshot, stored: Option<&Checkpoint>) -> String {
         let size = stored.map_or(0, |stored| stored.size);
         let waiting = snapshot.size() - size.min(snapshot.size());
         let vkey = self.verifier().vkey();

@@ -101,7 +101,7 @@ impl Runner {
                     Ok(BaseModel {
                         name: link.version.name(),
                         sha256: record.digest,
-                        claims: told(evidence, &link.version)?,
+                        claims: claims_about(evidence, &link.version)?,
                     })
                 })
                 .collect::<Result<_, Problem>>()?,
@@ -170,7 +170,7 @@ impl Runner {
                 use_cases: purposes.collect(),
                 ..Default::default()
             },
-            claims: told(evidence, root)?,
+            claims: claims_about(evidence, root)?,
         })
     }
 
@@ -255,7 +255,7 @@ fn installed(files: &dyn VersionFiles) -> Result<Vec<DistInfo>, Problem> {
     Ok(found)
 }
 
-fn told(evidence: &Evidence<'_>, version: &Version) -> Result<Vec<Claim>, Problem> {
+fn claims_about(evidence: &Evidence<'_>, version: &Version) -> Result<Vec<Claim>, Problem> {
     let mut claims = Vec::new();
     for (entry, envelope) in evidence.envelopes(version)? {
         let digest = custody_types::Digest::of(&envelope);
@@ -334,7 +334,7 @@ fn dataset(evidence: &Evidence<'_>, link: &Link, links: &[Link]) -> Result<Datas
             .into_iter()
             .collect(),
         owner: None,
-        claims: told(evidence, &link.version)?,
+        claims: claims_about(evidence, &link.version)?,
         name,
     })
 }

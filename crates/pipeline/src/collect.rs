@@ -159,7 +159,7 @@ pub fn declared(
             code::PIPE_012,
             format!("`{what}` does not hold up"),
         )
-        .because(crate::file::told(&error, text.unwrap_or_default()))
+        .because(crate::file::yaml_error(&error, text.unwrap_or_default()))
         .hint(
             "write it as in `custody.yaml`: `--csv '{header: true}'`, `--columns '{id: integer}'`",
         )
@@ -306,7 +306,7 @@ fn notes(declared: &Declared, collected: &[Collected]) -> Vec<String> {
             if let Some(rows) = table.rows {
                 notes.push(format!("{before}{rows} rows"));
             }
-            notes.extend(table.told.iter().map(|told| format!("{before}{told}")));
+            notes.extend(table.notes.iter().map(|note| format!("{before}{note}")));
         }
         let line = table.pinned();
         if !pinned.contains(&line) {

@@ -144,7 +144,7 @@ pub fn draft(folder: &dyn Folder, wish: &Wish) -> Result<Draft, Problem> {
         Problem::new(code::NEW_006, "the draft does not hold up").because(problem)
     })?;
     let mut notes = vec![format!("{rows} rows, {} columns", fields.len())];
-    notes.extend(survey.told.iter().cloned());
+    notes.extend(survey.notes.iter().cloned());
     notes.extend(read_otherwise);
     notes.extend(of_persons(&fields));
     notes.extend(

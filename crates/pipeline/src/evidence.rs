@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use custody_attest::slsa::Provenance;
+use custody_findings::Verdict;
+use custody_findings::rules::PackId;
 use custody_guard::{
     Evidence, LastScan, Reach, ResourceRef, Session, Sound, Trace, Verify, Version, dependency,
     role,
 };
-use custody_scan::Verdict;
-use custody_scan::rules::PackId;
 use custody_types::{
     Digest, EvidenceKind, Kind, Problem, Reference, Timestamp, VersionName, code, counted,
 };
@@ -305,7 +305,7 @@ fn index(evidence: &Evidence<'_>, broken: Vec<String>, hides: bool) -> NamedChec
                 findings.broken.extend(differing);
             }
         }
-        Err(problem) => findings.broken.push(told(&problem)),
+        Err(problem) => findings.broken.push(sentence(&problem)),
     }
     findings.named("index")
 }
@@ -465,7 +465,7 @@ fn examine(
             Err(problem) => {
                 statements
                     .broken
-                    .push(format!("`{}`: {}", root.name(), told(&problem)));
+                    .push(format!("`{}`: {}", root.name(), sentence(&problem)));
             }
         }
     }
@@ -494,7 +494,7 @@ fn examine(
                     .broken
                     .extend(checked.into_iter().filter_map(|pack| pack.broken));
             }
-            Err(problem) => bytes.broken.push(told(&problem)),
+            Err(problem) => bytes.broken.push(sentence(&problem)),
         }
     }
     let attested = links
@@ -536,7 +536,7 @@ fn examine(
     (checks, links)
 }
 
-fn told(problem: &Problem) -> String {
+fn sentence(problem: &Problem) -> String {
     std::iter::once(problem.what.clone())
         .chain(problem.because.iter().cloned())
         .collect::<Vec<_>>()
@@ -609,17 +609,17 @@ fn scans<'a>(
                         Err(problem) => {
                             findings
                                 .broken
-                                .push(format!("`{name}`: {}", told(&problem)));
+                                .push(format!("`{name}`: {}", sentence(&problem)));
                         }
                     },
                     Ok(last) => findings.note(scan(&name, last, &rules, now)),
                     Err(problem) => {
-                        findings.note(Err(format!("`{name}`: {}", told(&problem))));
+                        findings.note(Err(format!("`{name}`: {}", sentence(&problem))));
                     }
                 }
             }
         }
-        Err(problem) => findings.broken.push(told(&problem)),
+        Err(problem) => findings.broken.push(sentence(&problem)),
     }
     findings
 }
@@ -751,7 +751,7 @@ fn contract(
         Some(key) => {
             let project = link.version.record.artifact.project();
             let found = evidence.waiver(project, digest, key, true);
-            found.map_err(|problem| told(&problem))?
+            found.map_err(|problem| sentence(&problem))?
         }
         None => None,
     };
@@ -760,7 +760,7 @@ fn contract(
     };
     let approval = evidence
         .approval(&waiver)
-        .map_err(|problem| told(&problem))?;
+        .map_err(|problem| sentence(&problem))?;
     Ok(format!("was broken by `{name}` ({digest}), {approval}"))
 }
 
@@ -892,7 +892,7 @@ fn standing(
         EvidenceKind::Contract => covered(evidence, version),
         EvidenceKind::Scan => {
             let rejection = evidence.rejection(&version.name());
-            if let Some(rejection) = rejection.map_err(|problem| told(&problem))? {
+            if let Some(rejection) = rejection.map_err(|problem| sentence(&problem))? {
                 return Err(format!("it was {rejection}"));
             }
             let found = scans(evidence, one(), now);
@@ -908,7 +908,7 @@ fn standing(
 /// Whether the data, or all data that something was made from, was checked: it passed a contract, or it was
 /// made of such data alone.
 fn covered(evidence: &Evidence<'_>, version: &Version) -> Result<(), String> {
-    let found = closure(evidence, version.clone()).map_err(|problem| told(&problem))?;
+    let found = closure(evidence, version.clone()).map_err(|problem| sentence(&problem))?;
     if let Some(unseen) = found.unseen() {
         return Err(unseen);
     }

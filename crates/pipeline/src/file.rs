@@ -15,7 +15,7 @@ mod register;
 mod run;
 mod source;
 mod sql;
-mod told;
+mod yaml_error;
 
 pub use check::Contract;
 pub use evaluate::{Chosen, Cost, Evaluate, Overlap, Resampling, Rule, Scalar, Scores, Threshold};
@@ -27,7 +27,7 @@ pub(crate) use run::{INEXACT, is_exact, variable};
 pub use run::{Limits, Output, Run};
 pub use source::{Origin, Source};
 pub use sql::Sql;
-pub(crate) use told::told;
+pub(crate) use yaml_error::yaml_error;
 
 use place::invalid;
 
@@ -101,7 +101,7 @@ impl PipelineFile {
     /// A [`Problem`] with the line and a mark at the column.
     pub fn parse(text: &str) -> Result<Self, Problem> {
         let mut file: Self =
-            serde_saphyr::from_str(text).map_err(|error| invalid(told(&error, text)))?;
+            serde_saphyr::from_str(text).map_err(|error| invalid(yaml_error(&error, text)))?;
         text.clone_into(&mut file.text);
         file.check()
             .and_then(|()| crate::graph::build(&file).map(drop))

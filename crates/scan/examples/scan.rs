@@ -5,7 +5,8 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 
-use custody_scan::{FileKind, Files, Rules, Source, scan_among};
+use custody_findings::Rules;
+use custody_scan::{FileKind, Files, Source, scan_among};
 
 struct OnDisk(File, u64);
 

@@ -2,7 +2,7 @@
 //!
 //! A model file can be a program. This crate says what loading one would do, without doing it: formats
 //! are recognised by content, read as their loaders read them, and every byte must belong to something
-//! that is understood. What is allowed is listed ([`rules`]); what is not listed is never clean.
+//! that is understood. What is allowed is listed ([`custody_findings::rules`]); what is not listed is never clean.
 //!
 //! Invariants: nothing of a scanned file is executed or written; memory does not grow with the input
 //! and time grows linearly with it ([`mod@scan`] names the limits); a parser that cannot go on makes the file
@@ -19,16 +19,12 @@ mod files;
 mod formats;
 mod names;
 pub mod pickle;
-pub mod report;
-pub mod rules;
 mod sarif;
 pub mod scan;
 mod sniff;
 mod source;
 
 pub use files::{FileKind, Files};
-pub use report::{Finding, Part, Place, Report, Severity, Summary, Verdict};
-pub use rules::Rules;
 pub use sarif::sarif;
 pub use scan::{scan, scan_among};
 pub use source::Source;

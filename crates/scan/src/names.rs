@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use crate::report::Severity;
 use crate::scan::{Found, Scan, shown};
+use custody_findings::Severity;
 
 /// The names of an archive, each looked at once.
 #[derive(Debug, Default)]

@@ -15,10 +15,10 @@ mod value;
 use std::collections::HashSet;
 
 use crate::cursor::Stop;
-use crate::rules::Judgement;
 use crate::scan::{Found, Scan, Understood, shown};
 use crate::sniff::{Format, Head};
 use crate::source::{Slice, Source};
+use custody_findings::rules::Judgement;
 
 pub(crate) use machine::Event;
 use machine::{Machine, Observer};
@@ -353,7 +353,8 @@ pub fn trace(source: &dyn Source) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Rules, Verdict, scan};
+    use crate::scan;
+    use custody_findings::{Rules, Verdict};
 
     #[test]
     fn what_is_imported_before_a_stream_breaks_counts() {

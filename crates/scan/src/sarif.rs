@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::report::{Finding, Severity, Summary, Verdict};
+use custody_findings::{Finding, Severity, Summary, Verdict};
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 
@@ -124,8 +124,8 @@ fn uri(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::Rules;
     use crate::scan::scan;
+    use custody_findings::Rules;
 
     #[test]
     fn a_finding_names_its_rule_place_and_level() {

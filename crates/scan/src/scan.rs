@@ -3,10 +3,9 @@
 use crate::cursor::Stop;
 use crate::files::{Beside, Files};
 use crate::formats;
-use crate::report::{Finding, Part, Place, Report, Severity, Verdict};
-use crate::rules::Rules;
 use crate::sniff;
 use crate::source::Source;
+use custody_findings::{Finding, Part, Place, Report, Rules, Severity, Verdict};
 
 /// How deep parts may lie in parts.
 pub const MAX_DEPTH: usize = 8;

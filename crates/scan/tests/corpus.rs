@@ -12,7 +12,7 @@ mod properties;
 
 use std::path::Path;
 
-use custody_scan::Verdict;
+use custody_findings::Verdict;
 use proptest::prelude::*;
 
 #[test]

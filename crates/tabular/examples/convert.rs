@@ -73,6 +73,6 @@ fn convert(request: &Request) -> Result<serde_json::Value, TabularError> {
         "columns": types,
         "pinned": found.pinned(),
         "csv": found.csv,
-        "told": found.told,
+        "notes": found.notes,
     }))
 }

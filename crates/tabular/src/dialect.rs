@@ -35,7 +35,7 @@ pub(crate) struct Settled {
     /// What was declared, with what was found added.
     pub(crate) csv: Csv,
     /// What was found, in words.
-    pub(crate) told: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 fn byte(what: &str, text: Option<&String>) -> Result<Option<u8>, Refusal> {
@@ -117,10 +117,10 @@ pub(crate) fn settle(
         return Err(Refusal::new("there is nothing in it").into());
     }
     let style = Style::new(csv)?;
-    let mut told = Vec::new();
+    let mut notes = Vec::new();
     let mut decided = csv.clone();
     if marked {
-        told.push(format!("encoding {}", encoding.to_ascii_lowercase()));
+        notes.push(format!("encoding {}", encoding.to_ascii_lowercase()));
     }
     let quote = match &csv.quote {
         None => Some(b'"'),
@@ -145,7 +145,7 @@ pub(crate) fn settle(
             let found = delimiter(dialect, &text, whole)?;
             decided.delimiter = Some(char::from(found).to_string());
             let name = DELIMITERS.iter().find(|(delimiter, _)| *delimiter == found);
-            told.push(format!("delimiter: {}", name.map_or("", |(_, name)| name)));
+            notes.push(format!("delimiter: {}", name.map_or("", |(_, name)| name)));
             found
         }
     };
@@ -159,13 +159,13 @@ pub(crate) fn settle(
         None => {
             has_header(&dialect, &style, csv, &text, whole)?;
             decided.header = Some(true);
-            told.push("header: the first row".to_owned());
+            notes.push("header: the first row".to_owned());
             true
         }
     };
     let names = names(&dialect, csv, header, width, &text)?;
     if width == 1 && dialect.blank_lines == Some(BlankLines::Row) {
-        told.push("blank lines are rows".to_owned());
+        notes.push("blank lines are rows".to_owned());
     } else if dialect.blank_lines == Some(BlankLines::Row) {
         return Err(Refusal::new(format!(
             "`blank_lines: row` is for one column, and there are {width}"
@@ -180,7 +180,7 @@ pub(crate) fn settle(
         found_header: csv.header.is_none() && header,
         encoding: csv.encoding.clone(),
         csv: decided,
-        told,
+        notes,
     })
 }
 

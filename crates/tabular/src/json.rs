@@ -316,14 +316,14 @@ impl Seen {
 
     /// Settles the type of each column that is not declared.
     pub(crate) fn settle(&self, declared: &Columns) -> Result<(Columns, Vec<String>), Refusal> {
-        let mut told = Vec::new();
+        let mut notes = Vec::new();
         let mut columns = Vec::new();
         for (name, node) in &self.root.fields {
             let column = match declared.find(name) {
                 Some(column) => column.clone(),
                 None => {
                     if node.lines == [None; 5] {
-                        told.push(format!(
+                        notes.push(format!(
                             "column `{name}` is null in every row: taken as text"
                         ));
                     }
@@ -344,7 +344,7 @@ impl Seen {
                 "the declared column `{name}` is in no line"
             )));
         }
-        Ok((Columns(columns), told))
+        Ok((Columns(columns), notes))
     }
 }
 

@@ -22,7 +22,7 @@ pub struct Survey {
     /// How many rows there are, where that is known before they are read for good.
     pub rows: Option<u64>,
     /// What was found and not declared, in words; without any data.
-    pub told: Vec<String>,
+    pub notes: Vec<String>,
     /// How text with delimiters is read: what was declared, with what was found added.
     pub csv: Csv,
     table: Table,
@@ -62,7 +62,7 @@ pub fn survey(
     let mut found = Survey {
         columns: Columns::default(),
         rows: None,
-        told: Vec::new(),
+        notes: Vec::new(),
         csv: declared.csv.clone(),
         table,
         packing,
@@ -129,7 +129,7 @@ fn text(
     {
         return Err(no_column(name, settled.names.iter()).into());
     }
-    found.told.clone_from(&settled.told);
+    found.notes.clone_from(&settled.notes);
     found.csv = settled.csv.clone();
     let all = settled
         .names
@@ -167,9 +167,9 @@ impl Survey {
         match &self.evidence {
             Evidence::None => {}
             Evidence::Json(seen) => {
-                let (columns, told) = seen.settle(declared)?;
+                let (columns, notes) = seen.settle(declared)?;
                 self.columns = columns;
-                self.told.extend(told);
+                self.notes.extend(notes);
             }
             Evidence::Text { settled, guesses } => {
                 let mut columns = Vec::with_capacity(guesses.len());
@@ -177,7 +177,7 @@ impl Survey {
                     let column = match (guess, declared.find(name)) {
                         (_, Some(column)) => column.clone(),
                         (Some(guess), None) => {
-                            self.told.extend(remarks(name, guess));
+                            self.notes.extend(remarks(name, guess));
                             guess.settle(&settled.csv)
                         }
                         (None, None) => {
@@ -214,25 +214,25 @@ impl Survey {
 /// Says what a person may want to know of a column.
 fn remarks(name: &str, guess: &Guess) -> Vec<String> {
     let name = quoted(name);
-    let mut told = Vec::new();
+    let mut notes = Vec::new();
     if guess.values == 0 && guess.nulls > 0 {
-        told.push(format!(
+        notes.push(format!(
             "column `{name}` is null in every row: taken as text"
         ));
     }
     if guess.padded > 0 {
-        told.push(format!(
+        notes.push(format!(
             "column `{name}`: {} values have blanks around them; `csv: {{trim: true}}` leaves them out",
             guess.padded
         ));
     }
     if guess.empty > 0 && guess.nulls == 0 {
-        told.push(format!(
+        notes.push(format!(
             "column `{name}`: {} fields are the quoted empty text; `csv: {{quoted_nulls: true}}` makes them null",
             guess.empty
         ));
     }
-    told
+    notes
 }
 
 /// Settles the types of the columns of several files of one table together: each has the type that holds the

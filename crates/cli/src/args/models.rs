@@ -367,7 +367,7 @@ pub(crate) struct RulesTest {
     #[arg(required = true)]
     pub(crate) names: Vec<String>,
     /// The section of the rules
-    #[arg(long, default_value = "pickle", value_parser = clap::builder::PossibleValuesParser::new(custody_scan::rules::SECTIONS))]
+    #[arg(long, default_value = "pickle", value_parser = clap::builder::PossibleValuesParser::new(custody_findings::rules::SECTIONS))]
     pub(crate) section: String,
     /// The rules.
     #[command(flatten)]

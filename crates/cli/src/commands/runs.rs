@@ -82,7 +82,7 @@ fn show(context: &Context, args: &RunShow) -> Result<ExitCode, Problem> {
         text.line(format!("run {} of {}", run.id, run.project));
         text.line(format!(
             "  state    {}",
-            told(run.state, run.error.as_ref())
+            ending(run.state, run.error.as_ref())
         ));
         text.line(format!("  by       {}", run.actor));
         text.line(format!("  started  {}", run.started.to_seconds_text()));
@@ -130,12 +130,12 @@ fn line(moment: &RunMoment) -> String {
             let how = if *reused {
                 "reused".to_owned()
             } else {
-                told(*state, error.as_ref())
+                ending(*state, error.as_ref())
             };
             format!("{step}: {how}{versions}")
         }
         RunMark::Ended { state, error } => {
-            format!("the run ended: {}", told(*state, error.as_ref()))
+            format!("the run ended: {}", ending(*state, error.as_ref()))
         }
     };
     format!(
@@ -145,7 +145,7 @@ fn line(moment: &RunMoment) -> String {
     )
 }
 
-fn told(state: RunState, error: Option<&String>) -> String {
+fn ending(state: RunState, error: Option<&String>) -> String {
     match error {
         Some(error) => format!("{} ({error})", state.as_str()),
         None => state.as_str().to_owned(),

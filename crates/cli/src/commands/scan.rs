@@ -2,8 +2,9 @@
 
 use custody_backends::scanned_files;
 use custody_backends::user_files;
+use custody_findings::{Finding, Summary, Verdict};
 use custody_host::{scan_entries, user_files_problem};
-use custody_scan::{Finding, Summary, Verdict, sarif};
+use custody_scan::sarif;
 use custody_types::{ExitCode, Problem, code, counted};
 
 use crate::args::{Scan, ScanFormat};

@@ -228,13 +228,13 @@ pub(crate) fn check(context: &Context, args: &VerifySignature) -> Result<ExitCod
             .collect(),
     };
     context.output.answer(checked, |checked, text| {
-        told(checked, text);
+        summary(checked, text);
         Ok(())
     })?;
     Ok(ExitCode::Done)
 }
 
-fn told(checked: &Checked, text: &mut Text) {
+fn summary(checked: &Checked, text: &mut Text) {
     text.line(format!(
         "{} is as {} signed it: {}, {}, {}",
         checked.model.display(),

@@ -21,7 +21,7 @@ pub(crate) struct Often {
 }
 
 impl Often {
-    pub(crate) fn told(self) -> TopValue {
+    pub(crate) fn into_value(self) -> TopValue {
         TopValue {
             value: self.text.into(),
             count: self.count.0,

@@ -48,7 +48,7 @@ impl Style {
         }
     }
 
-    const fn told(self) -> &'static str {
+    const fn description(self) -> &'static str {
         match self {
             Self::Point => "numbers",
             Self::Comma => "numbers with a decimal comma",
@@ -174,7 +174,7 @@ impl Texts {
         match styles.as_slice() {
             // Numbers and nothing else: the reader had a reason to take them for texts.
             [Style::Point, ..] if self.others.is_empty() => return None,
-            [Style::Point, ..] => return of(Style::Point.told().to_owned(), None, None),
+            [Style::Point, ..] => return of(Style::Point.description().to_owned(), None, None),
             [Style::Comma, .., Style::PointAndGroups] => {
                 return of(
                     "numbers with a comma for the decimal mark, or for the thousands: say which, `decimal: \",\"` or `thousands: \",\"`".to_owned(),
@@ -182,7 +182,7 @@ impl Texts {
                     None,
                 );
             }
-            [style, ..] => return of(style.told().to_owned(), Some(*style), None),
+            [style, ..] => return of(style.description().to_owned(), Some(*style), None),
             [] => {}
         }
         if self.iso == all {

@@ -78,7 +78,7 @@ impl Origin {
                 code::PIPE_011,
                 "the origin does not hold up",
             )
-            .because(super::told(&error, text))
+            .because(super::yaml_error(&error, text))
             .hint("it has `publisher`, `url`, `licence`, `legal_basis` and `classification`, as in `custody.yaml`")
         })
     }

@@ -65,7 +65,7 @@ impl StepExecutor {
             ModelKind::MultiClass => measuring.several(&rows, &mut report)?,
             ModelKind::Regression => measuring.number(&rows)?,
         };
-        report.notes.extend(told(&measured));
+        report.notes.extend(summary(&measured));
         report.byproducts.insert(
             0,
             json!({"name": "evaluation", "kind": step.kind, "rows": measured.rows()}),
@@ -287,7 +287,7 @@ pub(super) fn group(values: &[Option<String>]) -> String {
     shown.join(", ")
 }
 
-fn told(evaluation: &Evaluation) -> Vec<String> {
+fn summary(evaluation: &Evaluation) -> Vec<String> {
     let shown: &[&str] = match evaluation.kind() {
         ModelKind::Binary => &[
             "accuracy",

@@ -120,7 +120,7 @@ impl Runner {
         });
         let (mut outcome, mut made) = (blank(name, step.action()), BTreeMap::new());
         if let Err(problem) = self.step(context, name, step, &mut outcome, &mut made, teller) {
-            let problem = told(context, name, problem);
+            let problem = completed(context, name, problem);
             outcome.state = state(&problem);
             outcome.problem = Some(Box::new(problem));
         }
@@ -183,7 +183,7 @@ impl Runner {
         let (done, refused, kept) = match result {
             Ok(result) => result,
             Err(problem) => {
-                grant.fail(told(context, name, problem.clone()).code);
+                grant.fail(completed(context, name, problem.clone()).code);
                 return Err(problem);
             }
         };
@@ -199,7 +199,7 @@ impl Runner {
 }
 
 /// An interruption reaches the programs that work for a step too: what they say then is no fault of the step.
-fn told(context: &Context<'_>, name: &str, problem: Problem) -> Problem {
+fn completed(context: &Context<'_>, name: &str, problem: Problem) -> Problem {
     if context.interrupt.is_raised() && problem.kind() != ProblemKind::Interrupted {
         crate::produce::interrupted(name).because(problem.what)
     } else {

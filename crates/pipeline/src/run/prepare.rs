@@ -103,7 +103,7 @@ impl Declared {
             let given = value;
             let value: Value = serde_saphyr::from_str(given).map_err(|error| {
                 wrong(
-                    crate::file::told(&error, given),
+                    crate::file::yaml_error(&error, given),
                     "the value is YAML: put a text that means something there in quotes".to_owned(),
                 )
             })?;

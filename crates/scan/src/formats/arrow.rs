@@ -103,8 +103,8 @@ fn find(source: &dyn Source) -> Result<Option<u64>, Stop> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Verdict;
-    use crate::{Rules, scan};
+    use crate::scan;
+    use custody_findings::{Rules, Verdict};
 
     #[test]
     fn the_type_that_is_a_pickle_is_found_wherever_it_lies() {

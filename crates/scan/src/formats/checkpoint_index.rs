@@ -243,8 +243,8 @@ mod tests {
     use std::sync::LazyLock;
 
     use super::*;
-    use crate::report::{Report, Verdict};
-    use crate::{Rules, scan};
+    use crate::scan;
+    use custody_findings::{Report, Rules, Verdict};
 
     static RULES: LazyLock<Rules> = LazyLock::new(|| Rules::built_in().unwrap());
 

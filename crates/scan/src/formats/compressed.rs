@@ -9,10 +9,10 @@ use lz4_flex::frame::FrameDecoder;
 use lzma_rust2::{LzmaReader, XzReader};
 
 use crate::cursor::Stop;
-use crate::report::Severity;
 use crate::scan::{Found, Scan, Understood};
 use crate::sniff::{Format, Head};
 use crate::source::{Opened, Sequence, Slice, Source, Unpack, unpack};
+use custody_findings::Severity;
 
 /// The formats.
 pub(crate) const GZIP: Format = Format {
@@ -376,8 +376,8 @@ pub(crate) fn bomb(at: u64, packed: u64) -> Found {
 mod tests {
     use std::io::Read as _;
 
-    use crate::report::Verdict;
-    use crate::{Rules, scan};
+    use crate::scan;
+    use custody_findings::{Rules, Verdict};
 
     /// Returns zeros behind a beginning, and an end, packed.
     fn zeros(beginning: &[u8], count: u64, end: &[u8]) -> Vec<u8> {

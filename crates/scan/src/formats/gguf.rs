@@ -6,10 +6,10 @@ use std::hash::{BuildHasher, RandomState};
 
 use crate::cursor::{Cursor, Stop};
 use crate::formats::jinja;
-use crate::report::Severity;
 use crate::scan::{Found, Scan, Understood, shown};
 use crate::sniff::{Format, Head};
 use crate::source::Source;
+use custody_findings::Severity;
 
 /// The format.
 pub(crate) const FORMAT: Format = Format {
@@ -744,7 +744,8 @@ impl Walk<'_, '_, '_> {
 mod tests {
     use proptest::prelude::*;
 
-    use crate::{Rules, Verdict, scan};
+    use crate::scan;
+    use custody_findings::{Rules, Verdict};
 
     static RULES: std::sync::LazyLock<Rules> =
         std::sync::LazyLock::new(|| Rules::built_in().unwrap());

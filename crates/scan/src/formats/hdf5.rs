@@ -18,11 +18,11 @@ use std::collections::{HashMap, HashSet};
 use crate::cursor::Stop;
 use crate::formats::json;
 use crate::pickle;
-use crate::report::Severity;
 use crate::scan::{Found, Scan, Understood, shown};
 use crate::sniff::{Format, Head};
 use crate::source::{Slice, Source};
 use attribute::Value;
+use custody_findings::Severity;
 use file::{Fields, File};
 use group::{Link, Target};
 

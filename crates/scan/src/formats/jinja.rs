@@ -12,10 +12,10 @@ use minijinja::syntax::SyntaxConfig;
 
 use crate::cursor::Cursor;
 use crate::formats::text;
-use crate::report::Severity;
-use crate::rules::Judgement;
 use crate::scan::{Found, Scan, shown};
 use crate::source::Source;
+use custody_findings::Severity;
+use custody_findings::rules::Judgement;
 use known::Known;
 use work::{MAX_WORK, Work};
 

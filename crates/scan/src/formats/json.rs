@@ -14,10 +14,10 @@ use crate::cursor::{Cursor, Stop};
 use crate::files::{Beside, FileKind};
 use crate::formats::booster::{Booster, Step};
 use crate::formats::{booster, jinja, lightgbm, names, path, yaml};
-use crate::report::Severity;
 use crate::scan::{Found, Scan, Understood, shown};
 use crate::sniff::{Format, Head};
 use crate::source::Source;
+use custody_findings::Severity;
 use frame::{Frame, Value};
 use lexer::{KEPT, Lexer, Text, Token};
 

@@ -12,11 +12,11 @@ use super::protobuf::Kind::{Data, Fixed32, Fixed64, Of, Text, Varint};
 use super::protobuf::{self, Glimpse, Message, Value, Visitor, many, one};
 use super::saved_model;
 use crate::cursor::{Cursor, Stop};
-use crate::report::Severity;
-use crate::rules::{Judgement, Rules};
 use crate::scan::{Found, Scan, Understood};
 use crate::sniff::{Format, Head};
 use crate::source::Source;
+use custody_findings::Severity;
+use custody_findings::rules::{Judgement, Rules};
 
 /// A model of Core ML.
 pub(crate) const CORE_ML: Format = Format {
@@ -400,8 +400,8 @@ impl Visitor for Fields<'_, '_> {
 #[cfg(test)]
 mod tests {
     use super::super::protobuf::build::{bytes, message, number};
-    use crate::report::{Report, Verdict};
-    use crate::{Rules, scan};
+    use crate::scan;
+    use custody_findings::{Report, Rules, Verdict};
 
     fn report(name: &str, bytes: &[u8]) -> Report {
         scan(name, &bytes, &Rules::built_in().unwrap())

@@ -2,10 +2,10 @@
 //! read to it, and what follows is looked at by itself.
 
 use crate::cursor::{Cursor, Stop};
-use crate::report::Severity;
 use crate::scan::{Found, Scan, Understood};
 use crate::sniff::Format;
 use crate::source::{Slice, Source};
+use custody_findings::Severity;
 
 pub(crate) const FORMAT: Format = Format {
     name: "media",
@@ -211,9 +211,8 @@ fn table(cursor: &mut Cursor<'_>, flags: u8) -> Result<(), Stop> {
 
 #[cfg(test)]
 mod tests {
-    use crate::report::{Report, Verdict};
-    use crate::rules::Rules;
     use crate::scan;
+    use custody_findings::{Report, Rules, Verdict};
 
     fn scanned(bytes: &[u8]) -> Report {
         scan("a.png", &bytes, &Rules::built_in().unwrap())

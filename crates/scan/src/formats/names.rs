@@ -1,8 +1,8 @@
 //! Names that configurations give to their loaders: classes to build, modules to import.
 
-use crate::report::Severity;
-use crate::rules::{Judgement, Sink};
 use crate::scan::{Found, Scan, shown};
+use custody_findings::Severity;
+use custody_findings::rules::{Judgement, Sink};
 
 /// Reports a name that is known to be bad: what runs code or reaches outside is malicious, a lesser
 /// one is for a person to judge.

@@ -1,10 +1,10 @@
 //! Programs for a processor or a virtual machine. No model needs one, and nothing here reads on.
 
 use crate::cursor::Stop;
-use crate::report::Severity;
 use crate::scan::{Found, Scan, Understood};
 use crate::sniff::{Format, HEAD};
 use crate::source::Source;
+use custody_findings::Severity;
 
 pub(crate) const FORMAT: Format = Format {
     name: "native code",
@@ -97,9 +97,8 @@ fn parse(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understood, Stop> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Verdict;
-    use crate::rules::Rules;
     use crate::scan;
+    use custody_findings::{Rules, Verdict};
 
     #[test]
     fn programs_are_told_by_their_magic_numbers() {

@@ -16,11 +16,11 @@ use super::path;
 use super::protobuf::{self, Message, Value, Visitor};
 use super::saved_model;
 use crate::cursor::{Cursor, Stop};
-use crate::report::Severity;
-use crate::rules::Judgement;
 use crate::scan::{Found, Scan, Understood, shown};
 use crate::sniff::{Format, Head};
 use crate::source::Source;
+use custody_findings::Severity;
+use custody_findings::rules::Judgement;
 
 /// The format.
 pub(crate) const FORMAT: Format = Format {

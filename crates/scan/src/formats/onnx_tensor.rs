@@ -3,8 +3,8 @@
 use super::path;
 use super::protobuf::Value;
 use crate::files::{Beside, FileKind};
-use crate::report::Severity;
 use crate::scan::{Found, Scan, shown};
+use custody_findings::Severity;
 
 /// What is seen of a tensor.
 #[derive(Debug, Default)]

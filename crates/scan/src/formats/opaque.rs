@@ -99,8 +99,8 @@ fn wide(source: &dyn Source, ending: Option<&str>) -> Result<Option<String>, Sto
 
 #[cfg(test)]
 mod tests {
-    use crate::report::Verdict;
-    use crate::{Rules, scan};
+    use crate::scan;
+    use custody_findings::{Rules, Verdict};
 
     #[test]
     fn yaml_in_other_encodings_hides_nothing() {

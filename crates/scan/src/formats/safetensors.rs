@@ -123,7 +123,7 @@ pub(crate) fn parse(source: &dyn Source, scan: &mut Scan<'_>) -> Result<Understo
                     source.len().saturating_sub(end)
                 ),
             )
-            .severity(crate::Severity::High)
+            .severity(custody_findings::Severity::High)
             .at(end)
             .why("no writer leaves bytes there; another loader may find its own format in them")
             .see(&["AML.T0074", "CWE-434"]),
@@ -153,7 +153,7 @@ impl Header<'_, '_> {
         if let Some(at) = end {
             self.scan.found(
                 Found::malicious("safetensors/padding", "the header goes on behind its JSON")
-                    .severity(crate::Severity::High)
+                    .severity(custody_findings::Severity::High)
                     .at(at)
                     .why("readers pad with spaces alone; other bytes there hide something")
                     .see(&["AML.T0074"]),
@@ -169,7 +169,7 @@ impl Header<'_, '_> {
                     "safetensors/duplicate",
                     format!("`{}` stands twice in the header", shown(name)),
                 )
-                .severity(crate::Severity::High)
+                .severity(custody_findings::Severity::High)
                 .at(at)
                 .why("one reader takes the first, another the second: what was checked is not what is used")
                 .see(&["CWE-436", "AML.T0074"]),
@@ -242,7 +242,7 @@ impl Header<'_, '_> {
                     "safetensors/range",
                     format!("tensor `{}` {because}", shown(name)),
                 )
-                .severity(crate::Severity::High)
+                .severity(custody_findings::Severity::High)
                 .at(at)
                 .why("a reader that believes it reads memory that is not the tensor's")
                 .see(&["CWE-125", "CWE-190", "AML.T0076"]),
@@ -279,7 +279,7 @@ impl Header<'_, '_> {
             };
             self.scan.found(
                 Found::malicious(rule, what)
-                    .severity(crate::Severity::High)
+                    .severity(custody_findings::Severity::High)
                     .at(span.at)
                     .why(why)
                     .see(&["CWE-436", "AML.T0074"]),
@@ -312,7 +312,7 @@ fn metadata(tokens: &mut Tokens<'_>, scan: &mut Scan<'_>) -> Result<(), Stop> {
                     "safetensors/duplicate",
                     format!("`{}` stands twice in the metadata", shown(&key)),
                 )
-                .severity(crate::Severity::High)
+                .severity(custody_findings::Severity::High)
                 .at(tokens.at())
                 .why("one reader takes the first, another the second")
                 .see(&["CWE-436"]),
@@ -327,7 +327,8 @@ fn metadata(tokens: &mut Tokens<'_>, scan: &mut Scan<'_>) -> Result<(), Stop> {
 mod tests {
     use proptest::prelude::*;
 
-    use crate::{Rules, Verdict, scan};
+    use crate::scan;
+    use custody_findings::{Rules, Verdict};
 
     static RULES: std::sync::LazyLock<Rules> =
         std::sync::LazyLock::new(|| Rules::built_in().unwrap());

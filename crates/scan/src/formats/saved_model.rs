@@ -16,11 +16,11 @@ use super::saved_model_schema::{
     SAVED_MODEL, SAVED_USER_OBJECT, TENSOR_PROTO,
 };
 use crate::cursor::{Cursor, Stop};
-use crate::report::Severity;
-use crate::rules::Judgement;
 use crate::scan::{Found, Scan, Understood, shown};
 use crate::sniff::{Format, Head};
 use crate::source::Source;
+use custody_findings::Severity;
+use custody_findings::rules::Judgement;
 
 /// A saved model.
 pub(crate) const FORMAT: Format = Format {

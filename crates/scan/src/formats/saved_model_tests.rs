@@ -3,8 +3,8 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 
 use super::super::protobuf::build::{bytes, message, number};
-use crate::report::{Report, Verdict};
-use crate::{Rules, scan};
+use crate::scan;
+use custody_findings::{Report, Rules, Verdict};
 
 static RULES: LazyLock<Rules> = LazyLock::new(|| Rules::built_in().unwrap());
 

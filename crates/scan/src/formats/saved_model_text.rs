@@ -8,9 +8,9 @@
 use super::{Model, limit, name};
 use crate::cursor::{Cursor, Stop};
 use crate::formats::json;
-use crate::report::Severity;
 use crate::scan::{Found, Scan};
 use crate::source::Source;
+use custody_findings::Severity;
 
 /// How deep messages may be nested: what the reference implementation reads.
 const MAX_DEPTH: usize = 100;

@@ -5,10 +5,10 @@
 use crate::cursor::{Cursor, Stop};
 use crate::files::{FileKind, Files};
 use crate::names::{self, Names};
-use crate::report::Severity;
 use crate::scan::{Found, Scan, Understood, shown};
 use crate::sniff::{Format, Head};
 use crate::source::{Slice, Source};
+use custody_findings::Severity;
 
 use super::torch;
 

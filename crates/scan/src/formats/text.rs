@@ -3,10 +3,10 @@
 use crate::cursor::{Cursor, Stop};
 use crate::formats::utf8::Utf8;
 use crate::formats::{opaque, yaml};
-use crate::report::Severity;
 use crate::scan::{Found, Scan, Understood, shown};
 use crate::sniff::{Format, Head};
 use crate::source::Source;
+use custody_findings::Severity;
 
 pub(crate) const FORMAT: Format = Format {
     name: "text",
@@ -478,9 +478,8 @@ fn promised(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::report::Verdict;
-    use crate::rules::Rules;
     use crate::scan;
+    use custody_findings::{Rules, Verdict};
 
     fn verdict(name: &str, text: &str) -> Verdict {
         let report = scan(name, &text.as_bytes(), &Rules::built_in().unwrap());

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use crate::cursor::{Cursor, Stop};
 use crate::pickle::{self, Content, Event, Heap, Kind, Value};
-use crate::report::Severity;
 use crate::scan::{Found, Scan, Understood, shown};
 use crate::sniff::{Format, Head};
 use crate::source::{Slice, Source};
+use custody_findings::Severity;
 
 use super::tar;
 use super::torchscript;

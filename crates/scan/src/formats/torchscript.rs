@@ -4,10 +4,10 @@
 //! Source: `torch/csrc/jit/serialization/python_print.cpp`.
 
 use crate::cursor::{Cursor, Stop};
-use crate::report::Severity;
-use crate::rules::Judgement;
 use crate::scan::{Found, Scan, Understood, shown};
 use crate::source::Source;
+use custody_findings::Severity;
+use custody_findings::rules::Judgement;
 
 /// How long a line may be, in bytes.
 const MAX_LINE: usize = 1 << 20;

@@ -93,8 +93,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::report::{Report, Verdict};
-    use crate::{Rules, scan};
+    use crate::scan;
+    use custody_findings::{Report, Rules, Verdict};
 
     static RULES: LazyLock<Rules> = LazyLock::new(|| Rules::built_in().unwrap());
 

@@ -6,10 +6,10 @@ use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
 use crate::cursor::Stop;
-use crate::report::Severity;
 use crate::scan::{Found, Scan, Understood, shown};
 use crate::sniff::{Format, Head};
 use crate::source::{Sequence, Source};
+use custody_findings::Severity;
 
 pub(crate) const FORMAT: Format = Format {
     name: "XML",
@@ -351,9 +351,8 @@ fn script(text: &str, at: u64, scan: &mut Scan<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Verdict;
-    use crate::rules::Rules;
     use crate::scan;
+    use custody_findings::{Rules, Verdict};
 
     const PMML: &str = "<?xml version=\"1.0\"?>\n<PMML xmlns=\"http://www.dmg.org/PMML-4_4\" version=\"4.4\"><Header><Extension name=\"x\" value=\"1\"/></Header><DataDictionary/></PMML>\n";
 

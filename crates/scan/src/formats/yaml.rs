@@ -10,10 +10,10 @@ use granit_parser::{Event, Parser};
 
 use crate::cursor::{Cursor, Stop};
 use crate::formats::text;
-use crate::report::Severity;
 use crate::scan::{Found, Scan, Understood};
 use crate::sniff::{Format, Head};
 use crate::source::Source;
+use custody_findings::Severity;
 use judge::Judge;
 
 pub(crate) const FORMAT: Format = Format {

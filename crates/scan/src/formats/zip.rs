@@ -11,10 +11,10 @@ use flate2::read::DeflateDecoder;
 use crate::cursor::{Cursor, Stop};
 use crate::files::{FileKind, Files};
 use crate::names::Names;
-use crate::report::Severity;
 use crate::scan::{Found, Scan, Understood, shown};
 use crate::sniff::{Format, Head};
 use crate::source::{Opened, Sequence, Slice, Source, Unpack, unpack};
+use custody_findings::Severity;
 
 use super::compressed;
 use super::torch;

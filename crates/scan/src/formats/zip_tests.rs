@@ -1,5 +1,5 @@
-use crate::report::{Report, Verdict};
-use crate::{Rules, scan};
+use crate::scan;
+use custody_findings::{Report, Rules, Verdict};
 
 fn scanned(name: &str, bytes: &[u8]) -> Report {
     scan(name, &bytes, &Rules::built_in().unwrap())

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::report::Severity;
-use crate::rules::Judgement;
 use crate::scan::{Found, Scan, shown};
+use custody_findings::Severity;
+use custody_findings::rules::Judgement;
 
 use super::Watch;
 use super::joblib;
@@ -172,7 +172,7 @@ impl<'j, 's, 'r, 'w> PickleAnalyzer<'j, 's, 'r, 'w> {
     }
 
     /// Finds a known sink that a dotted name reaches through another module, as `logging` reaches `os`.
-    fn sink_in_path(&self, names: &Global) -> Option<(String, &'s crate::rules::Sink)> {
+    fn sink_in_path(&self, names: &Global) -> Option<(String, &'s custody_findings::rules::Sink)> {
         let path: Vec<_> = names.name.split('.').collect();
         let (last, owners) = path.split_last()?;
         let rules = self.scan.rules;
@@ -202,7 +202,7 @@ impl<'j, 's, 'r, 'w> PickleAnalyzer<'j, 's, 'r, 'w> {
             found.references.push("AML.T0011.000".to_owned());
         }
         if severity < Severity::High {
-            found.verdict = crate::report::Verdict::Review;
+            found.verdict = custody_findings::Verdict::Review;
         }
         self.found(at, found);
     }

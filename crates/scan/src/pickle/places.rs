@@ -6,9 +6,9 @@
 use super::joblib;
 use super::value::{Content, Heap, Kind, Text, Value};
 use crate::cursor::Stop;
-use crate::report::Severity;
 use crate::scan::{Found, Scan, shown};
 use crate::source::Source;
+use custody_findings::Severity;
 
 /// Trees with more nodes are not followed.
 const MAX_NODES: u64 = 1 << 26;

@@ -2,8 +2,8 @@
 //! code, or for an address.
 
 use super::value::{Heap, Kind, Value};
-use crate::report::Severity;
 use crate::scan::{Found, shown};
+use custody_findings::Severity;
 
 /// Packages whose classes evaluate a part of their state: it must be a plain dictionary, which can be seen.
 const EVALUATING: [&str; 2] = ["scipy.stats", "statsmodels"];

@@ -4,8 +4,8 @@ use super::file::{Fields, File};
 use super::group;
 use super::header::Message;
 use crate::cursor::Stop;
-use crate::report::Severity;
 use crate::scan::{Found, Scan, shown};
+use custody_findings::Severity;
 
 /// The greatest number of dimensions of HDF5, with that of the element.
 const MAX_DIMENSIONS: usize = 33;

@@ -1,8 +1,7 @@
 use proptest::prelude::*;
 
-use crate::report::Verdict;
-use crate::rules::Rules;
-use crate::{Report, scan};
+use crate::scan;
+use custody_findings::{Report, Rules, Verdict};
 
 /// Files that `h5py` 3.16 wrote.
 const VARIABLE: &[u8] = include_bytes!("../../../tests/data/keras-2-v0.h5");

@@ -1,4 +1,5 @@
-use crate::{Report, Rules, Verdict, scan};
+use crate::scan;
+use custody_findings::{Report, Rules, Verdict};
 
 static RULES: std::sync::LazyLock<Rules> = std::sync::LazyLock::new(|| Rules::built_in().unwrap());
 

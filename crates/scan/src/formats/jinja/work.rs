@@ -3,8 +3,8 @@
 use minijinja::machinery::ast::{BinOpKind, CallArg, CallType, Expr};
 
 use super::Walk;
-use crate::report::Severity;
 use crate::scan::Found;
+use custody_findings::Severity;
 
 /// How many steps or copies a constant may ask for.
 pub(super) const MAX_WORK: u64 = 1_000_000;

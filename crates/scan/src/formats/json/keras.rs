@@ -3,9 +3,9 @@
 
 use super::frame::Frame;
 use crate::formats::names;
-use crate::report::Severity;
-use crate::rules::Judgement;
 use crate::scan::{Found, Scan, shown};
+use custody_findings::Severity;
+use custody_findings::rules::Judgement;
 
 /// Judges an object at its end.
 pub(super) fn judge(frame: &Frame, scan: &mut Scan<'_>) {

@@ -3,9 +3,9 @@
 
 use super::frame::{Frame, Value};
 use crate::formats::names;
-use crate::report::Severity;
-use crate::rules::Judgement;
 use crate::scan::{Found, Scan};
+use custody_findings::Severity;
+use custody_findings::rules::Judgement;
 
 /// Whether the part that is being scanned is such an index, by its name: the loader reads no other.
 pub(super) fn is_index(scan: &Scan<'_>) -> bool {

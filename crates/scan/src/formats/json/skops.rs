@@ -2,9 +2,9 @@
 
 use super::frame::Frame;
 use crate::formats::names;
-use crate::report::Severity;
-use crate::rules::Judgement;
 use crate::scan::{Found, Scan, shown};
+use custody_findings::Severity;
+use custody_findings::rules::Judgement;
 
 /// Loaders that build the class they name and no more.
 const PLAIN: [&str; 22] = [

@@ -1,8 +1,7 @@
 use proptest::prelude::*;
 
-use crate::report::Verdict;
-use crate::rules::Rules;
-use crate::{FileKind, Files, Report, scan, scan_among};
+use crate::{FileKind, Files, scan, scan_among};
+use custody_findings::{Report, Rules, Verdict};
 
 fn scanned(name: &str, bytes: &[u8]) -> Report {
     scan(name, &bytes, &Rules::built_in().unwrap())

@@ -7,8 +7,8 @@ use granit_parser::Tag;
 use super::ultralytics;
 use crate::cursor::Stop;
 use crate::formats::{jinja, names};
-use crate::report::Severity;
 use crate::scan::{Found, Scan, shown};
+use custody_findings::Severity;
 
 /// How deep collections may lie in each other.
 const MAX_DEPTH: usize = 200;

@@ -1,8 +1,7 @@
 use std::fmt::Write;
 
-use crate::report::Verdict;
-use crate::rules::Rules;
-use crate::{Report, scan};
+use crate::scan;
+use custody_findings::{Report, Rules, Verdict};
 
 fn scanned(name: &str, text: &str) -> Report {
     scan(name, &text.as_bytes(), &Rules::built_in().unwrap())

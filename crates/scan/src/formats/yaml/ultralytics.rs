@@ -2,9 +2,9 @@
 //! up by name and whose texts older loaders give to Python's `eval`.
 
 use crate::formats::names;
-use crate::report::Severity;
-use crate::rules::Judgement;
 use crate::scan::{Found, Scan, shown};
+use custody_findings::Severity;
+use custody_findings::rules::Judgement;
 
 /// The keys of the outermost mapping whose rows are modules.
 pub(super) const PARTS: [&str; 2] = ["backbone", "head"];

@@ -27,7 +27,7 @@ const WORDS: &[(&str, &str)] = &[
 ];
 
 /// Says what is wrong with `text`.
-pub(crate) fn told(error: &Error, text: &str) -> String {
+pub(crate) fn yaml_error(error: &Error, text: &str) -> String {
     let error = error.without_snippet();
     let because = match error {
         Error::SerdeUnknownField {
