@@ -745,3 +745,82 @@ impl<A: ActionMarker> Grant<A> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use custody_types::{Classification, Kind};
+
+    use super::*;
+    use crate::testing::World;
+    use crate::{Export, List, ResourceRef, Verify, Write};
+
+    fn builder(door: &Door, session: &Session, content: &str) -> VersionBuilder {
+        let artifact: ArtifactName = "demo/a".parse().unwrap();
+        let (kind, classification) = (Kind::Dataset, Classification::Internal);
+        let target = ResourceRef::New {
+            artifact: artifact.clone(),
+            kind,
+            classification,
+        };
+        let grant = door.ask::<Write>(session, target).unwrap();
+        let mut making = VersionBuilder::start(&grant).unwrap();
+        let path = "file".parse().unwrap();
+        making.file(path, false, &mut content.as_bytes()).unwrap();
+        let new = NewVersion::new(artifact, kind, classification);
+        making.finish(grant, new).unwrap();
+        making
+    }
+
+    /// What a program did that took the number of a version from an older index.
+    fn make_again(door: &Door, mut making: VersionBuilder, name: &VersionName) {
+        let pieces = std::mem::take(&mut making.pieces.all);
+        let draft = making.draft(&pieces[0], name, door.now(), (None, None));
+        let store = &door.0.parts.store;
+        let versions = store.stage(making.writer, vec![draft.unwrap()]).unwrap();
+        let entry = outcome(&pieces[0], &versions[0], None, None);
+        door.0.append_all(vec![entry]).unwrap();
+        store.unstage(std::slice::from_ref(name)).unwrap();
+    }
+
+    #[test]
+    fn a_workspace_with_two_versions_of_one_name_is_mended() {
+        let world = World::default();
+        let door = world.open();
+        let owner = world.person("owner");
+        let first = builder(&door, &owner, "first").commit(None).unwrap();
+        let name = first[0].version.name();
+        make_again(&door, builder(&door, &owner, "second"), &name);
+        let differing = |door: &Door| {
+            let grant = door.ask::<Verify>(&owner, ResourceRef::Workspace).unwrap();
+            let (_, differing) = grant.evidence().check_index().unwrap();
+            grant.finish().unwrap();
+            differing
+        };
+        let read = |door: &Door, reference: &str| {
+            let target = ResourceRef::Named(reference.parse().unwrap());
+            let grant = door.ask::<Export>(&owner, target).unwrap();
+            let mut tar = Vec::new();
+            grant.write_tar(&mut tar).unwrap();
+            String::from_utf8_lossy(&tar).into_owned()
+        };
+        let by_content = format!("demo/a@{}", first[0].version.record.digest);
+        let check = |door: &Door| {
+            assert!(read(door, "demo/a@1").contains("second"));
+            assert!(read(door, &by_content).contains("first"));
+            let differing = differing(door);
+            assert_eq!(differing.len(), 1, "{differing:?}");
+            assert!(differing[0].contains(&by_content), "{differing:?}");
+        };
+        check(&door);
+        drop(door);
+        let door = world.open();
+        door.0.index_anew().unwrap();
+        check(&door);
+        let again = builder(&door, &owner, "first").commit(None).unwrap();
+        assert_eq!(again[0].version.name().to_string(), "demo/a@2");
+        assert_eq!(differing(&door), [""; 0]);
+        assert!(read(&door, &by_content).contains("first"));
+        let grant = door.ask::<List>(&owner, ResourceRef::Workspace).unwrap();
+        assert_eq!(grant.views(&Default::default()).unwrap().versions.len(), 2);
+    }
+}

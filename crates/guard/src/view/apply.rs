@@ -298,6 +298,9 @@ impl Told<'_> {
         if let Some(before) = rows::version(map, &name)? {
             map.remove(&key::made(&name, before.named))?;
             map.remove(&key::content(&name, &before.digest))?;
+            if before.digest != digest {
+                put(map, &key::overtaken(&name, &before.digest), &before)?;
+            }
         }
         let facts = VersionFacts {
             digest,

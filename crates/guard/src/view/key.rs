@@ -71,6 +71,18 @@ pub(crate) fn made(version: &VersionName, entry: u64) -> String {
     format!("made {of} {entry:020} {:010}", version.number.number())
 }
 
+/// A version whose name another one was given after it, as programs did that took numbers from the index.
+pub(crate) fn overtaken(version: &VersionName, content: &Digest) -> String {
+    let number = version.number.number();
+    let of = all_overtaken(Some(&version.artifact));
+    format!("{of}{number:010} {}", content.to_hex())
+}
+
+/// The beginning of the keys of [`overtaken`], of all or of an artifact.
+pub(crate) fn all_overtaken(of: Option<&ArtifactName>) -> String {
+    beginning("overtaken", None, of)
+}
+
 /// The beginning of the keys of [`made`].
 pub(crate) fn all_made(of: &ArtifactName) -> String {
     format!("made {} ", artifact(of))

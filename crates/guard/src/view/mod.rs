@@ -130,6 +130,25 @@ fn unread_in(entries: &[Placed]) -> impl Iterator<Item = String> {
     each.flat_map(|(index, entry)| apply::unread(*index, entry))
 }
 
+/// Tells of each version whose name another one has, and whose content no other version of its artifact has.
+fn doubled(map: &mut Map<'_>) -> Answer<Vec<String>> {
+    let mut told = Vec::new();
+    for (name, facts) in rows::overtaken(map, None)? {
+        let artifact = &name.artifact;
+        let same = rows::with_content(map, artifact.project(), &facts.digest)?;
+        let later = rows::version(map, &name)?.map(|later| later.entry);
+        if let Some(later) = later
+            && !same.iter().any(|same| same.artifact == *artifact)
+        {
+            told.push(format!(
+                "the entries {} and {later} name two versions `{name}`: it means the later, and the other is `{artifact}@{}`; take that one out with `custody get` and put it again, which gives it a name of its own",
+                facts.entry, facts.digest
+            ));
+        }
+    }
+    Ok(told)
+}
+
 impl Inner {
     /// Reads the root that an earlier process left.
     pub(crate) fn open_view(&self) -> Result<Found, Problem> {
@@ -316,6 +335,7 @@ impl Inner {
             at = end;
         }
         let valid = rows::records(&mut map).map_err(wrong)?;
+        let doubled = doubled(&mut map).map_err(wrong)?;
         map.finish().map_err(wrong)?;
         let noticed = view.noticed.take().into_iter();
         let mut differing: Vec<_> = noticed
@@ -328,6 +348,7 @@ impl Inner {
         if more > 0 {
             differing.push(format!("{more} more facts of entries cannot be read"));
         }
+        differing.extend(doubled);
         if caught_up.is_err() {
             differing.push("the index lags behind the ledger and cannot go on".to_owned());
         }

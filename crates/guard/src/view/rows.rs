@@ -110,11 +110,31 @@ pub(crate) fn resolve(
         }
         Selector::Digest(digest) => {
             let prefix = key::with_content(artifact.project(), digest, Some(artifact));
-            last_number(map, artifact, &prefix)?
+            match last_number(map, artifact, &prefix)? {
+                Some(name) => Some(name),
+                None => {
+                    let overtaken = overtaken(map, Some(artifact))?;
+                    let mut of_content = overtaken.into_iter();
+                    return Ok(of_content.find(|(_, facts)| facts.digest == *digest));
+                }
+            }
         }
     };
     let Some(name) = name else { return Ok(None) };
     Ok(version(map, &name)?.map(|facts| (name, facts)))
+}
+
+/// Lists the versions, of all or of an artifact, whose names others were given after them.
+pub(crate) fn overtaken(
+    map: &mut Map<'_>,
+    of: Option<&ArtifactName>,
+) -> Answer<Vec<(VersionName, VersionFacts)>> {
+    let rows = map.list(&key::all_overtaken(of), None, usize::MAX)?;
+    let facts = rows.iter().map(|row| {
+        let (key, _) = row.key.rsplit_once(' ').unwrap_or_default();
+        Ok((named(key)?, parse(&row.value)?))
+    });
+    facts.collect()
 }
 
 /// Returns the version that was named last and is not in quarantine. What is in quarantine and was named after it is

@@ -206,6 +206,48 @@ fn a_scan_holds_a_version_until_it_is_approved_or_scanned_anew() {
 }
 
 #[test]
+fn of_two_versions_of_one_name_the_later_has_it_and_the_other_is_found_by_its_content() {
+    let mut entries = vec![
+        made("p/a@1", "first", &[]),
+        made("p/a@1", "second", &[]),
+        made("p/a@1", "third", &[]),
+        made("p/a-b@1", "first", &[]),
+    ];
+    let find = |view: &View, selector: &str| {
+        let selector = selector
+            .parse::<custody_types::Reference>()
+            .unwrap()
+            .selector;
+        let found = view.ask(|map| rows::resolve(map, &"p/a".parse().unwrap(), &selector));
+        found
+            .unwrap()
+            .map(|(name, facts)| (name.to_string(), facts.entry))
+    };
+    let by = |content: &str| format!("p/a@{}", digest(content));
+    let view = View::of(&entries);
+    let named = |entry| Some(("p/a@1".to_owned(), entry));
+    for selector in ["p/a", "p/a@1", &by("third")] {
+        assert_eq!(find(&view, selector), named(2), "{selector}");
+    }
+    assert_eq!(find(&view, &by("first")), named(0));
+    assert_eq!(find(&view, &by("second")), named(1));
+    assert_eq!(find(&view, &by("fourth")), None);
+    let told = view.ask(doubled).unwrap();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told.iter().any(|told| told.contains(&by("first"))),
+        "{told:?}"
+    );
+    // Put again, it has a name of its own.
+    entries.push(made("p/a@2", "first", &[]));
+    let view = View::of(&entries);
+    assert_eq!(find(&view, &by("first")), Some(("p/a@2".to_owned(), 4)));
+    let told = view.ask(doubled).unwrap();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains(&by("second")), "{told:?}");
+}
+
+#[test]
 fn versions_are_listed_in_order_and_those_in_quarantine_apart() {
     let mut entries: Vec<_> = (1..=12)
         .rev()
@@ -321,6 +363,7 @@ fn everything() -> Vec<Value> {
     let other = [(QUARANTINE, "p/a@1"), ("step_key", scan.as_str())];
     vec![
         made("p/a@1", "a", &[]),
+        made("p/a@2", "before b", &[]),
         made("p/a@2", "b", &[]),
         made("p/m@1", "m", &[(QUARANTINE, "p/m@1"), (SCAN_FACT, &scan)]),
         about_content(
@@ -368,6 +411,7 @@ fn a_row_that_is_not_what_was_written_is_noticed_when_it_is_used() {
         "hold",
         "made",
         "open",
+        "overtaken",
         "quarantine",
         "record",
         "rejected",
