@@ -384,7 +384,7 @@ pub(crate) struct Run {
     pub(crate) jobs: Option<u32>,
     /// Run a copy of what the project's folder holds now, which is kept: the pipeline file, the code, the lock files and the
     /// sources' files become versions. What changes in the folder meanwhile changes nothing
-    #[arg(long)]
+    #[arg(long, conflicts_with = "dry_run")]
     pub(crate) snapshot: bool,
 }
 

@@ -101,6 +101,14 @@ impl World {
         Session::new(shown.authenticate(self.clock.now()), None, "test")
     }
 
+    /// Counts the grants in the ledger of a door, and the outcomes.
+    pub fn grants_and_outcomes(door: &Door) -> (usize, usize) {
+        let entries = Self::entries(door);
+        let grants = entries.iter().filter(|entry| entry.outcome.is_none());
+        let outcomes = entries.iter().filter(|entry| entry.relates_to.is_some());
+        (grants.count(), outcomes.count())
+    }
+
     /// Lists the entries of the ledger of a door.
     pub fn entries(door: &Door) -> Vec<Entry> {
         let mut entries = Vec::new();

@@ -227,15 +227,7 @@ fn a_run_on_a_snapshot_goes_on_by_itself_and_needs_no_folder() {
     // Every grant has one outcome, those by which the sources' files were read too.
     let world = server.world.clone();
     drop((client, server));
-    let entries = World::entries(&world.open());
-    let grants = entries
-        .iter()
-        .filter(|entry| entry.outcome.is_none())
-        .count();
-    let outcomes = entries
-        .iter()
-        .filter(|entry| entry.relates_to.is_some())
-        .count();
+    let (grants, outcomes) = World::grants_and_outcomes(&world.open());
     assert_eq!(grants, outcomes);
 }
 

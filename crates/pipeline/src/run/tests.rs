@@ -100,16 +100,10 @@ fn a_step_that_fails_leaves_no_bytes_of_what_it_had_made() {
     );
     assert_eq!(world.place.count(), before);
     // Every grant has its outcome, and none of them made a version.
-    let entries = World::entries(&world.open());
-    let grants = entries
-        .iter()
-        .filter(|entry| entry.outcome.is_none())
-        .count();
-    let outcomes = entries
-        .iter()
-        .filter(|entry| entry.relates_to.is_some())
-        .count();
+    let door = world.open();
+    let (grants, outcomes) = World::grants_and_outcomes(&door);
     assert_eq!(grants, outcomes);
+    let entries = World::entries(&door);
     let made = entries
         .iter()
         .filter(|entry| entry.facts.contains_key("record"));
