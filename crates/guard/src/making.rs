@@ -749,6 +749,7 @@ impl<A: ActionMarker> Grant<A> {
 #[cfg(test)]
 mod tests {
     use custody_types::{Classification, Kind};
+    use custody_wire::ListQuery;
 
     use super::*;
     use crate::testing::World;
@@ -821,6 +822,9 @@ mod tests {
         assert_eq!(differing(&door), [""; 0]);
         assert!(read(&door, &by_content).contains("first"));
         let grant = door.ask::<List>(&owner, ResourceRef::Workspace).unwrap();
-        assert_eq!(grant.views(&Default::default()).unwrap().versions.len(), 2);
+        assert_eq!(
+            grant.views(&ListQuery::default()).unwrap().versions.len(),
+            2
+        );
     }
 }
