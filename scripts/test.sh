@@ -18,6 +18,11 @@ stage() {
     [ -z "${2:-}" ] || echo "== $2"
 }
 
+# Python's packages come from the network while the compiler works. What does not come is asked for again by the stage that
+# needs it, which says what is wrong.
+scripts/python-env.sh tests/python/requirements.lock target/python >/dev/null 2>&1 &
+scripts/python-env.sh tests/scan/requirements.lock target/scan/python >/dev/null 2>&1 &
+
 stage "format, lints, dependencies, documentation"
 scripts/lint.sh
 
@@ -41,12 +46,13 @@ fi
 stage "fuzzing" "the parsers of the scanner and of our formats under a fuzzer, for some seconds each"
 scripts/fuzz.sh 2
 
+stage "Python's packages"
+wait
+scripts/python-env.sh tests/python/requirements.lock target/python
 stage "the scanner's samples" "the scanner over hostile and benign samples"
 scripts/scan-matrix.sh --alone
 
-stage "Python's packages" "Python tests"
-scripts/python-env.sh tests/python/requirements.lock target/python
-stage "Python tests"
+stage "Python tests" "Python tests"
 # The workspaces of tests that passed, gigabytes of them, go at once.
 PYTHONPATH=python/src exec target/python/bin/python -m pytest --quiet --override-ini tmp_path_retention_policy=failed \
     --numprocesses auto --dist loadfile tests/python python/tests
