@@ -23,9 +23,6 @@ stage() {
 scripts/python-env.sh tests/python/requirements.lock target/python >/dev/null 2>&1 &
 scripts/python-env.sh tests/scan/requirements.lock target/scan/python >/dev/null 2>&1 &
 
-stage "format, lints, dependencies, documentation"
-scripts/lint.sh
-
 stage "packages of the system" "what the tests need of the system"
 # A token in software, for keys that never leave it; what tells which writes reached the disk.
 needed=(softhsm2 strace)
@@ -36,6 +33,9 @@ fi
 
 stage "build" "build"
 cargo build --locked --quiet --workspace --all-targets
+# After the build, whose libraries the lints look at: while a large library is compiled, our crates take the other processor.
+stage "format, lints, dependencies, documentation"
+scripts/lint.sh
 stage "unit, property and end-to-end tests" "unit, property and end-to-end tests"
 if cargo nextest --version >/dev/null 2>&1; then
     cargo nextest run --locked --workspace --no-fail-fast
