@@ -660,6 +660,14 @@ impl ViewRows for View<'_> {
         )
     }
 
+    fn buckets(&self) -> Result<Vec<u16>, CatalogError> {
+        let sql = "SELECT DISTINCT bucket FROM view ORDER BY bucket";
+        let mut statement = self.0.prepare_cached(sql).map_err(failed)?;
+        let buckets = statement.query_map([], |row| row.get(0)).map_err(failed)?;
+        let buckets = buckets.map(|bucket| bucket.map_err(|_| damaged("row")));
+        buckets.collect()
+    }
+
     fn bucket(&self, bucket: u16) -> Result<Vec<ViewRow>, CatalogError> {
         let sql = "SELECT key, value, next FROM view WHERE bucket = ?1 ORDER BY key";
         let mut statement = self.0.prepare_cached(sql).map_err(failed)?;

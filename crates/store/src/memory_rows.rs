@@ -1,7 +1,7 @@
 //! The rows of a view in memory: to make what a view must be, and compare it with one that is kept.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use crate::ports::{CatalogError, ViewRow, ViewRows};
@@ -11,7 +11,7 @@ struct Content {
     root: Option<String>,
     nodes: BTreeMap<u32, Vec<u8>>,
     rows: BTreeMap<String, (u16, ViewRow)>,
-    buckets: BTreeMap<u16, std::collections::BTreeSet<String>>,
+    buckets: BTreeMap<u16, BTreeSet<String>>,
 }
 
 /// The rows of a view in memory.
@@ -46,6 +46,12 @@ impl ViewRows for MemoryRows {
     fn set_node(&self, id: u32, bytes: &[u8]) -> Result<(), CatalogError> {
         self.0.borrow_mut().nodes.insert(id, bytes.to_vec());
         Ok(())
+    }
+
+    fn buckets(&self) -> Result<Vec<u16>, CatalogError> {
+        let content = self.0.borrow();
+        let buckets: BTreeSet<_> = content.rows.values().map(|(bucket, _)| *bucket).collect();
+        Ok(buckets.into_iter().collect())
     }
 
     fn bucket(&self, bucket: u16) -> Result<Vec<ViewRow>, CatalogError> {

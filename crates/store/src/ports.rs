@@ -247,6 +247,12 @@ pub trait ViewRows {
     /// [`CatalogError`] when the database fails.
     fn set_node(&self, id: u32, bytes: &[u8]) -> Result<(), CatalogError>;
 
+    /// Lists the buckets that have rows, in order.
+    ///
+    /// # Errors
+    /// [`CatalogError`] when the database fails.
+    fn buckets(&self) -> Result<Vec<u16>, CatalogError>;
+
     /// Lists the rows of a bucket, in order.
     ///
     /// # Errors

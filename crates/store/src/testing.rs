@@ -811,6 +811,7 @@ fn read_rows(catalog: &dyn Catalog) -> Vec<String> {
             told.push(format!("{:?}", rows.node(id)?));
             told.push(format!("{:?}", rows.before(&format!("k{id}"))?));
         }
+        told.push(format!("{:?}", rows.buckets()?));
         for bucket in 0..4 {
             told.push(format!("{:?}", rows.bucket(bucket)?));
         }

@@ -188,7 +188,7 @@ impl<'a> Map<'a> {
             let bucket = self.buckets.get(&number);
             let bucket = bucket.ok_or(ViewError::Wrong("a bucket that changed was not read"))?;
             let hash = hash_of_bucket(bucket);
-            hashes.insert(LOWEST * 16 + u32::from(number), hash);
+            hashes.insert(bucket_id(number), hash);
         }
         while hashes.keys().next().is_some_and(|id| *id > 1) {
             let mut above = BTreeMap::new();
@@ -217,7 +217,13 @@ impl<'a> Map<'a> {
     /// Compares every row and node with the root. Returns all rows.
     pub(crate) fn all(&mut self) -> Answer<BTreeMap<String, ViewRow>> {
         let mut all = BTreeMap::new();
+        let there: BTreeSet<_> = self.rows.buckets()?.into_iter().collect();
         for number in 0..=u16::MAX {
+            // Most buckets of a young workspace have nothing, which the tree says without a question to the database.
+            let empty = !there.contains(&number) && !self.buckets.contains_key(&number);
+            if empty && self.child(bucket_id(number))? == NOTHING {
+                continue;
+            }
             all.append(&mut self.bucket(number)?.clone());
             self.buckets.remove(&number);
         }
@@ -261,8 +267,7 @@ impl<'a> Map<'a> {
 
     fn bucket(&mut self, number: u16) -> Answer<&mut BTreeMap<String, ViewRow>> {
         if !self.buckets.contains_key(&number) {
-            let id = LOWEST * 16 + u32::from(number);
-            let expected = self.child(id)?;
+            let expected = self.child(bucket_id(number))?;
             let rows = self.rows.bucket(number)?.into_iter();
             let rows: BTreeMap<_, _> = rows.map(|row| (row.key.clone(), row)).collect();
             if hash_of_bucket(&rows) != expected {
@@ -310,6 +315,11 @@ fn bucket_of(key: &str) -> u16 {
     let hash = Digest::of(key.as_bytes());
     let [high, low, ..] = *hash.as_bytes();
     u16::from_be_bytes([high, low])
+}
+
+/// Returns the place of a bucket below the nodes.
+fn bucket_id(number: u16) -> u32 {
+    LOWEST * 16 + u32::from(number)
 }
 
 fn hash_of_bucket(rows: &BTreeMap<String, ViewRow>) -> Hash {
