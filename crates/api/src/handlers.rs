@@ -275,7 +275,9 @@ pub(crate) fn run(app: &App, call: Call) -> Answer {
 fn accepted(runner: &Arc<Runner>, session: Session, request: RunRequest) -> Answer {
     let runner = runner.clone();
     let (sender, started) = sync_channel(1);
-    tokio::task::spawn_blocking(move || {
+    // A thread of its own: of those for blocking work, all may wait here.
+    let thread = std::thread::Builder::new().name("run".to_owned());
+    let work = thread.spawn(move || {
         let mut tell = |event: RunEvent| {
             if let RunEvent::Started(started) = event {
                 // Where nobody waits for it any more, the run goes on all the same.
@@ -287,10 +289,12 @@ fn accepted(runner: &Arc<Runner>, session: Session, request: RunRequest) -> Answ
             let _ = sender.try_send(Err(problem));
         }
     });
-    let started = started.recv().map_err(|_| {
+    let ended = || {
         Problem::new(custody_types::code::API_021, "the run did not start")
             .hint("see what was done with `custody runs`, then start it again")
-    })?;
+    };
+    work.map_err(|error| ended().because(error))?;
+    let started = started.recv().map_err(|_| ended())?;
     let started = started?;
     let place = format!("/v1/runs/{}", started.run);
     created(&place, started)

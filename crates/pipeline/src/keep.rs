@@ -54,7 +54,19 @@ fn bind(new: &mut NewVersion, original: &Known) -> Result<(), Problem> {
             original.classification
         )));
     }
+    let declared = new.purposes.clone();
     narrow(&mut new.purposes, &original.purposes);
+    // None left would stand for any.
+    if new.purposes.is_empty() && !declared.is_empty() {
+        return Err(Problem::new(
+            code::PIPE_031,
+            format!(
+                "the source serves none of the purposes that its files `{}` may serve",
+                original.name
+            ),
+        )
+        .hint("declare under `purposes` some of those that `custody show` says of the files"));
+    }
     Ok(())
 }
 

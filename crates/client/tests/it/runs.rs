@@ -75,6 +75,27 @@ impl Server {
         class: Classification,
         files: &[(&str, &str)],
     ) -> VersionName {
+        self.put_as((artifact, kind), class, "", files)
+    }
+
+    /// Makes a dataset that serves one purpose alone.
+    fn put_for(
+        &self,
+        artifact: &str,
+        class: Classification,
+        purpose: &str,
+        files: &[(&str, &str)],
+    ) -> VersionName {
+        self.put_as((artifact, Kind::Dataset), class, purpose, files)
+    }
+
+    fn put_as(
+        &self,
+        (artifact, kind): (&str, Kind),
+        class: Classification,
+        purposes: &str,
+        files: &[(&str, &str)],
+    ) -> VersionName {
         let origin = (kind == Kind::Dataset).then(|| {
             let declared = serde_json::json!({
                 "publisher": "us", "url": "https://rows.example", "licence": "own",
@@ -92,7 +113,7 @@ impl Server {
             artifact: artifact.parse().unwrap(),
             kind,
             classification: class,
-            purposes: String::new(),
+            purposes: purposes.to_owned(),
             origin,
         };
         let files: Vec<_> = files
@@ -316,6 +337,36 @@ fn a_source_is_as_sensitive_as_its_files_whatever_it_declares() {
     assert!(reply.ok, "{reply:?}");
     let shown = server.client().show("demo/rows").unwrap().version;
     assert_eq!(shown.classification, Classification::Confidential);
+}
+
+#[test]
+fn a_source_serves_no_purpose_that_its_files_may_not_serve() {
+    let server = Server::new();
+    let mut snapshot = server.snapshot();
+    let files = [("a.csv", "id,amount\n3,30\n")];
+    let bound = server.put_for(
+        "demo/collect-files",
+        Classification::Internal,
+        "investigation",
+        &files,
+    );
+    snapshot.sources.insert("../rows/*.csv".to_owned(), bound);
+    let with = |line: &str| {
+        let file = FILE.replace("project: demo", "project: demo\npurpose: investigation");
+        server.folder(&file.replace("      output: rows", &format!("      output: rows\n{line}")))
+    };
+    snapshot.folder = with("      purposes: [model-development]");
+    let reply = server.client().run(&on(&snapshot), |_| {}).unwrap();
+    let problem = reply.problem.unwrap();
+    assert_eq!(problem.code, code::PIPE_031, "{problem}");
+    for line in ["", "      purposes: [investigation, model-development]"] {
+        snapshot.folder = with(line);
+        let reply = server.client().run(&on(&snapshot), |_| {}).unwrap();
+        assert!(reply.ok, "{reply:?}");
+        let purposes = server.client().show("demo/rows").unwrap().version.purposes;
+        let purposes: Vec<_> = purposes.iter().map(ToString::to_string).collect();
+        assert_eq!(purposes, ["investigation"]);
+    }
 }
 
 #[test]

@@ -662,6 +662,10 @@ registry! {
         "nothing is named whose figures to tell",
         "Figures are told of versions, of runs, or of the newest models and reports of a project.",
         "Name versions or runs, or the project.";
+    PIPE_031 "CUS-PIPE-031" Denied:
+        "a source is declared for purposes that its files may not serve",
+        "The files of a source that a snapshot names are a version with purposes of its own, and what is collected may serve those of them that the source declares: here there are none.",
+        "Declare under `purposes` some of those that the files may serve.";
 
     // Policies.
     POLICY_001 "CUS-POLICY-001" Invalid:
