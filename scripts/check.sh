@@ -33,7 +33,7 @@ case $kind/$test in
     lib/false) touch "$folder/lib$crate$suffix.rlib" ;;
     */true) touch "$folder/$crate$suffix" ;;
 esac
-[ "$kind" = lib ] && ! $test || exit 0
+! $test || exit 0
 # `rustdoc` knows the same arguments, but writes pages.
 described=()
 for argument in "${arguments[@]}"; do
@@ -43,4 +43,6 @@ for argument in "${arguments[@]}"; do
         *) described+=("$argument") ;;
     esac
 done
+# Of a program all of it is described, for nothing in it is public; cargo does the same.
+[ "$kind" = lib ] || described+=(--document-private-items --allow rustdoc::private_intra_doc_links)
 exec rustdoc "${described[@]}"

@@ -92,16 +92,13 @@ pub fn project(folder: &dyn Folder) -> Result<(ProjectName, Option<Purpose>), Pr
     Ok((file.project, file.purpose))
 }
 
-/// Gathers what a run of these steps needs of the folder; `targets`: as in a request for a run, or `None` for all steps.
+/// Gathers what a run of these steps needs of the folder; `targets`: as in a request for a run.
 ///
 /// # Errors
 /// A [`Problem`] when the pipeline file does not hold up, or something that it names is missing.
-pub fn gather(folder: &dyn Folder, targets: Option<&[String]>) -> Result<Gathered, Problem> {
+pub fn gather(folder: &dyn Folder, targets: &[String]) -> Result<Gathered, Problem> {
     let declared = Declared::read(folder)?;
-    let steps = match targets {
-        Some(targets) => declared.steps(targets)?,
-        None => declared.graph.order.clone(),
-    };
+    let steps = declared.steps(targets)?;
     let file = &declared.file;
     let mut files = BTreeMap::new();
     let mut plain = |path: &str| -> Result<(), Problem> {

@@ -23,7 +23,7 @@ pub(super) fn take(
     client: &Client,
     targets: &[String],
 ) -> Result<(Snapshot, Vec<String>), Problem> {
-    let gathered = snapshot::gather(&context.project_folder()?, Some(targets))?;
+    let gathered = snapshot::gather(&context.project_folder()?, targets)?;
     let digest = gathered.digest();
     let Gathered {
         artifact,
