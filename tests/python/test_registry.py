@@ -87,13 +87,16 @@ class Runs:
         return os.system, ("true",)
 
 
-def unknown():
-    """A pickle of a class that no rule knows."""
+def unknown(state=None):
+    """A pickle of a class that no rule knows, with some state."""
     module = types.ModuleType("acme.models")
     module.Scorer = type("Scorer", (), {"__module__": "acme.models"})
     sys.modules.update({"acme": types.ModuleType("acme"), "acme.models": module})
     try:
-        return pickle.dumps(module.Scorer())
+        scorer = module.Scorer()
+        if state is not None:
+            scorer.state = state
+        return pickle.dumps(scorer)
     finally:
         del sys.modules["acme"], sys.modules["acme.models"]
 
@@ -185,6 +188,49 @@ def test_what_is_rejected_waits_no_longer_and_is_never_let_out(place):
     (one,) = place("rescan", "shop/model@1")["scanned"]
     assert one["rejected"] and one["quarantined"]
     place("get", "shop/model@1", "--to", "out", expect=3)
+
+
+def test_the_bytes_of_what_was_rejected_are_removed_and_the_history_stays(place):
+    def on_disk():
+        return sum(path.stat().st_size for path in (place.folder / ".custody" / "packs").rglob("*.pack"))
+
+    place("put", "shop/note", str(place.folder / "key"))
+    before = on_disk()
+    payload = os.urandom(1 << 20)
+    place.put("model", unknown(payload), expect=6)
+    place.put("other", unknown(payload[: 1 << 19]), expect=6)
+    assert on_disk() > before + (3 << 18)
+    assert place("remove", "shop/model@1", expect=1)["problem"]["code"] == "CUS-STORE-013"
+    place("reject", "shop/model@1", "--reason", "it downloads what it runs", "--as", "officer")
+    place("remove", "shop/model@1", "--as", "scientist", expect=3)
+    removed = place("remove", "shop/model@1", "--as", "officer")
+    # What the other model has too stays.
+    assert removed["bytes"] > 1 << 18 and removed["shared"] > 1 << 18
+    assert removed["version"]["removed"] == removed["entry"]
+    with_other = on_disk()
+    assert with_other < before + (3 << 18)
+    place("approve", "shop/other@1", "--reason", "read line by line")
+    place("get", "shop/other@1", "--to", "other-out")
+    assert (place.folder / "other-out" / "model.pkl").read_bytes() == unknown(payload[: 1 << 19])
+
+    shown = place("show", "shop/model@1")
+    assert shown["version"]["removed"] == removed["entry"]
+    assert [file["path"] for file in shown["listing"]] == ["model.pkl"]
+    place("get", "shop/model@1", "--to", "out", expect=3)
+    assert place("rescan", "shop/model@1", expect=5)["problem"]["code"] == "CUS-STORE-012"
+    place("rescan", "--all")
+    for _ in range(2):
+        assert f"were removed by entry {removed['entry']}" in "".join(place.check("bytes")["evidence"])
+        again = place("remove", "shop/model@1")
+        assert (again["bytes"], again["entry"]) == (removed["bytes"], removed["entry"])
+        place("index", "rebuild")
+    # The same files again are another version, with bytes of its own.
+    place.put("model", unknown(payload), expect=6)
+    place("approve", "shop/model@2", "--reason", "read line by line")
+    place("get", "shop/model@2", "--to", "second-out")
+    assert (place.folder / "second-out" / "model.pkl").read_bytes() == unknown(payload)
+    place("get", "shop/model@1", "--to", "out", expect=3)
+    place("verify", "--all")
 
 
 def test_an_approval_of_the_same_bytes_elsewhere_does_not_hide_a_quarantine(place):

@@ -8,8 +8,8 @@ use std::time::Duration;
 use axum::body::Body;
 use custody_guard::{
     Approve, ChangeIdentity, ChangeRules, Collect, CommittedVersion, Export, ExportLedger, List,
-    NewVersion, ReadIdentity, ReadLedger, ReadPolicy, ReadRun, RebuildIndex, Reject, ResourceRef,
-    ScanModel, Session, SetAlias, SignModel, VersionBuilder, Write, WriteAccess,
+    NewVersion, ReadIdentity, ReadLedger, ReadPolicy, ReadRun, RebuildIndex, Reject, Remove,
+    ResourceRef, ScanModel, Session, SetAlias, SignModel, VersionBuilder, Write, WriteAccess,
 };
 use custody_pipeline::collect;
 use custody_pipeline::file::Origin;
@@ -19,9 +19,9 @@ use custody_wire::{
     AcceptRollbackReply, AcceptRollbackRequest, AliasReply, AliasRequest, ApproveReply,
     ApproveRequest, ArtifactQuery, BreakGlassRequest, CompareRequest, DataQuery, DiffRequest,
     Document, EntryQuery, IdentityRequest, LedgerVerifyReply, ListQuery, ListReply, MetricsRequest,
-    OriginOfPut, PolicySource, PutQuery, PutReply, RejectReply, RejectRequest, RescanReply,
-    RescanRequest, RulesReply, RunEvent, RunMomentQuery, RunQuery, RunRequest, StatusRequest,
-    TraceQuery, VerifyRequest,
+    OriginOfPut, PolicySource, PutQuery, PutReply, RejectReply, RejectRequest, RemoveRequest,
+    RescanReply, RescanRequest, RulesReply, RunEvent, RunMomentQuery, RunQuery, RunRequest,
+    StatusRequest, TraceQuery, VerifyRequest,
 };
 use http::Response;
 
@@ -446,6 +446,10 @@ pub(crate) fn rescan(app: &App, call: Call) -> Answer {
         if version.record.kind != Kind::Model || !evidence.may_list(&version) {
             continue;
         }
+        // There is nothing to scan of what was removed; whoever asks for it is told so.
+        if request.reference.is_none() && evidence.removal(&version)?.is_some() {
+            continue;
+        }
         // A statement that does not hold is no reason to leave the model alone.
         let last = evidence.last_scan(&version).ok().flatten();
         if !request.all && last.is_some_and(|last| last.is_current(&version, &in_force)) {
@@ -488,6 +492,16 @@ pub(crate) fn reject(app: &App, call: Call) -> Answer {
         .ask::<Reject>(&session, ResourceRef::Named(reference))?;
     let (version, entry) = grant.reject(&request.reason)?;
     reply(RejectReply { version, entry })
+}
+
+pub(crate) fn remove(app: &App, call: Call) -> Answer {
+    let session = call.session.clone();
+    let request: RemoveRequest = call.document()?;
+    let reference = parse_reference(&request.reference)?;
+    let grant = app
+        .door
+        .ask::<Remove>(&session, ResourceRef::Named(reference))?;
+    reply(grant.remove()?)
 }
 
 pub(crate) fn change_rules(app: &App, call: Call) -> Answer {

@@ -219,6 +219,12 @@ pub static OPERATIONS: &[Operation] = &[
     ),
     operation(
         Method::POST,
+        "/v1/removals",
+        &[Action::Remove],
+        handlers::remove,
+    ),
+    operation(
+        Method::POST,
         "/v1/rules",
         &[Action::ChangeRules],
         handlers::change_rules,

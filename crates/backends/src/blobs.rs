@@ -267,6 +267,23 @@ impl Blobs for LocalBlobs {
         Ok(())
     }
 
+    fn delete(&self, packs: &[PackId]) -> Result<(), BlobError> {
+        let mut folders = BTreeSet::new();
+        for pack in packs {
+            let path = self.path(pack);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(failed(&path, error));
+                }
+                _ => folders.extend(path.parent().map(Path::to_owned)),
+            }
+        }
+        folders
+            .iter()
+            .filter(|folder| folder.exists())
+            .try_for_each(|folder| disk::sync_folder(folder).map_err(|error| failed(folder, error)))
+    }
+
     fn read(&self, pack: &PackId, range: Range<u64>) -> Result<Vec<u8>, BlobError> {
         let path = self.path(pack);
         let file = self.find(pack)?;

@@ -7,7 +7,7 @@
     reason = "a test may panic"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -159,6 +159,93 @@ fn a_failed_write_of_the_store_leaves_all_or_nothing_and_needs_no_repair() {
             assert!(packs.iter().all(|pack| pack.broken.is_none()), "{packs:?}");
         }
         assert!(met >= 5, "sweep, put, publish, stage, commit: {met}");
+    }
+}
+
+/// Bytes that are cut into several chunks, other ones for each seed.
+fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed;
+    let mut next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    std::iter::repeat_with(&mut next).take(length).collect()
+}
+
+/// Takes the bytes of the first version away; the others stay.
+fn remove_first(world: &World, store: &Store) -> Result<(u64, u64), StoreError> {
+    let records: Result<Vec<_>, _> = world
+        .named
+        .iter()
+        .map(|(_, digest)| store.version_record(digest))
+        .collect();
+    let records = records?;
+    let what = store.removable(&records[0], &records[1..])?;
+    store.remove(&what)?;
+    Ok((what.bytes.bytes(), what.shared.bytes()))
+}
+
+#[test]
+fn a_failed_write_while_bytes_are_removed_loses_nothing_else_and_is_made_good_by_doing_it_again() {
+    const OWN: usize = 300_000;
+    let none = || Faults::at(-1, Mode::Before);
+    let shared = noise(1, 400_000);
+    let first = [noise(2, OWN), shared.clone()].concat();
+    let second = [shared, noise(3, 1000)].concat();
+    for mode in Mode::ALL {
+        let mut met = 0;
+        for at in 0.. {
+            let mut world = World::new();
+            let store = world.store(&none());
+            for content in [&first, &second, &noise(4, OWN)] {
+                world.put(&store, content).unwrap();
+            }
+            drop(store);
+            let faults = Faults::at(at, mode);
+            let done = remove_first(&world, &world.store(&faults));
+            let store = world.start(&none()).unwrap();
+            let others = contents(&store, &world.named[1..]);
+            assert!(
+                others == [second.clone(), noise(4, OWN)],
+                "{mode:?} at {at}"
+            );
+            if !faults.met() {
+                done.unwrap();
+                break;
+            }
+            met += 1;
+            for _ in 0..2 {
+                let (gone, stays) = remove_first(&world, &store).unwrap();
+                assert_eq!(gone + stays, first.len() as u64);
+                assert!(gone > (OWN / 2) as u64 && stays > 0, "{gone}, {stays}");
+            }
+            // What is on the disk tells the same: an index that is made of it knows nothing of the bytes either.
+            let digests: Vec<_> = world.named.iter().map(|(_, digest)| *digest).collect();
+            let removed = BTreeSet::from([digests[0]]);
+            let rebuilt = store.rebuild(&digests, &removed).unwrap();
+            assert!(rebuilt.lacking.is_empty() && rebuilt.damaged.is_none());
+            let version = |at: usize| {
+                let (name, record) = &world.named[at];
+                store.version(name, record, 0).unwrap()
+            };
+            assert!(
+                store.verify_version(&version(0)).is_err(),
+                "{mode:?} at {at}"
+            );
+            // Which files there were is still known.
+            assert_eq!(store.files(&version(0)).unwrap().files().len(), 1);
+            for at in [1, 2] {
+                store.verify_version(&version(at)).unwrap();
+            }
+            let packs = store.verify_packs().unwrap();
+            assert!(packs.iter().all(|pack| pack.broken.is_none()), "{packs:?}");
+            // The same bytes again are stored again.
+            world.put(&store, &first).unwrap();
+            assert!(contents(&store, &world.named[3..]) == [first.clone()]);
+        }
+        assert!(met >= 4, "put, publish, stage, forget, delete: {met}");
     }
 }
 

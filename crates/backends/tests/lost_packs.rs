@@ -8,7 +8,7 @@
     reason = "a test may panic and write files"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -95,8 +95,7 @@ impl World {
     /// The packs in which data lies.
     fn data_packs(&self) -> Vec<(PackId, PathBuf)> {
         let places = data_places(&self.catalog());
-        let packs: std::collections::BTreeSet<_> =
-            places.iter().map(|(_, place)| place.pack).collect();
+        let packs: BTreeSet<_> = places.iter().map(|(_, place)| place.pack).collect();
         let blobs = self.blobs();
         let named = packs.into_iter();
         named.map(|pack| (pack, blobs.name(&pack).into())).collect()
@@ -236,7 +235,7 @@ fn what_a_lost_or_damaged_pack_held_is_stored_again_and_older_versions_read_agai
         std::fs::remove_file(world.folder.path().join("catalog.sqlite")).unwrap();
         let rebuilt = world
             .store()
-            .rebuild(&world.made)
+            .rebuild(&world.made, &BTreeSet::new())
             .unwrap_or_else(|error| panic!("{harm:?}: {error}"));
         assert!(rebuilt.damaged.is_none(), "{harm:?}: {rebuilt:?}");
         assert!(rebuilt.lacking.is_empty(), "{harm:?}: {rebuilt:?}");
@@ -255,7 +254,7 @@ fn a_pack_that_is_needed_and_damaged_is_named_and_stops_nothing_else() {
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..200_000]).unwrap();
     let store = world.store();
-    let rebuilt = store.rebuild(&world.made).unwrap();
+    let rebuilt = store.rebuild(&world.made, &BTreeSet::new()).unwrap();
     let damaged = rebuilt.damaged.unwrap().to_string();
     assert!(damaged.contains(&path.display().to_string()), "{damaged}");
     assert_eq!(world.read(&whole).unwrap(), 500_000);

@@ -6,7 +6,7 @@
     reason = "a test may panic and write files"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -166,7 +166,9 @@ fn the_catalog_is_rebuilt_from_the_packs() {
     let read = || store.version(&kept.name(), &kept.record_digest, 3);
     assert!(matches!(read(), Err(StoreError::NotFound { .. })));
     let lost = Digest::of(b"in no pack");
-    let rebuilt = store.rebuild(&[kept.record_digest, lost]).unwrap();
+    let rebuilt = store
+        .rebuild(&[kept.record_digest, lost], &BTreeSet::new())
+        .unwrap();
     assert_eq!(rebuilt.lacking, [lost]);
     assert!(store.catalog().is_lacking(&lost).unwrap());
     let again = read().unwrap();
@@ -271,7 +273,7 @@ fn many_threads_write_one_log_and_every_receipt_holds() {
             .flat_map(|thread| thread.join().unwrap())
             .collect()
     });
-    let indexes: std::collections::BTreeSet<_> = receipts
+    let indexes: BTreeSet<_> = receipts
         .iter()
         .map(custody_ledger::Receipt::index)
         .collect();

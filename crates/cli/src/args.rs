@@ -92,6 +92,7 @@ pub(crate) enum Command {
     Rescan(Rescan),
     Approve(Approve),
     Reject(Reject),
+    Remove(Remove),
     Sign(SignArgs),
     VerifySignature(VerifySignature),
     #[command(alias = "stamp")]

@@ -18,6 +18,7 @@ mod new;
 mod policy;
 mod put;
 mod reject;
+mod remove;
 mod reproduce;
 mod rescan;
 mod rules;
@@ -63,6 +64,7 @@ pub(crate) fn dispatch(context: &Context, command: Command) -> Result<ExitCode, 
         Command::Rescan(args) => rescan::run(context, args),
         Command::Approve(args) => approve::run(context, args),
         Command::Reject(args) => reject::run(context, args),
+        Command::Remove(args) => remove::run(context, args),
         Command::Sign(args) => sign::run(context, &args),
         Command::VerifySignature(args) => sign::check(context, &args),
         Command::Timestamp(args) => sign::add_timestamp(context, &args),

@@ -19,10 +19,10 @@ use custody_wire::{
     HEADER_AS, HEADER_PURPOSE, HeadReply, IdentityReply, IdentityRequest, LedgerReply,
     LedgerVerifyReply, ListQuery, ListReply, MetricsReply, MetricsRequest, PolicyReply,
     PolicySource, ProblemDetails, ProfileReply, PutQuery, PutReply, RejectReply, RejectRequest,
-    ReproduceReply, RescanReply, RescanRequest, RulesReply, RunEvent, RunListReply, RunMoment,
-    RunMomentQuery, RunQuery, RunReply, RunRequest, RunShowReply, RunStarted, Schema, SchemaReply,
-    ShowReply, SigningReply, StatusReply, StatusRequest, TraceQuery, TraceReply, VerifyReply,
-    VerifyRequest,
+    RemoveReply, RemoveRequest, ReproduceReply, RescanReply, RescanRequest, RulesReply, RunEvent,
+    RunListReply, RunMoment, RunMomentQuery, RunQuery, RunReply, RunRequest, RunShowReply,
+    RunStarted, Schema, SchemaReply, ShowReply, SigningReply, StatusReply, StatusRequest,
+    TraceQuery, TraceReply, VerifyReply, VerifyRequest,
 };
 use http::{Method, Request, Response, StatusCode};
 use serde::Serialize;
@@ -453,6 +453,14 @@ impl Client {
     /// The API's [`Problem`].
     pub fn reject(&self, request: &RejectRequest) -> Result<RejectReply, Problem> {
         self.post("/v1/rejections", request)
+    }
+
+    /// Takes the bytes of a rejected version away for good.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn remove(&self, request: &RemoveRequest) -> Result<RemoveReply, Problem> {
+        self.post("/v1/removals", request)
     }
 
     /// Puts other rule packs of the scanner in force, after the program's own.

@@ -86,6 +86,8 @@ acts! {
     Approve: MetadataAccess;
     /// [`Action::Reject`].
     Reject: MetadataAccess;
+    /// [`Action::Remove`].
+    Remove: MetadataAccess;
     /// [`Action::SignModel`].
     SignModel;
     /// [`Action::ReadLedger`].

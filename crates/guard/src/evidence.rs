@@ -461,6 +461,14 @@ impl Evidence<'_> {
         self.door.0.step(project, key)
     }
 
+    /// Returns the entry by which the bytes of a version were removed, if they were.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the catalog fails.
+    pub fn removal(&self, version: &Version) -> Result<Option<u64>, Problem> {
+        self.door.0.removal_of(version)
+    }
+
     /// Reads every byte of a version and checks it; returns how many there were.
     ///
     /// # Errors
@@ -583,6 +591,7 @@ impl Evidence<'_> {
             author: self.name_of(&record.author),
             quarantined: version.quarantined,
             rejected: version.quarantined && self.door.0.rejection(&version.name())?.is_some(),
+            removed: self.removal(version)?,
             held: self.held(version)?,
             aliases: aliases
                 .into_iter()

@@ -149,8 +149,9 @@ impl<A: ReadAccess> Grant<A> {
     /// Opens the version's files.
     ///
     /// # Errors
-    /// A [`Problem`] when the version is damaged.
+    /// A [`Problem`] when the version is damaged, or its bytes were removed.
     pub fn files(&self) -> Result<Arc<dyn VersionFiles>, Problem> {
+        self.door.0.has_bytes(self.version()?)?;
         self.door
             .0
             .parts
@@ -268,8 +269,9 @@ impl Grant<List> {
     /// INVARIANT: values stay behind [`Read`](crate::Read); only `custody data schema` and the look at a pipeline file before a run call this.
     ///
     /// # Errors
-    /// A [`Problem`] when the version is damaged.
+    /// A [`Problem`] when the version is damaged, or its bytes were removed.
     pub fn structure(&self) -> Result<Arc<dyn VersionFiles>, Problem> {
+        self.door.0.has_bytes(self.version()?)?;
         self.door
             .0
             .parts

@@ -22,6 +22,7 @@ mod making;
 mod problem;
 mod publisher;
 mod reading;
+mod removal;
 mod rollback;
 mod runs;
 mod scanning;

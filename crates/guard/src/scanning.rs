@@ -488,6 +488,7 @@ impl Grant<ScanModel> {
         let door = self.door.clone();
         let inner = &door.0;
         let version = self.version()?.clone();
+        inner.has_bytes(&version)?;
         let (name, content) = (version.name(), version.record.digest);
         let evidence = self.evidence();
         let before = evidence.last_scan(&version)?;
@@ -550,14 +551,14 @@ impl Grant<ScanModel> {
 
 impl<A: MetadataAccess> Grant<A> {
     /// Enters what was decided about a version in quarantine. Returns the version as it is then, and the entry.
-    fn decided(
+    pub(crate) fn decided(
         &mut self,
         version: Version,
-        statement: Digest,
+        statement: Option<Digest>,
         facts: BTreeMap<String, String>,
     ) -> Result<(VersionView, EntryRef), Problem> {
         let mut draft = self.outcome(Outcome::Ok);
-        draft.lineage.statement = Some(statement);
+        draft.lineage.statement = statement;
         draft.facts = facts;
         self.finished = true;
         let receipt = self.door.0.append(draft)?;
@@ -604,7 +605,7 @@ impl Grant<Approve> {
             self.approve_contract(&version, reason)?
         };
         facts.insert(RELEASE.to_owned(), name.to_string());
-        self.decided(version, statement, facts)
+        self.decided(version, Some(statement), facts)
     }
 
     /// Keeps the signed approval of what a scan found; returns its digest and the facts of its entry.
@@ -735,7 +736,7 @@ impl Grant<Reject> {
         let envelope = inner.seal(&name.to_string(), content, REJECTION, &rejection)?;
         let statement = inner.keep_record(version.record.artifact.project(), &envelope)?;
         let facts = BTreeMap::from([(REJECTED.to_owned(), name.to_string())]);
-        self.decided(version, statement, facts)
+        self.decided(version, Some(statement), facts)
     }
 }
 

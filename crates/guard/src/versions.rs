@@ -112,7 +112,8 @@ impl Inner {
     pub(crate) fn rebuild(&self) -> Result<(Vec<u64>, Option<StoreError>), Problem> {
         let valid = self.valid_records()?;
         let records: Vec<_> = valid.keys().copied().collect();
-        let rebuilt = self.parts.store.rebuild(&records).map_err(store_problem)?;
+        let rebuilt = self.parts.store.rebuild(&records, &self.removed_records()?);
+        let rebuilt = rebuilt.map_err(store_problem)?;
         let lacking = rebuilt.lacking.iter();
         let entries = lacking.filter_map(|record| valid.get(record).copied());
         Ok((entries.collect(), rebuilt.damaged))

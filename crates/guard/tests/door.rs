@@ -84,6 +84,10 @@ impl Blobs for StoppingBlobs {
         self.0.discard(packs)
     }
 
+    fn delete(&self, packs: &[PackId]) -> Result<(), BlobError> {
+        self.0.delete(packs)
+    }
+
     fn read(&self, pack: &PackId, range: Range<u64>) -> Result<Vec<u8>, BlobError> {
         self.0.read(pack, range)
     }

@@ -472,6 +472,16 @@ fn examine(
     let mut read = 0;
     for link in links.values() {
         let name = link.version.name();
+        match evidence.removal(&link.version) {
+            Ok(Some(entry)) => {
+                let told = format!("those of `{name}` were removed by entry {entry}");
+                bytes.evidence.push(told);
+                inclusion.note(evidence.check_entry(&link.version));
+                continue;
+            }
+            Ok(None) => {}
+            Err(problem) => bytes.broken.push(sentence(&problem)),
+        }
         match evidence.check_bytes(&link.version) {
             Ok(count) => read += count,
             Err(broken) => bytes.broken.push(format!("`{name}`: {broken}")),

@@ -7,8 +7,7 @@
 //! INVARIANT: no plaintext leaves this crate but through [`custody_types::VersionFiles`] and
 //! [`Store::record`]; every chunk that is read is checked against its id.
 //!
-//! Deliberately absent: which versions there are and deciding who may do what (the door's business), garbage
-//! collection, rotation.
+//! Deliberately absent: which versions there are and deciding who may do what (the door's business), rotation.
 #![forbid(unsafe_code)]
 
 mod chunker;
@@ -22,6 +21,7 @@ mod memory_rows;
 mod pack;
 mod ports;
 mod record;
+mod removal;
 mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -37,6 +37,7 @@ pub use ports::{
     Staging, ViewRow, ViewRows, all_packs,
 };
 pub use record::{SignedRecord, Version, VersionRecord};
+pub use removal::Removable;
 pub use store::{Domain, Store, StoreDeps};
 pub use verify::{PackCheck, Rebuilt};
 pub use writer::{Tree, VersionDraft, Writer};

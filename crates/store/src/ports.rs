@@ -77,6 +77,12 @@ pub trait Blobs: Send + Sync + fmt::Debug {
     /// [`BlobError::Failed`]; the next [`Blobs::sweep`] removes what is left.
     fn discard(&self, packs: &[PackId]) -> Result<(), BlobError>;
 
+    /// Removes published packs; it is durable when it returns. One that is not there is no error.
+    ///
+    /// # Errors
+    /// [`BlobError::Failed`]; some of them may be gone.
+    fn delete(&self, packs: &[PackId]) -> Result<(), BlobError>;
+
     /// Reads bytes of a pack that is published, or that this process put.
     ///
     /// # Errors

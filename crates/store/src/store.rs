@@ -160,9 +160,25 @@ impl Inner {
         id: &ChunkId,
         kind: ChunkKind,
     ) -> Result<Vec<u8>, StoreError> {
+        let place = self.place(domain, id)?;
+        match self.chunk_at(domain, &place, kind) {
+            Err(error) => match self.place(domain, id) {
+                // It was moved meanwhile.
+                Ok(now) if now.pack != place.pack => self.chunk_at(domain, &now, kind),
+                _ => Err(error),
+            },
+            read => read,
+        }
+    }
+
+    fn place(&self, domain: &Domain, id: &ChunkId) -> Result<ChunkPlace, StoreError> {
         let place = self.parts.catalog.chunk(&domain.id, id)?;
-        let place = place.ok_or_else(|| damaged_chunk(id, "no pack holds it"))?;
-        self.chunk_at(domain, &place, kind)
+        place.ok_or_else(|| damaged_chunk(id, "no pack holds it"))
+    }
+
+    /// Forgets a pack that is no more.
+    pub(crate) fn forget_pack(&self, pack: &PackId) {
+        self.open_packs.remove(pack);
     }
 
     /// Reads the chunk at a place. A pack in which it is not whole is not relied upon by later writers.

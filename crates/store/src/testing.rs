@@ -120,6 +120,12 @@ impl Blobs for MemoryBlobs {
         Ok(())
     }
 
+    fn delete(&self, packs: &[PackId]) -> Result<(), BlobError> {
+        let mut all = self.place.0.lock().unwrap();
+        all.published.retain(|id, _| !packs.contains(id));
+        Ok(())
+    }
+
     fn read(&self, pack: &PackId, range: Range<u64>) -> Result<Vec<u8>, BlobError> {
         let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
         let found = self.find(pack, |bytes| {
@@ -409,6 +415,10 @@ impl<B: Blobs> Blobs for FaultyBlobs<B> {
         self.1.write(Self::error, || self.0.discard(packs))
     }
 
+    fn delete(&self, packs: &[PackId]) -> Result<(), BlobError> {
+        self.1.write(Self::error, || self.0.delete(packs))
+    }
+
     fn read(&self, pack: &PackId, range: Range<u64>) -> Result<Vec<u8>, BlobError> {
         self.0.read(pack, range)
     }
@@ -476,6 +486,7 @@ pub fn check_blobs<B: Blobs>(open: &dyn Fn() -> B) {
     puts_and_publishes(&one);
     never_overwrites(&one, open);
     lists_by_pages(&one);
+    deletes_what_is_published(&one);
     sweeps_what_is_left(one, open);
 }
 
@@ -532,6 +543,28 @@ fn puts_and_publishes(blobs: &dyn Blobs) {
     blobs.publish(&[other]).unwrap();
     assert_eq!(blobs.size(&other).unwrap(), 0);
     assert!(!blobs.name(&pack).is_empty() && blobs.name(&pack) != blobs.name(&other));
+}
+
+fn deletes_what_is_published(blobs: &dyn Blobs) {
+    let [gone, stays, unpublished] = [id(500), id(501), id(502)];
+    for pack in [gone, stays, unpublished] {
+        blobs.put(&pack, b"some bytes").unwrap();
+    }
+    blobs.publish(&[gone, stays]).unwrap();
+    for _ in 0..2 {
+        blobs.delete(&[gone, id(503), unpublished]).unwrap();
+        is_missing(&blobs.read(&gone, 0..1));
+        is_missing(&blobs.size(&gone));
+        let listed = all_packs(blobs).unwrap();
+        assert!(!listed.contains(&gone) && listed.contains(&stays));
+        assert_eq!(blobs.read(&unpublished, 0..4).unwrap(), b"some");
+    }
+    blobs.discard(&[unpublished]).unwrap();
+    // What is gone leaves its id free.
+    blobs.put(&gone, b"others").unwrap();
+    blobs.publish(&[gone]).unwrap();
+    assert_eq!(blobs.read(&gone, 0..6).unwrap(), b"others");
+    blobs.delete(&[gone, stays]).unwrap();
 }
 
 fn never_overwrites<B: Blobs>(one: &B, open: &dyn Fn() -> B) {

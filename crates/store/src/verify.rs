@@ -61,7 +61,7 @@ impl Store {
         Ok(read)
     }
 
-    fn manifest_files(
+    pub(crate) fn manifest_files(
         &self,
         domain: &Domain,
         manifest: &ChunkId,
@@ -119,13 +119,18 @@ impl Store {
         Ok((reader, domain))
     }
 
-    /// Learns from the packs where everything lies. `valid`: the version records that the ledger names. What is read
+    /// Learns from the packs where everything lies. `valid`: the version records that the ledger names; `removed`: those of
+    /// them whose bytes were taken away. What is read
     /// meanwhile is found: a place is corrected where it is wrong, and what a pack that is damaged or gone held is
     /// forgotten at the end.
     ///
     /// # Errors
     /// [`StoreError`] when the storage fails; the call can be repeated.
-    pub fn rebuild(&self, valid: &[Digest]) -> Result<Rebuilt, StoreError> {
+    pub fn rebuild(
+        &self,
+        valid: &[Digest],
+        removed: &BTreeSet<Digest>,
+    ) -> Result<Rebuilt, StoreError> {
         // A pack that comes meanwhile tells its places itself.
         let mut gone: BTreeSet<_> = known_packs(self.catalog())?.into_iter().collect();
         self.0.forget();
@@ -151,7 +156,7 @@ impl Store {
             }
         }
         self.catalog().set_lacking(&lacking)?;
-        if damaged.is_some() && lacking.is_empty() && self.is_whole(valid)? {
+        if damaged.is_some() && lacking.is_empty() && self.is_whole(valid, removed)? {
             damaged = None;
         }
         Ok(Rebuilt { lacking, damaged })
@@ -185,9 +190,9 @@ impl Store {
     }
 
     /// Returns whether places are known for all that the version records name.
-    fn is_whole(&self, valid: &[Digest]) -> Result<bool, StoreError> {
-        for record in valid {
-            let Ok(record) = self.version_record(record) else {
+    fn is_whole(&self, valid: &[Digest], removed: &BTreeSet<Digest>) -> Result<bool, StoreError> {
+        for digest in valid {
+            let Ok(record) = self.version_record(digest) else {
                 return Ok(false);
             };
             for digest in record.statement.iter().chain(record.extra.values()) {
@@ -199,7 +204,7 @@ impl Store {
             let Ok(files) = self.manifest_files(&domain, &record.manifest) else {
                 return Ok(false);
             };
-            for file in &files {
+            for file in files.iter().filter(|_| !removed.contains(digest)) {
                 let chunks: Vec<_> = file.extents.iter().map(|extent| extent.chunk).collect();
                 let places = self.catalog().chunks(&domain.id, &chunks)?;
                 if places.iter().any(Option::is_none) {

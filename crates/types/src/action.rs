@@ -234,6 +234,8 @@ actions! {
     Approve = "approve", "model.approve", "approve", [Artifact];
     /// Decide that a version in quarantine stays there for good.
     Reject = "reject", "model.reject", "reject", [Artifact];
+    /// Take the bytes of a version away for good, after it was rejected.
+    Remove = "remove", "object.remove", "remove the bytes of", [Artifact];
     /// Sign a model: as it is registered, or with a key of one's own.
     SignModel = "signModel", "model.sign", "sign", [Artifact], steps;
     /// Read the ledger.

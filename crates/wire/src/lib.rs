@@ -48,9 +48,9 @@ pub use run::{
 };
 pub use version::{
     AliasReply, AliasRequest, ApproveReply, ApproveRequest, ArtifactQuery, EntryRef, ListQuery,
-    ListReply, Origin, OriginOfPut, PutQuery, PutReply, RejectReply, RejectRequest, RescanReply,
-    RescanRequest, Rescanned, RulesReply, SIGNATURE_KEY, ScanView, ShowReply, SignatureView,
-    SigningReply, VersionView,
+    ListReply, Origin, OriginOfPut, PutQuery, PutReply, RejectReply, RejectRequest, RemoveReply,
+    RemoveRequest, RescanReply, RescanRequest, Rescanned, RulesReply, SIGNATURE_KEY, ScanView,
+    ShowReply, SignatureView, SigningReply, VersionView,
 };
 
 /// An answer with the name and version of its schema in front.
@@ -117,6 +117,7 @@ schemas! {
     RescanReply = "custody/rescan/1";
     ApproveReply = "custody/approve/1";
     RejectReply = "custody/reject/1";
+    RemoveReply = "custody/remove/1";
     RulesReply = "custody/rules-apply/1";
 }
 

@@ -79,6 +79,9 @@ pub struct VersionView {
     /// Whether it stays there for good.
     #[serde(default)]
     pub rejected: bool,
+    /// The ledger entry by which its bytes were removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed: Option<u64>,
     /// Why, a line each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held: Vec<String>,
@@ -318,6 +321,26 @@ pub struct RejectReply {
     pub version: VersionView,
     /// The entry.
     pub entry: EntryRef,
+}
+
+/// Takes the bytes of a rejected version away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoveRequest {
+    /// The version.
+    pub reference: String,
+}
+
+/// The bytes of a version were taken away.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RemoveReply {
+    /// The version.
+    pub version: VersionView,
+    /// The bytes of its files that nothing holds any more.
+    pub bytes: ByteSize,
+    /// The bytes of its files that other versions have too: they stay.
+    pub shared: ByteSize,
+    /// The ledger entry by which they were removed.
+    pub entry: u64,
 }
 
 /// The rule packs in force.

@@ -110,6 +110,20 @@ pub(crate) struct Reject {
     pub(crate) reason: String,
 }
 
+/// Take the bytes of a rejected version away for good
+///
+/// Its record, the list of its files and all that was said about it stay, so that the history can be checked as before. Bytes
+/// that other versions of the project have too stay, and so does what copies of the workspace hold.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  custody reject publisher/model@1 --reason \"publisher.layers downloads what it runs, ticket 4712\"\n  custody remove publisher/model@1"
+)]
+pub(crate) struct Remove {
+    /// The version
+    #[arg(add = ArgValueCompleter::new(completions::references))]
+    pub(crate) reference: Reference,
+}
+
 /// Sign a model on disk, following the OpenSSF Model Signing specification 1.0
 ///
 /// Works anywhere and needs neither a workspace nor a network. The key is in a file or in a PKCS#11 token, or it is the

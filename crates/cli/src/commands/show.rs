@@ -74,6 +74,9 @@ fn facts(reply: &ShowReply, text: &mut Text) {
     if let Some(statement) = version.statement {
         text.line(format!("  attestation     {statement}"));
     }
+    if let Some(entry) = version.removed {
+        text.line(format!("  bytes           removed, ledger entry {entry}"));
+    }
     for why in &version.held {
         let until = match version.kind {
             _ if version.rejected => "nothing reads it, and nobody can approve it",

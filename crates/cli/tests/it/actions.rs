@@ -109,6 +109,7 @@ fn every_action_is_asked() {
     world.told(&["runs", "cancel", run], 5, "has ended");
     world.told(&["approve", "demo/note@1", "--reason", "none"], 1, "");
     world.told(&["reject", "demo/note@1", "--reason", "none"], 1, "");
+    world.told(&["remove", "demo/note@1"], 1, "");
     let verbs = Action::ALL.iter().map(|action| action.verb().to_owned());
     assert_eq!(asked(&world), verbs.collect::<BTreeSet<_>>());
 

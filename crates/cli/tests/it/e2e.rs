@@ -451,6 +451,7 @@ fn every_operation_goes_through_the_door() {
         ("POST /v1/identity", "account add ada"),
         ("POST /v1/scans", "rescan"),
         ("POST /v1/approvals", "approve demo/count@1 --reason none"),
+        ("POST /v1/removals", "remove demo/count@1"),
         ("POST /v1/rejections", "reject demo/count@1 --reason none"),
         ("POST /v1/rules", "rules apply"),
         ("GET /v1/bom", "bom demo/count@1"),
@@ -491,17 +492,8 @@ fn every_operation_goes_through_the_door() {
         // Who may not even list is told that there is no such version.
         let refused = matches!(output.status.code(), Some(3 | 5));
         assert!(refused, "{command}: {}", text(&output));
-        let denied = [
-            "ledger",
-            "log",
-            "--action",
-            verb,
-            "--outcome",
-            "denied",
-            "--limit",
-            "1",
-        ];
-        let log = world.json(&denied);
+        let denied = format!("ledger log --action {verb} --outcome denied --limit 1");
+        let log = world.json(&denied.split(' ').collect::<Vec<_>>());
         assert_eq!(log["entries"][0]["actor"], "zoe", "{command}: {log}");
     }
     assert!(!world.path("x").exists() && !world.path("y").exists());

@@ -36,6 +36,8 @@ pub(crate) const HELD: &str = "held";
 pub(crate) const WAITS: &str = "waits";
 /// The fact that names a version that was rejected.
 pub(crate) const REJECTED: &str = "rejected";
+/// The fact that names a version whose bytes are taken away.
+pub(crate) const REMOVED: &str = "removed";
 /// The fact that names what is approved of a dataset: the step key of the contract that it breaks.
 pub(crate) const CONTRACT: &str = "contract";
 /// The fact that names the step whose contract was broken.
@@ -71,7 +73,7 @@ pub(crate) fn entries(
 type Form = (&'static str, fn(&str) -> bool);
 
 /// The facts that are read here.
-const FORMS: [Form; 14] = [
+const FORMS: [Form; 15] = [
     (RECORD, is::<Digest>),
     (SCAN_FACT, is::<Digest>),
     (CHECK, is::<Digest>),
@@ -83,6 +85,7 @@ const FORMS: [Form; 14] = [
     (QUARANTINE, is::<VersionName>),
     (RELEASE, is::<VersionName>),
     (REJECTED, is::<VersionName>),
+    (REMOVED, is::<VersionName>),
     (PASSED, is::<VersionName>),
     (NAMED, are_names),
     (ALIAS, is::<Alias>),
@@ -450,6 +453,11 @@ impl Told<'_> {
                 }
             }
             Some(Action::RunStep) => self.named(map)?,
+            Some(Action::Remove) => {
+                if let Some(name) = self.name(REMOVED) {
+                    put(map, &key::removed(&name), &self.index)?;
+                }
+            }
             Some(Action::ChangePolicy | Action::ChangeIdentity | Action::ChangeRules) => {
                 let change = entry.action().filter(|_| record_of(entry).is_some());
                 if let Some((change, record)) = change.zip(record_of(entry)) {

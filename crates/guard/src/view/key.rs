@@ -60,6 +60,11 @@ pub(crate) fn rejected(version: &VersionName) -> String {
     format!("rejected {}", name(version))
 }
 
+/// That the bytes of a version were taken away, by which entry.
+pub(crate) fn removed(version: &VersionName) -> String {
+    format!("removed {}", name(version))
+}
+
 /// The statement of the last scan of a version.
 pub(crate) fn scan(version: &VersionName) -> String {
     format!("scan {}", name(version))

@@ -33,8 +33,8 @@ use serde::{Deserialize, Serialize};
 use crate::door::{Inner, lock};
 use crate::problem;
 pub(crate) use apply::{
-    ALIAS, CONTRACT, FINDINGS, HELD, NAMED, QUARANTINE, REJECTED, RELEASE, SCAN_FACT, WAITS,
-    judges, record_of, statements,
+    ALIAS, CONTRACT, FINDINGS, HELD, NAMED, QUARANTINE, REJECTED, RELEASE, REMOVED, SCAN_FACT,
+    WAITS, judges, record_of, statements,
 };
 pub(crate) use index::{AnyOf, WIDTH, about, actor, has, input, outcome, outcome_name, run, verb};
 use map::{Map, Tree, ViewError};
@@ -481,6 +481,11 @@ impl Inner {
     /// Returns the rejection of a version, if it was rejected.
     pub(crate) fn rejection(&self, name: &VersionName) -> Result<Option<Waiver>, Problem> {
         self.ask_view(|map| rows::rejection(map, name))
+    }
+
+    /// Returns the entry by which the bytes of a version were taken away, if they were.
+    pub(crate) fn removal(&self, name: &VersionName) -> Result<Option<u64>, Problem> {
+        self.ask_view(|map| rows::removal(map, name))
     }
 
     /// Returns why a content is held in a project, if it is.

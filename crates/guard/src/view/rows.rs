@@ -295,6 +295,11 @@ pub(crate) fn rejection(map: &mut Map<'_>, name: &VersionName) -> Answer<Option<
     read(map, &key::rejected(name))
 }
 
+/// Returns the entry by which the bytes of a version were taken away, if they were.
+pub(crate) fn removal(map: &mut Map<'_>, name: &VersionName) -> Answer<Option<u64>> {
+    read(map, &key::removed(name))
+}
+
 /// Returns whether a version with this content is held: by its scan, for its content, or for good.
 pub(crate) fn is_held(map: &mut Map<'_>, name: &VersionName, content: &Digest) -> Answer<bool> {
     Ok(waits(map, name)?

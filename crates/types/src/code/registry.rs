@@ -1008,6 +1008,14 @@ registry! {
         "the store lacks versions that the ledger names",
         "Packs are missing that hold valid versions.",
         "Put the missing files of the folder `packs` back from a copy, then run `custody index rebuild`.";
+    STORE_012 "CUS-STORE-012" NotFound:
+        "the bytes of the version were removed",
+        "The version was rejected, and somebody who may decide had its bytes taken away for good.",
+        "What is known of it stays: see `custody show`. Put the same files again if they are needed after all.";
+    STORE_013 "CUS-STORE-013" Refused:
+        "the bytes of the version cannot be removed",
+        "Only what was rejected is removed.",
+        "Reject it first with `custody reject`, if it is in quarantine.";
     STORE_020 "CUS-STORE-020" Unavailable:
         "what is to be stored could not be read",
         "The files that are put in ended early. Nothing was kept.",
