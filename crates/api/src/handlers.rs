@@ -7,21 +7,21 @@ use std::time::Duration;
 
 use axum::body::Body;
 use custody_guard::{
-    Approve, ChangeIdentity, ChangeRules, Collect, CommittedVersion, Export, ExportLedger, List,
-    NewVersion, ReadIdentity, ReadLedger, ReadPolicy, ReadRun, RebuildIndex, Reject, Remove,
-    ResourceRef, ScanModel, Session, SetAlias, SignModel, VersionBuilder, Write, WriteAccess,
+    Approve, ChangeRules, Collect, CommittedVersion, Export, ExportLedger, List, NewVersion,
+    ReadIdentity, ReadLedger, ReadPolicy, ReadRun, RebuildIndex, Reject, Remove, ResourceRef,
+    ScanModel, Session, SetAlias, SignModel, VersionBuilder, Write, WriteAccess,
 };
 use custody_pipeline::collect;
 use custody_pipeline::file::Origin;
 use custody_pipeline::run::Runner;
 use custody_types::{Kind, Problem, Reference};
 use custody_wire::{
-    AcceptRollbackReply, AcceptRollbackRequest, AliasReply, AliasRequest, ApproveReply,
-    ApproveRequest, ArtifactQuery, BreakGlassRequest, CompareRequest, DataQuery, DiffRequest,
-    Document, EntryQuery, IdentityRequest, LedgerVerifyReply, ListQuery, ListReply, MetricsRequest,
-    OriginOfPut, PolicySource, PutQuery, PutReply, RejectReply, RejectRequest, RemoveRequest,
-    RescanReply, RescanRequest, RulesReply, RunEvent, RunMomentQuery, RunQuery, RunRequest,
-    StatusRequest, TraceQuery, VerifyRequest,
+    AcceptRollbackReply, AcceptRollbackRequest, AliasReply, AliasRequest, ApproveChangeRequest,
+    ApproveReply, ApproveRequest, ArtifactQuery, BreakGlassRequest, CompareRequest, DataQuery,
+    DiffRequest, Document, EntryQuery, IdentityRequest, LedgerVerifyReply, ListQuery, ListReply,
+    MetricsRequest, OriginOfPut, PolicySource, PutQuery, PutReply, RejectReply, RejectRequest,
+    RemoveRequest, RescanReply, RescanRequest, RulesReply, RunEvent, RunMomentQuery, RunQuery,
+    RunRequest, StatusRequest, TraceQuery, VerifyRequest,
 };
 use http::Response;
 
@@ -402,6 +402,17 @@ pub(crate) fn change_policy(app: &App, call: Call) -> Answer {
     reply(app.door.change_policies(&session, sources)?)
 }
 
+pub(crate) fn proposals(app: &App, call: Call) -> Answer {
+    reply(app.door.proposals(&call.session)?)
+}
+
+pub(crate) fn approve_change(app: &App, call: Call) -> Answer {
+    let session = call.session.clone();
+    let request: ApproveChangeRequest = call.document()?;
+    let reference = parse_reference(&request.reference)?;
+    reply(app.door.approve_change(&session, &reference)?)
+}
+
 pub(crate) fn break_glass(app: &App, call: Call) -> Answer {
     let session = call.session.clone();
     let request: BreakGlassRequest = call.document()?;
@@ -421,10 +432,7 @@ pub(crate) fn identity(app: &App, call: Call) -> Answer {
 pub(crate) fn change_identity(app: &App, call: Call) -> Answer {
     let session = call.session.clone();
     let request: IdentityRequest = call.document()?;
-    let grant = app
-        .door
-        .ask::<ChangeIdentity>(&session, ResourceRef::Identity)?;
-    reply(grant.change(request.changes)?)
+    reply(app.door.change_accounts(&session, request.changes)?)
 }
 
 pub(crate) fn rescan(app: &App, call: Call) -> Answer {

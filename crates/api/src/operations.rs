@@ -178,8 +178,24 @@ pub static OPERATIONS: &[Operation] = &[
     operation(
         Method::POST,
         "/v1/policy",
-        &[Action::ChangePolicy, Action::ChangeIdentity],
+        &[
+            Action::ChangePolicy,
+            Action::ChangeIdentity,
+            Action::ProposeChange,
+        ],
         handlers::change_policy,
+    ),
+    operation(
+        Method::GET,
+        "/v1/policy/proposals",
+        &[Action::ReadPolicy, Action::ReadIdentity],
+        handlers::proposals,
+    ),
+    operation(
+        Method::POST,
+        "/v1/policy/approvals",
+        &[Action::ChangePolicy, Action::ChangeIdentity],
+        handlers::approve_change,
     ),
     operation(
         Method::POST,
@@ -196,7 +212,7 @@ pub static OPERATIONS: &[Operation] = &[
     operation(
         Method::POST,
         "/v1/identity",
-        &[Action::ChangeIdentity],
+        &[Action::ChangeIdentity, Action::ProposeChange],
         handlers::change_identity,
     ),
     operation(

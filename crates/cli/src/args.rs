@@ -656,7 +656,24 @@ pub(crate) enum Policy {
     #[command(after_help = "Example:\n  custody policy show")]
     Show,
     Apply(PolicyApply),
+    /// List the changes of policies and accounts that wait for a second person
+    #[command(after_help = "Example:\n  custody policy proposals")]
+    Proposals,
+    Approve(ApproveChange),
     BreakGlass(BreakGlass),
+}
+
+/// Put a change in force that somebody else proposed
+///
+/// Where `settings.json` has `second_person`, a change of the policies or accounts is kept as a proposal, and waits up to
+/// seven days for another person who may make it. After any other change it is void.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  custody policy proposals\n  custody policy approve custody/changes@3"
+)]
+pub(crate) struct ApproveChange {
+    /// The change
+    pub(crate) reference: Reference,
 }
 
 /// Put the built-in policies alone in force and become an owner, whatever the policies say

@@ -13,16 +13,16 @@ use bytes::Bytes;
 use custody_types::{Problem, Purpose, code};
 use custody_wire::stream::{PieceReader, PieceWriter, channel};
 use custody_wire::{
-    AcceptRollbackReply, AcceptRollbackRequest, AliasReply, AliasRequest, ApproveReply,
-    ApproveRequest, ArtifactQuery, BreakGlassReply, BreakGlassRequest, CancelReply, Change,
-    CompareReply, CompareRequest, DataQuery, DiffReply, DiffRequest, Document, EntryQuery,
+    AcceptRollbackReply, AcceptRollbackRequest, AliasReply, AliasRequest, ApproveChangeRequest,
+    ApproveReply, ApproveRequest, ArtifactQuery, BreakGlassReply, BreakGlassRequest, CancelReply,
+    Change, CompareReply, CompareRequest, DataQuery, DiffReply, DiffRequest, Document, EntryQuery,
     HEADER_AS, HEADER_PURPOSE, HeadReply, IdentityReply, IdentityRequest, LedgerReply,
     LedgerVerifyReply, ListQuery, ListReply, MetricsReply, MetricsRequest, PolicyReply,
-    PolicySource, ProblemDetails, ProfileReply, PutQuery, PutReply, RejectReply, RejectRequest,
-    RemoveReply, RemoveRequest, ReproduceReply, RescanReply, RescanRequest, RulesReply, RunEvent,
-    RunListReply, RunMoment, RunMomentQuery, RunQuery, RunReply, RunRequest, RunShowReply,
-    RunStarted, Schema, SchemaReply, ShowReply, SigningReply, StatusReply, StatusRequest,
-    TraceQuery, TraceReply, VerifyReply, VerifyRequest,
+    PolicySource, ProblemDetails, ProfileReply, ProposalsReply, PutQuery, PutReply, RejectReply,
+    RejectRequest, RemoveReply, RemoveRequest, ReproduceReply, RescanReply, RescanRequest,
+    RulesReply, RunEvent, RunListReply, RunMoment, RunMomentQuery, RunQuery, RunReply, RunRequest,
+    RunShowReply, RunStarted, Schema, SchemaReply, ShowReply, SigningReply, StatusReply,
+    StatusRequest, TraceQuery, TraceReply, VerifyReply, VerifyRequest,
 };
 use http::{Method, Request, Response, StatusCode};
 use serde::Serialize;
@@ -405,6 +405,22 @@ impl Client {
     /// The API's [`Problem`], with every fault of the policies.
     pub fn change_policy(&self, sources: &[PolicySource]) -> Result<PolicyReply, Problem> {
         self.post("/v1/policy", &sources)
+    }
+
+    /// Lists the changes of policies and accounts that wait for a second person.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn proposals(&self) -> Result<ProposalsReply, Problem> {
+        self.get("/v1/policy/proposals", &())
+    }
+
+    /// Puts a change in force that somebody else proposed.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn approve_change(&self, request: &ApproveChangeRequest) -> Result<PolicyReply, Problem> {
+        self.post("/v1/policy/approvals", request)
     }
 
     /// Puts the built-in policies alone in force, whatever the policies say: for who holds the key.

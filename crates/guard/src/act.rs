@@ -100,6 +100,8 @@ acts! {
     ReadPolicy;
     /// [`Action::ChangePolicy`].
     ChangePolicy;
+    /// [`Action::ProposeChange`].
+    ProposeChange;
     /// [`Action::ReadIdentity`].
     ReadIdentity;
     /// [`Action::ChangeIdentity`].

@@ -34,7 +34,7 @@ impl Grant<ReadPolicy> {
     }
 }
 
-fn told_policies(policies: &PolicySet) -> PolicyReply {
+pub(crate) fn told_policies(policies: &PolicySet) -> PolicyReply {
     let builtin = PolicySource {
         name: "built-in".to_owned(),
         text: custody_policy::BUILTIN.to_owned(),
@@ -56,6 +56,7 @@ fn told_policies(policies: &PolicySet) -> PolicyReply {
         gated_aliases: std::iter::once(("*".to_owned(), settings.gated_aliases(None)))
             .chain(own.map(|name| (name.to_string(), settings.gated_aliases(Some(name)))))
             .collect(),
+        proposed: None,
     }
 }
 
@@ -70,6 +71,7 @@ fn told_identity(policies: &PolicySet) -> IdentityReply {
     IdentityReply {
         digest: policies.identity(),
         directory: policies.directory().clone(),
+        proposed: None,
     }
 }
 
@@ -87,9 +89,24 @@ impl Door {
         let (listed, sources): (Vec<_>, Vec<_>) = sources
             .into_iter()
             .partition(|source| source.name == PRINCIPALS);
+        let listed = listed.into_iter().next().map(|listed| listed.text);
+        let sources: Vec<_> = sources
+            .into_iter()
+            .map(|source| Source {
+                name: source.name,
+                text: source.text,
+            })
+            .collect();
+        if self.0.needs_second_person(session) {
+            let proposed = self.propose(session, &Wanted::Policies { sources, listed })?;
+            return Ok(PolicyReply {
+                proposed,
+                ..told_policies(&self.0.policies())
+            });
+        }
         let policies = self.ask::<ChangePolicy>(session, ResourceRef::Policy)?;
         let accounts = listed
-            .first()
+            .as_ref()
             .map(|_| self.ask::<ChangeIdentity>(session, ResourceRef::Identity))
             .transpose();
         let accounts = match accounts {
@@ -99,30 +116,16 @@ impl Door {
                 return Err(problem);
             }
         };
-        let sources: Vec<_> = sources
-            .into_iter()
-            .map(|source| Source {
-                name: source.name,
-                text: source.text,
-            })
-            .collect();
         let inner = &self.0;
         let _changing = lock(&inner.changing);
         let before = inner.policies().clone();
-        let owner = &inner.parts.owner;
-        let directory = listed.first().map_or_else(
-            || Ok(before.directory().clone()),
-            |listed| {
-                Directory::parse(&listed.text, owner)
-                    .map_err(|error| identity_problem(&error, None))
-            },
-        );
-        let checked = directory.and_then(|directory| {
+        let wanted = Wanted::Policies { sources, listed };
+        let checked = inner.is_alone(session).and_then(|()| {
             policies.is_still_permitted()?;
             accounts
                 .as_ref()
                 .map_or(Ok(()), Grant::is_still_permitted)?;
-            let set = PolicySet::parse(&sources, directory).map_err(|e| policy_problem(&e))?;
+            let set = inner.wanted(&before, &wanted)?;
             inner.check_change(session, &before, &set)?;
             Ok(set)
         });
@@ -137,26 +140,104 @@ impl Door {
             }
         };
         let reply = told_policies(&set);
+        inner.activate(session, (Some(policies), accounts), set, &BTreeMap::new())?;
+        Ok(reply)
+    }
+
+    /// Makes changes of the accounts, all or none, and returns who there is then. What is so already is no change: then
+    /// nothing is kept.
+    ///
+    /// # Errors
+    /// A [`Problem`] when they do not hold up, or the session may not do it: nothing is changed.
+    pub fn change_accounts(
+        &self,
+        session: &Session,
+        changes: Vec<Change>,
+    ) -> Result<IdentityReply, Problem> {
+        let inner = &self.0;
+        if inner.needs_second_person(session) {
+            let proposed = self.propose(session, &Wanted::Accounts(changes))?;
+            return Ok(IdentityReply {
+                proposed,
+                ..told_identity(&inner.policies())
+            });
+        }
+        self.ask::<ChangeIdentity>(session, ResourceRef::Identity)?
+            .change(changes)
+    }
+}
+
+/// What somebody wants to be in force.
+pub(crate) enum Wanted {
+    /// Policies, and with them the accounts that a file lists.
+    Policies {
+        /// The policies.
+        sources: Vec<Source>,
+        /// The text of `principals.json`.
+        listed: Option<String>,
+    },
+    /// The accounts after some changes.
+    Accounts(Vec<Change>),
+}
+
+impl Inner {
+    /// Returns the set that is wanted, which stands up by itself.
+    pub(crate) fn wanted(&self, before: &PolicySet, wanted: &Wanted) -> Result<PolicySet, Problem> {
+        let owner = &self.parts.owner;
+        match wanted {
+            Wanted::Policies { sources, listed } => {
+                let directory = listed.as_ref().map_or_else(
+                    || Ok(before.directory().clone()),
+                    |listed| {
+                        Directory::parse(listed, owner)
+                            .map_err(|error| identity_problem(&error, None))
+                    },
+                )?;
+                PolicySet::parse(sources, directory).map_err(|error| policy_problem(&error))
+            }
+            Wanted::Accounts(changes) => {
+                let mut directory = before.directory().clone();
+                for change in changes {
+                    let changed = directory.change(change.clone(), owner);
+                    changed.map_err(|error| identity_problem(&error, Some(&directory)))?;
+                }
+                Ok(before.with_directory(directory))
+            }
+        }
+    }
+
+    /// Puts a set in force that was checked; `facts`: what the entries say beside. The caller has the turn to change it.
+    pub(crate) fn activate(
+        &self,
+        session: &Session,
+        (policies, accounts): (Option<Grant<ChangePolicy>>, Option<Grant<ChangeIdentity>>),
+        set: PolicySet,
+        facts: &BTreeMap<String, String>,
+    ) -> Result<(), Problem> {
+        let before = self.policies().clone();
+        let Some(policies) = policies else {
+            return accounts.map_or(Ok(()), |grant| grant.keep(&before, facts.clone(), set));
+        };
+        let sources = set.sources().to_vec();
         // CRASH: between the two, the new accounts are there under the old policies. Nothing is lost by it: the same
         // change can be made again, unless nobody could; then the policies come first.
         let accounts_first = before.with_directory(set.directory().clone());
-        let locked = inner
+        let locked = self
             .seen(session, |seen| accounts_first.check_changeable(seen))
             .is_err();
-        let none = BTreeMap::new;
+        let facts = || facts.clone();
         match accounts {
             Some(accounts) if locked => {
                 let first = set.with_directory(before.directory().clone());
-                policies.keep(&sources, none(), first)?;
-                accounts.keep(&before, none(), set)?;
+                policies.keep(&sources, facts(), first)?;
+                accounts.keep(&before, facts(), set)
             }
             Some(accounts) => {
-                accounts.keep(&before, none(), accounts_first)?;
-                policies.keep(&sources, none(), set)?;
+                accounts.keep(&before, facts(), accounts_first)?;
+                policies.keep(&sources, facts(), set)
             }
-            None => policies.keep(&sources, none(), set)?,
+            None => policies.keep(&sources, facts(), set),
         }
-        Ok(reply)
     }
 }
 
@@ -187,14 +268,19 @@ impl Grant<ChangeIdentity> {
     /// nothing is kept.
     ///
     /// # Errors
-    /// A [`Problem`] when they do not hold up: nothing is changed.
+    /// A [`Problem`] when they do not hold up, or wait for a second person: nothing is changed.
     pub fn change(self, changes: Vec<Change>) -> Result<IdentityReply, Problem> {
         let door = self.door.clone();
         let inner = &door.0;
         let _changing = lock(&inner.changing);
         let before = inner.policies().clone();
-        let permitted = self.is_still_permitted();
-        match permitted.and_then(|()| inner.changed(&self.session, &before, changes)) {
+        let checked = inner.is_alone(&self.session).and_then(|()| {
+            self.is_still_permitted()?;
+            let set = inner.wanted(&before, &Wanted::Accounts(changes))?;
+            inner.check_change(&self.session, &before, &set)?;
+            Ok(set)
+        });
+        match checked {
             Ok(set) if set.identity() == before.identity() => {
                 self.finish()?;
                 Ok(told_identity(&before))
@@ -231,7 +317,7 @@ impl Grant<ChangeIdentity> {
 }
 
 /// Lists the accounts that have something else, of their own or by their groups, or are there in one alone.
-fn differing(before: &Directory, after: &Directory) -> BTreeSet<Actor> {
+pub(crate) fn differing(before: &Directory, after: &Directory) -> BTreeSet<Actor> {
     let actors = before.actors().chain(after.actors());
     actors
         .filter(|actor| {
@@ -243,7 +329,7 @@ fn differing(before: &Directory, after: &Directory) -> BTreeSet<Actor> {
 
 impl<A: ActionMarker> Grant<A> {
     /// Decides again, now that nobody else changes what is in force: the right to change it may just have been taken.
-    fn is_still_permitted(&self) -> Result<(), Problem> {
+    pub(crate) fn is_still_permitted(&self) -> Result<(), Problem> {
         let decision = self
             .door
             .0
@@ -293,36 +379,41 @@ impl<A: ActionMarker> Grant<A> {
 }
 
 impl Inner {
-    /// Makes changes of the accounts, and checks what comes of them.
-    fn changed(
-        &self,
-        session: &Session,
-        before: &PolicySet,
-        changes: Vec<Change>,
-    ) -> Result<PolicySet, Problem> {
-        let owner = &self.parts.owner;
-        let mut directory = before.directory().clone();
-        for change in changes {
-            let changed = directory.change(change, owner);
-            changed.map_err(|error| identity_problem(&error, Some(&directory)))?;
+    /// Returns whether a change waits for a second person.
+    fn needs_second_person(&self, session: &Session) -> bool {
+        let policies = self.policies();
+        self.seen(session, |seen| policies.needs_second_person(seen))
+    }
+
+    /// Checks that no change came meanwhile after which this one waits for a second person.
+    fn is_alone(&self, session: &Session) -> Result<(), Problem> {
+        if !self.needs_second_person(session) {
+            return Ok(());
         }
-        let set = before.with_directory(directory);
-        self.check_change(session, before, &set)?;
-        Ok(set)
+        let what = "changes wait for a second person since a moment ago";
+        Err(Problem::new(code::POLICY_007, what)
+            .hint("repeat the command: it proposes the change then"))
     }
 
     /// Checks that a session may put one set in the place of the other.
-    fn check_change(
+    pub(crate) fn check_change(
         &self,
         session: &Session,
         before: &PolicySet,
         set: &PolicySet,
     ) -> Result<(), Problem> {
-        let person = session.on_behalf_of.as_ref().unwrap_or(&session.actor);
+        self.check_whole(session, set)?;
+        self.seen(session, |seen| {
+            set.check_change(before, session.person(), seen)
+        })
+        .map_err(|error| policy_problem(&error))
+    }
+
+    /// Checks that a set may be in force: what it names is known, and somebody can change it.
+    pub(crate) fn check_whole(&self, session: &Session, set: &PolicySet) -> Result<(), Problem> {
         self.seen(session, |seen| {
             set.check_names()?;
-            set.check_changeable(seen)?;
-            set.check_change(before, person, seen)
+            set.check_changeable(seen)
         })
         .map_err(|error| policy_problem(&error))
     }
@@ -336,7 +427,7 @@ impl Inner {
     }
 
     /// Returns the records of the policies and of the accounts that the ledger names last.
-    fn last_named(&self) -> Result<[Option<Digest>; 2], Problem> {
+    pub(crate) fn last_named(&self) -> Result<[Option<Digest>; 2], Problem> {
         let policies = self.in_force(Action::ChangePolicy)?;
         Ok([policies, self.in_force(Action::ChangeIdentity)?])
     }
@@ -387,7 +478,7 @@ impl Inner {
         PolicySet::parse(&sources, directory).map_err(|error| policy_problem(&error))
     }
 
-    fn read_sources(&self, record: &Digest) -> Result<Vec<Source>, Problem> {
+    pub(crate) fn read_sources(&self, record: &Digest) -> Result<Vec<Source>, Problem> {
         let store = &self.parts.store;
         let version = Version {
             record: store
@@ -423,6 +514,11 @@ pub(crate) fn policy_problem(error: &PolicyError) -> Problem {
             .because(error)
             .hint(format!(
                 "permit `changePolicy` to somebody, and forbid it not to all; {kept}"
+            )),
+        PolicyError::Alone => Problem::new(code::POLICY_004, what)
+            .because(error)
+            .hint(format!(
+                "give another person a role that may `changePolicy` first, or take `second_person` out of `settings.json` in the same change; {kept}"
             )),
         PolicyError::NotTheirs { .. } => Problem::new(code::POLICY_005, what)
             .because(error)

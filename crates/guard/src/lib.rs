@@ -20,6 +20,7 @@ mod grant;
 mod locks;
 mod making;
 mod problem;
+mod proposals;
 mod publisher;
 mod reading;
 mod removal;

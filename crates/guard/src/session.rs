@@ -51,10 +51,14 @@ impl Session {
         &self.authentication
     }
 
+    /// Returns the account that acts, of a step the one that started its run.
+    pub(crate) fn person(&self) -> &Actor {
+        self.on_behalf_of.as_ref().unwrap_or(&self.actor)
+    }
+
     /// Returns the account that proved to be somebody else than the one that it acts as.
     pub(crate) fn acts_by(&self) -> Option<&Actor> {
-        let person = self.on_behalf_of.as_ref().unwrap_or(&self.actor);
-        Some(&self.authentication.actor).filter(|actor| *actor != person)
+        Some(&self.authentication.actor).filter(|actor| *actor != self.person())
     }
 
     /// Replaces the purpose where none was stated.

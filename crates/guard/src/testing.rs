@@ -126,6 +126,13 @@ impl World {
 #[derive(Debug, Default)]
 pub struct Ticks(AtomicI64);
 
+impl Ticks {
+    /// Lets time go by, in microseconds.
+    pub fn advance(&self, micros: i64) {
+        self.0.fetch_add(micros / 1000, Ordering::SeqCst);
+    }
+}
+
 impl Clock for Ticks {
     fn now(&self) -> Timestamp {
         let millis = self.0.fetch_add(1, Ordering::SeqCst);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cedar_policy::{Effect, Policy};
 use custody_identity::{Authentication, Directory, RoleBinding};
-use custody_types::{Action, Actor, Resource, ResourceKind, Timestamp};
+use custody_types::{Action, Actor, ActorKind, Resource, ResourceKind, Timestamp};
 
 use crate::decide::{Request, ResourceFacts};
 use crate::set::{PolicyError, PolicySet};
@@ -23,11 +23,32 @@ pub struct Seen<'a> {
 }
 
 impl PolicySet {
-    /// Checks that somebody may change the policies once these are in force, for some purpose or for none.
+    /// Returns whether a change of these policies or accounts waits for a second person: that is declared, and there are two
+    /// who may make it.
+    pub fn needs_second_person(&self, seen: &Seen<'_>) -> bool {
+        self.settings().second_person && self.has_two_people(seen)
+    }
+
+    /// Returns whether there are two people who may change the policies. Programs are none.
+    fn has_two_people(&self, seen: &Seen<'_>) -> bool {
+        let policies = the_policies();
+        let people = self.directory().actors();
+        people
+            .filter(|actor| actor.kind == ActorKind::User)
+            .filter(|actor| self.may_change(actor, &policies, seen))
+            .nth(1)
+            .is_some()
+    }
+
+    /// Checks that somebody may change the policies once these are in force, for some purpose or for none; two people,
+    /// where changes wait for a second one.
     ///
     /// # Errors
-    /// [`PolicyError::Locked`].
+    /// [`PolicyError::Locked`] or [`PolicyError::Alone`].
     pub fn check_changeable(&self, seen: &Seen<'_>) -> Result<(), PolicyError> {
+        if self.settings().second_person && !self.has_two_people(seen) {
+            return Err(PolicyError::Alone);
+        }
         let policies = the_policies();
         // An owner can as a rule: of thousands of accounts no other is asked about then.
         let actors = self.directory().actors();
@@ -237,6 +258,36 @@ mod tests {
         ];
         for cedar in open {
             seen(|seen| set(OFFICER, cedar).check_changeable(seen)).unwrap();
+        }
+    }
+
+    #[test]
+    fn where_a_second_person_is_demanded_there_are_two() {
+        let with = |principals: &str| {
+            let settings = Source {
+                name: "settings.json".to_owned(),
+                text: r#"{"second_person": true}"#.to_owned(),
+            };
+            let directory = Directory::parse(principals, &Actor::user("owner")).unwrap();
+            PolicySet::parse(&[settings], directory).unwrap()
+        };
+        let two = with(OFFICER);
+        assert!(seen(|seen| two.needs_second_person(seen)));
+        seen(|seen| two.check_changeable(seen)).unwrap();
+        assert!(!seen(|seen| set(OFFICER, "").needs_second_person(seen)));
+        let alone = [
+            r#"{"users": {"dan": {"roles": ["reader"]}}}"#,
+            r#"{"users": {"olga": {"roles": ["security_officer"], "disabled": true}}}"#,
+            r#"{"services": {"olga": {"roles": ["security_officer"]}}}"#,
+        ];
+        for principals in alone {
+            let set = with(principals);
+            assert!(!seen(|seen| set.needs_second_person(seen)));
+            assert_eq!(
+                seen(|seen| set.check_changeable(seen)),
+                Err(PolicyError::Alone),
+                "{principals}"
+            );
         }
     }
 

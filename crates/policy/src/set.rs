@@ -76,6 +76,9 @@ pub enum PolicyError {
     /// Nobody could change the policies any more.
     #[error("nobody could change the policies any more, not even the owner of the workspace")]
     Locked,
+    /// A second person is demanded, and there is none.
+    #[error("`second_person` is set, and fewer than two people could change the policies")]
+    Alone,
     /// Somebody gives what only an owner may give.
     #[error("`{who}` does not own the workspace, and {what}")]
     NotTheirs {

@@ -53,6 +53,9 @@ pub struct Settings {
     /// Figures over fewer rows are as sensitive as the rows. Without it: 10.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fewest_rows: Option<u64>,
+    /// Whether a change of the policies or accounts waits for a second person who may make it, where there is one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub second_person: bool,
     /// What holds in a project instead.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub projects: BTreeMap<ProjectName, ProjectSettings>,

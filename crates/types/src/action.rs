@@ -248,6 +248,8 @@ actions! {
     ReadPolicy = "readPolicy", "policy.read", "see", [Policy];
     /// Put other policies in force.
     ChangePolicy = "changePolicy", "admin.policy", "change", [Policy];
+    /// Propose other policies or accounts, where a second person puts them in force.
+    ProposeChange = "proposeChange", "admin.propose", "propose a change of", [Policy, Identity];
     /// See who there is: accounts and groups, with their roles and purposes.
     ReadIdentity = "readIdentity", "identity.read", "see", [Identity];
     /// Change who there is, and who has which roles and purposes.

@@ -38,7 +38,8 @@ pub use ledger::{
     LedgerVerifyReply,
 };
 pub use policy::{
-    BreakGlassReply, BreakGlassRequest, IdentityReply, IdentityRequest, PolicyReply, PolicySource,
+    ApproveChangeRequest, BreakGlassReply, BreakGlassRequest, IdentityReply, IdentityRequest,
+    PolicyReply, PolicySource, ProposalView, ProposalsReply,
 };
 pub use problem::{PROBLEM_JSON, ProblemDetails};
 pub use run::{
@@ -114,6 +115,7 @@ schemas! {
     BreakGlassReply = "custody/break-glass/1";
     IdentityReply = "custody/identity/1";
     PolicyReply = "custody/policy/1";
+    ProposalsReply = "custody/proposals/1";
     RescanReply = "custody/rescan/1";
     ApproveReply = "custody/approve/1";
     RejectReply = "custody/reject/1";

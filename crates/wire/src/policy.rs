@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use custody_identity::{Change, Directory, Party};
-use custody_types::Digest;
+use custody_types::{Digest, Timestamp, VersionName};
 use serde::{Deserialize, Serialize};
 
 /// One file of the workspace's policies.
@@ -31,6 +31,39 @@ pub struct PolicyReply {
     /// The aliases that move only onto versions that passed their gate, by project; `*`: any other.
     #[serde(default)]
     pub gated_aliases: BTreeMap<String, BTreeSet<String>>,
+    /// The change that was asked for, where it waits for a second person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposed: Option<VersionName>,
+}
+
+/// Changes of the policies and accounts that wait for a second person.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProposalsReply {
+    /// The changes, the newest first.
+    pub proposals: Vec<ProposalView>,
+}
+
+/// A change that waits for a second person.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProposalView {
+    /// The version that holds it.
+    pub name: VersionName,
+    /// Who proposes it: a name where the reader may know it, else the pseudonym.
+    pub proposer: String,
+    /// When.
+    pub proposed_on: Timestamp,
+    /// Until when it can be approved.
+    pub until: Timestamp,
+    /// What it changes, a line each: `+` what is added, `-` what is taken away.
+    pub differences: Vec<String>,
+}
+
+/// Puts a proposed change in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApproveChangeRequest {
+    /// The change.
+    pub reference: String,
 }
 
 /// Who there is.
@@ -41,6 +74,9 @@ pub struct IdentityReply {
     /// The accounts and groups, with their roles and purposes.
     #[serde(flatten)]
     pub directory: Directory,
+    /// The change that was asked for, where it waits for a second person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposed: Option<VersionName>,
 }
 
 /// What is to be changed of it: all, or nothing.

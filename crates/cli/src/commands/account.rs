@@ -4,6 +4,7 @@ use custody_types::{ExitCode, Problem, code};
 use custody_wire::{Change, Directory, Party, Right, RoleBinding};
 
 use crate::args::{Account, Rights};
+use crate::commands::policy;
 use crate::context::Context;
 use crate::output::Text;
 
@@ -42,11 +43,15 @@ pub(crate) fn run(context: &Context, command: Account) -> Result<ExitCode, Probl
         Some(changes) => client.change_identity(changes)?,
         None => client.identity()?,
     };
+    let waits = reply.proposed.is_some();
     context.output.answer(reply, |reply, text| {
-        list(&reply.directory, text);
+        match &reply.proposed {
+            Some(name) => policy::proposed(name, text),
+            None => list(&reply.directory, text),
+        }
         Ok(())
     })?;
-    Ok(ExitCode::Done)
+    Ok(policy::waits_or_done(waits))
 }
 
 /// Makes a change of each of them.

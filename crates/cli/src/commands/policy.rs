@@ -1,11 +1,11 @@
-//! `custody policy show`, `custody policy apply` and `custody policy break-glass`.
+//! `custody policy`: what is in force, and how it is changed.
 
 use custody_backends::user_files;
 use custody_host::user_files_problem;
-use custody_types::{ExitCode, Problem, code};
-use custody_wire::{BreakGlassRequest, PolicyReply, PolicySource};
+use custody_types::{ExitCode, Problem, VersionName, code};
+use custody_wire::{ApproveChangeRequest, BreakGlassRequest, PolicyReply, PolicySource};
 
-use crate::args::{BreakGlass, PolicyApply};
+use crate::args::{ApproveChange, BreakGlass, PolicyApply};
 use crate::context::Context;
 use crate::output::Text;
 
@@ -53,6 +53,62 @@ pub(crate) fn apply(context: &Context, args: PolicyApply) -> Result<ExitCode, Pr
             .hint("to go back to the built-in policy alone, apply a `settings.json` with `{}`"));
     }
     let reply = context.client()?.change_policy(&sources)?;
+    let waits = reply.proposed.is_some();
+    context
+        .output
+        .answer(reply, |reply, text| match &reply.proposed {
+            Some(name) => {
+                proposed(name, text);
+                Ok(())
+            }
+            None => applied(reply, text),
+        })?;
+    Ok(waits_or_done(waits))
+}
+
+/// Tells that a change waits for a second person.
+pub(crate) fn proposed(name: &VersionName, text: &mut Text) {
+    text.line(format!("{name} waits for a second person"));
+    text.line(format!(
+        "  they see it with `custody policy proposals` and put it in force with `custody policy approve {name}`"
+    ));
+}
+
+pub(crate) const fn waits_or_done(waits: bool) -> ExitCode {
+    if waits {
+        ExitCode::Approval
+    } else {
+        ExitCode::Done
+    }
+}
+
+pub(crate) fn proposals(context: &Context) -> Result<ExitCode, Problem> {
+    let reply = context.client()?.proposals()?;
+    context.output.answer(reply, |reply, text| {
+        if reply.proposals.is_empty() {
+            text.line("no change waits");
+        }
+        for one in &reply.proposals {
+            text.heading(&one.name.to_string());
+            text.line(format!(
+                "proposed {} by {}, can be approved until {}",
+                one.proposed_on.to_seconds_text(),
+                one.proposer,
+                one.until.to_seconds_text()
+            ));
+            for line in &one.differences {
+                text.line(format!("  {line}"));
+            }
+        }
+        Ok(())
+    })?;
+    Ok(ExitCode::Done)
+}
+
+pub(crate) fn approve(context: &Context, args: ApproveChange) -> Result<ExitCode, Problem> {
+    let reply = context.client()?.approve_change(&ApproveChangeRequest {
+        reference: args.reference.to_string(),
+    })?;
     context.output.answer(reply, applied)?;
     Ok(ExitCode::Done)
 }

@@ -258,6 +258,48 @@ fn who_holds_the_key_takes_the_policies_back_and_the_ledger_says_so() {
     world.told(&["verify", "--all"], 0, "everything holds");
 }
 
+#[test]
+fn changes_wait_for_a_second_person_where_that_is_demanded() {
+    let world = world();
+    world.write("policies/settings.json", r#"{"second_person": true}"#);
+    let apply = ["policy", "apply", "policies"];
+    world.told(&apply, 2, "fewer than two people");
+    world.yes(&["account", "add", "olga", "--role", "security_officer"]);
+    world.yes(&apply);
+    world.told(&["policy", "proposals"], 0, "no change waits");
+    let add = ["account", "add", "ada", "--role", "reader"];
+    world.told(&add, 6, "custody/changes@1 waits for a second person");
+    world.told(&["--as", "ada", "ls"], 2, "there is no account `ada`");
+    world.told(&["policy", "proposals"], 0, "+     \"ada\": {");
+    let approve = ["policy", "approve", "custody/changes@1"];
+    world.told(&approve, 3, "you proposed it");
+    world.told(
+        &[&["--as", "olga"], &approve[..]].concat(),
+        0,
+        "in force now",
+    );
+    world.told(&["--as", "ada", "ls"], 0, "demo/rows");
+    world.told(
+        &[&["--as", "olga"], &approve[..]].concat(),
+        5,
+        "were changed after it was proposed",
+    );
+    let log = world.yes(&["ledger", "log", "--action", "admin.propose"]);
+    assert!(log.contains("custody/changes@1"), "{log}");
+    // Whoever holds the key is not kept out by it.
+    world.yes(&[
+        "policy",
+        "break-glass",
+        &world.id(),
+        "--reason",
+        "olga left",
+    ]);
+    world.told(&["account", "disable", "olga"], 2, "fewer than two people");
+    world.write("policies/settings.json", "{}");
+    world.told(&apply, 6, "waits for a second person");
+    world.told(&["verify", "--all"], 0, "everything holds");
+}
+
 /// A workspace of before accounts were a state of their own: `principals.json` was one of the policies.
 #[test]
 fn accounts_that_were_listed_among_the_policies_are_taken_over() {

@@ -110,6 +110,16 @@ fn every_action_is_asked() {
     world.told(&["approve", "demo/note@1", "--reason", "none"], 1, "");
     world.told(&["reject", "demo/note@1", "--reason", "none"], 1, "");
     world.told(&["remove", "demo/note@1"], 1, "");
+    world.yes(&["account", "add", "olga", "--role", "security_officer"]);
+    world.write("policies/settings.json", r#"{"second_person": true}"#);
+    world.yes(&["policy", "apply", "policies"]);
+    let approve = ["--as", "olga", "policy", "approve", "custody/changes@1"];
+    world.told(&["account", "add", "eve"], 6, "custody/changes@1");
+    world.yes(&approve);
+    world.write("policies/settings.json", "{}");
+    world.told(&["policy", "apply", "policies"], 6, "custody/changes@2");
+    let approve = ["--as", "olga", "policy", "approve", "custody/changes@2"];
+    world.yes(&approve);
     let verbs = Action::ALL.iter().map(|action| action.verb().to_owned());
     assert_eq!(asked(&world), verbs.collect::<BTreeSet<_>>());
 

@@ -443,6 +443,11 @@ fn every_operation_goes_through_the_door() {
         ),
         ("GET /v1/policy", "policy show"),
         ("POST /v1/policy", "policy apply policies"),
+        ("GET /v1/policy/proposals", "policy proposals"),
+        (
+            "POST /v1/policy/approvals",
+            "policy approve custody/changes@1",
+        ),
         (
             "POST /v1/policy/break-glass",
             "policy break-glass x --reason none",

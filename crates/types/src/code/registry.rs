@@ -692,6 +692,10 @@ registry! {
         "only the key's holder breaks the glass",
         "Policies are taken back by whoever opens the key file on the machine itself, as nobody else.",
         "Do it on the machine, without `--as`.";
+    POLICY_007 "CUS-POLICY-007" Conflict:
+        "the change does not wait for approval",
+        "It was approved, is older than a week, or something else was changed after it was proposed.",
+        "See what waits with `custody policy proposals`; propose it again.";
 
     // Runs and their steps.
     RUN_003 "CUS-RUN-003" Refused:
