@@ -191,7 +191,7 @@ fn remove_first(world: &World, store: &Store) -> Result<(u64, u64), StoreError> 
 fn a_failed_write_while_bytes_are_removed_loses_nothing_else_and_is_made_good_by_doing_it_again() {
     const OWN: usize = 300_000;
     let none = || Faults::at(-1, Mode::Before);
-    let shared = noise(1, 400_000);
+    let shared = noise(1, 4_000_000);
     let first = [noise(2, OWN), shared.clone()].concat();
     let second = [shared, noise(3, 1000)].concat();
     for mode in Mode::ALL {
