@@ -1,5 +1,6 @@
 //! What the handlers work with.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use custody_guard::{Credentials, Door};
@@ -12,6 +13,19 @@ pub struct App {
     pub door: Door,
     /// What runs pipelines, traces, verifies and reproduces.
     pub runner: Arc<Runner>,
-    /// What who calls shows to be let in: in one process, the account of the operating system.
-    pub caller: Credentials,
+    /// How who calls comes in.
+    pub entrance: Entrance,
 }
+
+/// How who calls comes in.
+#[derive(Debug, Clone)]
+pub enum Entrance {
+    /// In one process, or through a socket of one user: as the account of the operating system.
+    Machine(Credentials),
+    /// Over the network: each request shows a token, and comes from a [`Peer`].
+    Network,
+}
+
+/// The address that a request comes from: the other end of its connection, as an extension of the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub IpAddr);

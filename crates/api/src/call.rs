@@ -1,6 +1,7 @@
 //! One call: who asks, with which query and body, and how it is answered.
 
 use std::io::{self, Read, Write};
+use std::time::Duration;
 
 use axum::body::Body;
 use custody_guard::Session;
@@ -12,6 +13,7 @@ use http_body_util::BodyExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 /// The largest document that a request may carry.
 const DOCUMENT_BYTES: u64 = 16 << 20;
@@ -128,6 +130,11 @@ pub(crate) fn problem(problem: &Problem) -> Response<Body> {
         StatusCode::from_u16(details.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let json = HeaderValue::from_static(PROBLEM_JSON);
     response.headers_mut().insert(header::CONTENT_TYPE, json);
+    if response.status() == StatusCode::UNAUTHORIZED {
+        let bearer = HeaderValue::from_static("Bearer");
+        let headers = response.headers_mut();
+        headers.insert(header::WWW_AUTHENTICATE, bearer);
+    }
     response
 }
 
@@ -142,18 +149,26 @@ fn body_of(receiver: mpsc::Receiver<Piece>) -> Body {
     }))
 }
 
-/// Hands the pieces of a request's body to a blocking reader.
-pub(crate) fn reader_of(mut body: Body) -> PieceReader {
+/// Hands the pieces of a request's body to a blocking reader. `patience`: how long it waits for the next one; `None`: for
+/// ever.
+pub(crate) fn reader_of(mut body: Body, patience: Option<Duration>) -> PieceReader {
     let (sender, receiver) = channel();
     tokio::spawn(async move {
-        while let Some(frame) = body.frame().await {
-            let piece = match frame {
-                Ok(frame) => frame
+        loop {
+            let next = match patience {
+                None => Ok(body.frame().await),
+                Some(patience) => timeout(patience, body.frame()).await,
+            };
+            let piece = match next {
+                Ok(None) => return,
+                Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut)),
+                Ok(Some(Ok(frame))) => frame
                     .into_data()
                     .map_err(|_| io::Error::other("trailers are not expected")),
-                Err(error) => Err(io::Error::other(error)),
+                Ok(Some(Err(error))) => Err(io::Error::other(error)),
             };
-            if sender.send(piece).await.is_err() {
+            let is_last = piece.is_err();
+            if sender.send(piece).await.is_err() || is_last {
                 return;
             }
         }

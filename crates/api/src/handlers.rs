@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use axum::body::Body;
 use custody_guard::{
-    Approve, ChangeRules, Collect, CommittedVersion, Export, ExportLedger, List, NewVersion,
-    ReadIdentity, ReadLedger, ReadPolicy, ReadRun, RebuildIndex, Reject, Remove, ResourceRef,
-    ScanModel, Session, SetAlias, SignModel, VersionBuilder, Write, WriteAccess,
+    Approve, ChangeRules, Collect, CommittedVersion, Export, ExportLedger, List, NewToken,
+    NewVersion, ReadIdentity, ReadLedger, ReadPolicy, ReadRun, RebuildIndex, Reject, Remove,
+    ResourceRef, ScanModel, Session, SetAlias, SignModel, VersionBuilder, Write, WriteAccess,
 };
 use custody_pipeline::collect;
 use custody_pipeline::file::Origin;
@@ -20,8 +20,8 @@ use custody_wire::{
     ApproveReply, ApproveRequest, ArtifactQuery, BreakGlassRequest, CompareRequest, DataQuery,
     DiffRequest, Document, EntryQuery, IdentityRequest, LedgerVerifyReply, ListQuery, ListReply,
     MetricsRequest, OriginOfPut, PolicySource, PutQuery, PutReply, RejectReply, RejectRequest,
-    RemoveRequest, RescanReply, RescanRequest, RulesReply, RunEvent, RunMomentQuery, RunQuery,
-    RunRequest, StatusRequest, TraceQuery, VerifyRequest,
+    RemoveRequest, RescanReply, RescanRequest, RevokeTokenRequest, RulesReply, RunEvent,
+    RunMomentQuery, RunQuery, RunRequest, StatusRequest, TokenRequest, TraceQuery, VerifyRequest,
 };
 use http::Response;
 
@@ -433,6 +433,31 @@ pub(crate) fn change_identity(app: &App, call: Call) -> Answer {
     let session = call.session.clone();
     let request: IdentityRequest = call.document()?;
     reply(app.door.change_accounts(&session, request.changes)?)
+}
+
+pub(crate) fn tokens(app: &App, call: Call) -> Answer {
+    reply(app.door.tokens(&call.session)?)
+}
+
+pub(crate) fn create_token(app: &App, call: Call) -> Answer {
+    let session = call.session.clone();
+    let request: TokenRequest = call.document()?;
+    let new = NewToken {
+        account: request.account,
+        days: request.days,
+        note: request.note,
+        actions: request.actions,
+        projects: request.projects,
+        purpose: request.purpose,
+        networks: request.networks,
+    };
+    reply(app.door.create_token(&session, new)?)
+}
+
+pub(crate) fn revoke_token(app: &App, call: Call) -> Answer {
+    let session = call.session.clone();
+    let request: RevokeTokenRequest = call.document()?;
+    reply(app.door.revoke_token(&session, &request.id)?)
 }
 
 pub(crate) fn rescan(app: &App, call: Call) -> Answer {

@@ -10,6 +10,7 @@ mod call;
 mod handlers;
 mod operations;
 
-pub use app::App;
-pub use custody_guard::Credentials;
+pub use app::{App, Entrance, Peer};
+pub use custody_guard::{Credentials, Door};
+pub use custody_pipeline::run::Runner;
 pub use operations::{OPERATIONS, Operation, router};

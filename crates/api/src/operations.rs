@@ -1,5 +1,8 @@
 //! The table of operations, and the router built from it.
 
+use std::net::IpAddr;
+use std::time::Duration;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{RawPathParams, State};
@@ -7,11 +10,16 @@ use axum::routing::{MethodFilter, on};
 use custody_guard::Session;
 use custody_types::{Action, Problem, Purpose, code};
 use custody_wire::{HEADER_AS, HEADER_PURPOSE};
-use http::{HeaderMap, Method, Request, Response, Uri};
+use http::header::AUTHORIZATION;
+use http::{Extensions, HeaderMap, Method, Request, Response, Uri};
+use http_body::Body as _;
 
-use crate::app::App;
+use crate::app::{App, Entrance, Peer};
 use crate::call::{self, Call};
 use crate::handlers;
+
+/// How long the next piece of a body may take that comes over the network.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Something that can be asked over HTTP.
 #[derive(Debug, Clone)]
@@ -216,6 +224,24 @@ pub static OPERATIONS: &[Operation] = &[
         handlers::change_identity,
     ),
     operation(
+        Method::GET,
+        "/v1/tokens",
+        &[Action::ReadIdentity],
+        handlers::tokens,
+    ),
+    operation(
+        Method::POST,
+        "/v1/tokens",
+        &[Action::CreateToken],
+        handlers::create_token,
+    ),
+    operation(
+        Method::POST,
+        "/v1/tokens/revocations",
+        &[Action::RevokeToken],
+        handlers::revoke_token,
+    ),
+    operation(
         Method::POST,
         "/v1/scans",
         &[Action::List, Action::ScanModel],
@@ -299,12 +325,20 @@ async fn answer(
     request: Request<Body>,
     handler: Handler,
 ) -> Response<Body> {
-    let session = match session(&app, request.headers()) {
+    if request.method() == Method::GET && !request.body().is_end_stream() {
+        let what = "a request of the method `GET` has no body";
+        return call::problem(&Problem::new(code::API_010, what));
+    }
+    let session = match session(&app, request.headers(), request.extensions()) {
         Ok(session) => session,
         Err(problem) => return call::problem(&problem),
     };
     let query = request.uri().query().unwrap_or_default().to_owned();
-    let body = call::reader_of(request.into_body());
+    let patience = match app.entrance {
+        Entrance::Machine(_) => None,
+        Entrance::Network => Some(PATIENCE),
+    };
+    let body = call::reader_of(request.into_body(), patience);
     let answered =
         tokio::task::spawn_blocking(move || handler(&app, Call::new(session, id, query, body)))
             .await;
@@ -320,16 +354,39 @@ async fn answer(
 }
 
 /// Makes the session of the caller, or of the narrower principal that the caller acts as.
-fn session(app: &App, headers: &HeaderMap) -> Result<Session, Problem> {
+fn session(app: &App, headers: &HeaderMap, extensions: &Extensions) -> Result<Session, Problem> {
     let purpose = text(headers, HEADER_PURPOSE)?
         .map(str::parse::<Purpose>)
         .transpose()
         .map_err(|error| Problem::new(code::API_013, error.to_string()))?;
-    let person = app.door.authenticate(&app.caller, purpose, "cli");
-    match text(headers, HEADER_AS)? {
-        None => Ok(person),
-        Some(name) => app.door.act_as(&person, name),
+    let act_as = text(headers, HEADER_AS)?;
+    match (&app.entrance, act_as) {
+        (Entrance::Machine(shown), None) => Ok(app.door.authenticate(shown, purpose, "cli")),
+        (Entrance::Machine(shown), Some(name)) => {
+            let person = app.door.authenticate(shown, purpose, "cli");
+            app.door.act_as(&person, name)
+        }
+        (Entrance::Network, act_as) => {
+            // Without an address nobody is let in.
+            let peer = extensions.get::<Peer>();
+            let token = text(headers, AUTHORIZATION.as_str())?.and_then(bearer);
+            let token = token.filter(|_| peer.is_some());
+            let address = peer.map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.0);
+            let session = app.door.sign_in(token, address, purpose)?;
+            if act_as.is_some() {
+                let what = "over the network nobody acts as another";
+                return Err(Problem::new(code::DOOR_024, what)
+                    .hint("leave `--as` out, or do it on the machine of the workspace"));
+            }
+            Ok(session)
+        }
     }
+}
+
+/// Returns the token of an `Authorization` field (RFC 6750, section 2.1).
+fn bearer(field: &str) -> Option<&str> {
+    let (scheme, token) = field.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 /// Reads a header that may be there once. One that cannot be read is refused: to act without it would be to act with more

@@ -533,24 +533,45 @@ pub fn write_folder(stream: impl Read, target: &Path) -> Result<(u64, u64), User
     Ok((count, bytes))
 }
 
+/// Writes a file beside `target`, durable, that its owner alone may read, or everybody.
+fn beside(
+    target: &Path,
+    content: &[u8],
+    private: bool,
+) -> Result<tempfile::NamedTempFile, UserFilesError> {
+    let parent = match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    // It is its owner's alone from the beginning.
+    let mut file = tempfile::NamedTempFile::new_in(parent).map_err(io_at(parent))?;
+    file.write_all(content).map_err(io_at(target))?;
+    if !private {
+        file.as_file()
+            .set_permissions(fs::Permissions::from_mode(0o644))
+            .map_err(io_at(target))?;
+    }
+    file.as_file().sync_all().map_err(io_at(target))?;
+    Ok(file)
+}
+
+fn replaces(file: tempfile::NamedTempFile, target: &Path) -> Result<(), UserFilesError> {
+    let put = file.persist(target).map(drop);
+    put.map_err(|error| io_at(target)(error.error))
+}
+
+// CRASH: before this nothing is there but a file with a name of its own; after it the file is whole.
+fn is_new(file: tempfile::NamedTempFile, target: &Path) -> Result<(), UserFilesError> {
+    let put = file.persist_noclobber(target).map(drop);
+    put.map_err(|error| io_at(target)(error.error))
+}
+
 /// Writes one new file with `content`, complete or not at all.
 ///
 /// # Errors
 /// [`UserFilesError`] when the folder cannot be written to.
 pub fn write_file(target: &Path, content: &[u8]) -> Result<(), UserFilesError> {
-    let parent = match target.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut file = tempfile::NamedTempFile::new_in(parent).map_err(io_at(parent))?;
-    file.write_all(content).map_err(io_at(target))?;
-    file.as_file()
-        .set_permissions(fs::Permissions::from_mode(0o644))
-        .map_err(io_at(target))?;
-    file.as_file().sync_all().map_err(io_at(target))?;
-    file.persist(target)
-        .map_err(|error| io_at(target)(error.error))?;
-    Ok(())
+    replaces(beside(target, content, false)?, target)
 }
 
 /// Writes one file where there is none, complete or not at all.
@@ -558,17 +579,40 @@ pub fn write_file(target: &Path, content: &[u8]) -> Result<(), UserFilesError> {
 /// # Errors
 /// [`UserFilesError`] when there is something of that name, or the folder cannot be written to.
 pub fn write_new_file(target: &Path, content: &[u8]) -> Result<(), UserFilesError> {
-    let parent = target.parent().unwrap_or_else(|| Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(parent).map_err(io_at(parent))?;
-    file.write_all(content).map_err(io_at(target))?;
-    file.as_file()
-        .set_permissions(fs::Permissions::from_mode(0o644))
-        .map_err(io_at(target))?;
-    file.as_file().sync_all().map_err(io_at(target))?;
-    // CRASH: before this nothing is there but a file with a name of its own; after it the file is whole.
-    file.persist_noclobber(target)
-        .map_err(|error| io_at(target)(error.error))?;
-    Ok(())
+    is_new(beside(target, content, false)?, target)
+}
+
+/// Writes one file that its owner alone may read, complete or not at all.
+///
+/// # Errors
+/// [`UserFilesError`] when the folder cannot be written to.
+pub fn write_private_file(target: &Path, content: &[u8]) -> Result<(), UserFilesError> {
+    replaces(beside(target, content, true)?, target)
+}
+
+/// Writes one file where there is none, which its owner alone may read, complete or not at all.
+///
+/// # Errors
+/// [`UserFilesError`] when there is something of that name, or the folder cannot be written to.
+pub fn write_new_private_file(target: &Path, content: &[u8]) -> Result<(), UserFilesError> {
+    is_new(beside(target, content, true)?, target)
+}
+
+/// Tells when a file was changed last, if it is there.
+pub fn modified(path: &Path) -> Option<std::time::SystemTime> {
+    fs::metadata(path).and_then(|found| found.modified()).ok()
+}
+
+/// Removes one file.
+///
+/// # Errors
+/// [`UserFilesError`] when it is not there, or cannot be removed.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this module is the adapter to the user's files"
+)]
+pub fn remove_file(path: &Path) -> Result<(), UserFilesError> {
+    fs::remove_file(path).map_err(io_at(path))
 }
 
 /// Makes a folder, and those above it, where it is not there.

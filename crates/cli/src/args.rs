@@ -14,8 +14,10 @@ use custody_types::{
 use crate::completions;
 
 mod models;
+mod servers;
 
 pub(crate) use models::*;
+pub(crate) use servers::*;
 
 /// The chain of custody for machine learning: from collected data to a signed model, with proof.
 ///
@@ -111,6 +113,14 @@ pub(crate) enum Command {
     /// Show and change who there is: accounts, groups, and the roles and purposes that they have
     #[command(subcommand)]
     Account(Account),
+    Serve(Serve),
+    Login(LoginArgs),
+    /// Forget the server that somebody logged in to; its token goes on to count until it is revoked
+    #[command(after_help = "Example:\n  custody logout")]
+    Logout,
+    /// Make, list and take back tokens, by which accounts are known over the network
+    #[command(subcommand)]
+    Token(Token),
     /// Maintain the index, which can be rebuilt from the store and the ledger
     #[command(subcommand)]
     Index(Index),

@@ -12,6 +12,7 @@ mod get;
 mod index;
 mod init;
 mod ledger;
+mod login;
 mod ls;
 mod metrics;
 mod new;
@@ -25,16 +26,18 @@ mod rules;
 mod run;
 mod runs;
 pub(crate) mod scan;
+mod serve;
 mod show;
 mod sign;
 mod snapshot;
 mod status;
+mod token;
 mod trace;
 mod verify;
 
 use custody_types::{ExitCode, Problem};
 
-use crate::args::{Cache, Command, Data, Index, Ledger, Policy, RulesCommand};
+use crate::args::{Cache, Command, Data, Index, Ledger, Policy, RulesCommand, Token};
 use crate::completions;
 use crate::context::Context;
 
@@ -84,6 +87,12 @@ pub(crate) fn dispatch(context: &Context, command: Command) -> Result<ExitCode, 
         Command::Policy(Policy::Approve(args)) => policy::approve(context, args),
         Command::Policy(Policy::BreakGlass(args)) => policy::break_glass(context, args),
         Command::Account(args) => account::run(context, args),
+        Command::Serve(args) => serve::run(context, &args),
+        Command::Login(args) => login::login(context, &args),
+        Command::Logout => login::logout(context),
+        Command::Token(Token::Ls) => token::list(context),
+        Command::Token(Token::Create(args)) => token::create(context, args),
+        Command::Token(Token::Revoke(args)) => token::revoke(context, &args),
         Command::Index(Index::Rebuild) => index::rebuild(context),
         Command::Cache(Cache::Ls) => cache::ls(context),
         Command::Cache(Cache::Clean(args)) => cache::clean(context, &args),

@@ -6,17 +6,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use custody_api::{App, Credentials, router};
+use axum::Router;
+use custody_api::{App, Credentials, Door, Entrance, Runner, router};
 use custody_backends::ledger_files::LedgerFolder;
 use custody_backends::workspace::Workspace;
 use custody_client::{Client, Connection, Transport};
-use custody_host::{LocalFolder, Places, Unlocked, ledger_problem, workspace_problem};
+use custody_host::{
+    LocalFolder, Places, Project, ServerAuthority, Unlocked, ledger_problem, workspace_problem,
+};
 use custody_ledger::LedgerError;
 use custody_pipeline::snapshot;
 use custody_sandbox::Interrupt;
 use custody_types::{Problem, Purpose, code};
 
 use crate::args::Global;
+use crate::login;
 use crate::output::Output;
 use crate::settings::Settings;
 use crate::sharing::{self, Reached, Sharing};
@@ -80,7 +84,7 @@ impl Context {
         self.client_by(Way::Any, self.purpose_of_pipeline()?)
     }
 
-    /// Opens the workspace in this process, once, for the purpose of the project's pipeline where none is stated. What it
+    /// Opens the workspace in this process, or at the server where one is worked with, once, for the purpose of the project's pipeline where none is stated. What it
     /// starts is ended with this process.
     pub(crate) fn own_client(&self) -> Result<&Client, Problem> {
         self.client_by(Way::Own, self.purpose_of_pipeline()?)
@@ -92,10 +96,23 @@ impl Context {
         Ok(stated.and_then(|(_, purpose)| purpose))
     }
 
-    /// Returns the folder of the project: the one that the workspace lies in.
+    /// Returns the folder of the project: the one that the workspace lies in; where a server is worked with, this one.
     pub(crate) fn project_folder(&self) -> Result<LocalFolder, Problem> {
+        if self.is_remote() {
+            return Ok(LocalFolder::new(self.folder()));
+        }
         let workspace = self.workspace()?;
         Ok(LocalFolder::new(workspace.project().to_owned()))
+    }
+
+    /// Returns whether commands work with a server: the one that the environment names, or, where there is no workspace
+    /// here, the one that somebody logged in to.
+    pub(crate) fn is_remote(&self) -> bool {
+        let named = |global: &Global| global.workspace.is_some();
+        self.settings.server.is_some()
+            || !self.global.as_ref().is_some_and(named)
+                && Workspace::find(&self.folder()).is_err()
+                && login::is_kept(&self.settings)
     }
 
     fn workspace(&self) -> Result<Workspace, Problem> {
@@ -115,32 +132,73 @@ impl Context {
         Ok(self.client.get_or_init(|| client))
     }
 
-    fn open(&self, way: Way) -> Result<Transport, Problem> {
-        let workspace = self.workspace()?;
-        let unlocked = Unlocked::unlock(
-            workspace,
+    fn unlock(&self) -> Result<Unlocked, Problem> {
+        Unlocked::unlock(
+            self.workspace()?,
             |id| self.key_file(id),
             self.settings.passphrase.as_deref(),
+        )
+    }
+
+    fn places(&self) -> Places {
+        Places {
+            state: self.settings.state.clone(),
+            cache: self.settings.cache.clone(),
+            search_path: self.settings.search_path.clone(),
+        }
+    }
+
+    fn here(&self, door: Door, runner: Arc<Runner>) -> App {
+        App {
+            door,
+            runner,
+            entrance: Entrance::Machine(Credentials::OperatingSystem {
+                account: self.settings.account.clone(),
+            }),
+        }
+    }
+
+    /// Opens the workspace for a server: in this process, whose project's folder nothing is read from. Commands on this
+    /// machine come in beside, by the socket.
+    pub(crate) fn serve(&self) -> Result<Served, Problem> {
+        let unlocked = self.unlock()?;
+        let ledger = unlocked.ledger();
+        let folder = LedgerFolder::take(&ledger).map_err(|error| ledger_problem(&error))?;
+        let authority = unlocked.server_authority()?;
+        let (door, runner) = unlocked.open(
+            folder,
+            Project::Nowhere,
+            &self.places(),
+            self.interrupt.clone(),
         )?;
+        let runner = Arc::new(runner);
+        let here = router(self.here(door.clone(), runner.clone()));
+        let sharing = Sharing::start(ledger, here).map_err(|error| no_threads(&error))?;
+        let _ = self.sharing.set(sharing);
+        Ok(Served {
+            authority,
+            runner: runner.clone(),
+            router: router(App {
+                door,
+                runner,
+                entrance: Entrance::Network,
+            }),
+        })
+    }
+
+    fn open(&self, way: Way) -> Result<Transport, Problem> {
+        if self.is_remote() {
+            return Ok(Transport::Server(login::server(&self.settings)?));
+        }
+        let unlocked = self.unlock()?;
         let ledger = unlocked.ledger();
         let folder = match self.enter(&ledger, way)? {
             Entered::Here(folder) => folder,
             Entered::There(stream) => return Ok(Transport::Socket(Connection::new(stream))),
         };
-        let places = Places {
-            state: self.settings.state.clone(),
-            cache: self.settings.cache.clone(),
-            search_path: self.settings.search_path.clone(),
-        };
-        let (door, runner) = unlocked.open(folder, &places, self.interrupt.clone())?;
-        let app = App {
-            door,
-            runner: Arc::new(runner),
-            caller: Credentials::OperatingSystem {
-                account: self.settings.account.clone(),
-            },
-        };
-        let router = router(app);
+        let interrupt = self.interrupt.clone();
+        let (door, runner) = unlocked.open(folder, Project::Here, &self.places(), interrupt)?;
+        let router = router(self.here(door, Arc::new(runner)));
         let sharing = Sharing::start(ledger, router.clone()).map_err(|error| no_threads(&error))?;
         // Set once: a workspace is opened once.
         let _ = self.sharing.set(sharing);
@@ -182,6 +240,16 @@ impl Context {
             round = round.saturating_add(1);
         }
     }
+}
+
+/// A workspace as a server has it.
+pub(crate) struct Served {
+    /// What makes its certificates.
+    pub(crate) authority: ServerAuthority,
+    /// What runs pipelines.
+    pub(crate) runner: Arc<Runner>,
+    /// What answers who comes over the network.
+    pub(crate) router: Router,
 }
 
 /// Which process may answer.

@@ -10,6 +10,14 @@ use signal_hook::low_level::emulate_default_handler;
 /// how it ended; at the second this program ends at once, as it would have at the first. What the caller ignores,
 /// as `nohup` does, stays ignored.
 pub(crate) fn listen(interrupt: &Interrupt) -> Result<(), Problem> {
+    listen_after(None::<fn()>, interrupt)
+}
+
+/// As [`listen`], but for the first signal, at which `first` is called where it is given: what runs goes on.
+pub(crate) fn listen_after<F: FnOnce() + Send + 'static>(
+    mut first: Option<F>,
+    interrupt: &Interrupt,
+) -> Result<(), Problem> {
     let problem = |error: std::io::Error| {
         Problem::new(code::CLI_048, "signals cannot be listened to").because(error)
     };
@@ -22,6 +30,10 @@ pub(crate) fn listen(interrupt: &Interrupt) -> Result<(), Problem> {
     let listening = std::thread::Builder::new().name("signals".to_owned());
     let thread = listening.spawn(move || {
         for signal in signals.forever() {
+            if let Some(first) = first.take() {
+                first();
+                continue;
+            }
             if interrupt.is_raised() {
                 // Ends this program; nothing is to be done where it does not.
                 let _ = emulate_default_handler(signal);

@@ -18,6 +18,7 @@ mod commands;
 mod completions;
 mod context;
 mod interrupt;
+mod login;
 mod output;
 mod panics;
 mod progress;

@@ -16,6 +16,12 @@ pub(crate) struct Settings {
     pub(crate) key_file: Option<PathBuf>,
     /// `CUSTODY_PASSPHRASE`: the passphrase of the key file.
     pub(crate) passphrase: Option<String>,
+    /// `CUSTODY_SERVER`: the address of the server to work with.
+    pub(crate) server: Option<String>,
+    /// `CUSTODY_TOKEN`: the token that opens it.
+    pub(crate) token: Option<String>,
+    /// `CUSTODY_SERVER_ROOT`: the file with the root of its certificate.
+    pub(crate) server_root: Option<PathBuf>,
     /// The folder of the user's settings: `XDG_CONFIG_HOME` or `~/.config`, with `custody` below.
     pub(crate) config: PathBuf,
     /// The folder of what can be made again: `XDG_CACHE_HOME` or `~/.cache`, with `custody` below.
@@ -45,6 +51,9 @@ impl Settings {
             here: env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
             key_file: env::var_os("CUSTODY_KEY_FILE").map(PathBuf::from),
             passphrase: env::var("CUSTODY_PASSPHRASE").ok(),
+            server: env::var("CUSTODY_SERVER").ok(),
+            token: env::var("CUSTODY_TOKEN").ok(),
+            server_root: env::var_os("CUSTODY_SERVER_ROOT").map(PathBuf::from),
             config: below_home("XDG_CONFIG_HOME", ".config"),
             cache: below_home("XDG_CACHE_HOME", ".cache"),
             state: below_home("XDG_STATE_HOME", ".local/state"),

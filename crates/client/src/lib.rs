@@ -20,15 +20,16 @@ use custody_wire::{
     LedgerVerifyReply, ListQuery, ListReply, MetricsReply, MetricsRequest, PolicyReply,
     PolicySource, ProblemDetails, ProfileReply, ProposalsReply, PutQuery, PutReply, RejectReply,
     RejectRequest, RemoveReply, RemoveRequest, ReproduceReply, RescanReply, RescanRequest,
-    RulesReply, RunEvent, RunListReply, RunMoment, RunMomentQuery, RunQuery, RunReply, RunRequest,
-    RunShowReply, RunStarted, Schema, SchemaReply, ShowReply, SigningReply, StatusReply,
-    StatusRequest, TraceQuery, TraceReply, VerifyReply, VerifyRequest,
+    RevokeTokenRequest, RulesReply, RunEvent, RunListReply, RunMoment, RunMomentQuery, RunQuery,
+    RunReply, RunRequest, RunShowReply, RunStarted, Schema, SchemaReply, ShowReply, SigningReply,
+    StatusReply, StatusRequest, TokenReply, TokenRequest, TokensReply, TraceQuery, TraceReply,
+    VerifyReply, VerifyRequest,
 };
 use http::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+pub use transport::{Address, Connection, Server, Transport};
 use transport::{Body, read_to_end};
-pub use transport::{Connection, Transport};
 
 /// The largest answer that is read into memory: a document, not a file.
 const DOCUMENT_BYTES: usize = 256 << 20;
@@ -447,6 +448,31 @@ impl Client {
         self.post("/v1/identity", &IdentityRequest { changes })
     }
 
+    /// Lists the tokens that count, without their secrets.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn tokens(&self) -> Result<TokensReply, Problem> {
+        self.get("/v1/tokens", &())
+    }
+
+    /// Makes a token, and returns it with its secret, which nobody can see again.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn create_token(&self, request: &TokenRequest) -> Result<TokenReply, Problem> {
+        self.post("/v1/tokens", request)
+    }
+
+    /// Takes a token back.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn revoke_token(&self, id: &str) -> Result<TokensReply, Problem> {
+        let request = RevokeTokenRequest { id: id.to_owned() };
+        self.post("/v1/tokens/revocations", &request)
+    }
+
     /// Scans stored models again and tells what changed.
     ///
     /// # Errors
@@ -565,7 +591,10 @@ impl Client {
             Problem::new(code::API_001, "the request cannot be written").because(error)
         })?;
         let response = self.runtime.block_on(self.transport.send(request));
-        let response = response.map_err(|error| broken_off(&error))?;
+        let response = response.map_err(|error| match &self.transport {
+            Transport::Server(server) => unreachable_server(server, &error),
+            Transport::InProcess(_) | Transport::Socket(_) => broken_off(&error),
+        })?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -677,6 +706,13 @@ fn broken_off(error: &io::Error) -> Problem {
     )
     .because(error)
     .hint("see what was done with `custody ledger log`, then repeat the command")
+}
+
+/// Tells why a server did not answer.
+pub fn unreachable_server(server: &dyn std::fmt::Display, error: &io::Error) -> Problem {
+    Problem::new(code::API_022, format!("{server} does not answer"))
+        .because_of(error)
+        .hint("see that the address is right and the server runs, and that its certificate is below the root that you trust")
 }
 
 fn garbled(error: &dyn std::fmt::Display) -> Problem {

@@ -104,6 +104,10 @@ acts! {
     ProposeChange;
     /// [`Action::ReadIdentity`].
     ReadIdentity;
+    /// [`Action::CreateToken`].
+    CreateToken;
+    /// [`Action::RevokeToken`].
+    RevokeToken;
     /// [`Action::ChangeIdentity`].
     ChangeIdentity;
     /// [`Action::ChangeRules`].

@@ -434,6 +434,7 @@ impl Inner {
 
     /// Puts the policies and accounts in force that the ledger names last, unless they are.
     pub(crate) fn load_in_force(&self) -> Result<(), Problem> {
+        self.load_tokens()?;
         // While they are read nothing is decided, and nobody puts others in force.
         let mut policies = write(&self.policies);
         let named = self.last_named()?;

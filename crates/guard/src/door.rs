@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use custody_attest::{Check, Sign};
 use custody_crypto::sign::SigningKey;
 use custody_crypto::{DomainKeys, Secret, pseudonym};
-use custody_identity::{Credentials, Directory, IdentityError, Party};
+use custody_identity::{Credentials, Directory, IdentityError, Party, Tokens};
 use custody_ledger::{
     DecisionFact, Effect, EntryDraft, Ledger, LedgerError, Lineage, Object, Outcome, Phase, Subject,
 };
@@ -122,6 +122,8 @@ pub(crate) struct Inner {
     /// The policies, and the rules of the scanner, are changed by one at a time: what is in force is what the ledger
     /// names last.
     pub(crate) changing: Mutex<()>,
+    /// The tokens that there are, and the record that has them.
+    pub(crate) tokens: RwLock<(Option<Digest>, Tokens)>,
     /// One project is made at a time: another set of keys would leave what the first sealed unreadable.
     projects: Mutex<()>,
 }
@@ -201,6 +203,7 @@ impl Door {
             locks: Locks::default(),
             looked_for_packs: Mutex::default(),
             changing: Mutex::default(),
+            tokens: RwLock::default(),
             projects: Mutex::default(),
         };
         let door = Self(Arc::new(inner));
@@ -290,9 +293,7 @@ impl Door {
         session: &Session,
         target: ResourceRef,
     ) -> Result<Grant<A>, Problem> {
-        if session.authentication.is_over(self.now()) {
-            return Err(Problem::new(code::DOOR_019, "the session is over").hint("log in again"));
-        }
+        self.0.check_session(session)?;
         let fault = self.fault();
         if let Some(fault) = &fault
             && A::ACTION != Action::AcceptRollback

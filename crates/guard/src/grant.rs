@@ -195,6 +195,7 @@ impl Grant<Export> {
                 end: file.size.bytes(),
                 piece: PIECE,
                 held: Vec::new().into_iter(),
+                check: &|| self.door.0.check_session(&self.session),
             };
             tar.append_data(&mut header, file.path.as_str(), reader)?;
             sent += file.size.bytes();
@@ -242,11 +243,14 @@ struct RangeReader<'a> {
     end: u64,
     piece: u64,
     held: std::vec::IntoIter<u8>,
+    /// Whether whoever takes it may still have more.
+    check: &'a dyn Fn() -> Result<(), Problem>,
 }
 
 impl io::Read for RangeReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.held.as_slice().is_empty() && self.at < self.end {
+            (self.check)().map_err(io::Error::other)?;
             let to = self.end.min(self.at + self.piece);
             let bytes = self
                 .files

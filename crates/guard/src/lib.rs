@@ -31,6 +31,7 @@ mod session;
 mod target;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod tokens;
 mod versions;
 mod view;
 
@@ -51,4 +52,5 @@ pub use scanning::{
 };
 pub use session::Session;
 pub use target::ResourceRef;
+pub use tokens::NewToken;
 pub use view::Waiver;

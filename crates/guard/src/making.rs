@@ -537,6 +537,8 @@ impl VersionBuilder {
         let _turn = door.0.locks.artifacts(&self.project, artifacts);
         let mut held = Vec::new();
         for piece in &self.pieces.all {
+            // What was sent meanwhile took its time.
+            door.0.check_session(&piece.session)?;
             let project = piece.new.artifact.project();
             held.push(door.0.held_content(project, &piece.tree)?);
         }

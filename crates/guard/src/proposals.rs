@@ -30,8 +30,8 @@ const CHANGES: &str = "custody/changes";
 const TERMS: &str = "change.json";
 /// The folder of the policies in a change.
 const POLICIES: &str = "policies/";
-/// How long a change can be approved, in microseconds: seven days.
-const LASTS: i64 = 7 * 24 * 60 * 60 * 1_000_000;
+/// How long a change can be approved, in seconds: seven days.
+const LASTS: i64 = 7 * 24 * 60 * 60;
 /// The facts of the entries that put a change in force: its name, and who proposed it.
 const PROPOSAL: &str = "proposal";
 const PROPOSER: &str = "proposer";
@@ -227,12 +227,11 @@ impl Door {
     ) -> Result<VersionName, Problem> {
         let inner = &self.0;
         let now = inner.parts.clock.now();
-        let until = Timestamp::from_unix_micros(now.unix_micros().saturating_add(LASTS));
         let terms = Terms {
             proposer: inner.pseudonym(grant.session.person()),
             base: inner.last_named()?,
             proposed_on: now,
-            until: until.unwrap_or(now),
+            until: now.plus_seconds(LASTS),
         };
         let terms = serde_json::to_string_pretty(&terms)
             .map_err(|error| Problem::new(code::DOOR_012, error.to_string()))?;

@@ -127,9 +127,9 @@ impl World {
 pub struct Ticks(AtomicI64);
 
 impl Ticks {
-    /// Lets time go by, in microseconds.
-    pub fn advance(&self, micros: i64) {
-        self.0.fetch_add(micros / 1000, Ordering::SeqCst);
+    /// Lets seconds go by.
+    pub fn advance(&self, seconds: i64) {
+        self.0.fetch_add(seconds * 1000, Ordering::SeqCst);
     }
 }
 

@@ -17,13 +17,14 @@ use custody_crypto::{KeyContext, KeyError, KeyService, Secret, aead};
 use custody_engine::Spill;
 use custody_guard::Door;
 use custody_ledger::{Ledger, LedgerError};
+use custody_pipeline::Folder;
 use custody_pipeline::run::Runner;
 use custody_sandbox::Interrupt;
 use custody_store::{Store, StoreError};
 use custody_tlog::note::NoteSigner;
 use custody_types::{Actor, ByteSize, Clock, Entropy, Problem, code, is_no_room};
 
-use crate::machine::{LocalAnchor, LocalEnvironments, LocalFolder, LocalKeyring};
+use crate::machine::{LocalAnchor, LocalEnvironments, LocalFolder, LocalKeyring, NoFolder};
 use crate::scanner::ConfinedScanner;
 
 /// The most that one query may put aside on the disk.
@@ -48,12 +49,21 @@ pub struct Places {
     pub search_path: String,
 }
 
+/// Where runs find what a project declares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Project {
+    /// In the folder that the workspace lies in.
+    Here,
+    /// In no folder of this machine: in snapshots alone.
+    Nowhere,
+}
+
 /// A workspace whose keys are open.
 #[derive(Debug)]
 pub struct Unlocked {
-    workspace: Workspace,
-    service: Arc<dyn KeyService>,
-    clock: Arc<dyn Clock>,
+    pub(crate) workspace: Workspace,
+    pub(crate) service: Arc<dyn KeyService>,
+    pub(crate) clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     aead: Arc<dyn Aead>,
 }
@@ -108,13 +118,15 @@ impl Unlocked {
     }
 
     /// Opens the door of the workspace, and puts together what runs pipelines behind it. `folder`: the ledger's, which
-    /// keeps every other process out; `interrupt`: what ends all runs early.
+    /// keeps every other process out; `project`: what runs read where a request names no snapshot; `interrupt`: what ends
+    /// all runs early.
     ///
     /// # Errors
     /// A [`Problem`] when something is damaged or another process changed it.
     pub fn open(
         self,
         folder: LedgerFolder,
+        project: Project,
         places: &Places,
         interrupt: Interrupt,
     ) -> Result<(Door, Runner), Problem> {
@@ -129,10 +141,13 @@ impl Unlocked {
             places.search_path.clone(),
             Some(environments_key),
         );
-        let project = LocalFolder::new(self.workspace.project().to_owned());
+        let project: Arc<dyn Folder> = match project {
+            Project::Here => Arc::new(LocalFolder::new(self.workspace.project().to_owned())),
+            Project::Nowhere => Arc::new(NoFolder),
+        };
         let runner = Runner::new(
             door.clone(),
-            Arc::new(project),
+            project,
             Arc::new(environments),
             PathBuf::from(LAUNCHER),
             interrupt,

@@ -4,13 +4,17 @@
 //! no grammar: folders, keys and what ends runs come in. Enter at [`Unlocked`].
 #![forbid(unsafe_code)]
 
+mod certificates;
 mod composition;
 mod machine;
 mod problems;
 mod scanner;
 mod texts;
 
-pub use composition::{LAUNCHER, Places, Unlocked, key_problem, ledger_problem, workspace_problem};
+pub use certificates::ServerAuthority;
+pub use composition::{
+    LAUNCHER, Places, Project, Unlocked, key_problem, ledger_problem, workspace_problem,
+};
 pub use machine::{LocalEnvironments, LocalFolder, environment_problem, found_file};
 pub use problems::user_files_problem;
 pub use scanner::{STEP, scan_entries};

@@ -32,6 +32,37 @@ use crate::problems::user_files_problem;
 #[derive(Debug)]
 pub struct LocalFolder(PathBuf);
 
+/// What a server has in the place of a project's folder: it reads none.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NoFolder;
+
+fn reads_none() -> Problem {
+    Problem::new(code::PIPE_032, "the server reads no folder of a project")
+        .hint("name a snapshot in the request: `custody run` and `custody status` do")
+}
+
+impl Folder for NoFolder {
+    fn root(&self) -> Option<&Path> {
+        None
+    }
+
+    fn open(&self, _: &str) -> Result<Box<dyn Read>, Problem> {
+        Err(reads_none())
+    }
+
+    fn gather(&self, _: &str) -> Result<Code, Problem> {
+        Err(reads_none())
+    }
+
+    fn commit(&self) -> Option<Commit> {
+        None
+    }
+
+    fn find(&self, _: &str) -> Result<Vec<FoundFile>, Problem> {
+        Err(reads_none())
+    }
+}
+
 /// Makes a file that was found on the disk known to the pipeline.
 pub fn found_file(file: UserFile) -> FoundFile {
     FoundFile {

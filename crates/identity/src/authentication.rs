@@ -1,14 +1,19 @@
 //! How somebody proved to be who they are.
 
 use std::fmt;
+use std::sync::Arc;
 
 use custody_types::{Actor, Timestamp};
+
+use crate::token::{TokenId, TokenRecord};
 
 /// How it was proved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
     /// The operating system runs the program for the account.
     OperatingSystem,
+    /// A secret of the account was shown over the network.
+    Token,
 }
 
 impl Method {
@@ -16,13 +21,14 @@ impl Method {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::OperatingSystem => "operating-system",
+            Self::Token => "token",
         }
     }
 
     /// Returns how much it proves, from 1: one factor that whoever has it can pass on. More is stronger.
     pub const fn strength(self) -> u8 {
         match self {
-            Self::OperatingSystem => 1,
+            Self::OperatingSystem | Self::Token => 1,
         }
     }
 }
@@ -53,6 +59,7 @@ impl Credentials {
                 time: now,
                 network: LOCAL,
                 expires: None,
+                token: None,
             },
         }
     }
@@ -60,6 +67,8 @@ impl Credentials {
 
 /// The network of who is at the machine itself.
 const LOCAL: &str = "local";
+/// That of everybody else.
+const REMOTE: &str = "remote";
 
 /// That somebody proved to be who they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,13 +79,36 @@ pub struct Authentication {
     pub method: Method,
     /// When.
     pub time: Timestamp,
-    /// From which network: `local`, the machine itself.
+    /// From which network: `local`, the machine itself; `remote`, any other.
     pub network: &'static str,
     /// Until when it counts; `None`: as long as the program runs.
     pub expires: Option<Timestamp>,
+    /// The token that was shown, whose limits hold for all that is done with it.
+    pub token: Option<Arc<ShownToken>>,
+}
+
+/// A token that was shown, and counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownToken {
+    /// Its name.
+    pub id: TokenId,
+    /// What is known of it.
+    pub record: TokenRecord,
 }
 
 impl Authentication {
+    /// Says that a token was shown at `now`; nothing where it is that of a group, which is nobody.
+    pub fn by_token(shown: ShownToken, now: Timestamp) -> Option<Self> {
+        Some(Self {
+            actor: shown.record.account.actor()?,
+            method: Method::Token,
+            time: now,
+            network: REMOTE,
+            expires: Some(shown.record.expires),
+            token: Some(Arc::new(shown)),
+        })
+    }
+
     /// Whether it does not count any more.
     pub fn is_over(&self, now: Timestamp) -> bool {
         self.expires.is_some_and(|expires| now >= expires)

@@ -10,8 +10,10 @@ mod authentication;
 mod change;
 mod directory;
 mod role;
+mod token;
 
-pub use authentication::{Authentication, Credentials, Method};
+pub use authentication::{Authentication, Credentials, Method, ShownToken};
 pub use change::{Change, Right};
 pub use directory::{Account, Directory, Group, IdentityError, Party, Rights};
 pub use role::RoleBinding;
+pub use token::{NoToken, Token, TokenId, TokenRecord, Tokens};

@@ -101,6 +101,9 @@ impl PolicySet {
             }
             _ => request.actor,
         };
+        if let Some(refused) = beyond_token(request) {
+            return refused;
+        }
         if let Some(refused) = request.purpose.and_then(|one| self.undeclared(one)) {
             return refused;
         }
@@ -233,6 +236,55 @@ fn refuse(policy: &str, reason: &str) -> Decision {
         ..Decision::default()
     }
 }
+
+/// Refuses what a token is not for. A person who decides, and who gives others what they may, shows more than a token.
+fn beyond_token(request: &Request<'_>) -> Option<Decision> {
+    let token = &request.authentication.token.as_ref()?.record;
+    let refused = |reason: &str, hint: &str| {
+        Some(Decision {
+            hint: Some(hint.to_owned()),
+            ..refuse("token-scope", reason)
+        })
+    };
+    if FOR_PEOPLE.contains(&request.action) {
+        return refused(
+            "it is for a person, and a token may be anybody's",
+            "do it on the machine where the workspace is",
+        );
+    }
+    let other = "see what the token is for with `custody token ls`; use another";
+    if !token.actions.is_empty() && !token.actions.contains(&request.action) {
+        return refused("the token is not for this action", other);
+    }
+    if !token.projects.is_empty() {
+        let project = request.resource.project.as_ref();
+        // Of the workspace as a whole what is in the projects may be listed.
+        let listed = project.is_none() && request.action == Action::List;
+        if !listed && project.is_none_or(|project| !token.projects.contains(project)) {
+            return refused("the token is not for this project", other);
+        }
+    }
+    if let (Some(only), Some(stated)) = (&token.purpose, request.purpose)
+        && only != stated
+    {
+        return refused("the token is for another purpose", other);
+    }
+    None
+}
+
+/// What nobody does by a token.
+const FOR_PEOPLE: [Action; 10] = [
+    Action::Approve,
+    Action::Reject,
+    Action::Remove,
+    Action::AcceptRollback,
+    Action::ChangePolicy,
+    Action::ProposeChange,
+    Action::ChangeIdentity,
+    Action::ChangeRules,
+    Action::CreateToken,
+    Action::RevokeToken,
+];
 
 /// Refuses what lies outside a step's declaration.
 fn outside(request: &Request<'_>, scope: &StepScope) -> Option<Decision> {

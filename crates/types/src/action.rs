@@ -166,6 +166,11 @@ macro_rules! actions {
                 match self { $(Self::$variant => is_for_steps!($($steps)?),)+ }
             }
 
+            /// Finds the action by its name in policies.
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|action| action.name() == name)
+            }
+
             /// Finds the action by its verb in the ledger.
             pub fn from_verb(verb: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|action| action.verb() == verb)
@@ -252,12 +257,45 @@ actions! {
     ProposeChange = "proposeChange", "admin.propose", "propose a change of", [Policy, Identity];
     /// See who there is: accounts and groups, with their roles and purposes.
     ReadIdentity = "readIdentity", "identity.read", "see", [Identity];
+    /// Make a token by which an account is known over the network.
+    CreateToken = "createToken", "token.create", "make tokens of", [Identity];
+    /// Take a token back.
+    RevokeToken = "revokeToken", "token.revoke", "take back tokens of", [Identity];
     /// Change who there is, and who has which roles and purposes.
     ChangeIdentity = "changeIdentity", "admin.identity", "change", [Identity];
     /// Put other rules of the scanner in force.
     ChangeRules = "changeRules", "admin.rules", "change", [Policy];
     /// Rebuild the index from the store and the ledger.
     RebuildIndex = "rebuildIndex", "admin.index", "rebuild the index of", [Project];
+}
+
+/// As its name in policies.
+impl Serialize for Action {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Action {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        name.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl FromStr for Action {
+    type Err = NameError;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let unknown = || {
+            NameError::new(
+                "action",
+                name,
+                "use one that `docs/reference/policies.md` lists",
+            )
+        };
+        Self::from_name(name).ok_or_else(unknown)
+    }
 }
 
 impl fmt::Display for Action {
@@ -361,6 +399,9 @@ mod tests {
         );
         for action in Action::ALL {
             assert_eq!(Action::from_verb(action.verb()), Some(*action));
+            assert_eq!(Action::from_name(action.name()), Some(*action));
+            let told = serde_json::to_string(action).unwrap();
+            assert_eq!(serde_json::from_str::<Action>(&told).unwrap(), *action);
         }
     }
 }

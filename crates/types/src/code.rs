@@ -101,6 +101,8 @@ pub enum ProblemKind {
     Invalid,
     /// It is larger than it may be.
     TooLarge,
+    /// It is not known who asks.
+    Unauthenticated,
     /// The policy, or a rule of the door, forbids it.
     Denied,
     /// It is not there, or may not be seen.
@@ -131,9 +133,10 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// Every kind.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Invalid,
         Self::TooLarge,
+        Self::Unauthenticated,
         Self::Denied,
         Self::NotFound,
         Self::Conflict,
@@ -153,7 +156,7 @@ impl ProblemKind {
     pub const fn exit(self) -> ExitCode {
         match self {
             Self::Invalid | Self::TooLarge => ExitCode::Usage,
-            Self::Denied => ExitCode::Denied,
+            Self::Unauthenticated | Self::Denied => ExitCode::Denied,
             Self::NotFound | Self::Conflict => ExitCode::NotFound,
             Self::Refused | Self::Failed => ExitCode::No,
             Self::Held => ExitCode::Approval,
@@ -170,6 +173,7 @@ impl ProblemKind {
     pub const fn status(self) -> u16 {
         match self {
             Self::Invalid => 400,
+            Self::Unauthenticated => 401,
             Self::Denied => 403,
             Self::NotFound => 404,
             Self::Conflict | Self::Held => 409,
@@ -198,6 +202,7 @@ impl ProblemKind {
                 "What was asked does not make sense: usage, settings, a file of yours."
             }
             Self::TooLarge => "It is larger than it may be.",
+            Self::Unauthenticated => "It is not known who asks.",
             Self::Denied => "The policy, or a rule of the door, forbids it.",
             Self::NotFound => "It is not there, or you may not see it.",
             Self::Conflict => "What is there is not what was expected.",
@@ -219,6 +224,7 @@ impl ProblemKind {
         match self {
             Self::Invalid => "invalid",
             Self::TooLarge => "too_large",
+            Self::Unauthenticated => "unauthenticated",
             Self::Denied => "denied",
             Self::NotFound => "not_found",
             Self::Conflict => "conflict",

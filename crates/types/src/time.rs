@@ -35,6 +35,14 @@ impl Timestamp {
         self.0.timestamp_micros()
     }
 
+    /// Returns the time so many seconds later; the same where there is none so late.
+    #[must_use]
+    pub fn plus_seconds(self, seconds: i64) -> Self {
+        let micros = seconds.checked_mul(1_000_000);
+        let micros = micros.and_then(|micros| self.unix_micros().checked_add(micros));
+        micros.and_then(Self::from_unix_micros).unwrap_or(self)
+    }
+
     /// Returns the time to the second, as people read it: `2026-11-23T09:30:00Z`.
     pub fn to_seconds_text(self) -> String {
         self.0.to_rfc3339_opts(SecondsFormat::Secs, true)

@@ -15,6 +15,7 @@ mod policy;
 mod problem;
 mod run;
 pub mod stream;
+mod token;
 mod version;
 
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,7 @@ pub use run::{
     RunQuery, RunReply, RunRequest, RunShowReply, RunStarted, RunState, RunView, Snapshot,
     StepOutcome, StepState,
 };
+pub use token::{RevokeTokenRequest, TokenReply, TokenRequest, TokenView, TokensReply};
 pub use version::{
     AliasReply, AliasRequest, ApproveReply, ApproveRequest, ArtifactQuery, EntryRef, ListQuery,
     ListReply, Origin, OriginOfPut, PutQuery, PutReply, RejectReply, RejectRequest, RemoveReply,
@@ -116,6 +118,8 @@ schemas! {
     IdentityReply = "custody/identity/1";
     PolicyReply = "custody/policy/1";
     ProposalsReply = "custody/proposals/1";
+    TokenReply = "custody/token/1";
+    TokensReply = "custody/tokens/1";
     RescanReply = "custody/rescan/1";
     ApproveReply = "custody/approve/1";
     RejectReply = "custody/reject/1";

@@ -24,9 +24,12 @@ pub(crate) fn run(context: &Context, args: Run) -> Result<ExitCode, Problem> {
     } else {
         context.own_client()?
     };
-    interrupt::listen(&context.interrupt)?;
     let mut notes = Vec::new();
-    if args.snapshot {
+    // A run at a server goes on when nobody listens any more; `custody runs cancel` ends it.
+    if !context.is_remote() {
+        interrupt::listen(&context.interrupt)?;
+    }
+    if args.snapshot || context.is_remote() {
         let (taken, told) = snapshot::take(context, client, &request.targets)?;
         notes = told;
         request.snapshot = Some(taken);

@@ -3,16 +3,21 @@
 use custody_types::{ExitCode, Problem};
 use custody_wire::{StatusRequest, StepStatus};
 
+use super::snapshot;
 use crate::args::Status;
 use crate::context::Context;
 use crate::output::Text;
 
 pub(crate) fn run(context: &Context, args: Status) -> Result<ExitCode, Problem> {
-    let request = StatusRequest {
+    let mut request = StatusRequest {
         targets: args.targets,
         snapshot: None,
     };
-    let reply = context.client()?.status(&request)?;
+    let client = context.client()?;
+    if context.is_remote() {
+        request.snapshot = Some(snapshot::take(context, client, &request.targets)?.0);
+    }
+    let reply = client.status(&request)?;
     context.output.answer(reply, |reply, text| {
         for step in &reply.steps {
             line(step, text);

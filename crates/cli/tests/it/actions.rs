@@ -98,6 +98,7 @@ fn every_action_is_asked() {
         "policy apply policies",
         "account ls",
         "account add ada",
+        "token create --for ada",
         "rules apply",
         "index rebuild",
     ] {
@@ -120,6 +121,7 @@ fn every_action_is_asked() {
     world.told(&["policy", "apply", "policies"], 6, "custody/changes@2");
     let approve = ["--as", "olga", "policy", "approve", "custody/changes@2"];
     world.yes(&approve);
+    world.told(&["token", "revoke", "none"], 5, "there is no such token");
     let verbs = Action::ALL.iter().map(|action| action.verb().to_owned());
     assert_eq!(asked(&world), verbs.collect::<BTreeSet<_>>());
 

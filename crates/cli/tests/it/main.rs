@@ -21,5 +21,6 @@ mod privacy;
 mod projects;
 mod runs;
 mod seen;
+mod server;
 mod sharing;
 mod world;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use custody_api::{App, Credentials, router};
+use custody_api::{App, Credentials, Entrance, router};
 use custody_client::{Client, Transport};
 use custody_guard::testing::World;
 use custody_pipeline::testing::runner;
@@ -38,13 +38,13 @@ impl Server {
         let world = World::default();
         let door = world.open();
         let runner = Arc::new(runner(&world, &door, &[]));
-        let caller = Credentials::OperatingSystem {
+        let entrance = Entrance::Machine(Credentials::OperatingSystem {
             account: "owner".to_owned(),
-        };
+        });
         let app = App {
             door,
             runner,
-            caller,
+            entrance,
         };
         Self { world, app }
     }
@@ -52,9 +52,9 @@ impl Server {
     /// The same server, as somebody else sees it.
     fn seen_by(&self, account: &str) -> Self {
         let account = account.to_owned();
-        let caller = Credentials::OperatingSystem { account };
+        let entrance = Entrance::Machine(Credentials::OperatingSystem { account });
         let app = App {
-            caller,
+            entrance,
             ..self.app.clone()
         };
         Self {

@@ -458,10 +458,19 @@ impl Told<'_> {
                     put(map, &key::removed(&name), &self.index)?;
                 }
             }
-            Some(Action::ChangePolicy | Action::ChangeIdentity | Action::ChangeRules) => {
-                let change = entry.action().filter(|_| record_of(entry).is_some());
-                if let Some((change, record)) = change.zip(record_of(entry)) {
-                    put(map, &key::in_force(change), &record)?;
+            Some(
+                change @ (Action::ChangePolicy
+                | Action::ChangeIdentity
+                | Action::ChangeRules
+                | Action::CreateToken
+                | Action::RevokeToken),
+            ) => {
+                if let Some(record) = record_of(entry) {
+                    let state = match change {
+                        Action::RevokeToken => Action::CreateToken,
+                        change => change,
+                    };
+                    put(map, &key::in_force(state), &record)?;
                 }
             }
             _ => {}

@@ -30,6 +30,11 @@ impl Runner {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns whether no run goes on in this process.
+    pub fn is_idle(&self) -> bool {
+        self.all_running().is_empty()
+    }
+
     /// Makes the run known to who cancels it.
     pub(super) fn running(&self, id: &str) -> Running<'_> {
         let interrupt = self.interrupt.part();

@@ -97,6 +97,10 @@ registry! {
         "a run did not start",
         "The work on a run that was to go on by itself ended before the run had its entry in the ledger.",
         "See what was done with `custody runs`, then start it again.";
+    API_022 "CUS-API-022" Unavailable:
+        "the server does not answer",
+        "It cannot be reached, shows a certificate that is not trusted, or broke off.",
+        "See that the address is right and the server runs; what was begun there is told by `custody ledger log`.";
 
     // Statements and their signatures.
     ATTEST_001 "CUS-ATTEST-001" Fault:
@@ -374,6 +378,26 @@ registry! {
         "the session is over",
         "How somebody proved to be who they are does not count any more.",
         "Log in again.";
+    DOOR_020 "CUS-DOOR-020" Unauthenticated:
+        "it is not known who asks",
+        "No token was shown, or one that is not known, has expired, was taken back, or does not count from this network.",
+        "Log in with a token that counts: `custody login`. Whoever owns the workspace makes one with `custody token create`.";
+    DOOR_021 "CUS-DOOR-021" Denied:
+        "tokens of others are for an owner to make",
+        "Whoever has a token of an account is taken for it, so only an owner of the workspace makes tokens of other accounts.",
+        "Ask an owner of the workspace.";
+    DOOR_022 "CUS-DOOR-022" Invalid:
+        "the token cannot be made",
+        "It would last longer than 90 days, or its account, action, project, purpose or network is not known.",
+        "Correct what is named.";
+    DOOR_023 "CUS-DOOR-023" NotFound:
+        "there is no such token",
+        "It expired, was taken back, or never was.",
+        "See which there are with `custody token ls`.";
+    DOOR_024 "CUS-DOOR-024" Denied:
+        "over the network nobody acts as another",
+        "`--as` is for an owner on the machine itself; over the network everybody has a token of their own.",
+        "Leave `--as` out, or do it on the machine.";
 
     // Python environments.
     ENV_001 "CUS-ENV-001" NotFound:
@@ -666,6 +690,10 @@ registry! {
         "a source is declared for purposes that its files may not serve",
         "The files of a source that a snapshot names are a version with purposes of its own, and what is collected may serve those of them that the source declares: here there are none.",
         "Declare under `purposes` some of those that the files may serve.";
+    PIPE_032 "CUS-PIPE-032" Invalid:
+        "a server reads no folder of a project",
+        "What it runs comes to it as versions: the pipeline file, code and sources.",
+        "Name a snapshot in the request; `custody run` and `custody status` do.";
 
     // Policies.
     POLICY_001 "CUS-POLICY-001" Invalid:
@@ -944,6 +972,24 @@ registry! {
         "what the step makes was rejected",
         "Somebody who may decide rejected these very bytes, so the step does not bring them back.",
         "Change what they are made of; if it was a mistake, `custody put` the same files, let that be approved, and run again.";
+
+    // The server, and who works with one.
+    SERVE_001 "CUS-SERVE-001" Unavailable:
+        "the server cannot listen",
+        "The address is another program's, or not this machine's.",
+        "Name another with `--listen`.";
+    SERVE_002 "CUS-SERVE-002" Invalid:
+        "the certificate cannot be used",
+        "The files of `--certificate` and `--certificate-key` cannot be read, or do not belong together; or a `--name` is none.",
+        "Name a certificate with those above it and its key, both in PEM; or leave them out, and the server makes its own.";
+    SERVE_003 "CUS-SERVE-003" Integrity:
+        "the server's own authority cannot be used",
+        "What is kept of it below `.custody/server` is not what was written, or its issuing certificate has ended.",
+        "Put the file back from a copy; or remove it, and the server makes another, whose root everybody has to trust anew.";
+    SERVE_004 "CUS-SERVE-004" Invalid:
+        "the server is not known",
+        "The address is none, the root cannot be read, the fingerprint is that of no certificate that the server shows, or there is no token.",
+        "Log in with `custody login`, with what the server printed at its start.";
 
     // Model signatures.
     SIGN_001 "CUS-SIGN-001" Invalid:

@@ -1,0 +1,119 @@
+//! The grammar of serving a workspace, and of working with a server.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use custody_types::{Action, Digest, ProjectName, Purpose};
+use custody_wire::Party;
+
+/// Serve the workspace over HTTPS, to whoever has a token
+///
+/// TLS 1.3 alone. Without files, the server makes a certificate of its own authority; its root is what clients trust, and
+/// the root's private key is written once, for you to keep elsewhere. Projects come to the server as versions: it reads no
+/// folder. The first signal to end lets what runs finish, the second ends it.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  custody serve\n  custody serve --listen 0.0.0.0:8443 --name custody.example.org\n  custody serve --certificate chain.pem --certificate-key key.pem"
+)]
+pub(crate) struct Serve {
+    /// The address to listen at
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8443")]
+    pub(crate) listen: SocketAddr,
+    /// A name by which clients reach the server, for its certificate; may be repeated [default: localhost, 127.0.0.1, ::1]
+    #[arg(long = "name", value_name = "NAME", conflicts_with = "certificate")]
+    pub(crate) names: Vec<String>,
+    /// The server's certificate and those above it, in PEM; read again when the file changes
+    #[arg(long, value_name = "FILE", requires = "certificate_key")]
+    pub(crate) certificate: Option<PathBuf>,
+    /// The private key of the certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub(crate) certificate_key: Option<PathBuf>,
+    /// Where to write the private key of a new root [default: custody-root.key in this folder]
+    #[arg(long, value_name = "FILE", default_value = "custody-root.key")]
+    pub(crate) root_key: PathBuf,
+}
+
+/// Work with a server from now on, where there is no workspace in this folder or above
+///
+/// The token comes from CUSTODY_TOKEN or from standard input. It is kept, with the address and the root of the server's
+/// certificate, in a file that only you can read. CUSTODY_SERVER, CUSTODY_TOKEN and CUSTODY_SERVER_ROOT do the same for
+/// programs, without a login.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  custody login https://custody.example.org:8443 --fingerprint sha256:9f86…\n  custody login https://localhost:8443 --root root.pem <token.txt"
+)]
+pub(crate) struct LoginArgs {
+    /// The server, as `https://host:port`
+    pub(crate) address: String,
+    /// The SHA-256 of the root of its certificate, which the server prints at its start
+    #[arg(
+        long,
+        value_name = "SHA256",
+        conflicts_with = "root",
+        required_unless_present = "root"
+    )]
+    pub(crate) fingerprint: Option<Digest>,
+    /// The root of its certificate, in PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) root: Option<PathBuf>,
+}
+
+/// Commands on tokens.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Token {
+    /// List the tokens that count, without their secrets
+    #[command(after_help = "Example:\n  custody token ls")]
+    Ls,
+    Create(TokenCreate),
+    /// Take a token back: it opens nothing from then on
+    #[command(after_help = "Example:\n  custody token revoke 4nVqgfY0B5hQ3k8ZrYxT1c")]
+    Revoke(TokenRevoke),
+}
+
+/// Make a token by which an account is known over the network
+///
+/// It is shown once. Nobody decides on versions, changes policies or accounts, or makes tokens with one.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  custody token create --for ada --days 30 --note laptop\n  custody token create --for service:nightly --project employment --network 192.0.2.0/24"
+)]
+pub(crate) struct TokenCreate {
+    /// The account [default: yours]
+    #[arg(long = "for", value_name = "ACCOUNT")]
+    pub(crate) account: Option<Party>,
+    /// How many days it counts, at most 90
+    #[arg(long, default_value_t = 30)]
+    pub(crate) days: u32,
+    /// What it is for
+    #[arg(long, default_value = "")]
+    pub(crate) note: String,
+    /// An action that may be done with it, as `docs/reference/policies.md` lists them; may be repeated [default: all that
+    /// the account may]
+    #[arg(long = "action", value_name = "ACTION")]
+    pub(crate) actions: Vec<Action>,
+    /// A project in which it counts; may be repeated [default: all]
+    #[arg(long = "project", value_name = "PROJECT")]
+    pub(crate) projects: Vec<ProjectName>,
+    /// The one purpose that may be stated with it
+    #[arg(long = "only-for", value_name = "PURPOSE")]
+    pub(crate) purpose: Option<Purpose>,
+    /// A network from which it counts; may be repeated [default: all]
+    #[arg(long = "network", value_name = "NETWORK")]
+    pub(crate) networks: Vec<String>,
+}
+
+impl TokenCreate {
+    /// Returns the networks, each once.
+    pub(crate) fn networks(&self) -> BTreeSet<String> {
+        self.networks.iter().cloned().collect()
+    }
+}
+
+/// The name of a token.
+#[derive(Debug, Args)]
+pub(crate) struct TokenRevoke {
+    /// Its name, as `custody token ls` lists it
+    pub(crate) id: String,
+}

@@ -1,0 +1,257 @@
+//! `custody serve`.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use custody_backends::machine::SystemClock;
+use custody_backends::user_files;
+use custody_host::{ServerAuthority, user_files_problem};
+use custody_server::{Limits, Stopping};
+use custody_tls::{Authority, Name, Shown};
+use custody_types::{Clock, Digest, ExitCode, Problem, Timestamp, code};
+use custody_wire::Schema;
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio::runtime::Builder;
+
+use crate::args::Serve;
+use crate::context::{Context, Served};
+use crate::interrupt;
+use crate::output::Text;
+
+/// How often it is looked whether another certificate is to be shown.
+const EVERY: Duration = Duration::from_secs(5);
+/// How often a server that ends looks whether a run goes on.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How many bytes a file of certificates or a key has at most.
+const LIMIT: u64 = 1 << 20;
+/// Under which names a server is reached that is given none.
+const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
+/// That the server takes connections.
+#[derive(Debug, Clone, Serialize)]
+struct Serving {
+    /// Where.
+    address: String,
+    /// The SHA-256 of the root that clients trust, where the server makes its own certificates.
+    fingerprint: Option<Digest>,
+    /// That root, in PEM.
+    root: Option<String>,
+    /// Where the private key of a new root was written.
+    root_key: Option<String>,
+}
+
+impl Schema for Serving {
+    const NAME: &'static str = "custody/serving/1";
+}
+
+fn unlistenable(address: SocketAddr, error: &std::io::Error) -> Problem {
+    Problem::new(
+        code::SERVE_001,
+        format!("the server cannot listen at `{address}`"),
+    )
+    .because(error)
+    .hint("name another address with `--listen`")
+}
+
+fn unusable(because: impl std::fmt::Display) -> Problem {
+    Problem::new(code::SERVE_002, "the certificate cannot be used").because(because)
+}
+
+pub(crate) fn run(context: &Context, args: &Serve) -> Result<ExitCode, Problem> {
+    let runtime = Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime
+        .map_err(|error| Problem::new(code::CLI_030, "no threads can be started").because(error))?;
+    let (stopping, stopped) = Stopping::new();
+    interrupt::listen_after(Some(move || stopping.stop()), &context.interrupt)?;
+    // Who cannot listen opens nothing.
+    let listener = runtime.block_on(TcpListener::bind(args.listen));
+    let listener = listener.map_err(|error| unlistenable(args.listen, &error))?;
+    let address = listener.local_addr().unwrap_or(args.listen);
+    let Served {
+        authority,
+        runner,
+        router,
+    } = context.serve()?;
+    let source = Source::of(context, args, authority)?;
+    let mut serving = source.serving(address);
+    serving.root_key = source.keep_root_key(context, args)?;
+    let shown = Arc::new(Shown::new(source.certificate()?));
+    let config = custody_tls::server(shown.clone()).map_err(unusable)?;
+    context.output.answer(serving, told)?;
+    // Whoever waits for the line gets it before the first connection.
+    let _closed = std::io::stdout().flush();
+    renew(source, shown);
+    runtime.block_on(custody_server::serve(
+        listener,
+        Arc::new(config),
+        router,
+        Limits::default(),
+        stopped,
+    ));
+    while !runner.is_idle() {
+        std::thread::sleep(PAUSE);
+    }
+    context.output.note("the server has ended");
+    Ok(ExitCode::Done)
+}
+
+fn told(serving: &Serving, text: &mut Text) -> std::io::Result<()> {
+    text.line(format!("serving at {}", serving.address));
+    let Some(fingerprint) = &serving.fingerprint else {
+        return Ok(());
+    };
+    text.line(format!("  root of its certificate: {fingerprint}"));
+    if let Some(path) = &serving.root_key {
+        text.line(format!(
+            "  the private key of the root is in `{path}`: keep it away from this machine; it is needed for the next authority alone"
+        ));
+    }
+    text.line(format!(
+        "  log in: custody login {} --fingerprint {fingerprint}",
+        serving.address
+    ));
+    text.line("  with a token that the owner makes here: custody token create --for ACCOUNT");
+    Ok(())
+}
+
+/// Where the certificate comes from.
+enum Source {
+    /// The server's own authority makes it.
+    Own {
+        authority: Box<Authority>,
+        root_key: Option<zeroize::Zeroizing<String>>,
+        names: Vec<Name>,
+    },
+    /// It is in files.
+    Files { certificate: PathBuf, key: PathBuf },
+}
+
+impl Source {
+    fn of(context: &Context, args: &Serve, own: ServerAuthority) -> Result<Self, Problem> {
+        if let (Some(certificate), Some(key)) = (&args.certificate, &args.certificate_key) {
+            let here = &context.settings.here;
+            return Ok(Self::Files {
+                certificate: here.join(certificate),
+                key: here.join(key),
+            });
+        }
+        let given = args.names.iter().map(String::as_str);
+        let names: Vec<_> = if args.names.is_empty() {
+            NAMES.to_vec()
+        } else {
+            given.collect()
+        };
+        let names = names.into_iter().map(str::parse);
+        Ok(Self::Own {
+            authority: Box::new(own.authority),
+            root_key: own.root_key,
+            names: names.collect::<Result<_, _>>().map_err(unusable)?,
+        })
+    }
+
+    fn serving(&self, address: SocketAddr) -> Serving {
+        let (host, root) = match self {
+            Self::Own {
+                authority, names, ..
+            } => (
+                names.first().map(ToString::to_string),
+                Some((authority.fingerprint(), authority.root())),
+            ),
+            Self::Files { .. } => (None, None),
+        };
+        let host = host.map(|host| {
+            if host.contains(':') {
+                format!("[{host}]")
+            } else {
+                host
+            }
+        });
+        let place = host.map_or_else(
+            || address.to_string(),
+            |host| format!("{host}:{}", address.port()),
+        );
+        let (fingerprint, root) = root.unzip();
+        Serving {
+            address: format!("https://{place}"),
+            fingerprint,
+            root,
+            root_key: None,
+        }
+    }
+
+    /// Writes the private key of a new root where it is not overwritten. Returns the place.
+    fn keep_root_key(&self, context: &Context, args: &Serve) -> Result<Option<String>, Problem> {
+        let Self::Own {
+            root_key: Some(key),
+            ..
+        } = self
+        else {
+            return Ok(None);
+        };
+        let path = context.settings.here.join(&args.root_key);
+        user_files::write_new_private_file(&path, key.as_bytes())
+            .map_err(|error| user_files_problem(&error))?;
+        Ok(Some(path.display().to_string()))
+    }
+
+    fn certificate(&self) -> Result<custody_tls::CertifiedKey, Problem> {
+        match self {
+            Self::Own {
+                authority, names, ..
+            } => {
+                let leaf = authority.leaf(names, SystemClock::start().now());
+                leaf.map(|(leaf, _)| leaf).map_err(unusable)
+            }
+            Self::Files { certificate, key } => {
+                let read = |path: &PathBuf| user_files::read_bytes(path, LIMIT);
+                let files = read(certificate).and_then(|chain| Ok((chain, read(key)?)));
+                let (chain, key) = files.map_err(|error| unusable(user_files_problem(&error)))?;
+                custody_tls::given(&chain, &zeroize::Zeroizing::new(key)).map_err(unusable)
+            }
+        }
+    }
+
+    /// Returns what changes when another certificate is to be shown: a third of the time of the leaf, or the files.
+    fn mark(&self, begun: Timestamp) -> Mark {
+        match self {
+            Self::Own { .. } => {
+                let seconds =
+                    (SystemClock::start().now().unix_micros() - begun.unix_micros()) / 1_000_000;
+                Mark::Span(seconds / (10 * 24 * 60 * 60))
+            }
+            Self::Files { certificate, key } => {
+                let modified = |path: &PathBuf| user_files::modified(path);
+                Mark::Files([modified(certificate), modified(key)])
+            }
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Mark {
+    Span(i64),
+    Files([Option<SystemTime>; 2]),
+}
+
+/// Shows another certificate from the next connection on, once there is one; one that cannot be used leaves the last.
+fn renew(source: Source, shown: Arc<Shown>) {
+    let begun = SystemClock::start().now();
+    let mut mark = source.mark(begun);
+    // It ends with the program.
+    std::thread::spawn(move || {
+        loop {
+            std::thread::sleep(EVERY);
+            let now = source.mark(begun);
+            if now != mark
+                && let Ok(certificate) = source.certificate()
+            {
+                shown.replace(certificate);
+                mark = now;
+            }
+        }
+    });
+}

@@ -1,0 +1,525 @@
+//! A workspace served over HTTPS, and commands that work with it from elsewhere.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::world::{World, check, text};
+
+/// A server of a workspace, and a place elsewhere from which it is worked with.
+struct Served {
+    world: World,
+    elsewhere: World,
+    process: Child,
+    address: String,
+    root: String,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn start(world: &World, more: &[&str]) -> (Child, Value) {
+    let arguments = [&["--json", "serve", "--listen", "127.0.0.1:0"], more].concat();
+    let mut process = world
+        .command(&arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = process.stdout.take().unwrap();
+    let mut told = serde_json::Deserializer::from_reader(output).into_iter();
+    let Some(Ok(serving)) = told.next() else {
+        let mut told = String::new();
+        let mut errors = process.stderr.take().unwrap();
+        errors.read_to_string(&mut told).unwrap();
+        panic!("it did not start: {told}");
+    };
+    (process, serving)
+}
+
+impl Served {
+    fn new() -> Self {
+        let world = World::empty();
+        world.yes(&["init"]);
+        world.yes(&["account", "add", "ada", "--role", "data_scientist"]);
+        world.yes(&["account", "add", "eve"]);
+        Self::of(world)
+    }
+
+    fn of(world: World) -> Self {
+        let (process, serving) = start(&world, &[]);
+        let elsewhere = World::empty();
+        let root = serving["root"].as_str().unwrap().to_owned();
+        elsewhere.write("root.pem", &root);
+        Self {
+            world,
+            elsewhere,
+            process,
+            address: serving["address"].as_str().unwrap().to_owned(),
+            root,
+        }
+    }
+
+    fn port(&self) -> &str {
+        self.address.rsplit(':').next().unwrap()
+    }
+
+    /// Makes a token on the machine of the server.
+    fn token(&self, arguments: &[&str]) -> (String, String) {
+        let made = self.world.json(&[&["token", "create"], arguments].concat());
+        let part = |value: &Value| value.as_str().unwrap().to_owned();
+        (part(&made["token"]["id"]), part(&made["secret"]))
+    }
+
+    /// Builds a command elsewhere, with a token.
+    fn command(&self, token: &str, arguments: &[&str]) -> Command {
+        let mut command = self.elsewhere.command(arguments);
+        command
+            .env("CUSTODY_SERVER", &self.address)
+            .env("CUSTODY_TOKEN", token)
+            .env("CUSTODY_SERVER_ROOT", self.elsewhere.path("root.pem"));
+        command
+    }
+
+    fn run(&self, token: &str, arguments: &[&str]) -> Output {
+        self.command(token, arguments).output().unwrap()
+    }
+
+    fn told(&self, token: &str, arguments: &[&str], code: i32, says: &str) -> String {
+        check(&self.run(token, arguments), code, says)
+    }
+
+    /// Sends a request as it stands, without a client of ours, and returns the answer.
+    fn curl(&self, arguments: &[&str]) -> String {
+        let output = Command::new("curl")
+            .args([
+                "--silent",
+                "--show-error",
+                "--include",
+                "--max-time",
+                "20",
+                "--cacert",
+            ])
+            .arg(self.elsewhere.path("root.pem"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        text(&output)
+    }
+}
+
+const PIPELINE: &str = "project: demo
+purpose: testing
+steps:
+  rows:
+    source:
+      file: rows.csv
+      output: rows
+      origin: {publisher: us, url: 'https://example.com/t', licence: CC0-1.0, legal_basis: contract, classification: internal}
+";
+const QUERY: &str = "  few:
+    sql:
+      inputs: {rows: rows}
+      outputs: {few: SELECT id FROM rows WHERE id < 3}
+";
+const PROGRAM: &str = "  few:
+    run:
+      command: [/bin/sh, -c, 'sleep 3; cp /in/rows/* /out/few/']
+      inputs: {rows: rows}
+      outputs: {few: {artifact: few, kind: report}}
+";
+
+#[test]
+fn what_is_done_here_is_done_elsewhere_with_a_token() {
+    let served = Served::new();
+    let (_, owner) = served.token(&[]);
+    let (_, ada) = served.token(&["--for", "ada", "--note", "laptop"]);
+    let (_, eve) = served.token(&["--for", "eve"]);
+    let there = |name: &str, content: &str| served.elsewhere.write(name, content);
+    there("note.txt", "a note");
+    served.told(&ada, &["put", "demo/note", "note.txt"], 0, "demo/note@1");
+    served.told(&ada, &["ls"], 0, "demo/note@1");
+    served.told(&eve, &["ls"], 3, "may not list");
+    served.told(&eve, &["show", "demo/note@1"], 5, "there is no version");
+    served.told(&owner, &["get", "demo/note@1", "--to", "out"], 0, "");
+    let got = std::fs::read_to_string(served.elsewhere.path("out/note.txt")).unwrap();
+    assert_eq!(got, "a note");
+
+    // A project that lies elsewhere is run there; nothing of it lies on the server's machine.
+    there("rows.csv", "id,name\n1,a\n2,b\n3,c\n");
+    there("custody.yaml", &[PIPELINE, QUERY].concat());
+    served.told(&ada, &["status"], 0, "2 steps would run");
+    let ran = served.told(&ada, &["run"], 0, "demo/few@1");
+    assert!(ran.contains("demo/rows@1"), "{ran}");
+    served.told(&ada, &["run"], 0, "reused");
+    served.told(&ada, &["trace", "demo/few@1"], 0, "demo/rows@1");
+    served.told(&ada, &["verify", "demo/few@1"], 0, "everything holds");
+    served.told(&ada, &["runs"], 0, "demo");
+    served.told(&owner, &["data", "head", "demo/few@1"], 0, "2");
+    served.told(&owner, &["verify", "--all"], 0, "everything holds");
+    served.told(&owner, &["ledger", "export", "copy"], 0, "");
+    assert!(served.elsewhere.path("copy/checkpoint").is_file());
+
+    // On the machine of the server commands go on beside it, and the ledger tells who did what by which way.
+    let log = served
+        .world
+        .json(&["ledger", "log", "--actor", "ada", "--action", "run.start"]);
+    let entry = &log["entries"][0]["entry"];
+    assert_eq!(
+        (&log["entries"][0]["actor"], &entry["sub"]["via"]),
+        (&"ada".into(), &"http".into()),
+        "{log}"
+    );
+    served.world.told(&["ls"], 0, "demo/few@1");
+    served
+        .world
+        .told(&["serve", "--listen", "127.0.0.1:0"], 75, "another");
+}
+
+#[test]
+fn nobody_is_let_in_without_a_token_that_counts() {
+    let served = Served::new();
+    let (id, ada) = served.token(&["--for", "ada"]);
+    served.told(&ada, &["ls"], 0, "");
+    let (head, end) = ada.split_at(ada.len() - 20);
+    let flipped = format!("{head}{}", end.chars().rev().collect::<String>());
+    for token in ["", "x", &flipped, head, "cst_", &id] {
+        served.told(token, &["ls"], 3, "it is not known who asks");
+    }
+    // Whatever is asked, and however: the same words for everybody who is not known.
+    let mut answers = std::collections::BTreeSet::new();
+    for operation in custody_api::OPERATIONS {
+        let path = operation
+            .path
+            .replace("{id}", "0190a3c4-0000-7000-8000-000000000000");
+        let url = format!("https://localhost:{}{path}", served.port());
+        for header in [
+            "x: y",
+            "Authorization: Bearer x",
+            &format!("Authorization: Basic {ada}"),
+            &format!("X-Forwarded-For: {ada}"),
+            &format!("Cookie: token={ada}"),
+        ] {
+            let answer = served.curl(&[
+                "--request",
+                operation.method.as_str(),
+                "--header",
+                header,
+                &url,
+            ]);
+            assert!(answer.starts_with("HTTP/1.1 401"), "{url}: {answer}");
+            let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+            answers.insert(body.to_owned());
+        }
+    }
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    let versions = format!("https://localhost:{}/v1/versions", served.port());
+    let bearer = format!("Authorization: Bearer {ada}");
+    let ask = |more: &[&str]| served.curl(&[&["--header", &bearer, &versions], more].concat());
+    assert!(ask(&[]).starts_with("HTTP/1.1 200"));
+    // Nobody acts as another, and what is not clear is refused.
+    let refused = ask(&["--header", "custody-as: root"]);
+    assert!(
+        refused.starts_with("HTTP/1.1 403") && refused.contains("CUS-DOOR-024"),
+        "{refused}"
+    );
+    let twice = ask(&["--header", &bearer]);
+    assert!(twice.starts_with("HTTP/1.1 400"), "{twice}");
+    let body = ask(&["--request", "GET", "--data", "{}"]);
+    assert!(body.starts_with("HTTP/1.1 400"), "{body}");
+    for path in [
+        "/v1/versions/",
+        "//v1/versions",
+        "/V1/versions",
+        "/v1/versions%2f",
+        "/v1",
+    ] {
+        let answer = served.curl(&[
+            "--path-as-is",
+            &format!("https://localhost:{}{path}", served.port()),
+        ]);
+        assert!(answer.starts_with("HTTP/1.1 404"), "{path}: {answer}");
+    }
+    // From the moment when it is taken back it opens nothing.
+    served.world.yes(&["token", "revoke", &id]);
+    served.told(&ada, &["ls"], 3, "it is not known who asks");
+    served.world.told(&["token", "ls"], 0, "no token counts");
+}
+
+#[test]
+fn a_token_is_good_for_what_it_was_made_for() {
+    let served = Served::new();
+    served.elsewhere.write("note.txt", "a note");
+    let (_, owner) = served.token(&[]);
+    served.told(&owner, &["put", "demo/note", "note.txt"], 0, "");
+    served.told(&owner, &["put", "other/note", "note.txt"], 0, "");
+    let (_, reads) = served.token(&["--action", "list"]);
+    served.told(&reads, &["ls"], 0, "demo/note");
+    served.told(
+        &reads,
+        &["put", "demo/note", "note.txt"],
+        3,
+        "the token is not for this action",
+    );
+    let (_, one) = served.token(&["--project", "demo"]);
+    let listed = served.told(&one, &["ls"], 0, "demo/note");
+    assert!(!listed.contains("other/note"), "{listed}");
+    served.told(
+        &one,
+        &["put", "other/note", "note.txt"],
+        3,
+        "the token is not for this project",
+    );
+    served.told(
+        &one,
+        &["ledger", "log"],
+        3,
+        "the token is not for this project",
+    );
+    let (_, purpose) = served.token(&["--only-for", "audit"]);
+    served.told(
+        &purpose,
+        &["get", "demo/note", "--to", "a", "--purpose", "research"],
+        5,
+        "there is no version",
+    );
+    served.told(&purpose, &["get", "demo/note", "--to", "a"], 0, "");
+    let (_, far) = served.token(&["--network", "192.0.2.0/24"]);
+    served.told(&far, &["ls"], 3, "it is not known who asks");
+    let (_, near) = served.token(&["--network", "127.0.0.0/8", "--network", "::1/128"]);
+    served.told(&near, &["ls"], 0, "");
+    // What is for people is for people, the owner's token or not.
+    for arguments in [
+        "account add zoe",
+        "policy apply policies",
+        "token create",
+        "token revoke x",
+        "approve demo/note@1 --reason none",
+        "rules apply",
+    ] {
+        served.elsewhere.write("policies/settings.json", "{}");
+        let arguments: Vec<_> = arguments.split(' ').collect();
+        served.told(&owner, &arguments, 3, "it is for a person");
+    }
+    let id = served.world.id();
+    served.told(
+        &owner,
+        &["policy", "break-glass", &id, "--reason", "none"],
+        3,
+        "without `--as`",
+    );
+    // Who does not own the workspace makes tokens of nobody else.
+    let officer = ["account", "add", "olga", "--role", "security_officer"];
+    served.world.yes(&officer);
+    served.world.told(
+        &["--as", "olga", "token", "create", "--for", "ada"],
+        3,
+        "may not make tokens",
+    );
+    served
+        .world
+        .told(&["token", "create", "--days", "91"], 2, "1 to 90 days");
+    served.world.told(
+        &["token", "create", "--for", "nobody"],
+        2,
+        "there is no account",
+    );
+    served.world.told(
+        &["token", "create", "--network", "here"],
+        2,
+        "is no network",
+    );
+    // Whose account is disabled is nobody.
+    let (_, ada) = served.token(&["--for", "ada"]);
+    served.told(&ada, &["ls"], 0, "");
+    served.world.yes(&["account", "disable", "ada"]);
+    served.told(&ada, &["ls"], 3, "the account is disabled");
+}
+
+#[test]
+fn a_login_is_kept_for_its_user_alone_and_trusts_one_server() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let served = Served::new();
+    let (_, ada) = served.token(&["--for", "ada"]);
+    let told = served.world.path("custody-root.key");
+    let mode = std::fs::metadata(&told).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let log_in = |arguments: &[&str], token: &str| {
+        let all = [&["login", &served.address], arguments].concat();
+        served
+            .elsewhere
+            .command(&all)
+            .env("CUSTODY_TOKEN", token)
+            .output()
+            .unwrap()
+    };
+    check(
+        &served.elsewhere.run(&["ls"]),
+        5,
+        "make one with `custody init`",
+    );
+    let other = format!("sha256:{}", "0".repeat(64));
+    check(
+        &log_in(&["--fingerprint", &other], &ada),
+        2,
+        "shows no certificate with the fingerprint",
+    );
+    check(
+        &log_in(&["--root", "root.pem"], "cst_x"),
+        3,
+        "it is not known who asks",
+    );
+    let root = served.elsewhere.path("root.pem");
+    let fingerprint = Command::new("openssl")
+        .args(["x509", "-noout", "-fingerprint", "-sha256", "-in"])
+        .arg(root)
+        .output()
+        .unwrap();
+    let fingerprint = String::from_utf8(fingerprint.stdout).unwrap();
+    let digits: String = fingerprint
+        .trim()
+        .rsplit('=')
+        .next()
+        .unwrap()
+        .replace(':', "")
+        .to_lowercase();
+    check(
+        &log_in(&["--fingerprint", &format!("sha256:{digits}")], &ada),
+        0,
+        "commands work with",
+    );
+    let kept = served
+        .elsewhere
+        .folder
+        .path()
+        .join("home/.config/custody/server.json");
+    let mode = std::fs::metadata(&kept).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    served.elsewhere.write("note.txt", "a note");
+    served
+        .elsewhere
+        .told(&["put", "demo/note", "note.txt"], 0, "demo/note@1");
+    // Another server at the same place is not spoken to.
+    let mut login: Value = serde_json::from_slice(&std::fs::read(&kept).unwrap()).unwrap();
+    let own = World::empty();
+    own.yes(&["init"]);
+    let other = Served::of(own);
+    login["root"] = other.root.clone().into();
+    std::fs::write(&kept, login.to_string()).unwrap();
+    served.elsewhere.told(&["ls"], 75, "does not answer");
+    served.elsewhere.told(&["logout"], 0, "");
+    served
+        .elsewhere
+        .told(&["ls"], 5, "make one with `custody init`");
+    for address in [
+        "http://localhost:1",
+        "localhost:1",
+        "https://a@localhost",
+        "https://localhost/x",
+        "https://",
+    ] {
+        let arguments = ["login", address, "--root", "root.pem"];
+        served
+            .elsewhere
+            .told(&arguments, 2, "is no address of a server");
+    }
+}
+
+#[test]
+fn what_runs_when_the_server_ends_is_finished() {
+    let mut served = Served::new();
+    let (_, ada) = served.token(&["--for", "ada"]);
+    served.elsewhere.write("rows.csv", "id\n1\n");
+    let slow = [PIPELINE, PROGRAM].concat();
+    served.elsewhere.write("custody.yaml", &slow);
+    let running = served
+        .command(&ada, &["run"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    while !served.world.yes(&["runs"]).contains("running") {
+        assert!(begun.elapsed() < Duration::from_mins(1));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let pid = Pid::from_child(&served.process);
+    kill_process(pid, Signal::TERM).unwrap();
+    let ended = running.wait_with_output().unwrap();
+    check(&ended, 0, "demo/few@1");
+    assert!(served.process.wait().unwrap().success());
+    served.told(&ada, &["ls"], 75, "does not answer");
+    served.world.told(&["ls"], 0, "demo/few@1");
+    served
+        .world
+        .told(&["verify", "--all"], 0, "everything holds");
+    // It starts again with the same root.
+    let (mut process, serving) = start(&served.world, &[]);
+    assert_eq!(serving["root"].as_str(), Some(served.root.as_str()));
+    assert_eq!(serving["root_key"], Value::Null);
+    process.kill().unwrap();
+    process.wait().unwrap();
+}
+
+#[test]
+fn tls_1_3_alone_is_spoken_and_who_is_slow_holds_up_nobody() {
+    let served = Served::new();
+    let (_, ada) = served.token(&["--for", "ada"]);
+    let place = format!("127.0.0.1:{}", served.port());
+    let client = |more: &[&str]| {
+        let output = Command::new("openssl")
+            .args(["s_client", "-connect", &place, "-CAfile"])
+            .arg(served.elsewhere.path("root.pem"))
+            .args(["-verify_return_error", "-verify_hostname", "localhost"])
+            .args(more)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        (output.status.success(), text(&output))
+    };
+    let (done, told) = client(&["-tls1_3"]);
+    assert!(
+        done && told.contains("Verify return code: 0 (ok)"),
+        "{told}"
+    );
+    for old in ["-tls1_2", "-tls1_1"] {
+        let (done, told) = client(&[old]);
+        assert!(!done && told.contains("alert"), "{told}");
+    }
+    let (_, told) = client(&["-tls1_3", "-verify_hostname", "elsewhere.example"]);
+    assert!(told.contains("hostname mismatch"), "{told}");
+    // What is no TLS is closed, and whoever says nothing is in nobody's way.
+    let mut plain = TcpStream::connect(&place).unwrap();
+    plain
+        .write_all(b"GET /v1/versions HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .unwrap();
+    let mut answer = Vec::new();
+    plain
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let _ = plain.read_to_end(&mut answer);
+    assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
+    let silent: Vec<_> = (0..200)
+        .map(|_| TcpStream::connect(&place).unwrap())
+        .collect();
+    served.told(&ada, &["ls"], 0, "");
+    drop(silent);
+    // A head that is too large is not read.
+    let url = format!("https://localhost:{}/v1/versions", served.port());
+    let large = format!("x: {}", "y".repeat(32 << 10));
+    let answer = served.curl(&["--header", &large, &url]);
+    assert!(
+        !answer.starts_with("HTTP/1.1 2") && !answer.starts_with("HTTP/1.1 401"),
+        "{answer}"
+    );
+    served.told(&ada, &["ls"], 0, "");
+}

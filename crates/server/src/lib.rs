@@ -1,0 +1,160 @@
+//! The network edge: who connects speaks TLS 1.3 and HTTP/1.1, within limits.
+//!
+//! [`serve`] takes connections and hands their requests to a router, each with the [`Peer`] that it came from. What is asked
+//! and whether it is allowed is the router's business.
+#![forbid(unsafe_code)]
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use custody_api::Peer;
+use http::{HeaderName, HeaderValue, Request, Response, header};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt;
+
+/// What every answer says: nothing of it is kept on the way, taken for what it is not, or asked for without TLS.
+const HEADERS: [(HeaderName, &str); 3] = [
+    (header::CACHE_CONTROL, "no-store"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::STRICT_TRANSPORT_SECURITY, "max-age=63072000"),
+];
+
+/// How much who connects may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How many connections are open at once.
+    pub connections: usize,
+    /// How long it may take until TLS is spoken.
+    pub handshake: Duration,
+    /// How long the head of a request may take, from when the connection waits for one.
+    pub head: Duration,
+    /// How many fields the head of a request may have.
+    pub fields: usize,
+    /// How many bytes the head of a request may have.
+    pub head_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 1024,
+            handshake: Duration::from_secs(10),
+            head: Duration::from_secs(30),
+            fields: 64,
+            head_bytes: 16 << 10,
+        }
+    }
+}
+
+/// What ends a server: it takes no more connections, answers the requests that it has, and is done. Dropping it does that.
+#[derive(Debug)]
+pub struct Stopping(watch::Sender<()>);
+
+impl Stopping {
+    /// Returns it, and what [`serve`] waits for.
+    pub fn new() -> (Self, watch::Receiver<()>) {
+        let (sender, receiver) = watch::channel(());
+        (Self(sender), receiver)
+    }
+
+    /// Ends it.
+    pub fn stop(self) {
+        drop(self.0);
+    }
+}
+
+/// Takes connections until `stopped`, and returns once all of them have ended.
+pub async fn serve(
+    listener: TcpListener,
+    config: Arc<ServerConfig>,
+    router: Router,
+    limits: Limits,
+    stopped: watch::Receiver<()>,
+) {
+    let acceptor = TlsAcceptor::from(config);
+    let room = Arc::new(Semaphore::new(limits.connections));
+    let mut open = JoinSet::new();
+    let mut stopping = stopped.clone();
+    loop {
+        let next = async {
+            let permit = room.clone().acquire_owned().await;
+            (permit, listener.accept().await)
+        };
+        tokio::select! {
+            // It is stopped by being dropped, which is a change too.
+            _ = stopping.changed() => break,
+            (permit, accepted) = next => match accepted {
+                Ok((stream, peer)) => {
+                    let (acceptor, router, stopped) = (acceptor.clone(), router.clone(), stopped.clone());
+                    open.spawn(async move {
+                        let _permit = permit;
+                        // What goes wrong with it, the other side is told.
+                        let _ = converse(stream, Peer(peer.ip()), acceptor, router, limits, stopped).await;
+                    });
+                }
+                // Too many open files, most often; some will be closed.
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            },
+            Some(_) = open.join_next() => {}
+        }
+    }
+    drop(listener);
+    while open.join_next().await.is_some() {}
+}
+
+/// Speaks with one who connected, to the end of the connection.
+async fn converse(
+    stream: TcpStream,
+    peer: Peer,
+    acceptor: TlsAcceptor,
+    router: Router,
+    limits: Limits,
+    mut stopped: watch::Receiver<()>,
+) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let stream = timeout(limits.handshake, acceptor.accept(stream)).await??;
+    let service = service_fn(move |request: Request<Incoming>| {
+        let router = router.clone();
+        async move { answer(request, peer, router).await }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .max_headers(limits.fields)
+        .max_buf_size(limits.head_bytes)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    tokio::select! {
+        ended = &mut connection => return ended.map_err(io::Error::other),
+        _ = stopped.changed() => connection.as_mut().graceful_shutdown(),
+    }
+    connection.await.map_err(io::Error::other)
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    peer: Peer,
+    router: Router,
+) -> Result<Response<Body>, Infallible> {
+    let mut request = request.map(Body::new);
+    request.extensions_mut().insert(peer);
+    let mut response = router.oneshot(request).await?;
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    Ok(response)
+}
