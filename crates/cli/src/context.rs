@@ -11,12 +11,11 @@ use custody_api::{App, Credentials, Door, Entrance, Runner, router};
 use custody_backends::ledger_files::LedgerFolder;
 use custody_backends::workspace::Workspace;
 use custody_client::{Client, Connection, Transport};
-use custody_host::{
-    LocalFolder, Places, Project, ServerAuthority, Unlocked, ledger_problem, workspace_problem,
-};
+use custody_host::{LocalFolder, Places, Project, Unlocked, ledger_problem, workspace_problem};
 use custody_ledger::LedgerError;
 use custody_pipeline::snapshot;
 use custody_sandbox::Interrupt;
+use custody_tls::Authority;
 use custody_types::{Problem, Purpose, code};
 
 use crate::args::Global;
@@ -159,12 +158,14 @@ impl Context {
     }
 
     /// Opens the workspace for a server: in this process, whose project's folder nothing is read from. Commands on this
-    /// machine come in beside, by the socket.
-    pub(crate) fn serve(&self) -> Result<Served, Problem> {
+    /// machine come in beside, by the socket. `root_key`: where the private key of a new root goes; none: the server has
+    /// certificates of its own.
+    pub(crate) fn serve(&self, root_key: Option<&Path>) -> Result<Served, Problem> {
         let unlocked = self.unlock()?;
         let ledger = unlocked.ledger();
         let folder = LedgerFolder::take(&ledger).map_err(|error| ledger_problem(&error))?;
-        let authority = unlocked.server_authority()?;
+        let authority = root_key.map(|place| unlocked.server_authority(place));
+        let authority = authority.transpose()?;
         let (door, runner) = unlocked.open(
             folder,
             Project::Nowhere,
@@ -244,8 +245,8 @@ impl Context {
 
 /// A workspace as a server has it.
 pub(crate) struct Served {
-    /// What makes its certificates.
-    pub(crate) authority: ServerAuthority,
+    /// What makes its certificates, and whether that was just made.
+    pub(crate) authority: Option<(Authority, bool)>,
     /// What runs pipelines.
     pub(crate) runner: Arc<Runner>,
     /// What answers who comes over the network.

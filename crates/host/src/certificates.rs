@@ -1,6 +1,6 @@
 //! The certificates of a server that was given none: its own authority, kept in the workspace.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use custody_backends::user_files;
 use custody_crypto::KeyContext;
@@ -8,7 +8,6 @@ use custody_crypto::keys::{open_text, seal_text};
 use custody_tls::{Authority, Created};
 use custody_types::{Problem, Timestamp, code};
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 use crate::composition::Unlocked;
 use crate::problems::user_files_problem;
@@ -30,15 +29,6 @@ struct Kept {
     key: String,
 }
 
-/// The authority of a workspace's server.
-#[derive(Debug)]
-pub struct ServerAuthority {
-    /// It.
-    pub authority: Authority,
-    /// The root's private key in PEM, where the authority was just made: it belongs elsewhere.
-    pub root_key: Option<Zeroizing<String>>,
-}
-
 fn unusable(because: impl std::fmt::Display) -> Problem {
     Problem::new(code::SERVE_003, "the server's own authority cannot be used").because(because)
 }
@@ -57,15 +47,16 @@ impl Unlocked {
         }
     }
 
-    /// Opens the authority of the workspace's server, or makes it. The caller has the workspace for itself.
+    /// Opens the authority of the workspace's server, or makes it: then the root's private key is written to `root_key`, where
+    /// nothing may be, and `true` returned. The caller has the workspace for itself.
     ///
     /// # Errors
-    /// A [`Problem`] when it cannot be read, opened or kept.
-    pub fn server_authority(&self) -> Result<ServerAuthority, Problem> {
+    /// A [`Problem`] when it cannot be read, opened or kept: then there is none.
+    pub fn server_authority(&self, root_key: &Path) -> Result<(Authority, bool), Problem> {
         let path = self.authority_file();
         let id = &self.workspace.about().id;
         if !path.exists() {
-            return self.make_authority();
+            return Ok((self.make_authority(root_key)?, true));
         }
         let text =
             user_files::read_text(&path, LIMIT).map_err(|error| user_files_problem(&error))?;
@@ -75,13 +66,10 @@ impl Unlocked {
         let key = open_text(self.service.as_ref(), &self.authority_context(), &kept.key);
         let key = key.map_err(unusable)?;
         let authority = Authority::open(id, &kept.certificates, &key, kept.ends);
-        Ok(ServerAuthority {
-            authority: authority.map_err(unusable)?,
-            root_key: None,
-        })
+        Ok((authority.map_err(unusable)?, false))
     }
 
-    fn make_authority(&self) -> Result<ServerAuthority, Problem> {
+    fn make_authority(&self, place: &Path) -> Result<Authority, Problem> {
         let Created {
             authority,
             root_key,
@@ -99,14 +87,14 @@ impl Unlocked {
         };
         let text = serde_json::to_string_pretty(&kept).map_err(unusable)?;
         let path = self.authority_file();
+        // CRASH: the root's key is there before the authority is, so that none is without it; what is left of it is named by
+        // the next start.
         let write = || {
+            user_files::write_new_private_file(place, root_key.as_bytes())?;
             user_files::make_folder(path.parent().unwrap_or(&path))?;
             user_files::write_new_file(&path, text.as_bytes())
         };
         write().map_err(|error| user_files_problem(&error))?;
-        Ok(ServerAuthority {
-            authority,
-            root_key: Some(root_key),
-        })
+        Ok(authority)
     }
 }

@@ -11,7 +11,6 @@ mod problems;
 mod scanner;
 mod texts;
 
-pub use certificates::ServerAuthority;
 pub use composition::{
     LAUNCHER, Places, Project, Unlocked, key_problem, ledger_problem, workspace_problem,
 };

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use custody_backends::machine::SystemClock;
 use custody_backends::user_files;
-use custody_host::{ServerAuthority, user_files_problem};
+use custody_host::user_files_problem;
 use custody_server::{Limits, Stopping};
 use custody_tls::{Authority, Name, Shown};
 use custody_types::{Clock, Digest, ExitCode, Problem, Timestamp, code};
@@ -71,14 +71,24 @@ pub(crate) fn run(context: &Context, args: &Serve) -> Result<ExitCode, Problem> 
     let listener = runtime.block_on(TcpListener::bind(args.listen));
     let listener = listener.map_err(|error| unlistenable(args.listen, &error))?;
     let address = listener.local_addr().unwrap_or(args.listen);
+    let here = &context.settings.here;
+    let root_key = args
+        .certificate
+        .is_none()
+        .then(|| here.join(&args.root_key));
     let Served {
         authority,
         runner,
         router,
-    } = context.serve()?;
-    let source = Source::of(context, args, authority)?;
+    } = context.serve(root_key.as_deref())?;
+    let is_new = authority.as_ref().is_some_and(|(_, is_new)| *is_new);
+    let source = match authority {
+        Some((authority, _)) => Source::own(args, authority)?,
+        None => Source::files(context, args)?,
+    };
     let mut serving = source.serving(address);
-    serving.root_key = source.keep_root_key(context, args)?;
+    let place = root_key.filter(|_| is_new);
+    serving.root_key = place.map(|place| place.display().to_string());
     let shown = Arc::new(Shown::new(source.certificate()?));
     let config = custody_tls::server(shown.clone()).map_err(unusable)?;
     context.output.answer(serving, told)?;
@@ -123,7 +133,6 @@ enum Source {
     /// The server's own authority makes it.
     Own {
         authority: Box<Authority>,
-        root_key: Option<zeroize::Zeroizing<String>>,
         names: Vec<Name>,
     },
     /// It is in files.
@@ -131,14 +140,18 @@ enum Source {
 }
 
 impl Source {
-    fn of(context: &Context, args: &Serve, own: ServerAuthority) -> Result<Self, Problem> {
-        if let (Some(certificate), Some(key)) = (&args.certificate, &args.certificate_key) {
-            let here = &context.settings.here;
-            return Ok(Self::Files {
-                certificate: here.join(certificate),
-                key: here.join(key),
-            });
-        }
+    fn files(context: &Context, args: &Serve) -> Result<Self, Problem> {
+        let at = |file: &Option<PathBuf>| {
+            let file = file.as_ref().map(|file| context.settings.here.join(file));
+            file.ok_or_else(|| unusable("it is named without its key"))
+        };
+        Ok(Self::Files {
+            certificate: at(&args.certificate)?,
+            key: at(&args.certificate_key)?,
+        })
+    }
+
+    fn own(args: &Serve, authority: Authority) -> Result<Self, Problem> {
         let given = args.names.iter().map(String::as_str);
         let names: Vec<_> = if args.names.is_empty() {
             NAMES.to_vec()
@@ -147,8 +160,7 @@ impl Source {
         };
         let names = names.into_iter().map(str::parse);
         Ok(Self::Own {
-            authority: Box::new(own.authority),
-            root_key: own.root_key,
+            authority: Box::new(authority),
             names: names.collect::<Result<_, _>>().map_err(unusable)?,
         })
     }
@@ -181,21 +193,6 @@ impl Source {
             root,
             root_key: None,
         }
-    }
-
-    /// Writes the private key of a new root where it is not overwritten. Returns the place.
-    fn keep_root_key(&self, context: &Context, args: &Serve) -> Result<Option<String>, Problem> {
-        let Self::Own {
-            root_key: Some(key),
-            ..
-        } = self
-        else {
-            return Ok(None);
-        };
-        let path = context.settings.here.join(&args.root_key);
-        user_files::write_new_private_file(&path, key.as_bytes())
-            .map_err(|error| user_files_problem(&error))?;
-        Ok(Some(path.display().to_string()))
     }
 
     fn certificate(&self) -> Result<custody_tls::CertifiedKey, Problem> {

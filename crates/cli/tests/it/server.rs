@@ -523,3 +523,65 @@ fn tls_1_3_alone_is_spoken_and_who_is_slow_holds_up_nobody() {
     );
     served.told(&ada, &["ls"], 0, "");
 }
+
+/// An authority without the key of its root could never be followed by another under the same root.
+#[test]
+fn no_authority_is_made_whose_root_key_is_not_kept() {
+    let world = World::empty();
+    world.yes(&["init"]);
+    world.write("custody-root.key", "somebody's");
+    let listen = ["serve", "--listen", "127.0.0.1:0"];
+    let told = text(&world.run(&listen));
+    assert!(told.contains("custody-root.key"), "{told}");
+    let kept = world.path(".custody/server/authority.json");
+    assert!(!kept.exists());
+    let left = std::fs::read_to_string(world.path("custody-root.key")).unwrap();
+    assert_eq!(left, "somebody's");
+    // With a certificate of one's own none is made.
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+        ])
+        .args([
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost",
+        ])
+        .args(["-keyout", "own.key", "-out", "own.pem"])
+        .current_dir(world.path(""))
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", text(&made));
+    let files = ["--certificate", "own.pem", "--certificate-key", "own.key"];
+    let (mut process, serving) = start(&world, &files);
+    assert_eq!(serving["fingerprint"], Value::Null);
+    let port = serving["address"]
+        .as_str()
+        .unwrap()
+        .rsplit(':')
+        .next()
+        .unwrap()
+        .to_owned();
+    let answer = Command::new("curl")
+        .args(["--silent", "--include", "--max-time", "20", "--cacert"])
+        .arg(world.path("own.pem"))
+        .arg(format!("https://localhost:{port}/v1/versions"))
+        .output();
+    let answer = text(&answer.unwrap());
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    assert!(!kept.exists());
+    process.kill().unwrap();
+    process.wait().unwrap();
+    std::fs::remove_file(world.path("custody-root.key")).unwrap();
+    let (mut process, serving) = start(&world, &[]);
+    assert!(serving["root_key"].is_string() && kept.exists());
+    process.kill().unwrap();
+    process.wait().unwrap();
+}
