@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use custody_api::Peer;
-use http::{HeaderName, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -149,12 +149,58 @@ async fn answer(
     peer: Peer,
     router: Router,
 ) -> Result<Response<Body>, Infallible> {
-    let mut request = request.map(Body::new);
-    request.extensions_mut().insert(peer);
-    let mut response = router.oneshot(request).await?;
+    let mut response = if is_clear(request.headers()) {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(peer);
+        router.oneshot(request).await?
+    } else {
+        let mut refused = Response::new(Body::empty());
+        *refused.status_mut() = StatusCode::BAD_REQUEST;
+        let close = HeaderValue::from_static("close");
+        refused.headers_mut().insert(header::CONNECTION, close);
+        refused
+    };
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }
     Ok(response)
+}
+
+/// Whether a head is read by everybody alike: it names one host (RFC 9112, section 3.2), and one length of its body
+/// (section 6.3).
+fn is_clear(headers: &HeaderMap) -> bool {
+    let hosts = headers.get_all(header::HOST).iter().count();
+    let lengths = headers.get_all(header::CONTENT_LENGTH).iter().count();
+    let coded = headers.contains_key(header::TRANSFER_ENCODING);
+    hosts == 1 && lengths <= usize::from(!coded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_that_may_be_read_in_two_ways_is_refused() {
+        let read = |fields: &[(HeaderName, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in fields {
+                headers.append(name, HeaderValue::from_static(value));
+            }
+            is_clear(&headers)
+        };
+        let host = (header::HOST, "localhost");
+        let length = (header::CONTENT_LENGTH, "6");
+        let coded = (header::TRANSFER_ENCODING, "chunked");
+        assert!(read(std::slice::from_ref(&host)));
+        assert!(read(&[host.clone(), length.clone()]) && read(&[host.clone(), coded.clone()]));
+        for unclear in [
+            vec![],
+            vec![host.clone(), (header::HOST, "other")],
+            vec![host.clone(), length.clone(), coded],
+            vec![host, length.clone(), length],
+        ] {
+            assert!(!read(&unclear), "{unclear:?}");
+        }
+    }
 }

@@ -513,6 +513,10 @@ fn tls_1_3_alone_is_spoken_and_who_is_slow_holds_up_nobody() {
         .collect();
     served.told(&ada, &["ls"], 0, "");
     drop(silent);
+    // A request that names no host is refused, whoever sends it.
+    let hostless = format!("https://localhost:{}/v1/versions", served.port());
+    let answer = served.curl(&["--header", "Host:", &hostless]);
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
     // A head that is too large is not read.
     let url = format!("https://localhost:{}/v1/versions", served.port());
     let large = format!("x: {}", "y".repeat(32 << 10));
