@@ -44,6 +44,10 @@ impl Keyring for OneProject {
     fn create(&self, _: &ProjectName) -> Result<(DomainId, DomainKeys), Problem> {
         Ok((DomainId::from_bytes([1; 16]), self.0.clone()))
     }
+
+    fn destroy(&self, _: &ProjectName, _: &DomainId) -> Result<(), Problem> {
+        Err(Problem::new(code::KEY_015, "its keys stay"))
+    }
 }
 
 #[derive(Debug, Default)]

@@ -9,7 +9,8 @@ use axum::body::Body;
 use custody_guard::{
     Approve, ChangeRules, Collect, CommittedVersion, Export, ExportLedger, List, NewToken,
     NewVersion, ReadIdentity, ReadLedger, ReadPolicy, ReadRun, RebuildIndex, Reject, Remove,
-    ResourceRef, ScanModel, Session, SetAlias, SignModel, VersionBuilder, Write, WriteAccess,
+    ResourceRef, ScanModel, Session, SetAlias, Shred, SignModel, VersionBuilder, Write,
+    WriteAccess,
 };
 use custody_pipeline::collect;
 use custody_pipeline::file::Origin;
@@ -21,7 +22,8 @@ use custody_wire::{
     DiffRequest, Document, EntryQuery, IdentityRequest, LedgerVerifyReply, ListQuery, ListReply,
     MetricsRequest, OriginOfPut, PolicySource, PutQuery, PutReply, RejectReply, RejectRequest,
     RemoveRequest, RescanReply, RescanRequest, RevokeTokenRequest, RulesReply, RunEvent,
-    RunMomentQuery, RunQuery, RunRequest, StatusRequest, TokenRequest, TraceQuery, VerifyRequest,
+    RunMomentQuery, RunQuery, RunRequest, ShredRequest, StatusRequest, TokenRequest, TraceQuery,
+    VerifyRequest,
 };
 use http::Response;
 
@@ -535,6 +537,14 @@ pub(crate) fn remove(app: &App, call: Call) -> Answer {
         .door
         .ask::<Remove>(&session, ResourceRef::Named(reference))?;
     reply(grant.remove()?)
+}
+
+pub(crate) fn shred(app: &App, call: Call) -> Answer {
+    let session = call.session.clone();
+    let request: ShredRequest = call.document()?;
+    let target = ResourceRef::Project(request.project);
+    let grant = app.door.ask::<Shred>(&session, target)?;
+    reply(grant.shred(&request.reason)?)
 }
 
 pub(crate) fn change_rules(app: &App, call: Call) -> Answer {

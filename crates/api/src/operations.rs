@@ -267,6 +267,12 @@ pub static OPERATIONS: &[Operation] = &[
     ),
     operation(
         Method::POST,
+        "/v1/shreddings",
+        &[Action::Shred],
+        handlers::shred,
+    ),
+    operation(
+        Method::POST,
         "/v1/rules",
         &[Action::ChangeRules],
         handlers::change_rules,

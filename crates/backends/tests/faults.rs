@@ -23,7 +23,7 @@ use custody_ledger::{
     Subject, Tiles, Wal, WriteAheadLog,
 };
 use custody_store::testing::{Faults, FaultyBlobs, FaultyCatalog, Mode};
-use custody_store::{DomainId, Store, StoreDeps, StoreError, VersionDraft};
+use custody_store::{Blobs as _, DomainId, Store, StoreDeps, StoreError, VersionDraft, all_packs};
 use custody_tlog::note::NoteSigner;
 use custody_types::{
     Action, ActorKind, Classification, Digest, Kind, Timestamp, VersionName, VersionNumber,
@@ -155,7 +155,7 @@ fn a_failed_write_of_the_store_leaves_all_or_nothing_and_needs_no_repair() {
             world.put(&store, &third).unwrap();
             expected.push(third.clone());
             assert_eq!(contents(&store, &world.named), expected, "{mode:?} at {at}");
-            let packs = store.verify_packs().unwrap();
+            let packs = store.verify_packs(&BTreeSet::new()).unwrap();
             assert!(packs.iter().all(|pack| pack.broken.is_none()), "{packs:?}");
         }
         assert!(met >= 5, "sweep, put, publish, stage, commit: {met}");
@@ -224,7 +224,7 @@ fn a_failed_write_while_bytes_are_removed_loses_nothing_else_and_is_made_good_by
             // What is on the disk tells the same: an index that is made of it knows nothing of the bytes either.
             let digests: Vec<_> = world.named.iter().map(|(_, digest)| *digest).collect();
             let removed = BTreeSet::from([digests[0]]);
-            let rebuilt = store.rebuild(&digests, &removed).unwrap();
+            let rebuilt = store.rebuild(&digests, &removed, &BTreeSet::new()).unwrap();
             assert!(rebuilt.lacking.is_empty() && rebuilt.damaged.is_none());
             let version = |at: usize| {
                 let (name, record) = &world.named[at];
@@ -239,7 +239,7 @@ fn a_failed_write_while_bytes_are_removed_loses_nothing_else_and_is_made_good_by
             for at in [1, 2] {
                 store.verify_version(&version(at)).unwrap();
             }
-            let packs = store.verify_packs().unwrap();
+            let packs = store.verify_packs(&BTreeSet::new()).unwrap();
             assert!(packs.iter().all(|pack| pack.broken.is_none()), "{packs:?}");
             // The same bytes again are stored again.
             world.put(&store, &first).unwrap();
@@ -247,6 +247,85 @@ fn a_failed_write_while_bytes_are_removed_loses_nothing_else_and_is_made_good_by
         }
         assert!(met >= 4, "put, publish, stage, forget, delete: {met}");
     }
+}
+
+#[test]
+fn a_failed_write_while_a_domain_is_shredded_is_made_good_by_doing_it_again() {
+    let none = || Faults::at(-1, Mode::Before);
+    let domain = DomainId::from_bytes([7; 16]);
+    for mode in Mode::ALL {
+        let mut met = 0;
+        for at in 0.. {
+            let mut world = World::new();
+            let store = world.store(&none());
+            world.put(&store, &noise(1, 300_000)).unwrap();
+            world.put(&store, &noise(2, 300_000)).unwrap();
+            drop(store);
+            let faults = Faults::at(at, mode);
+            let done = world.store(&faults).shred(&domain);
+            let store = world.store(&none());
+            // The keys of a real start are gone by now; these are, so that what is left can be looked for.
+            assert!(store.knows(&domain).unwrap());
+            if faults.met() {
+                met += 1;
+                let left = store.shred(&domain).unwrap().bytes();
+                assert!(done.is_err() && left <= 700_000, "{mode:?} at {at}");
+            } else {
+                assert!(done.unwrap().bytes() > 600_000);
+                store.shred(&domain).unwrap();
+            }
+            assert!(!store.knows(&domain).unwrap());
+            assert!(store.writer(&"p".parse().unwrap()).is_err());
+            let packs = store.verify_packs(&BTreeSet::new()).unwrap();
+            assert!(packs.is_empty(), "{packs:?}");
+            if !faults.met() {
+                break;
+            }
+        }
+        assert!(met >= 2, "delete, forget: {met}");
+    }
+}
+
+/// Packs that come back from a copy after their domain was shredded are no damage, and go with the next rebuild.
+#[test]
+fn packs_of_a_shredded_domain_that_come_back_are_told_apart_from_damage() {
+    let none = || Faults::at(-1, Mode::Before);
+    let domain = DomainId::from_bytes([7; 16]);
+    let mut world = World::new();
+    let store = world.store(&none());
+    world.put(&store, &noise(1, 300_000)).unwrap();
+    let blobs = LocalBlobs::open(&world.folder.path().join("packs")).unwrap();
+    let packs = all_packs(&blobs).unwrap();
+    let copied = packs.iter().map(|pack| {
+        let size = blobs.size(pack).unwrap();
+        (pack, blobs.read(pack, 0..size).unwrap())
+    });
+    let copied: Vec<_> = copied.collect();
+    store.shred(&domain).unwrap();
+    for (pack, bytes) in &copied {
+        blobs.put(pack, bytes).unwrap();
+    }
+    blobs.publish(&packs).unwrap();
+    assert!(
+        !store.regain().unwrap(),
+        "there is nothing to be had of them"
+    );
+    let shredded = BTreeSet::from([domain]);
+    let checks = store.verify_packs(&shredded).unwrap();
+    assert!(
+        checks
+            .iter()
+            .all(|pack| pack.shredded && pack.broken.is_none()),
+        "{checks:?}"
+    );
+    assert!(
+        store.verify_packs(&BTreeSet::new()).unwrap()[0]
+            .broken
+            .is_some()
+    );
+    let rebuilt = store.rebuild(&[], &BTreeSet::new(), &shredded).unwrap();
+    assert!(rebuilt.lacking.is_empty() && rebuilt.damaged.is_none());
+    assert!(store.verify_packs(&BTreeSet::new()).unwrap().is_empty());
 }
 
 #[derive(Debug)]

@@ -221,7 +221,7 @@ fn what_a_lost_or_damaged_pack_held_is_stored_again_and_older_versions_read_agai
         assert_ne!(world.data_packs()[0].0, *pack, "{harm:?}");
         let broken: Vec<_> = world
             .store()
-            .verify_packs()
+            .verify_packs(&BTreeSet::new())
             .unwrap()
             .into_iter()
             .filter(|check| check.broken.is_some())
@@ -235,7 +235,7 @@ fn what_a_lost_or_damaged_pack_held_is_stored_again_and_older_versions_read_agai
         std::fs::remove_file(world.folder.path().join("catalog.sqlite")).unwrap();
         let rebuilt = world
             .store()
-            .rebuild(&world.made, &BTreeSet::new())
+            .rebuild(&world.made, &BTreeSet::new(), &BTreeSet::new())
             .unwrap_or_else(|error| panic!("{harm:?}: {error}"));
         assert!(rebuilt.damaged.is_none(), "{harm:?}: {rebuilt:?}");
         assert!(rebuilt.lacking.is_empty(), "{harm:?}: {rebuilt:?}");
@@ -254,7 +254,9 @@ fn a_pack_that_is_needed_and_damaged_is_named_and_stops_nothing_else() {
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..200_000]).unwrap();
     let store = world.store();
-    let rebuilt = store.rebuild(&world.made, &BTreeSet::new()).unwrap();
+    let rebuilt = store
+        .rebuild(&world.made, &BTreeSet::new(), &BTreeSet::new())
+        .unwrap();
     let damaged = rebuilt.damaged.unwrap().to_string();
     assert!(damaged.contains(&path.display().to_string()), "{damaged}");
     assert_eq!(world.read(&whole).unwrap(), 500_000);
@@ -271,7 +273,7 @@ fn a_pack_that_was_put_back_is_relied_upon_again() {
     assert!(world.read(&version).is_err());
     assert!(world.catalog().is_condemned(&pack).unwrap());
     std::fs::write(&path, bytes).unwrap();
-    let checks = world.store().verify_packs().unwrap();
+    let checks = world.store().verify_packs(&BTreeSet::new()).unwrap();
     assert!(checks.iter().all(|check| check.broken.is_none()));
     assert_eq!(world.put(&content).1, 0);
 }

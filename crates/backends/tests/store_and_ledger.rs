@@ -167,7 +167,11 @@ fn the_catalog_is_rebuilt_from_the_packs() {
     assert!(matches!(read(), Err(StoreError::NotFound { .. })));
     let lost = Digest::of(b"in no pack");
     let rebuilt = store
-        .rebuild(&[kept.record_digest, lost], &BTreeSet::new())
+        .rebuild(
+            &[kept.record_digest, lost],
+            &BTreeSet::new(),
+            &BTreeSet::new(),
+        )
         .unwrap();
     assert_eq!(rebuilt.lacking, [lost]);
     assert!(store.catalog().is_lacking(&lost).unwrap());
@@ -183,12 +187,14 @@ fn a_flipped_byte_anywhere_in_a_pack_is_found_and_named() {
     stage(&store, &[("a", &noise(2, 40_000))]);
     assert!(
         store
-            .verify_packs()
+            .verify_packs(&BTreeSet::new())
             .unwrap()
             .iter()
             .all(|pack| pack.broken.is_none())
     );
-    let name = store.verify_packs().unwrap()[0].name.clone();
+    let name = store.verify_packs(&BTreeSet::new()).unwrap()[0]
+        .name
+        .clone();
     let original = std::fs::read(&name).unwrap();
     for at in (0..original.len())
         .step_by(997)
@@ -197,7 +203,7 @@ fn a_flipped_byte_anywhere_in_a_pack_is_found_and_named() {
         let mut changed = original.clone();
         changed[at] ^= 0x10;
         std::fs::write(&name, &changed).unwrap();
-        let checks = world.store().verify_packs().unwrap();
+        let checks = world.store().verify_packs(&BTreeSet::new()).unwrap();
         let broken = checks[0].broken.clone().unwrap_or_default();
         assert!(
             broken.contains(&name) || broken.contains("keys of"),
@@ -207,7 +213,9 @@ fn a_flipped_byte_anywhere_in_a_pack_is_found_and_named() {
     for end in [0, 10, 200, original.len() - 1] {
         std::fs::write(&name, &original[..end]).unwrap();
         assert!(
-            world.store().verify_packs().unwrap()[0].broken.is_some(),
+            world.store().verify_packs(&BTreeSet::new()).unwrap()[0]
+                .broken
+                .is_some(),
             "cut at {end}"
         );
     }

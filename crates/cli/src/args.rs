@@ -95,6 +95,7 @@ pub(crate) enum Command {
     Approve(Approve),
     Reject(Reject),
     Remove(Remove),
+    Shred(Shred),
     Sign(SignArgs),
     VerifySignature(VerifySignature),
     #[command(alias = "stamp")]

@@ -28,6 +28,7 @@ mod runs;
 pub(crate) mod scan;
 mod serve;
 mod show;
+mod shred;
 mod sign;
 mod snapshot;
 mod status;
@@ -68,6 +69,7 @@ pub(crate) fn dispatch(context: &Context, command: Command) -> Result<ExitCode, 
         Command::Approve(args) => approve::run(context, args),
         Command::Reject(args) => reject::run(context, args),
         Command::Remove(args) => remove::run(context, args),
+        Command::Shred(args) => shred::run(context, args),
         Command::Sign(args) => sign::run(context, &args),
         Command::VerifySignature(args) => sign::check(context, &args),
         Command::Timestamp(args) => sign::add_timestamp(context, &args),

@@ -124,7 +124,7 @@ fn closed_door(svg: &mut String, (x, y): (usize, usize), inputs: usize) {
     }
     let _infallible = writeln!(
         svg,
-        r##"<text x="{x}" y="{}" font-size="11" fill="#57606a">closed: {} of projects that you may not trace</text>"##,
+        r##"<text x="{x}" y="{}" font-size="11" fill="#57606a">closed or shredded: {}</text>"##,
         y.saturating_sub(5),
         counted(inputs, "input"),
     );
@@ -179,6 +179,7 @@ mod tests {
             closed: vec![custody_wire::ClosedInput {
                 digest: Digest::of(b"elsewhere"),
                 to: "p/b@1".parse().unwrap(),
+                shredded: None,
                 role: "data".into(),
             }],
             more: false,

@@ -21,9 +21,9 @@ use custody_wire::{
     PolicySource, ProblemDetails, ProfileReply, ProposalsReply, PutQuery, PutReply, RejectReply,
     RejectRequest, RemoveReply, RemoveRequest, ReproduceReply, RescanReply, RescanRequest,
     RevokeTokenRequest, RulesReply, RunEvent, RunListReply, RunMoment, RunMomentQuery, RunQuery,
-    RunReply, RunRequest, RunShowReply, RunStarted, Schema, SchemaReply, ShowReply, SigningReply,
-    StatusReply, StatusRequest, TokenReply, TokenRequest, TokensReply, TraceQuery, TraceReply,
-    VerifyReply, VerifyRequest,
+    RunReply, RunRequest, RunShowReply, RunStarted, Schema, SchemaReply, ShowReply, ShredReply,
+    ShredRequest, SigningReply, StatusReply, StatusRequest, TokenReply, TokenRequest, TokensReply,
+    TraceQuery, TraceReply, VerifyReply, VerifyRequest,
 };
 use http::{Method, Request, Response, StatusCode};
 use serde::Serialize;
@@ -503,6 +503,14 @@ impl Client {
     /// The API's [`Problem`].
     pub fn remove(&self, request: &RemoveRequest) -> Result<RemoveReply, Problem> {
         self.post("/v1/removals", request)
+    }
+
+    /// Destroys the keys of a project for good.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn shred(&self, request: &ShredRequest) -> Result<ShredReply, Problem> {
+        self.post("/v1/shreddings", request)
     }
 
     /// Puts other rule packs of the scanner in force, after the program's own.

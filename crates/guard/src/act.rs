@@ -88,6 +88,8 @@ acts! {
     Reject: MetadataAccess;
     /// [`Action::Remove`].
     Remove: MetadataAccess;
+    /// [`Action::Shred`].
+    Shred;
     /// [`Action::SignModel`].
     SignModel;
     /// [`Action::ReadLedger`].

@@ -37,13 +37,19 @@ pub(crate) const IDENTITY: &str = "custody/identity";
 /// The file of the directory in it; of the policies, too, before accounts were a state of their own.
 pub(crate) const PRINCIPALS: &str = "principals.json";
 
-/// Makes the keys of projects.
+/// Makes the keys of projects, and destroys them.
 pub trait Keyring: Send + Sync + std::fmt::Debug {
     /// Makes and keeps the domain and keys of a new project; durable when it returns.
     ///
     /// # Errors
     /// A [`Problem`] when they cannot be kept.
     fn create(&self, project: &ProjectName) -> Result<(DomainId, DomainKeys), Problem>;
+
+    /// Destroys the keys of a project, if they are those of `domain`; durable when it returns. Doing it again is no error.
+    ///
+    /// # Errors
+    /// A [`Problem`] when it cannot be made sure that they are gone.
+    fn destroy(&self, project: &ProjectName, domain: &DomainId) -> Result<(), Problem>;
 }
 
 /// Remembers outside the workspace how far its ledger had come, so that an older copy of the whole workspace
@@ -81,7 +87,7 @@ pub struct DoorDeps {
     pub signing: Arc<SigningKey>,
     /// Makes pseudonyms.
     pub pseudonyms: Secret<32>,
-    /// Makes the keys of projects.
+    /// Makes and destroys the keys of projects.
     pub keyring: Arc<dyn Keyring>,
     /// Remembers how far the ledger had come.
     pub anchor: Arc<dyn LastSeenCheckpoint>,
@@ -271,15 +277,21 @@ impl Door {
         let inner = &self.0;
         let swept = inner.parts.store.sweep();
         swept.map_err(|error| problem::store(&error))?;
-        if index == Index::Used {
-            match inner.open_view()? {
-                Found::Sound => return Ok(inner.settle_staged()?),
-                Found::Newer(error) => return Err(self.rolled_back(&error)),
-                Found::Nothing => {}
+        let found = match index {
+            Index::Used => inner.open_view()?,
+            Index::MadeAnew => Found::Nothing,
+        };
+        match found {
+            Found::Sound => inner.finish_shredding()?,
+            Found::Newer(error) => return Err(self.rolled_back(&error)),
+            Found::Nothing => {
+                inner.make_view_anew()?;
+                // Before the packs are read: those of a project whose keys are gone are no damage.
+                inner.finish_shredding()?;
+                // What lacks is told by `verify`, and when it is asked for.
+                inner.rebuild()?;
             }
         }
-        // What lacks is told by `verify`, and when it is asked for.
-        inner.index_anew()?;
         Ok(inner.settle_staged()?)
     }
 
@@ -606,6 +618,7 @@ impl Door {
         let grant = session
             .map(|session| self.ask::<CreateProject>(&session.of_person(), target()))
             .transpose()?;
+        self.0.check_not_shredded(project)?;
         let (id, keys) = self.0.parts.keyring.create(project)?;
         self.0.parts.store.add_project(project.clone(), id, keys);
         grant.map_or(Ok(()), Grant::finish)

@@ -10,8 +10,8 @@ use custody_ledger::{Entry, Outcome};
 use custody_store::{PackCheck, StoreError, Version};
 use custody_tlog::tree::check_inclusion;
 use custody_types::{
-    Digest, FileEntry, Kind, Problem, ProblemKind, ProjectName, Reference, Selector, VersionName,
-    code,
+    Action, Digest, FileEntry, Kind, Problem, ProblemKind, ProjectName, Reference, Selector,
+    VersionName, code,
 };
 use custody_wire::VersionView;
 
@@ -81,6 +81,8 @@ pub enum Reach {
     Closed,
     /// There is none.
     Missing,
+    /// Its project was shredded, by this ledger entry.
+    Shredded(u64),
 }
 
 fn store_problem(error: StoreError) -> Problem {
@@ -122,11 +124,22 @@ impl Evidence<'_> {
             }
             // Whether something is there is not told by a door that is closed.
             Ok(Some(_)) => return Ok(Reach::Closed),
-            Ok(None) => Ok(Reach::Missing),
+            Ok(None) => {
+                let shredded = self.door.0.shredded(name.artifact.project())?;
+                Ok(shredded.map_or(Reach::Missing, |shredded| Reach::Shredded(shredded.entry)))
+            }
             Err(problem) => Err(problem),
         };
         let named = ResourceRef::Named(name.clone().into());
-        let told = self.is_of_workspace() && self.door.0.may_list_named(self.session, &named);
+        let told = match found {
+            // Nothing of it is left to be entered; that it was there is in the ledger.
+            Ok(Reach::Shredded(_)) => {
+                let facts = named.facts(None);
+                let decided = self.door.0.decide(self.session, self.looks(), &facts, None);
+                decided.permit
+            }
+            _ => self.is_of_workspace() && self.door.0.may_list_named(self.session, &named),
+        };
         if own || told {
             found
         } else {
@@ -145,12 +158,7 @@ impl Evidence<'_> {
         else {
             return Ok(true);
         };
-        let action = if verifies {
-            Verify::ACTION
-        } else {
-            Trace::ACTION
-        };
-        let permits = self.door.0.may_look(self.session, action, version);
+        let permits = self.door.0.may_look(self.session, self.looks(), version);
         // A grant on the workspace says already that all of it may be entered.
         if project.is_none() {
             return Ok(permits);
@@ -176,6 +184,14 @@ impl Evidence<'_> {
         };
         lock(entered).insert(theirs.clone(), granted);
         Ok(granted)
+    }
+
+    /// Returns the action by which other projects are looked at.
+    fn looks(&self) -> Action {
+        match self.scope {
+            Scope::Granted { verifies: true, .. } => Verify::ACTION,
+            _ => Trace::ACTION,
+        }
     }
 
     fn is_of_workspace(&self) -> bool {
@@ -491,7 +507,7 @@ impl Evidence<'_> {
             .0
             .parts
             .store
-            .verify_packs()
+            .verify_packs(&self.door.0.shredded_domains()?)
             .map_err(store_problem)
     }
 

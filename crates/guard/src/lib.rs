@@ -28,6 +28,7 @@ mod rollback;
 mod runs;
 mod scanning;
 mod session;
+mod shredding;
 mod target;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -51,6 +52,7 @@ pub use scanning::{
     APPROVAL, Coverage, LastScan, SCAN, ScanStatement, Scanned, Scanner, ScannerId,
 };
 pub use session::Session;
+pub use shredding::SHREDDING;
 pub use target::ResourceRef;
 pub use tokens::NewToken;
 pub use view::Waiver;

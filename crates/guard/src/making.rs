@@ -535,6 +535,7 @@ impl VersionBuilder {
         let artifacts = self.pieces.all.iter().map(|piece| &piece.new.artifact);
         let artifacts: BTreeSet<_> = artifacts.cloned().collect();
         let _turn = door.0.locks.artifacts(&self.project, artifacts);
+        door.0.check_not_shredded(&self.project)?;
         let mut held = Vec::new();
         for piece in &self.pieces.all {
             // What was sent meanwhile took its time.

@@ -7,7 +7,7 @@
 )]
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 pub use custody_crypto::aead::Ring as Cipher;
@@ -76,7 +76,7 @@ impl World {
             entropy: self.entropy.clone(),
             signing: self.signing.clone(),
         });
-        for (project, (id, keys)) in self.keys.0.lock().unwrap().iter() {
+        for (project, (id, keys)) in self.keys.kept.lock().unwrap().iter() {
             store.add_project(project.clone(), *id, keys.clone());
         }
         Door::open(DoorDeps {
@@ -161,17 +161,28 @@ impl Entropy for Counted {
     }
 }
 
+/// The keys of projects.
 #[derive(Debug, Default)]
-struct Keys(Mutex<BTreeMap<ProjectName, (DomainId, DomainKeys)>>);
+struct Keys {
+    kept: Mutex<BTreeMap<ProjectName, (DomainId, DomainKeys)>>,
+    /// How many were made.
+    made: AtomicU8,
+}
 
 impl Keyring for Keys {
     fn create(&self, project: &ProjectName) -> Result<(DomainId, DomainKeys), Problem> {
-        let mut all = self.0.lock().unwrap();
-        let number = u8::try_from(all.len()).unwrap();
+        let number = self.made.fetch_add(1, Ordering::SeqCst);
         let keys = DomainKeys::generate(&Counted(AtomicU64::new(u64::from(number))));
         let made = (DomainId::from_bytes([number; 16]), keys);
-        all.insert(project.clone(), made.clone());
+        let mut kept = self.kept.lock().unwrap();
+        kept.insert(project.clone(), made.clone());
         Ok(made)
+    }
+
+    fn destroy(&self, project: &ProjectName, domain: &DomainId) -> Result<(), Problem> {
+        let mut kept = self.kept.lock().unwrap();
+        kept.retain(|one, (id, _)| one != project || id != domain);
+        Ok(())
     }
 }
 

@@ -42,6 +42,9 @@ impl Inner {
         let store = &self.parts.store;
         let mut read = store.version(name, &facts.record, facts.entry);
         if matches!(read, Err(StoreError::NotFound { .. })) {
+            if self.shredded(name.artifact.project())?.is_some() {
+                return Ok(None);
+            }
             let known = store.catalog().is_lacking(&facts.record);
             if !known.map_err(|error| store_problem(error.into()))? {
                 // The index has lost the place: the packs tell it.
@@ -83,6 +86,7 @@ impl Inner {
         let Some(listed) = self.find_version(&reference.artifact, &reference.selector)? else {
             return Ok(None);
         };
+        self.check_not_shredded(reference.artifact.project())?;
         let lacks = |(name, facts, _): &Listed| {
             let what = format!("the store lacks `{name}`, which the ledger names");
             Problem::new(code::STORE_011, what)
@@ -112,7 +116,8 @@ impl Inner {
     pub(crate) fn rebuild(&self) -> Result<(Vec<u64>, Option<StoreError>), Problem> {
         let valid = self.valid_records()?;
         let records: Vec<_> = valid.keys().copied().collect();
-        let rebuilt = self.parts.store.rebuild(&records, &self.removed_records()?);
+        let (removed, shredded) = (self.removed_records()?, self.shredded_domains()?);
+        let rebuilt = self.parts.store.rebuild(&records, &removed, &shredded);
         let rebuilt = rebuilt.map_err(store_problem)?;
         let lacking = rebuilt.lacking.iter();
         let entries = lacking.filter_map(|record| valid.get(record).copied());

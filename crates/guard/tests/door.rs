@@ -23,12 +23,15 @@ use custody_crypto::{DomainKeys, Secret};
 use custody_guard::testing::{NoModels, Seen};
 use custody_guard::{
     Authentication, ChangeIdentity, Credentials, Door, DoorDeps, Keyring, NewVersion, Read,
-    ReadIdentity, ReadLedger, ResourceRef, Session, SetAlias, Trace, Verify, VersionBuilder, Write,
+    ReadIdentity, ReadLedger, ResourceRef, Session, SetAlias, Shred, Trace, Verify, VersionBuilder,
+    Write,
 };
 use custody_ledger::{Ledger, PortError, Wal, WriteAheadLog};
 use custody_store::{BlobError, Blobs, DomainId, PackId, Store};
 use custody_tlog::note::NoteSigner;
-use custody_types::{Actor, ArtifactName, Classification, Clock, Kind, Problem, ProjectName, code};
+use custody_types::{
+    Actor, ArtifactName, Classification, Clock, Entropy, Kind, Problem, ProjectName, code,
+};
 use custody_wire::{Change, CheckResult, Directory, EntryQuery, PolicySource, Right, RoleBinding};
 
 /// What outlives the process.
@@ -48,13 +51,20 @@ impl Keyring for Keys {
     fn create(&self, project: &ProjectName) -> Result<(DomainId, DomainKeys), Problem> {
         let mut all = self.0.lock().unwrap();
         assert!(!all.contains_key(project), "`{project}` had keys before");
-        let id = [u8::try_from(all.len()).unwrap(); 16];
+        let mut id = [0; 16];
+        SystemEntropy.fill(&mut id);
         let made = (
             DomainId::from_bytes(id),
             DomainKeys::generate(&SystemEntropy),
         );
         all.insert(project.clone(), made.clone());
         Ok(made)
+    }
+
+    fn destroy(&self, project: &ProjectName, domain: &DomainId) -> Result<(), Problem> {
+        let mut all = self.0.lock().unwrap();
+        all.retain(|one, (id, _)| one != project || id != domain);
+        Ok(())
     }
 }
 
@@ -219,6 +229,12 @@ fn person(name: &str) -> Session {
 }
 
 fn put(door: &Door, artifact: &str, content: &[u8]) -> Result<String, Problem> {
+    let made = sent(door, artifact, content)?.commit(None)?;
+    Ok(made[0].version.name().to_string())
+}
+
+/// Sends a file that is to become a version, which only waits to be made.
+fn sent(door: &Door, artifact: &str, content: &[u8]) -> Result<VersionBuilder, Problem> {
     let artifact: ArtifactName = artifact.parse().unwrap();
     let (kind, classification) = (Kind::Dataset, Classification::Internal);
     let target = ResourceRef::New {
@@ -230,8 +246,13 @@ fn put(door: &Door, artifact: &str, content: &[u8]) -> Result<String, Problem> {
     let mut making = VersionBuilder::start(&grant)?;
     making.file("file".parse().unwrap(), false, &mut &content[..])?;
     making.finish(grant, NewVersion::new(artifact, kind, classification))?;
-    let made = making.commit(None)?;
-    Ok(made[0].version.name().to_string())
+    Ok(making)
+}
+
+fn shred(door: &Door, project: &str, reason: &str) -> Result<u64, Problem> {
+    let target = ResourceRef::Project(project.parse().unwrap());
+    let grant = door.ask::<Shred>(&person("owner"), target)?;
+    Ok(grant.shred(reason)?.entry)
 }
 
 fn read(door: &Door, name: &str) -> Result<Vec<u8>, Problem> {
@@ -314,6 +335,42 @@ fn check_entries(entries: &[serde_json::Value]) {
         }
     }
     assert_eq!(open.len(), 1, "the grant to read the ledger, and no other");
+}
+
+/// What was on its way when its project was shredded becomes no version, and nothing of it can be read: not by who had
+/// opened it before, and not by the next process.
+#[test]
+fn nothing_of_a_shredded_project_is_made_or_read_any_more() {
+    let world = World::new();
+    let (files, door) = world.open();
+    put(&door, "trial/data", b"kept").unwrap();
+    put(&door, "other/data", b"kept").unwrap();
+    let on_its_way = sent(&door, "trial/data", b"on its way").unwrap();
+    assert_eq!(
+        shred(&door, "trial", " ").unwrap_err().code,
+        code::STORE_016
+    );
+    assert_eq!(read(&door, "trial/data").unwrap(), b"kept");
+    let refused = shred(&door, "custody", "all of it").unwrap_err();
+    assert_eq!(refused.code, code::STORE_015);
+    let refused = shred(&door, "none", "x").unwrap_err();
+    assert_eq!(refused.code, code::STORE_017);
+    let entry = shred(&door, "trial", "the study has ended").unwrap();
+    let is_shredded = |door: &Door| {
+        let told = read(door, "trial/data@1").unwrap_err();
+        assert_eq!(told.code, code::STORE_014, "{told}");
+        let told = put(door, "trial/new", b"new").unwrap_err();
+        assert_eq!(told.code, code::STORE_014, "{told}");
+        assert_eq!(shred(door, "trial", "again").unwrap(), entry);
+        assert_eq!(read(door, "other/data").unwrap(), b"kept");
+    };
+    let told = on_its_way.commit(None).unwrap_err();
+    assert_eq!(told.code, code::STORE_014, "{told}");
+    is_shredded(&door);
+    drop((files, door));
+    let (_files, door) = world.open();
+    is_shredded(&door);
+    check_entries(&entries(&door));
 }
 
 /// While a slow disk takes in one version, others of the project are made, read and named.

@@ -429,4 +429,19 @@ impl custody_guard::Keyring for LocalKeyring {
         *keyring = next;
         Ok((domain, keys))
     }
+
+    fn destroy(&self, project: &ProjectName, domain: &DomainId) -> Result<(), Problem> {
+        let mut keyring = self.keyring.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = keyring.clone();
+        next.projects
+            .retain(|one, keys| one != project || keys.domain != *domain);
+        if next == *keyring {
+            return Ok(());
+        }
+        self.workspace
+            .save(&next)
+            .map_err(|error| workspace_problem(&error))?;
+        *keyring = next;
+        Ok(())
+    }
 }

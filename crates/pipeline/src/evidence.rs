@@ -52,7 +52,7 @@ pub(crate) fn link(evidence: &Evidence<'_>, version: Version) -> Result<Link, Pr
 pub(crate) struct Closure {
     /// The versions, the root first.
     pub(crate) links: Vec<Link>,
-    /// What is of projects that may not be looked at.
+    /// What is of projects that may not be looked at, or were shredded.
     pub(crate) closed: Vec<ClosedInput>,
     /// What is not there, or another, in words.
     pub(crate) dangling: Vec<String>,
@@ -63,10 +63,16 @@ pub(crate) struct Closure {
 impl Closure {
     /// Refuses what cannot be done, in words, unless all of it was looked at.
     pub(crate) fn require_all(&self, refused: &str) -> Result<(), Problem> {
-        self.unseen().map_or(Ok(()), |because| {
+        if let Some(because) = self.unseen() {
+            return Err(Problem::new(code::PIPE_026, refused)
+                .because(because)
+                .hint("ask somebody to do it who may trace those projects"));
+        }
+        let shredded = self.shredded().next();
+        shredded.map_or(Ok(()), |because| {
             Err(Problem::new(code::PIPE_026, refused)
                 .because(because)
-                .hint("ask somebody to do it who may trace those projects"))
+                .hint("what was shredded cannot be looked at by anybody"))
         })
     }
 
@@ -77,8 +83,18 @@ impl Closure {
                 "it was made from more than {MOST_VERSIONS} versions"
             ));
         }
-        let first = self.closed.first()?;
+        let first = self.closed.iter().find(|input| input.shredded.is_none())?;
         Some(behind_closed_door(&first.to))
+    }
+
+    /// Says what of it was shredded.
+    fn shredded(&self) -> impl Iterator<Item = String> {
+        self.closed.iter().filter_map(|input| {
+            let (entry, to) = (input.shredded?, &input.to);
+            Some(format!(
+                "`{to}` was made from what is of a project that was shredded by entry {entry}"
+            ))
+        })
     }
 }
 
@@ -100,6 +116,12 @@ pub(crate) fn closure(evidence: &Evidence<'_>, root: Version) -> Result<Closure,
             if seen.contains(&name) {
                 continue;
             }
+            let closed = |shredded| ClosedInput {
+                digest,
+                to: to.clone(),
+                role: role(descriptor).to_owned(),
+                shredded,
+            };
             match evidence.reach(&name)? {
                 Reach::Version(found) if found.record.digest == digest => {
                     if seen.len() < MOST_VERSIONS {
@@ -115,11 +137,8 @@ pub(crate) fn closure(evidence: &Evidence<'_>, root: Version) -> Result<Closure,
                 Reach::Missing => all
                     .dangling
                     .push(format!("`{to}` was made from `{name}`, which is not there")),
-                Reach::Closed => all.closed.push(ClosedInput {
-                    digest,
-                    to: to.clone(),
-                    role: role(descriptor).to_owned(),
-                }),
+                Reach::Closed => all.closed.push(closed(None)),
+                Reach::Shredded(entry) => all.closed.push(closed(Some(entry))),
             }
         }
         all.links.push(link);
@@ -458,6 +477,7 @@ fn examine(
             Ok(found) => {
                 // Of everything, what is behind a closed door is looked at by itself.
                 provenance.closed.extend(found.unseen().filter(|_| !packs));
+                provenance.evidence.extend(found.shredded());
                 provenance.broken.extend(found.dangling);
                 let found = found.links.into_iter();
                 links.extend(found.map(|link| (link.version.name(), link)));
@@ -494,18 +514,7 @@ fn examine(
         counted(read, "byte")
     ));
     if packs {
-        match evidence.check_packs() {
-            Ok(checked) => {
-                bytes.evidence.push(format!(
-                    "{} read from end to end",
-                    counted(checked.len(), "pack")
-                ));
-                bytes
-                    .broken
-                    .extend(checked.into_iter().filter_map(|pack| pack.broken));
-            }
-            Err(problem) => bytes.broken.push(sentence(&problem)),
-        }
+        every_pack(evidence, &mut bytes);
     }
     let attested = links
         .values()
@@ -544,6 +553,25 @@ fn examine(
         gates(evidence, roots).named("gate"),
     ];
     (checks, links)
+}
+
+/// Reads every pack, those of shredded projects apart, which nothing can read.
+fn every_pack(evidence: &Evidence<'_>, bytes: &mut Findings) {
+    let checked = match evidence.check_packs() {
+        Ok(checked) => checked,
+        Err(problem) => return bytes.broken.push(sentence(&problem)),
+    };
+    let (shredded, checked): (Vec<_>, Vec<_>) = checked.into_iter().partition(|pack| pack.shredded);
+    let told = format!("{} read from end to end", counted(checked.len(), "pack"));
+    bytes.evidence.push(told);
+    if !shredded.is_empty() {
+        bytes.evidence.push(format!(
+            "{} of shredded projects, which nothing opens: `custody index rebuild` deletes them",
+            counted(shredded.len(), "pack")
+        ));
+    }
+    let broken = checked.into_iter().filter_map(|pack| pack.broken);
+    bytes.broken.extend(broken);
 }
 
 fn sentence(problem: &Problem) -> String {

@@ -273,10 +273,11 @@ fn beyond_token(request: &Request<'_>) -> Option<Decision> {
 }
 
 /// What nobody does by a token.
-const FOR_PEOPLE: [Action; 10] = [
+const FOR_PEOPLE: [Action; 11] = [
     Action::Approve,
     Action::Reject,
     Action::Remove,
+    Action::Shred,
     Action::AcceptRollback,
     Action::ChangePolicy,
     Action::ProposeChange,

@@ -22,6 +22,7 @@ mod pack;
 mod ports;
 mod record;
 mod removal;
+mod shredding;
 mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

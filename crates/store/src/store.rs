@@ -176,6 +176,16 @@ impl Inner {
         place.ok_or_else(|| damaged_chunk(id, "no pack holds it"))
     }
 
+    /// Forgets a domain's keys, and what was read of it.
+    pub(crate) fn forget_domain(&self, id: &DomainId) {
+        let domains = &self.domains;
+        let mut domains = domains.write().unwrap_or_else(PoisonError::into_inner);
+        domains.by_id.remove(id);
+        domains.by_project.retain(|_, domain| domain.id != *id);
+        drop(domains);
+        self.forget();
+    }
+
     /// Forgets a pack that is no more.
     pub(crate) fn forget_pack(&self, pack: &PackId) {
         self.open_packs.remove(pack);

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::StoreError;
 use crate::files::read_manifest;
-use crate::ids::{ChunkId, PackId};
+use crate::ids::{ChunkId, DomainId, PackId};
 use crate::manifest::FileExtents;
 use crate::pack::{ChunkKind, PackChunk, PackReader, read_preamble};
 use crate::ports::{CatalogError, RecordPlace, Staging, all_packs, known_packs};
@@ -23,6 +23,8 @@ pub struct PackCheck {
     pub chunks: u64,
     /// What is wrong, if anything.
     pub broken: Option<String>,
+    /// Whether it is of a domain that was shredded: nothing opens it, and it may go.
+    pub shredded: bool,
 }
 
 /// A catalog that was made anew.
@@ -69,16 +71,29 @@ impl Store {
         read_manifest(manifest, |id| self.0.chunk(domain, id, ChunkKind::Manifest))
     }
 
-    /// Reads every pack from end to end.
+    /// Reads every pack from end to end. `shredded`: the domains whose keys were destroyed.
     ///
     /// # Errors
     /// [`StoreError`] when the packs cannot be listed; what is wrong inside one is part of the answer.
-    pub fn verify_packs(&self) -> Result<Vec<PackCheck>, StoreError> {
+    pub fn verify_packs(
+        &self,
+        shredded: &BTreeSet<DomainId>,
+    ) -> Result<Vec<PackCheck>, StoreError> {
         let listed: BTreeSet<_> = all_packs(self.blobs())?.into_iter().collect();
         let known: BTreeSet<_> = known_packs(self.catalog())?.into_iter().collect();
         Ok(listed
             .union(&known)
-            .map(|pack| self.check_pack(pack))
+            .map(|pack| {
+                if self.is_of(shredded, pack) {
+                    return PackCheck {
+                        name: self.blobs().name(pack),
+                        chunks: 0,
+                        broken: None,
+                        shredded: true,
+                    };
+                }
+                self.check_pack(pack)
+            })
             .collect())
     }
 
@@ -101,7 +116,14 @@ impl Store {
             name: self.blobs().name(pack),
             chunks,
             broken: result.err().map(|error| causes(&error)),
+            shredded: false,
         }
+    }
+
+    /// Returns whether a pack says that it is of one of these domains.
+    fn is_of(&self, domains: &BTreeSet<DomainId>, pack: &PackId) -> bool {
+        let of = || read_preamble(self.blobs(), pack).ok();
+        !domains.is_empty() && of().is_some_and(|(of, _)| domains.contains(&of))
     }
 
     fn absolve(&self, pack: &PackId) {
@@ -120,8 +142,8 @@ impl Store {
     }
 
     /// Learns from the packs where everything lies. `valid`: the version records that the ledger names; `removed`: those of
-    /// them whose bytes were taken away. What is read
-    /// meanwhile is found: a place is corrected where it is wrong, and what a pack that is damaged or gone held is
+    /// them whose bytes were taken away; `shredded`: the domains whose keys were destroyed, whose packs are deleted. What is
+    /// read meanwhile is found: a place is corrected where it is wrong, and what a pack that is damaged or gone held is
     /// forgotten at the end.
     ///
     /// # Errors
@@ -130,12 +152,17 @@ impl Store {
         &self,
         valid: &[Digest],
         removed: &BTreeSet<Digest>,
+        shredded: &BTreeSet<DomainId>,
     ) -> Result<Rebuilt, StoreError> {
         // A pack that comes meanwhile tells its places itself.
         let mut gone: BTreeSet<_> = known_packs(self.catalog())?.into_iter().collect();
         self.0.forget();
         let mut damaged = None;
         for pack in all_packs(self.blobs())? {
+            if self.is_of(shredded, &pack) {
+                self.blobs().delete(&[pack])?;
+                continue;
+            }
             match self.adopt(&pack) {
                 Ok(()) => {
                     gone.remove(&pack);
@@ -179,7 +206,8 @@ impl Store {
                     self.absolve(&pack);
                     regained = true;
                 }
-                Err(StoreError::Damaged { .. }) => {}
+                // One that nothing opens is of no project that there is.
+                Err(StoreError::Damaged { .. } | StoreError::KeyMissing { .. }) => {}
                 Err(error) => return Err(error),
             }
         }

@@ -241,6 +241,8 @@ actions! {
     Reject = "reject", "model.reject", "reject", [Artifact];
     /// Take the bytes of a version away for good, after it was rejected.
     Remove = "remove", "object.remove", "remove the bytes of", [Artifact];
+    /// Destroy the keys of a project, so that nothing stored in it can be read again.
+    Shred = "shred", "project.shred", "shred", [Project];
     /// Sign a model: as it is registered, or with a key of one's own.
     SignModel = "signModel", "model.sign", "sign", [Artifact], steps;
     /// Read the ledger.

@@ -32,7 +32,7 @@ pub struct TraceReply {
     pub more: bool,
 }
 
-/// An input of a project that who asks may not look at.
+/// An input of a project that who asks may not look at, or that was shredded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClosedInput {
     /// Its identity.
@@ -41,6 +41,9 @@ pub struct ClosedInput {
     pub to: VersionName,
     /// As what it went in.
     pub role: String,
+    /// The ledger entry by which its project was shredded, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shredded: Option<u64>,
 }
 
 /// One version in the graph and how it was made.

@@ -53,7 +53,7 @@ pub use version::{
     AliasReply, AliasRequest, ApproveReply, ApproveRequest, ArtifactQuery, EntryRef, ListQuery,
     ListReply, Origin, OriginOfPut, PutQuery, PutReply, RejectReply, RejectRequest, RemoveReply,
     RemoveRequest, RescanReply, RescanRequest, Rescanned, RulesReply, SIGNATURE_KEY, ScanView,
-    ShowReply, SignatureView, SigningReply, VersionView,
+    ShowReply, ShredReply, ShredRequest, SignatureView, SigningReply, VersionView,
 };
 
 /// An answer with the name and version of its schema in front.
@@ -124,6 +124,7 @@ schemas! {
     ApproveReply = "custody/approve/1";
     RejectReply = "custody/reject/1";
     RemoveReply = "custody/remove/1";
+    ShredReply = "custody/shred/1";
     RulesReply = "custody/rules-apply/1";
 }
 

@@ -343,6 +343,28 @@ pub struct RemoveReply {
     pub entry: u64,
 }
 
+/// Destroys the keys of a project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShredRequest {
+    /// The project.
+    pub project: ProjectName,
+    /// Why, and who asked for it.
+    pub reason: String,
+}
+
+/// The keys of a project were destroyed, and its packs deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShredReply {
+    /// The project.
+    pub project: ProjectName,
+    /// How many versions it had.
+    pub versions: u64,
+    /// The bytes that its packs had, as they were stored.
+    pub bytes: ByteSize,
+    /// The ledger entry that says so.
+    pub entry: u64,
+}
+
 /// The rule packs in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RulesReply {

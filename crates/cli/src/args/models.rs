@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
-use custody_types::Reference;
+use custody_types::{ProjectName, Reference};
 
 use crate::completions;
 
@@ -122,6 +122,27 @@ pub(crate) struct Remove {
     /// The version
     #[arg(add = ArgValueCompleter::new(completions::references))]
     pub(crate) reference: Reference,
+}
+
+/// Destroy the keys of a project, so that nothing stored in it can be read again
+///
+/// Its datasets, models, code and records are gone for good, and its packs are deleted. What the ledger says stays: that there
+/// were these versions, who did what with them, and who shredded them and why, in a signed statement. A model in another
+/// project that was made from them can still be verified by itself; of its history it is said what was shredded. What was taken
+/// out (`custody ledger log --action object.export`), and copies of the workspace that still have its keys, are not reached.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  custody ls --project trial\n  custody shred trial --reason \"end of the study, request 4713 of the data subjects\" --yes"
+)]
+pub(crate) struct Shred {
+    /// The project
+    pub(crate) project: ProjectName,
+    /// Why, and who asked for it
+    #[arg(long)]
+    pub(crate) reason: String,
+    /// Say that you mean it: it cannot be undone
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 /// Sign a model on disk, following the OpenSSF Model Signing specification 1.0

@@ -65,10 +65,11 @@ fn branch(
     }
     let next = format!("{indent}    ");
     for input in reply.closed.iter().filter(|input| input.to == *version) {
-        text.line(format!(
-            "{next}closed: of a project that you may not trace ({})",
-            input.role
-        ));
+        let why = input.shredded.map_or_else(
+            || "closed: of a project that you may not trace".to_owned(),
+            |entry| format!("gone: its project was shredded, ledger entry {entry}"),
+        );
+        text.line(format!("{next}{why} ({})", input.role));
         text.line(format!("{next}  {}", input.digest));
     }
     for edge in &reply.edges {

@@ -111,6 +111,11 @@ fn every_action_is_asked() {
     world.told(&["approve", "demo/note@1", "--reason", "none"], 1, "");
     world.told(&["reject", "demo/note@1", "--reason", "none"], 1, "");
     world.told(&["remove", "demo/note@1"], 1, "");
+    world.told(
+        &["shred", "none", "--reason", "x", "--yes"],
+        5,
+        "no project",
+    );
     world.yes(&["account", "add", "olga", "--role", "security_officer"]);
     world.write("policies/settings.json", r#"{"second_person": true}"#);
     world.yes(&["policy", "apply", "policies"]);

@@ -399,6 +399,69 @@ fn the_ledger_can_be_taken_out_in_the_static_layout() {
     assert!(Path::new(&to.join("vkey")).exists());
 }
 
+/// A command for each operation.
+const COMMANDS: &[(&str, &str)] = &[
+    ("GET /v1/versions", "ls"),
+    ("POST /v1/versions", "put demo/x words.txt"),
+    ("GET /v1/version", "show demo/count@1"),
+    ("GET /v1/data/schema", "data schema demo/count@1"),
+    ("GET /v1/data/head", "data head demo/count@1"),
+    ("GET /v1/data/profile", "data profile demo/count@1"),
+    (
+        "POST /v1/data/diff",
+        "data diff demo/count@1 demo/count@1 --key x",
+    ),
+    ("GET /v1/files", "get demo/count@1 --to x"),
+    ("POST /v1/aliases", "alias demo/count good 1"),
+    ("GET /v1/trace", "trace demo/count@1"),
+    ("POST /v1/verify", "verify --all"),
+    ("POST /v1/reproduce", "reproduce demo/count@1"),
+    ("POST /v1/runs", "run"),
+    ("GET /v1/runs", "runs"),
+    ("GET /v1/runs/{id}", "runs show RUN"),
+    ("GET /v1/runs/{id}/events", "runs show RUN --follow"),
+    ("POST /v1/runs/{id}/cancel", "runs cancel RUN"),
+    ("GET /v1/ledger/entries", "ledger log"),
+    ("POST /v1/ledger/verify", "ledger verify"),
+    ("GET /v1/ledger/export", "ledger export y"),
+    (
+        "POST /v1/ledger/rollback",
+        "ledger accept-rollback x --reason none",
+    ),
+    ("GET /v1/policy", "policy show"),
+    ("POST /v1/policy", "policy apply policies"),
+    ("GET /v1/policy/proposals", "policy proposals"),
+    (
+        "POST /v1/policy/approvals",
+        "policy approve custody/changes@1",
+    ),
+    (
+        "POST /v1/policy/break-glass",
+        "policy break-glass x --reason none",
+    ),
+    ("GET /v1/identity", "account ls"),
+    ("POST /v1/identity", "account add ada"),
+    ("GET /v1/tokens", "token ls"),
+    ("POST /v1/tokens", "token create"),
+    ("POST /v1/tokens/revocations", "token revoke x"),
+    ("POST /v1/scans", "rescan"),
+    ("POST /v1/approvals", "approve demo/count@1 --reason none"),
+    ("POST /v1/removals", "remove demo/count@1"),
+    ("POST /v1/shreddings", "shred custody --reason none --yes"),
+    ("POST /v1/rejections", "reject demo/count@1 --reason none"),
+    ("POST /v1/rules", "rules apply"),
+    ("GET /v1/bom", "bom demo/count@1"),
+    ("POST /v1/status", "status"),
+    ("POST /v1/metrics", "metrics demo/count@1"),
+    ("POST /v1/compare", "compare demo/count@1 demo/count@1"),
+    ("GET /v1/claims", "claims demo/count@1"),
+    (
+        "POST /v1/signatures",
+        "sign demo/count@1 --stored --key key.pem --signature x",
+    ),
+    ("POST /v1/index/rebuild", "index rebuild"),
+];
+
 /// Walks the commands that reach each operation of the API as a principal who may do nothing: every one is
 /// refused, and the refusal is an entry.
 #[test]
@@ -413,68 +476,8 @@ fn every_operation_goes_through_the_door() {
     world.signing_key("key.pem");
     let runs = world.json(&["runs"]);
     let run = runs["runs"][0]["id"].as_str().unwrap();
-    let commands = [
-        ("GET /v1/versions", "ls"),
-        ("POST /v1/versions", "put demo/x words.txt"),
-        ("GET /v1/version", "show demo/count@1"),
-        ("GET /v1/data/schema", "data schema demo/count@1"),
-        ("GET /v1/data/head", "data head demo/count@1"),
-        ("GET /v1/data/profile", "data profile demo/count@1"),
-        (
-            "POST /v1/data/diff",
-            "data diff demo/count@1 demo/count@1 --key x",
-        ),
-        ("GET /v1/files", "get demo/count@1 --to x"),
-        ("POST /v1/aliases", "alias demo/count good 1"),
-        ("GET /v1/trace", "trace demo/count@1"),
-        ("POST /v1/verify", "verify --all"),
-        ("POST /v1/reproduce", "reproduce demo/count@1"),
-        ("POST /v1/runs", "run"),
-        ("GET /v1/runs", "runs"),
-        ("GET /v1/runs/{id}", "runs show RUN"),
-        ("GET /v1/runs/{id}/events", "runs show RUN --follow"),
-        ("POST /v1/runs/{id}/cancel", "runs cancel RUN"),
-        ("GET /v1/ledger/entries", "ledger log"),
-        ("POST /v1/ledger/verify", "ledger verify"),
-        ("GET /v1/ledger/export", "ledger export y"),
-        (
-            "POST /v1/ledger/rollback",
-            "ledger accept-rollback x --reason none",
-        ),
-        ("GET /v1/policy", "policy show"),
-        ("POST /v1/policy", "policy apply policies"),
-        ("GET /v1/policy/proposals", "policy proposals"),
-        (
-            "POST /v1/policy/approvals",
-            "policy approve custody/changes@1",
-        ),
-        (
-            "POST /v1/policy/break-glass",
-            "policy break-glass x --reason none",
-        ),
-        ("GET /v1/identity", "account ls"),
-        ("POST /v1/identity", "account add ada"),
-        ("GET /v1/tokens", "token ls"),
-        ("POST /v1/tokens", "token create"),
-        ("POST /v1/tokens/revocations", "token revoke x"),
-        ("POST /v1/scans", "rescan"),
-        ("POST /v1/approvals", "approve demo/count@1 --reason none"),
-        ("POST /v1/removals", "remove demo/count@1"),
-        ("POST /v1/rejections", "reject demo/count@1 --reason none"),
-        ("POST /v1/rules", "rules apply"),
-        ("GET /v1/bom", "bom demo/count@1"),
-        ("POST /v1/status", "status"),
-        ("POST /v1/metrics", "metrics demo/count@1"),
-        ("POST /v1/compare", "compare demo/count@1 demo/count@1"),
-        ("GET /v1/claims", "claims demo/count@1"),
-        (
-            "POST /v1/signatures",
-            "sign demo/count@1 --stored --key key.pem --signature x",
-        ),
-        ("POST /v1/index/rebuild", "index rebuild"),
-    ];
     // A new operation must come with its line here.
-    let named: BTreeSet<_> = commands
+    let named: BTreeSet<_> = COMMANDS
         .iter()
         .map(|(route, _)| (*route).to_owned())
         .collect();
@@ -488,9 +491,9 @@ fn every_operation_goes_through_the_door() {
         })
         .collect();
     assert_eq!(named, operations.keys().cloned().collect());
-    assert_eq!(commands.len(), operations.len());
-    for (route, command) in commands {
-        let verb = operations[route];
+    assert_eq!(COMMANDS.len(), operations.len());
+    for (route, command) in COMMANDS {
+        let verb = operations[*route];
         let command = command.replace("RUN", run);
         let arguments: Vec<_> = ["--as", "zoe"]
             .into_iter()

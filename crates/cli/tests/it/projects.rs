@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use crate::e2e::files_below;
 use crate::world::{World, text};
 
 /// Rows of the project `vault` go into the project `demo`.
@@ -87,7 +88,7 @@ fn a_trace_stops_at_the_door_of_a_project_that_one_may_not_trace() {
         }
     }
     let drawn = fs::read_to_string(world.path("drawn.svg")).unwrap();
-    assert!(drawn.contains("closed: 1 input of projects"), "{drawn}");
+    assert!(drawn.contains("closed or shredded: 1 input"), "{drawn}");
     world.told(
         &["--as", "ina", "trace", "demo/copied@1"],
         0,
@@ -148,7 +149,7 @@ fn everything_is_verified_and_what_is_none_of_ones_business_is_counted() {
     );
     // A byte of every pack is flipped, one after the other: what breaks is told, and of the other project no name.
     let mut broken = 0;
-    for pack in crate::e2e::files_below(world.path(".custody/packs")) {
+    for pack in files_below(world.path(".custody/packs")) {
         let sound = fs::read(&pack).unwrap();
         let mut bytes = sound.clone();
         bytes[sound.len() / 3] ^= 1;
@@ -167,4 +168,87 @@ fn everything_is_verified_and_what_is_none_of_ones_business_is_counted() {
     assert!(broken > 0);
     world.yes(&["index", "rebuild"]);
     world.told(&["verify", "--all"], 0, "everything holds");
+}
+
+fn packs(world: &World) -> Vec<std::path::PathBuf> {
+    files_below(world.path(".custody/packs"))
+}
+
+#[test]
+fn a_shredded_project_is_gone_for_everybody_and_its_history_still_checks() {
+    let world = two_projects();
+    world.told(&["shred", "vault", "--reason", "x"], 2, "--yes");
+    let shred = ["shred", "vault", "--reason", "request 4713", "--yes"];
+    world.told(&[&["--as", "aud"], shred.as_slice()].concat(), 3, "");
+    world.yes(&["get", "vault/secret-rows@1", "--to", "out"]);
+    world.copy_workspace(".custody", "before");
+    let before = packs(&world).len();
+    let told = world.yes(&shred);
+    assert!(told.contains("its 2 versions deleted"), "{told}");
+    let left = packs(&world).len();
+    assert!(left < before);
+
+    let is_gone = || {
+        world.told(&["show", "vault/secret-rows@1"], 5, "was shredded");
+        world.told(&["get", "vault/other", "--to", "x"], 5, "was shredded");
+        world.told(&["--as", "ina", "show", "vault/other@1"], 5, "there is no");
+        world.told(&["put", "vault/new", "custody.yaml"], 5, "was shredded");
+        assert!(!world.yes(&["ls"]).contains("vault/"));
+        assert!(
+            !fs::read_to_string(world.path(".custody/keyring.json"))
+                .unwrap()
+                .contains("vault")
+        );
+        world.told(&["trace", "demo/copied@1"], 0, "its project was shredded");
+        world.told(
+            &["verify", "demo/copied@1"],
+            0,
+            "that was shredded by entry",
+        );
+        world.told(&["verify", "--all"], 0, "everything holds");
+        world.yes(&["get", "demo/copied@1", "--to", "again"]);
+        fs::remove_dir_all(world.path("again")).unwrap();
+        let log = world.yes(&["ledger", "log", "--action", "project.shred"]);
+        assert!(log.contains("vault"), "{log}");
+    };
+    is_gone();
+    let again = world.yes(&shred);
+    let entry = |told: &str| told.rsplit(' ').next().unwrap().trim().to_owned();
+    assert_eq!(entry(&again), entry(&told));
+
+    // Packs alone come back from a copy.
+    let put_back = |what: &str| {
+        let copied = std::process::Command::new("cp")
+            .args(["-r", "-T"])
+            .args([
+                world.path("before").join(what),
+                world.path(".custody").join(what),
+            ])
+            .status();
+        assert!(copied.unwrap().success());
+    };
+    put_back("packs");
+    assert!(packs(&world).len() >= before);
+    is_gone();
+    world.told(
+        &["verify", "--all"],
+        0,
+        "of shredded projects, which nothing opens",
+    );
+    world.yes(&["index", "rebuild"]);
+    is_gone();
+
+    // The keys with them: as after a crash between the entry and the deed.
+    put_back("packs");
+    put_back("keyring.json");
+    is_gone();
+    put_back("packs");
+    put_back("keyring.json");
+    fs::remove_file(world.path(".custody/catalog.sqlite")).unwrap();
+    is_gone();
+
+    // All of it: the ledger is not the one that was here before.
+    fs::remove_dir_all(world.path(".custody")).unwrap();
+    world.copy_workspace("before", ".custody");
+    world.told(&["ls"], 4, "accept-rollback");
 }

@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use custody_ledger::{Entry, Outcome, Phase};
+use custody_store::DomainId;
 use custody_types::{Action, Alias, Digest, ProjectName, VersionName};
 use serde::Serialize;
 
 use crate::publisher::CHECK;
 use crate::view::map::{Map, ViewError};
-use crate::view::rows::{Contract, Hold, RunFacts, VersionFacts, Waiver};
+use crate::view::rows::{Contract, Hold, RunFacts, Shredded, VersionFacts, Waiver};
 use crate::view::{index, key, rows};
 
 /// The fact that names a version that goes into quarantine.
@@ -38,6 +39,8 @@ pub(crate) const WAITS: &str = "waits";
 pub(crate) const REJECTED: &str = "rejected";
 /// The fact that names a version whose bytes are taken away.
 pub(crate) const REMOVED: &str = "removed";
+/// The fact that names the domain of a project whose keys are destroyed.
+pub(crate) const SHREDDED: &str = "shredded";
 /// The fact that names what is approved of a dataset: the step key of the contract that it breaks.
 pub(crate) const CONTRACT: &str = "contract";
 /// The fact that names the step whose contract was broken.
@@ -73,7 +76,7 @@ pub(crate) fn entries(
 type Form = (&'static str, fn(&str) -> bool);
 
 /// The facts that are read here.
-const FORMS: [Form; 15] = [
+const FORMS: [Form; 16] = [
     (RECORD, is::<Digest>),
     (SCAN_FACT, is::<Digest>),
     (CHECK, is::<Digest>),
@@ -86,6 +89,7 @@ const FORMS: [Form; 15] = [
     (RELEASE, is::<VersionName>),
     (REJECTED, is::<VersionName>),
     (REMOVED, is::<VersionName>),
+    (SHREDDED, is::<DomainId>),
     (PASSED, is::<VersionName>),
     (NAMED, are_names),
     (ALIAS, is::<Alias>),
@@ -458,6 +462,7 @@ impl Told<'_> {
                     put(map, &key::removed(&name), &self.index)?;
                 }
             }
+            Some(Action::Shred) => self.shredded(map)?,
             Some(
                 change @ (Action::ChangePolicy
                 | Action::ChangeIdentity
@@ -480,6 +485,32 @@ impl Told<'_> {
             put(map, &key::step(&project, &step_key), &statement)?;
         }
         Ok(())
+    }
+
+    /// Notes that a project was shredded: no record of its versions can be read any more.
+    fn shredded(&self, map: &mut Map<'_>) -> Answer<()> {
+        let domain = self
+            .entry
+            .facts
+            .get(SHREDDED)
+            .and_then(|id| id.parse().ok());
+        let Some((project, domain)) = self.project().zip(domain) else {
+            return Ok(());
+        };
+        let versions = rows::list(map, (Some(&project), None), false, None, usize::MAX)?;
+        for (_, facts, _) in versions {
+            map.remove(&key::record(&facts.record))?;
+        }
+        for (name, facts) in rows::overtaken(map, None)? {
+            if *name.artifact.project() == project {
+                map.remove(&key::record(&facts.record))?;
+            }
+        }
+        let shredded = Shredded {
+            entry: self.index,
+            domain,
+        };
+        put(map, &key::shredded(&project), &shredded)
     }
 
     /// Notes that a step came to versions.

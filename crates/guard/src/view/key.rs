@@ -65,6 +65,14 @@ pub(crate) fn removed(version: &VersionName) -> String {
     format!("removed {}", name(version))
 }
 
+/// That a project was shredded.
+pub(crate) fn shredded(project: &ProjectName) -> String {
+    format!("{SHREDDED}{project}")
+}
+
+/// The beginning of the keys of [`shredded`].
+pub(crate) const SHREDDED: &str = "shredded ";
+
 /// The statement of the last scan of a version.
 pub(crate) fn scan(version: &VersionName) -> String {
     format!("scan {}", name(version))

@@ -34,12 +34,12 @@ use crate::door::{Inner, lock};
 use crate::problem;
 pub(crate) use apply::{
     ALIAS, CONTRACT, FINDINGS, HELD, NAMED, QUARANTINE, REJECTED, RELEASE, REMOVED, SCAN_FACT,
-    WAITS, judges, record_of, statements,
+    SHREDDED, WAITS, judges, record_of, statements,
 };
 pub(crate) use index::{AnyOf, WIDTH, about, actor, has, input, outcome, outcome_name, run, verb};
 use map::{Map, Tree, ViewError};
 pub use rows::Waiver;
-pub(crate) use rows::{Contract, Hold, Listed, RunFacts};
+pub(crate) use rows::{Contract, Hold, Listed, RunFacts, Shredded};
 
 /// The format of the view; one of another format is made anew.
 const FORMAT: u8 = 3;
@@ -486,6 +486,16 @@ impl Inner {
     /// Returns the entry by which the bytes of a version were taken away, if they were.
     pub(crate) fn removal(&self, name: &VersionName) -> Result<Option<u64>, Problem> {
         self.ask_view(|map| rows::removal(map, name))
+    }
+
+    /// Returns what the ledger says of a project's being shredded, if it was.
+    pub(crate) fn shredded(&self, project: &ProjectName) -> Result<Option<Shredded>, Problem> {
+        self.ask_view(|map| rows::shredded(map, project))
+    }
+
+    /// Lists the projects that were shredded.
+    pub(crate) fn all_shredded(&self) -> Result<Vec<(ProjectName, Shredded)>, Problem> {
+        self.ask_view(rows::all_shredded)
     }
 
     /// Returns why a content is held in a project, if it is.

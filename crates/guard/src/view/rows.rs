@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use custody_store::DomainId;
 use custody_types::{
     Action, Alias, ArtifactName, Digest, ProjectName, Selector, VersionName, VersionNumber,
 };
@@ -48,6 +49,15 @@ pub(crate) struct Hold {
     pub(crate) step_key: Option<Digest>,
     /// The held content of which it has a file.
     pub(crate) shares: Option<Digest>,
+}
+
+/// What the ledger says of a project whose keys were destroyed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Shredded {
+    /// The entry that says so.
+    pub(crate) entry: u64,
+    /// The domain that the keys were of.
+    pub(crate) domain: DomainId,
 }
 
 /// What the ledger says of a run.
@@ -298,6 +308,23 @@ pub(crate) fn rejection(map: &mut Map<'_>, name: &VersionName) -> Answer<Option<
 /// Returns the entry by which the bytes of a version were taken away, if they were.
 pub(crate) fn removal(map: &mut Map<'_>, name: &VersionName) -> Answer<Option<u64>> {
     read(map, &key::removed(name))
+}
+
+/// Returns what is said of a project's being shredded, if it was.
+pub(crate) fn shredded(map: &mut Map<'_>, project: &ProjectName) -> Answer<Option<Shredded>> {
+    read(map, &key::shredded(project))
+}
+
+/// Lists the projects that were shredded.
+pub(crate) fn all_shredded(map: &mut Map<'_>) -> Answer<Vec<(ProjectName, Shredded)>> {
+    let rows = map.list(key::SHREDDED, None, usize::MAX)?;
+    let read = rows.iter().map(|row| {
+        let project = row.key.strip_prefix(key::SHREDDED);
+        let project = project.and_then(|project| project.parse().ok());
+        let project = project.ok_or(ViewError::Wrong("a row names no project"))?;
+        Ok((project, parse(&row.value)?))
+    });
+    read.collect()
 }
 
 /// Returns whether a version with this content is held: by its scan, for its content, or for good.

@@ -1066,6 +1066,26 @@ registry! {
         "the bytes of the version cannot be removed",
         "Only what was rejected is removed.",
         "Reject it first with `custody reject`, if it is in quarantine.";
+    STORE_014 "CUS-STORE-014" NotFound:
+        "the project was shredded",
+        "Somebody who may do so destroyed the project's keys: nothing opens what was stored in it.",
+        "What the ledger says of it stays. Work goes on in a project of another name.";
+    STORE_015 "CUS-STORE-015" Refused:
+        "the project cannot be shredded",
+        "The project `custody` holds the policies, the accounts and the reasons of what was decided.",
+        "Shred your own projects, one by one.";
+    STORE_016 "CUS-STORE-016" Invalid:
+        "shredding a project needs a reason",
+        "It was missing, or longer than 2000 bytes. Nothing was destroyed.",
+        "Say with `--reason` why, and who asked for it.";
+    STORE_017 "CUS-STORE-017" NotFound:
+        "there is no such project to shred",
+        "No project of this name has keys.",
+        "See which there are with `custody ls`.";
+    STORE_018 "CUS-STORE-018" Invalid:
+        "it was not said that it is meant",
+        "Shredding a project cannot be undone, and `--yes` was not given. Nothing was destroyed.",
+        "Look at what goes with `custody ls`, then repeat it with `--yes`.";
     STORE_020 "CUS-STORE-020" Unavailable:
         "what is to be stored could not be read",
         "The files that are put in ended early. Nothing was kept.",
