@@ -1,6 +1,7 @@
 //! One call: who asks, with which query and body, and how it is answered.
 
 use std::io::{self, Read, Write};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -14,9 +15,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 /// The largest document that a request may carry.
 const DOCUMENT_BYTES: u64 = 16 << 20;
+/// That of who is not known yet.
+const ARRIVAL_BYTES: u64 = 16 << 10;
 
 /// One call, on a thread that may block.
 #[derive(Debug)]
@@ -58,23 +62,50 @@ impl Call {
 
     /// Reads the body as a JSON document.
     pub(crate) fn document<T: DeserializeOwned>(self) -> Result<T, Problem> {
-        let mut bytes = Vec::new();
-        self.body
-            .take(DOCUMENT_BYTES + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|error| malformed(&error))?;
-        if u64::try_from(bytes.len()).is_ok_and(|size| size > DOCUMENT_BYTES) {
-            let most = ByteSize::from_bytes(DOCUMENT_BYTES);
-            let what = format!("the request has more than {most}");
-            return Err(Problem::new(code::API_018, what).hint("ask for less at once"));
-        }
-        serde_json::from_slice(&bytes).map_err(|error| malformed(&error))
+        document(self.body, DOCUMENT_BYTES)
     }
 
     /// Hands out the body as a stream of bytes.
     pub(crate) fn into_stream(self) -> PieceReader {
         self.body
     }
+}
+
+/// Somebody who is not known yet, on a thread that may block.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    /// Where they come from.
+    pub(crate) address: IpAddr,
+    /// What they show, if anything.
+    pub(crate) token: Option<String>,
+    body: PieceReader,
+}
+
+impl Arrival {
+    pub(crate) const fn new(address: IpAddr, token: Option<String>, body: PieceReader) -> Self {
+        Self {
+            address,
+            token,
+            body,
+        }
+    }
+
+    /// Reads the body as a JSON document, which is small.
+    pub(crate) fn document<T: DeserializeOwned>(self) -> Result<T, Problem> {
+        document(self.body, ARRIVAL_BYTES)
+    }
+}
+
+fn document<T: DeserializeOwned>(body: PieceReader, most: u64) -> Result<T, Problem> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    body.take(most + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| malformed(&error))?;
+    if u64::try_from(bytes.len()).is_ok_and(|size| size > most) {
+        let what = format!("the request has more than {}", ByteSize::from_bytes(most));
+        return Err(Problem::new(code::API_018, what).hint("ask for less at once"));
+    }
+    serde_json::from_slice(&bytes).map_err(|error| malformed(&error))
 }
 
 fn malformed(error: &dyn std::fmt::Display) -> Problem {

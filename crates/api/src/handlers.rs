@@ -19,16 +19,16 @@ use custody_types::{Kind, Problem, Reference};
 use custody_wire::{
     AcceptRollbackReply, AcceptRollbackRequest, AliasReply, AliasRequest, ApproveChangeRequest,
     ApproveReply, ApproveRequest, ArtifactQuery, BreakGlassRequest, CompareRequest, DataQuery,
-    DiffRequest, Document, EntryQuery, IdentityRequest, LedgerVerifyReply, ListQuery, ListReply,
-    MetricsRequest, OriginOfPut, PolicySource, PutQuery, PutReply, RejectReply, RejectRequest,
-    RemoveRequest, RescanReply, RescanRequest, RevokeTokenRequest, RulesReply, RunEvent,
-    RunMomentQuery, RunQuery, RunRequest, ShredRequest, StatusRequest, TokenRequest, TraceQuery,
-    VerifyRequest,
+    DiffRequest, Document, EnrolRequest, EntryQuery, IdentityRequest, InviteRequest,
+    LedgerVerifyReply, ListQuery, ListReply, MetricsRequest, OriginOfPut, PolicySource, PutQuery,
+    PutReply, RejectReply, RejectRequest, RemoveRequest, RescanReply, RescanRequest,
+    RevokeTokenRequest, RulesReply, RunEvent, RunMomentQuery, RunQuery, RunRequest, ShredRequest,
+    SignInRequest, SignOutReply, StatusRequest, TokenRequest, TraceQuery, VerifyRequest,
 };
 use http::Response;
 
 use crate::app::App;
-use crate::call::{Call, created, reply, stream};
+use crate::call::{Arrival, Call, created, reply, stream};
 
 type Answer = Result<Response<Body>, Problem>;
 
@@ -579,4 +579,28 @@ fn parse_reference(text: &str) -> Result<Reference, Problem> {
         Problem::new(custody_types::code::API_014, error.to_string())
             .hint("write `project/artifact`, with `@` and a number, an alias or a digest after it")
     })
+}
+
+pub(crate) fn invite(app: &App, call: Call) -> Answer {
+    let session = call.session.clone();
+    let request: InviteRequest = call.document()?;
+    reply(app.door.invite(&session, &request.account)?)
+}
+
+pub(crate) fn sign_in(app: &App, arrival: Arrival) -> Answer {
+    let address = arrival.address;
+    let request: SignInRequest = arrival.document()?;
+    reply(app.door.sign_in_person(&request, address)?)
+}
+
+pub(crate) fn enrol(app: &App, arrival: Arrival) -> Answer {
+    let address = arrival.address;
+    let request: EnrolRequest = arrival.document()?;
+    reply(app.door.enrol(&request, address)?)
+}
+
+pub(crate) fn sign_out(app: &App, arrival: Arrival) -> Answer {
+    app.door
+        .sign_out(arrival.token.as_deref().unwrap_or_default());
+    reply(SignOutReply {})
 }

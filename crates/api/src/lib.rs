@@ -13,4 +13,4 @@ mod operations;
 pub use app::{App, Entrance, Peer};
 pub use custody_guard::{Credentials, Door};
 pub use custody_pipeline::run::Runner;
-pub use operations::{OPERATIONS, Operation, router};
+pub use operations::{ENTRANCES, EntranceOperation, OPERATIONS, Operation, router};

@@ -15,7 +15,7 @@ use http::{Extensions, HeaderMap, Method, Request, Response, Uri};
 use http_body::Body as _;
 
 use crate::app::{App, Entrance, Peer};
-use crate::call::{self, Call};
+use crate::call::{self, Arrival, Call};
 use crate::handlers;
 
 /// How long the next piece of a body may take that comes over the network.
@@ -237,6 +237,12 @@ pub static OPERATIONS: &[Operation] = &[
     ),
     operation(
         Method::POST,
+        "/v1/invitations",
+        &[Action::Invite],
+        handlers::invite,
+    ),
+    operation(
+        Method::POST,
         "/v1/tokens/revocations",
         &[Action::RevokeToken],
         handlers::revoke_token,
@@ -291,6 +297,30 @@ pub static OPERATIONS: &[Operation] = &[
     ),
 ];
 
+/// Something that is asked before it is known who asks, by `POST`.
+#[derive(Debug, Clone)]
+pub struct EntranceOperation {
+    /// The path.
+    pub path: &'static str,
+    handler: fn(&App, Arrival) -> Result<Response<Body>, Problem>,
+}
+
+/// By what people sign in over the network. On the machine itself the operating system says who they are.
+pub static ENTRANCES: &[EntranceOperation] = &[
+    EntranceOperation {
+        path: "/v1/sessions",
+        handler: handlers::sign_in,
+    },
+    EntranceOperation {
+        path: "/v1/sessions/enrolments",
+        handler: handlers::enrol,
+    },
+    EntranceOperation {
+        path: "/v1/sessions/end",
+        handler: handlers::sign_out,
+    },
+];
+
 /// Builds the router over the parts behind the edge.
 pub fn router(app: App) -> Router {
     let mut router = Router::new();
@@ -309,6 +339,16 @@ pub fn router(app: App) -> Router {
             },
         );
         router = router.route(operation.path, service);
+    }
+    if matches!(app.entrance, Entrance::Network) {
+        for entrance in ENTRANCES {
+            let handler = entrance.handler;
+            let service = on(
+                MethodFilter::POST,
+                move |State(app): State<App>, request: Request<Body>| arrive(app, request, handler),
+            );
+            router = router.route(entrance.path, service);
+        }
     }
     with_fallbacks(router).with_state(app)
 }
@@ -345,10 +385,32 @@ async fn answer(
         Entrance::Network => Some(PATIENCE),
     };
     let body = call::reader_of(request.into_body(), patience);
-    let answered =
-        tokio::task::spawn_blocking(move || handler(&app, Call::new(session, id, query, body)))
-            .await;
-    match answered {
+    on_a_thread(move || handler(&app, Call::new(session, id, query, body))).await
+}
+
+async fn arrive(
+    app: App,
+    request: Request<Body>,
+    handler: fn(&App, Arrival) -> Result<Response<Body>, Problem>,
+) -> Response<Body> {
+    let shown = text(request.headers(), AUTHORIZATION.as_str());
+    let token = match shown {
+        Ok(field) => field.and_then(bearer).map(ToOwned::to_owned),
+        Err(problem) => return call::problem(&problem),
+    };
+    let Some(Peer(address)) = request.extensions().get::<Peer>().copied() else {
+        let what = "it is not known where the request comes from";
+        return call::problem(&Problem::new(code::DOOR_020, what));
+    };
+    let body = call::reader_of(request.into_body(), Some(PATIENCE));
+    on_a_thread(move || handler(&app, Arrival::new(address, token, body))).await
+}
+
+/// Answers with what `work` comes to, on a thread that may block.
+async fn on_a_thread(
+    work: impl FnOnce() -> Result<Response<Body>, Problem> + Send + 'static,
+) -> Response<Body> {
+    match tokio::task::spawn_blocking(work).await {
         Ok(Ok(response)) => response,
         Ok(Err(problem)) => call::problem(&problem),
         Err(error) => call::problem(

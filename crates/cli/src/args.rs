@@ -738,6 +738,12 @@ pub(crate) enum Account {
     /// Let a disabled account do again what its roles permit
     #[command(after_help = "Example:\n  custody account enable ada")]
     Enable(AccountName),
+    /// Let a person set a password and an authenticator, with which they sign in over the network
+    ///
+    /// What they had before counts no more, and their sessions end. Whoever has the invitation is taken for them: hand it over
+    /// in person, or by a way that nobody else reads. It counts once, within a day.
+    #[command(after_help = "Example:\n  custody account invite ada")]
+    Invite(AccountName),
 }
 
 /// Add an account, or a group

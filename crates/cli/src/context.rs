@@ -17,6 +17,7 @@ use custody_pipeline::snapshot;
 use custody_sandbox::Interrupt;
 use custody_tls::Authority;
 use custody_types::{Problem, Purpose, code};
+use custody_wire::{InviteReply, Party};
 
 use crate::args::Global;
 use crate::login;
@@ -173,11 +174,20 @@ impl Context {
             self.interrupt.clone(),
         )?;
         let runner = Arc::new(runner);
+        let is_first = authority.as_ref().is_some_and(|(_, is_new)| *is_new);
+        let invited = is_first.then(|| {
+            let account = self.settings.account.clone();
+            let shown = Credentials::OperatingSystem { account };
+            let owner = Party::of(door.owner());
+            let session = door.authenticate(&shown, None, "cli");
+            owner.and_then(|owner| door.invite(&session, &owner).ok())
+        });
         let here = router(self.here(door.clone(), runner.clone()));
         let sharing = Sharing::start(ledger, here).map_err(|error| no_threads(&error))?;
         let _ = self.sharing.set(sharing);
         Ok(Served {
             authority,
+            invited: invited.flatten(),
             runner: runner.clone(),
             router: router(App {
                 door,
@@ -247,6 +257,8 @@ impl Context {
 pub(crate) struct Served {
     /// What makes its certificates, and whether that was just made.
     pub(crate) authority: Option<(Authority, bool)>,
+    /// The invitation of the owner who starts a server for the first time.
+    pub(crate) invited: Option<InviteReply>,
     /// What runs pipelines.
     pub(crate) runner: Arc<Runner>,
     /// What answers who comes over the network.

@@ -21,8 +21,11 @@ pub(crate) struct Login {
     pub(crate) address: String,
     /// The root of the server's certificate, in PEM.
     pub(crate) root: String,
-    /// The token.
+    /// The token, of an account or of a session.
     pub(crate) token: String,
+    /// The account of the person whose session it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) user: Option<String>,
 }
 
 pub(crate) fn unknown(what: impl Into<String>) -> Problem {
@@ -40,7 +43,7 @@ pub(crate) fn is_kept(settings: &Settings) -> bool {
     file(settings).is_file()
 }
 
-fn kept(settings: &Settings) -> Result<Option<Login>, Problem> {
+pub(crate) fn kept(settings: &Settings) -> Result<Option<Login>, Problem> {
     let path = file(settings);
     if !path.is_file() {
         return Ok(None);
@@ -89,5 +92,6 @@ pub(crate) fn server(settings: &Settings) -> Result<Server, Problem> {
         address: parsed.to_string(),
         root: root.ok_or_else(|| missing("CUSTODY_SERVER_ROOT"))?,
         token: token.ok_or_else(|| missing("CUSTODY_TOKEN"))?,
+        user: None,
     })
 }

@@ -15,15 +15,16 @@ use custody_wire::stream::{PieceReader, PieceWriter, channel};
 use custody_wire::{
     AcceptRollbackReply, AcceptRollbackRequest, AliasReply, AliasRequest, ApproveChangeRequest,
     ApproveReply, ApproveRequest, ArtifactQuery, BreakGlassReply, BreakGlassRequest, CancelReply,
-    Change, CompareReply, CompareRequest, DataQuery, DiffReply, DiffRequest, Document, EntryQuery,
-    HEADER_AS, HEADER_PURPOSE, HeadReply, IdentityReply, IdentityRequest, LedgerReply,
-    LedgerVerifyReply, ListQuery, ListReply, MetricsReply, MetricsRequest, PolicyReply,
-    PolicySource, ProblemDetails, ProfileReply, ProposalsReply, PutQuery, PutReply, RejectReply,
-    RejectRequest, RemoveReply, RemoveRequest, ReproduceReply, RescanReply, RescanRequest,
-    RevokeTokenRequest, RulesReply, RunEvent, RunListReply, RunMoment, RunMomentQuery, RunQuery,
-    RunReply, RunRequest, RunShowReply, RunStarted, Schema, SchemaReply, ShowReply, ShredReply,
-    ShredRequest, SigningReply, StatusReply, StatusRequest, TokenReply, TokenRequest, TokensReply,
-    TraceQuery, TraceReply, VerifyReply, VerifyRequest,
+    Change, CompareReply, CompareRequest, DataQuery, DiffReply, DiffRequest, Document,
+    EnrolRequest, EntryQuery, HEADER_AS, HEADER_PURPOSE, HeadReply, IdentityReply, IdentityRequest,
+    InviteReply, InviteRequest, LedgerReply, LedgerVerifyReply, ListQuery, ListReply, MetricsReply,
+    MetricsRequest, PolicyReply, PolicySource, ProblemDetails, ProfileReply, ProposalsReply,
+    PutQuery, PutReply, RejectReply, RejectRequest, RemoveReply, RemoveRequest, ReproduceReply,
+    RescanReply, RescanRequest, RevokeTokenRequest, RulesReply, RunEvent, RunListReply, RunMoment,
+    RunMomentQuery, RunQuery, RunReply, RunRequest, RunShowReply, RunStarted, Schema, SchemaReply,
+    SessionReply, ShowReply, ShredReply, ShredRequest, SignInRequest, SignOutReply, SigningReply,
+    StatusReply, StatusRequest, TokenReply, TokenRequest, TokensReply, TraceQuery, TraceReply,
+    VerifyReply, VerifyRequest,
 };
 use http::{Method, Request, Response, StatusCode};
 use serde::Serialize;
@@ -81,6 +82,38 @@ impl Client {
     /// The [`Problem`] that the API answers, as for every call of this client.
     pub fn list(&self, query: &ListQuery) -> Result<ListReply, Problem> {
         self.get("/v1/versions", query)
+    }
+
+    /// Invites a person to set a password and an authenticator.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn invite(&self, request: &InviteRequest) -> Result<InviteReply, Problem> {
+        self.post("/v1/invitations", request)
+    }
+
+    /// Signs a person in at a server.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn sign_in(&self, request: &SignInRequest) -> Result<SessionReply, Problem> {
+        self.post("/v1/sessions", request)
+    }
+
+    /// Sets a person's password and authenticator by an invitation, and signs them in.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn enrol(&self, request: &EnrolRequest) -> Result<SessionReply, Problem> {
+        self.post("/v1/sessions/enrolments", request)
+    }
+
+    /// Ends the session of a person at a server.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn sign_out(&self) -> Result<SignOutReply, Problem> {
+        self.post("/v1/sessions/end", &())
     }
 
     /// Shows one version.

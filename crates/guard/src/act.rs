@@ -110,6 +110,12 @@ acts! {
     CreateToken;
     /// [`Action::RevokeToken`].
     RevokeToken;
+    /// [`Action::Invite`].
+    Invite;
+    /// [`Action::Enrol`].
+    Enrol;
+    /// [`Action::SignIn`].
+    SignIn;
     /// [`Action::ChangeIdentity`].
     ChangeIdentity;
     /// [`Action::ChangeRules`].

@@ -23,6 +23,7 @@ use crate::act::{ActionMarker, Approve, CreateProject, List, Read};
 use crate::admin::{identity_problem, policy_problem};
 use crate::grant::Grant;
 use crate::locks::Locks;
+use crate::people::People;
 use crate::problem;
 use crate::scanning::{Rulebook, Scanner};
 use crate::session::Session;
@@ -130,6 +131,10 @@ pub(crate) struct Inner {
     pub(crate) changing: Mutex<()>,
     /// The tokens that there are, and the record that has them.
     pub(crate) tokens: RwLock<(Option<Digest>, Tokens)>,
+    /// Who signs in over the network.
+    pub(crate) people: People,
+    /// Of two who sign in with one code at once, the first does.
+    pub(crate) signing_in: Mutex<()>,
     /// One project is made at a time: another set of keys would leave what the first sealed unreadable.
     projects: Mutex<()>,
 }
@@ -210,6 +215,8 @@ impl Door {
             looked_for_packs: Mutex::default(),
             changing: Mutex::default(),
             tokens: RwLock::default(),
+            people: People::default(),
+            signing_in: Mutex::default(),
             projects: Mutex::default(),
         };
         let door = Self(Arc::new(inner));
@@ -554,6 +561,11 @@ impl Door {
     /// Returns the public key that checks statements, version records and model signatures, in PEM form.
     pub fn public_key(&self) -> &str {
         self.0.parts.signing.public().pem()
+    }
+
+    /// Returns the account that owns the workspace.
+    pub fn owner(&self) -> &Actor {
+        &self.0.parts.owner
     }
 
     /// Returns the time.

@@ -19,6 +19,7 @@ mod gates;
 mod grant;
 mod locks;
 mod making;
+mod people;
 mod problem;
 mod proposals;
 mod publisher;

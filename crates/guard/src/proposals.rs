@@ -369,6 +369,16 @@ impl Door {
         if is_own(session.person()) {
             return refused("you proposed it");
         }
+        if session.acts_by().is_some() && inner.signs_in(&session.person().id)? {
+            return Err(Problem::new(
+                code::DOOR_031,
+                format!(
+                    "`{}` signs in, and decides without you",
+                    session.person().id
+                ),
+            )
+            .hint("let them log in and approve it: `custody policy approve`"));
+        }
         Ok(())
     }
 }

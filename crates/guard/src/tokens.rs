@@ -8,8 +8,10 @@ use std::net::IpAddr;
 use std::sync::PoisonError;
 
 use custody_identity::{Authentication, Party, Token, TokenId, TokenRecord, Tokens};
+use custody_policy::Source;
 use custody_types::{
-    Action, ArtifactName, Classification, Kind, NameError, Problem, Purpose, Timestamp, code,
+    Action, ArtifactName, Classification, Digest, Kind, NameError, Problem, Purpose, Timestamp,
+    code,
 };
 use custody_wire::{TokenReply, TokenView, TokensReply};
 
@@ -98,7 +100,8 @@ impl Inner {
             let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
             tokens.1.tokens.get(&token.id) != Some(&token.record)
         });
-        if was_revoked || shown.is_over(self.parts.clock.now()) {
+        let was_ended = shown.session.as_ref().is_some_and(|id| self.was_ended(id));
+        if was_revoked || was_ended || shown.is_over(self.parts.clock.now()) {
             return Err(Problem::new(code::DOOR_019, "the session is over").hint("log in again"));
         }
         Ok(())
@@ -112,14 +115,7 @@ impl Inner {
             return Ok(());
         }
         let read = named.map_or(Ok(Tokens::default()), |record| {
-            let sources = match self.read_sources(&record) {
-                Ok(sources) => sources,
-                Err(_) => {
-                    // The index may lead astray: the packs tell where things are.
-                    self.rebuild()?;
-                    self.read_sources(&record)?
-                }
-            };
+            let sources = self.sources_in_force(&record)?;
             let file = sources.iter().find(|source| source.name == FILE);
             let read = file.map(|file| Tokens::read(&file.text));
             read.and_then(Result::ok)
@@ -131,8 +127,19 @@ impl Inner {
     }
 }
 
+impl Inner {
+    /// Reads the files of a version that is in force.
+    pub(crate) fn sources_in_force(&self, record: &Digest) -> Result<Vec<Source>, Problem> {
+        self.read_sources(record).or_else(|_| {
+            // The index may lead astray: the packs tell where things are.
+            self.rebuild()?;
+            self.read_sources(record)
+        })
+    }
+}
+
 impl Door {
-    /// Lets in who shows a token from an address, for a purpose or for none.
+    /// Lets in who shows a token, of an account or of a session, from an address, for a purpose or for none.
     ///
     /// # Errors
     /// A [`Problem`], the same whatever is wrong with it.
@@ -148,6 +155,11 @@ impl Door {
         drop(tokens);
         let Some(authentication) = found.and_then(|found| Authentication::by_token(found, now))
         else {
+            let token = shown.and_then(|text| text.parse().ok());
+            let session = token.and_then(|token| self.session_of(&token, purpose));
+            if let Some(session) = session {
+                return Ok(session);
+            }
             return Err(Problem::new(code::DOOR_020, "it is not known who asks")
                 .hint("log in with a token that counts: `custody login`"));
         };

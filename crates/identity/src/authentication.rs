@@ -14,6 +14,8 @@ pub enum Method {
     OperatingSystem,
     /// A secret of the account was shown over the network.
     Token,
+    /// A person signed in with a password and the code of an authenticator.
+    Password,
 }
 
 impl Method {
@@ -22,6 +24,7 @@ impl Method {
         match self {
             Self::OperatingSystem => "operating-system",
             Self::Token => "token",
+            Self::Password => "password",
         }
     }
 
@@ -29,6 +32,7 @@ impl Method {
     pub const fn strength(self) -> u8 {
         match self {
             Self::OperatingSystem | Self::Token => 1,
+            Self::Password => 2,
         }
     }
 }
@@ -60,6 +64,7 @@ impl Credentials {
                 network: LOCAL,
                 expires: None,
                 token: None,
+                session: None,
             },
         }
     }
@@ -85,6 +90,8 @@ pub struct Authentication {
     pub expires: Option<Timestamp>,
     /// The token that was shown, whose limits hold for all that is done with it.
     pub token: Option<Arc<ShownToken>>,
+    /// The session of a person who signed in.
+    pub session: Option<TokenId>,
 }
 
 /// A token that was shown, and counts.
@@ -106,7 +113,22 @@ impl Authentication {
             network: REMOTE,
             expires: Some(shown.record.expires),
             token: Some(Arc::new(shown)),
+            session: None,
         })
+    }
+
+    /// Says that a person signed in at `now`, in a session of this name. How long it counts is told at each request: what
+    /// was let in by it goes on.
+    pub fn by_password(account: &str, session: TokenId, now: Timestamp) -> Self {
+        Self {
+            actor: Actor::user(account),
+            method: Method::Password,
+            time: now,
+            network: REMOTE,
+            expires: None,
+            token: None,
+            session: Some(session),
+        }
     }
 
     /// Whether it does not count any more.

@@ -6,14 +6,18 @@
 //! theirs to say. [`Credentials`] become an [`Authentication`] in one place.
 #![forbid(unsafe_code)]
 
+mod attempts;
 mod authentication;
 mod change;
 mod directory;
 mod role;
+mod sign_in;
 mod token;
 
+pub use attempts::{Attempts, Guesser};
 pub use authentication::{Authentication, Credentials, Method, ShownToken};
 pub use change::{Change, Right};
 pub use directory::{Account, Directory, Group, IdentityError, Party, Rights};
 pub use role::RoleBinding;
+pub use sign_in::{Invitation, Password, SignInRecord, SignIns, WeakPassword};
 pub use token::{NoToken, Token, TokenId, TokenRecord, Tokens};

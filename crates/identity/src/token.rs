@@ -97,6 +97,11 @@ impl Token {
     pub fn hash(&self) -> Digest {
         Digest::of(self.secret.as_bytes())
     }
+
+    /// Returns whether its secret is the one of which `hash` is kept, in a time that tells nothing of how much of it is right.
+    pub fn is_of(&self, hash: &Digest) -> bool {
+        bool::from(hash.as_bytes().ct_eq(self.hash().as_bytes()))
+    }
 }
 
 impl FromStr for Token {
@@ -224,9 +229,9 @@ pub struct TokenRecord {
 }
 
 impl TokenRecord {
-    /// Returns whether this is the token, in a time that tells nothing of how much of it is right.
+    /// Returns whether this is the token.
     pub fn is(&self, token: &Token) -> bool {
-        bool::from(self.hash.as_bytes().ct_eq(token.hash().as_bytes()))
+        token.is_of(&self.hash)
     }
 
     /// Returns whether it counts at `now` from `address`.

@@ -249,7 +249,7 @@ fn beyond_token(request: &Request<'_>) -> Option<Decision> {
     if FOR_PEOPLE.contains(&request.action) {
         return refused(
             "it is for a person, and a token may be anybody's",
-            "do it on the machine where the workspace is",
+            "sign in as a person: `custody login ADDRESS --user NAME`; or do it on the machine where the workspace is",
         );
     }
     let other = "see what the token is for with `custody token ls`; use another";
@@ -273,7 +273,7 @@ fn beyond_token(request: &Request<'_>) -> Option<Decision> {
 }
 
 /// What nobody does by a token.
-const FOR_PEOPLE: [Action; 11] = [
+const FOR_PEOPLE: [Action; 12] = [
     Action::Approve,
     Action::Reject,
     Action::Remove,
@@ -285,6 +285,7 @@ const FOR_PEOPLE: [Action; 11] = [
     Action::ChangeRules,
     Action::CreateToken,
     Action::RevokeToken,
+    Action::Invite,
 ];
 
 /// Refuses what lies outside a step's declaration.

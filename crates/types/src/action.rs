@@ -263,6 +263,12 @@ actions! {
     CreateToken = "createToken", "token.create", "make tokens of", [Identity];
     /// Take a token back.
     RevokeToken = "revokeToken", "token.revoke", "take back tokens of", [Identity];
+    /// Invite a person to set a password and an authenticator.
+    Invite = "invite", "session.invite", "invite people of", [Identity];
+    /// Set a password and an authenticator by an invitation.
+    Enrol = "enrol", "session.enrol", "be known by", [Identity];
+    /// Sign in over the network by password and code.
+    SignIn = "signIn", "session.sign_in", "sign in as one of", [Identity];
     /// Change who there is, and who has which roles and purposes.
     ChangeIdentity = "changeIdentity", "admin.identity", "change", [Identity];
     /// Put other rules of the scanner in force.

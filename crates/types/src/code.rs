@@ -101,6 +101,8 @@ pub enum ProblemKind {
     Invalid,
     /// It is larger than it may be.
     TooLarge,
+    /// It was asked too often.
+    TooMany,
     /// It is not known who asks.
     Unauthenticated,
     /// The policy, or a rule of the door, forbids it.
@@ -133,9 +135,10 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// Every kind.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Invalid,
         Self::TooLarge,
+        Self::TooMany,
         Self::Unauthenticated,
         Self::Denied,
         Self::NotFound,
@@ -161,7 +164,7 @@ impl ProblemKind {
             Self::Refused | Self::Failed => ExitCode::No,
             Self::Held => ExitCode::Approval,
             Self::Integrity => ExitCode::Integrity,
-            Self::Unavailable | Self::Full => ExitCode::Later,
+            Self::Unavailable | Self::Full | Self::TooMany => ExitCode::Later,
             Self::TimedOut => ExitCode::TimedOut,
             Self::Isolation => ExitCode::Isolation,
             Self::Interrupted => ExitCode::Interrupted,
@@ -179,6 +182,7 @@ impl ProblemKind {
             Self::Conflict | Self::Held => 409,
             Self::TooLarge => 413,
             Self::Refused | Self::Failed => 422,
+            Self::TooMany => 429,
             Self::Integrity | Self::Fault => 500,
             Self::Isolation => 501,
             Self::Unavailable | Self::Interrupted => 503,
@@ -190,7 +194,7 @@ impl ProblemKind {
     /// Returns whether the same call may work later.
     pub const fn retry(self) -> Retry {
         match self {
-            Self::Unavailable | Self::Full => Retry::Later,
+            Self::Unavailable | Self::Full | Self::TooMany => Retry::Later,
             _ => Retry::No,
         }
     }
@@ -202,6 +206,7 @@ impl ProblemKind {
                 "What was asked does not make sense: usage, settings, a file of yours."
             }
             Self::TooLarge => "It is larger than it may be.",
+            Self::TooMany => "It was asked too often; the same call may work later.",
             Self::Unauthenticated => "It is not known who asks.",
             Self::Denied => "The policy, or a rule of the door, forbids it.",
             Self::NotFound => "It is not there, or you may not see it.",
@@ -224,6 +229,7 @@ impl ProblemKind {
         match self {
             Self::Invalid => "invalid",
             Self::TooLarge => "too_large",
+            Self::TooMany => "too_many",
             Self::Unauthenticated => "unauthenticated",
             Self::Denied => "denied",
             Self::NotFound => "not_found",

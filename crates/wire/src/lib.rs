@@ -14,6 +14,7 @@ mod ledger;
 mod policy;
 mod problem;
 mod run;
+mod session;
 pub mod stream;
 mod token;
 mod version;
@@ -47,6 +48,9 @@ pub use run::{
     CancelReply, Commit, PlannedStep, RunEvent, RunListReply, RunMark, RunMoment, RunMomentQuery,
     RunQuery, RunReply, RunRequest, RunShowReply, RunStarted, RunState, RunView, Snapshot,
     StepOutcome, StepState,
+};
+pub use session::{
+    EnrolRequest, InviteReply, InviteRequest, SessionReply, SignInRequest, SignOutReply,
 };
 pub use token::{RevokeTokenRequest, TokenReply, TokenRequest, TokenView, TokensReply};
 pub use version::{
@@ -120,6 +124,9 @@ schemas! {
     ProposalsReply = "custody/proposals/1";
     TokenReply = "custody/token/1";
     TokensReply = "custody/tokens/1";
+    InviteReply = "custody/invitation/1";
+    SessionReply = "custody/session/1";
+    SignOutReply = "custody/session-end/1";
     RescanReply = "custody/rescan/1";
     ApproveReply = "custody/approve/1";
     RejectReply = "custody/reject/1";

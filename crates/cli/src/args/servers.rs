@@ -37,12 +37,14 @@ pub(crate) struct Serve {
 
 /// Work with a server from now on, where there is no workspace in this folder or above
 ///
-/// The token comes from CUSTODY_TOKEN or from standard input. It is kept, with the address and the root of the server's
-/// certificate, in a file that only you can read. CUSTODY_SERVER, CUSTODY_TOKEN and CUSTODY_SERVER_ROOT do the same for
-/// programs, without a login.
+/// A person signs in with `--user`: by a password and the code of an authenticator, for twelve hours at most. Whoever was invited
+/// sets both with `--invited`. Without `--user` a token is shown, which comes from CUSTODY_TOKEN or from standard input. What
+/// opens the server is kept, with its address and the root of its certificate, in a file that only you can read. Secrets are
+/// asked for at a terminal, or come from standard input, a line each. CUSTODY_SERVER, CUSTODY_TOKEN and CUSTODY_SERVER_ROOT do
+/// the same for programs, without a login.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  custody login https://custody.example.org:8443 --fingerprint sha256:9f86…\n  custody login https://localhost:8443 --root root.pem <token.txt"
+    after_help = "Examples:\n  custody login https://custody.example.org:8443 --fingerprint sha256:9f86… --user ada\n  custody login https://custody.example.org:8443 --fingerprint sha256:9f86… --user ada --invited\n  custody login https://localhost:8443 --root root.pem <token.txt"
 )]
 pub(crate) struct LoginArgs {
     /// The server, as `https://host:port`
@@ -58,6 +60,12 @@ pub(crate) struct LoginArgs {
     /// The root of its certificate, in PEM
     #[arg(long, value_name = "FILE")]
     pub(crate) root: Option<PathBuf>,
+    /// The account of the person who signs in
+    #[arg(long, value_name = "ACCOUNT")]
+    pub(crate) user: Option<String>,
+    /// Set a password and an authenticator by an invitation
+    #[arg(long, requires = "user")]
+    pub(crate) invited: bool,
 }
 
 /// Commands on tokens.

@@ -1,7 +1,7 @@
 //! `custody account`: who there is.
 
 use custody_types::{ExitCode, Problem, code};
-use custody_wire::{Change, Directory, Party, Right, RoleBinding};
+use custody_wire::{Change, Directory, InviteRequest, Party, Right, RoleBinding};
 
 use crate::args::{Account, Rights};
 use crate::commands::policy;
@@ -11,6 +11,7 @@ use crate::output::Text;
 pub(crate) fn run(context: &Context, command: Account) -> Result<ExitCode, Problem> {
     let client = context.client()?;
     let changes = match command {
+        Account::Invite(args) => return invite(context, args.who),
         Account::Ls => None,
         Account::Add(args) => {
             let add = Change::Add {
@@ -52,6 +53,21 @@ pub(crate) fn run(context: &Context, command: Account) -> Result<ExitCode, Probl
         Ok(())
     })?;
     Ok(policy::waits_or_done(waits))
+}
+
+fn invite(context: &Context, account: Party) -> Result<ExitCode, Problem> {
+    let reply = context.client()?.invite(&InviteRequest { account })?;
+    context.output.answer(reply, |reply, text| {
+        text.line(format!("invitation of `{}`, which counts once:", reply.account));
+        text.line(format!("  {}", reply.code));
+        text.line(format!(
+            "until {}; at a terminal of theirs: custody login ADDRESS --fingerprint … --user {} --invited",
+            reply.expires.to_seconds_text(),
+            reply.account
+        ));
+        Ok(())
+    })?;
+    Ok(ExitCode::Done)
 }
 
 /// Makes a change of each of them.

@@ -2,11 +2,13 @@
 
 use std::io::{BufRead, IsTerminal};
 
+use custody_backends::machine::SystemEntropy;
 use custody_backends::user_files;
 use custody_client::{Address, Client, Transport, unreachable_server};
+use custody_crypto::totp::Authenticator;
 use custody_host::user_files_problem;
 use custody_types::{ExitCode, Problem, ProblemKind, code};
-use custody_wire::ListQuery;
+use custody_wire::{EnrolRequest, ListQuery, SessionReply, SignInRequest};
 
 use crate::args::LoginArgs;
 use crate::context::Context;
@@ -27,13 +29,18 @@ pub(crate) fn login(context: &Context, args: &LoginArgs) -> Result<ExitCode, Pro
         }
         (None, None) => return Err(unknown("neither a root nor its fingerprint is named")),
     };
-    let kept = Login {
+    let mut kept = Login {
         address: address.to_string(),
         root,
-        token: token(context)?,
+        token: String::new(),
+        user: args.user.clone(),
     };
-    let client = Client::new(Transport::Server(login::server_of(&kept)?))
-        .map_err(|error| Problem::new(code::CLI_030, "no threads can be started").because(error))?;
+    kept.token = match &args.user {
+        None => token(context)?,
+        Some(user) if args.invited => enrol(context, &client(&kept)?, user)?.token,
+        Some(user) => sign_in(&client(&kept)?, user)?.token,
+    };
+    let client = client(&kept)?;
     let asked = client.list(&ListQuery {
         limit: Some(1),
         ..ListQuery::default()
@@ -59,17 +66,90 @@ pub(crate) fn login(context: &Context, args: &LoginArgs) -> Result<ExitCode, Pro
     Ok(ExitCode::Done)
 }
 
+/// Returns a way to the server of a login.
+fn client(login: &Login) -> Result<Client, Problem> {
+    Client::new(Transport::Server(login::server_of(login)?))
+        .map_err(|error| Problem::new(code::CLI_030, "no threads can be started").because(error))
+}
+
 pub(crate) fn logout(context: &Context) -> Result<ExitCode, Problem> {
     let path = login::file(&context.settings);
-    if login::is_kept(&context.settings) {
-        user_files::remove_file(&path).map_err(|error| user_files_problem(&error))?;
-        context.output.note(
-            "the login is forgotten; its token goes on to count until `custody token revoke`",
-        );
-    } else {
+    let Some(login) = login::kept(&context.settings)? else {
         context.output.note("nobody was logged in");
-    }
+        return Ok(ExitCode::Done);
+    };
+    let ended = match &login.user {
+        None => {
+            Ok("the login is forgotten; its token goes on to count until `custody token revoke`")
+        }
+        Some(_) => client(&login)
+            .and_then(|client| client.sign_out())
+            .map(|_| "the session has ended, and the login is forgotten"),
+    };
+    user_files::remove_file(&path).map_err(|error| user_files_problem(&error))?;
+    // Where the server does not answer the session ends by itself.
+    context.output.note(ended.unwrap_or(
+        "the login is forgotten; the server does not answer, and the session ends after an hour without a request",
+    ));
     Ok(ExitCode::Done)
+}
+
+fn sign_in(client: &Client, user: &str) -> Result<SessionReply, Problem> {
+    client.sign_in(&SignInRequest {
+        account: user.to_owned(),
+        password: ask("password")?,
+        code: ask("code of the authenticator")?,
+    })
+}
+
+/// Sets a password and an authenticator, whose secret is shown once.
+fn enrol(context: &Context, client: &Client, user: &str) -> Result<SessionReply, Problem> {
+    let invitation = ask("invitation")?;
+    let password = ask("new password, of 12 characters or more")?;
+    if ask("the same password again")? != password {
+        return Err(unknown("the two passwords differ").hint("log in again"));
+    }
+    let authenticator = Authenticator::draw(&SystemEntropy);
+    let url = authenticator.to_url("Custody", user);
+    let url = url.map_err(|error| unknown("no authenticator can be set").because(error))?;
+    context.output.note(&format!(
+        "take this into an authenticator app (RFC 6238): {}\n  {}",
+        *authenticator.to_text(),
+        *url
+    ));
+    client.enrol(&EnrolRequest {
+        account: user.to_owned(),
+        invitation,
+        password,
+        authenticator: authenticator.to_text().to_string(),
+        code: ask("code that it shows")?,
+    })
+}
+
+/// Asks for a secret: it is typed at a terminal, which does not show it, or is the next line of standard input.
+fn ask(what: &str) -> Result<String, Problem> {
+    let read = if std::io::stdin().is_terminal() {
+        rpassword::prompt_password(format!("{what}: "))
+    } else {
+        line()
+    };
+    let missing = |because: &str| {
+        unknown(format!("the {what} is missing"))
+            .because(because)
+            .hint("type it, or give it on standard input, a line for each that is asked for")
+    };
+    let text = read.map_err(|error| missing(&error.to_string()))?;
+    let text = text.trim_end_matches(['\r', '\n']);
+    if text.is_empty() {
+        return Err(missing("the line was empty"));
+    }
+    Ok(text.to_owned())
+}
+
+fn line() -> std::io::Result<String> {
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line)?;
+    Ok(line)
 }
 
 /// Reads the token, which no terminal shows.
@@ -87,9 +167,7 @@ fn token(context: &Context) -> Result<String, Problem> {
             "this program does not ask for secrets on a terminal that shows them",
         ));
     }
-    let mut line = String::new();
-    let read = std::io::stdin().lock().read_line(&mut line);
-    read.map_err(|error| missing(&error.to_string()))?;
+    let line = line().map_err(|error| missing(&error.to_string()))?;
     match line.trim() {
         "" => Err(missing("the line was empty")),
         token => Ok(token.to_owned()),

@@ -42,6 +42,8 @@ struct Serving {
     root: Option<String>,
     /// Where the private key of a new root was written.
     root_key: Option<String>,
+    /// The invitation of the owner, at the first start.
+    invitation: Option<String>,
 }
 
 impl Schema for Serving {
@@ -78,6 +80,7 @@ pub(crate) fn run(context: &Context, args: &Serve) -> Result<ExitCode, Problem> 
         .then(|| here.join(&args.root_key));
     let Served {
         authority,
+        invited,
         runner,
         router,
     } = context.serve(root_key.as_deref())?;
@@ -89,6 +92,7 @@ pub(crate) fn run(context: &Context, args: &Serve) -> Result<ExitCode, Problem> 
     let mut serving = source.serving(address);
     let place = root_key.filter(|_| is_new);
     serving.root_key = place.map(|place| place.display().to_string());
+    serving.invitation = invited.map(|invited| invited.code);
     let shown = Arc::new(Shown::new(source.certificate()?));
     let config = custody_tls::server(shown.clone()).map_err(unusable)?;
     context.output.answer(serving, told)?;
@@ -124,7 +128,11 @@ fn told(serving: &Serving, text: &mut Text) -> std::io::Result<()> {
         "  log in: custody login {} --fingerprint {fingerprint}",
         serving.address
     ));
-    text.line("  with a token that the owner makes here: custody token create --for ACCOUNT");
+    if let Some(code) = &serving.invitation {
+        text.line("  with `--user OWNER --invited`, and this invitation of the owner, which counts once, for a day:");
+        text.line(format!("    {code}"));
+    }
+    text.line("  others are invited here: custody account invite NAME; programs have tokens: custody token create --for service:NAME");
     Ok(())
 }
 
@@ -192,6 +200,7 @@ impl Source {
             fingerprint,
             root,
             root_key: None,
+            invitation: None,
         }
     }
 

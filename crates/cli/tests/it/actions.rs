@@ -5,6 +5,7 @@ use std::process::Command;
 
 use custody_types::Action;
 
+use crate::server::Served;
 use crate::world::World;
 
 const PIPELINE: &str = r#"
@@ -127,6 +128,9 @@ fn every_action_is_asked() {
     let approve = ["--as", "olga", "policy", "approve", "custody/changes@2"];
     world.yes(&approve);
     world.told(&["token", "revoke", "none"], 5, "there is no such token");
+    let world = Served::of(world).used(|served| {
+        served.enrol("ada", &served.invited("ada"));
+    });
     let verbs = Action::ALL.iter().map(|action| action.verb().to_owned());
     assert_eq!(asked(&world), verbs.collect::<BTreeSet<_>>());
 

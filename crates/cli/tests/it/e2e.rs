@@ -441,6 +441,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ),
     ("GET /v1/identity", "account ls"),
     ("POST /v1/identity", "account add ada"),
+    ("POST /v1/invitations", "account invite ada"),
     ("GET /v1/tokens", "token ls"),
     ("POST /v1/tokens", "token create"),
     ("POST /v1/tokens/revocations", "token revoke x"),

@@ -11,12 +11,14 @@ use serde_json::Value;
 use crate::world::{World, check, text};
 
 /// A server of a workspace, and a place elsewhere from which it is worked with.
-struct Served {
+pub(crate) struct Served {
     world: World,
     elsewhere: World,
     process: Child,
     address: String,
     root: String,
+    /// That of the owner, at the first start.
+    invitation: String,
 }
 
 impl Drop for Served {
@@ -54,7 +56,7 @@ impl Served {
         Self::of(world)
     }
 
-    fn of(world: World) -> Self {
+    pub(crate) fn of(world: World) -> Self {
         let (process, serving) = start(&world, &[]);
         let elsewhere = World::empty();
         let root = serving["root"].as_str().unwrap().to_owned();
@@ -65,7 +67,17 @@ impl Served {
             process,
             address: serving["address"].as_str().unwrap().to_owned(),
             root,
+            invitation: serving["invitation"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
         }
+    }
+
+    /// Works with the server, ends it, and returns its workspace.
+    pub(crate) fn used(mut self, work: impl FnOnce(&Self)) -> World {
+        work(&self);
+        std::mem::replace(&mut self.world, World::empty())
     }
 
     fn port(&self) -> &str {
@@ -588,4 +600,203 @@ fn no_authority_is_made_whose_root_key_is_not_kept() {
     assert!(serving["root_key"].is_string() && kept.exists());
     process.kill().unwrap();
     process.wait().unwrap();
+}
+
+/// The secret of everybody's authenticator here, as bytes and in base32.
+const SECRET: (&str, &str) = ("12345678901234567890", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
+const PASSWORD: &str = "tulpen aus amsterdam 1956";
+
+/// Shows the code of a step of time from now, by another's HMAC.
+fn code(steps: u64) -> String {
+    let now = std::time::SystemTime::now();
+    let now = now.duration_since(std::time::UNIX_EPOCH).unwrap();
+    let counter = (now.as_secs() / 30 + steps).to_be_bytes();
+    let key = format!("key:{}", SECRET.0);
+    let mut process = Command::new("openssl")
+        .args(["dgst", "-sha1", "-mac", "HMAC", "-macopt", &key, "-binary"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    process.stdin.take().unwrap().write_all(&counter).unwrap();
+    let mac = process.wait_with_output().unwrap().stdout;
+    // RFC 4226, section 5.3.
+    let at = usize::from(mac[19] & 0xf);
+    let number = u32::from_be_bytes(mac[at..at + 4].try_into().unwrap()) & 0x7fff_ffff;
+    format!("{:06}", number % 1_000_000)
+}
+
+impl Served {
+    fn post(&self, path: &str, body: &Value) -> String {
+        let url = format!("https://localhost:{}{path}", self.port());
+        let json = "Content-Type: application/json";
+        self.curl(&["--header", json, "--data", &body.to_string(), &url])
+    }
+
+    /// Sets a person's password and authenticator, and returns the token of their session.
+    pub(crate) fn enrol(&self, account: &str, invitation: &str) -> String {
+        let answer = self.post(
+            "/v1/sessions/enrolments",
+            &serde_json::json!({"account": account, "invitation": invitation, "password": PASSWORD,
+                "authenticator": SECRET.1, "code": code(0)}),
+        );
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let reply: Value = serde_json::from_str(body).unwrap();
+        let token = reply["token"].as_str();
+        token.unwrap_or_else(|| panic!("{answer}")).to_owned()
+    }
+
+    pub(crate) fn invited(&self, account: &str) -> String {
+        let invited = self.world.json(&["account", "invite", account]);
+        invited["code"].as_str().unwrap().to_owned()
+    }
+}
+
+#[test]
+fn people_sign_in_and_decide_from_elsewhere() {
+    let served = Served::new();
+    let officer = ["account", "add", "olga", "--role", "security_officer"];
+    served.world.yes(&officer);
+    served
+        .world
+        .write("policies/settings.json", r#"{"second_person": true}"#);
+    served.world.yes(&["policy", "apply", "policies"]);
+    let change = ["account", "add", "zoe"];
+    let approve = ["policy", "approve", "custody/changes@1"];
+    served.world.told(&change, 6, "custody/changes@1");
+
+    let olga = served.enrol("olga", &served.invited("olga"));
+    // Who signs in is not acted for by the owner, and decides by herself.
+    let acting = [&["--as", "olga"], approve.as_slice()].concat();
+    served.world.told(&acting, 3, "decides without you");
+    served.told(&olga, &["policy", "proposals"], 0, "zoe");
+    served.told(&olga, &approve, 0, "");
+    served.world.told(&["account", "ls"], 0, "zoe");
+    let log = [
+        "ledger",
+        "log",
+        "--actor",
+        "olga",
+        "--action",
+        "admin.identity",
+    ];
+    let log = served.world.json(&log);
+    let entries = log["entries"].as_array().unwrap();
+    let vias = entries
+        .iter()
+        .map(|one| one["entry"]["sub"]["via"].as_str());
+    assert!(vias.flatten().any(|via| via == "http"), "{log}");
+
+    // At a terminal: the secrets come from standard input here, a line each.
+    let log_in = |lines: &str, more: &[&str]| {
+        let login = [
+            "login",
+            &served.address,
+            "--root",
+            "root.pem",
+            "--user",
+            "ada",
+        ];
+        let mut process = served
+            .elsewhere
+            .command(&[login.as_slice(), more].concat())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = process.stdin.take().unwrap();
+        input.write_all(lines.as_bytes()).unwrap();
+        drop(input);
+        process.wait_with_output().unwrap()
+    };
+    let invitation = served.invited("ada");
+    let lines = format!("{invitation}\n{PASSWORD}\nanother {PASSWORD}\n");
+    check(
+        &log_in(&lines, &["--invited"]),
+        2,
+        "the two passwords differ",
+    );
+    let lines = format!("{invitation}\n{PASSWORD}\n{PASSWORD}\n000000\n");
+    let told = check(&log_in(&lines, &["--invited"]), 2, "another code");
+    assert!(told.contains("otpauth://totp/"), "{told}");
+    served.enrol("ada", &invitation);
+    check(&log_in("wrong\n000000\n", &[]), 3, "is not right");
+    check(&log_in(&format!("{PASSWORD}\n"), &[]), 2, "is missing");
+    let lines = format!("{PASSWORD}\n{}\n", code(1));
+    check(&log_in(&lines, &[]), 0, "commands work with");
+    served.elsewhere.write("note.txt", "a note");
+    served
+        .elsewhere
+        .told(&["put", "demo/note", "note.txt"], 0, "demo/note@1");
+    check(&log_in(&lines, &[]), 3, "is not right");
+    served
+        .elsewhere
+        .told(&["logout"], 0, "the session has ended");
+    served
+        .elsewhere
+        .told(&["ls"], 5, "make one with `custody init`");
+
+    // The first start invites the owner.
+    let id = Command::new("id").arg("-un").output().unwrap().stdout;
+    let owner = String::from_utf8(id).unwrap();
+    let session = served.enrol(owner.trim(), &served.invitation);
+    served.told(&session, &["ls"], 0, "demo/note");
+    served.told(&session, &["token", "ls"], 0, "");
+    served.told(&session, &["verify", "--all"], 0, "everything holds");
+}
+
+#[test]
+fn a_stranger_learns_nothing_at_the_door_and_waits_after_some_tries() {
+    let served = Served::new();
+    served.enrol("ada", &served.invited("ada"));
+    let attempt = |account: &str, password: &str, code: &str| {
+        let body = serde_json::json!({"account": account, "password": password, "code": code});
+        served.post("/v1/sessions", &body)
+    };
+    let body = |answer: &str| answer.split_once("\r\n\r\n").unwrap().1.to_owned();
+    let answers: std::collections::BTreeSet<_> = [
+        attempt("ada", "wrong", "000000"),
+        attempt("ada", PASSWORD, "000000"),
+        attempt("eve", PASSWORD, &code(1)),
+        attempt("nobody", PASSWORD, &code(1)),
+        attempt("", "", ""),
+    ]
+    .iter()
+    .map(|answer| {
+        assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+        body(answer)
+    })
+    .collect();
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    for _ in 0..4 {
+        attempt("ada", "wrong", "000000");
+    }
+    let waits = attempt("ada", PASSWORD, &code(1));
+    assert!(waits.starts_with("HTTP/1.1 429"), "{waits}");
+    assert!(attempt("eve", "wrong", "1").starts_with("HTTP/1.1 401"));
+    let large = serde_json::json!({"account": "x".repeat(20_000), "password": "", "code": ""});
+    let large = served.post("/v1/sessions", &large);
+    assert!(large.starts_with("HTTP/1.1 413"), "{large}");
+    let more = serde_json::json!({"account": "ada", "password": "", "code": "", "role": "owner"});
+    assert!(
+        served
+            .post("/v1/sessions", &more)
+            .starts_with("HTTP/1.1 400")
+    );
+    let url = format!("https://localhost:{}/v1/sessions", served.port());
+    assert!(served.curl(&[&url]).starts_with("HTTP/1.1 404"));
+    // On the machine nobody signs in by these.
+    let denied = [
+        "ledger",
+        "log",
+        "--action",
+        "session.sign_in",
+        "--outcome",
+        "denied",
+    ];
+    let denied = served.world.json(&denied);
+    assert!(denied["entries"].as_array().unwrap().len() >= 9, "{denied}");
+    let told = denied.to_string();
+    assert!(!told.contains(PASSWORD), "{told}");
 }

@@ -41,6 +41,8 @@ pub(crate) const REJECTED: &str = "rejected";
 pub(crate) const REMOVED: &str = "removed";
 /// The fact that names the domain of a project whose keys are destroyed.
 pub(crate) const SHREDDED: &str = "shredded";
+/// The fact that names the step of time of the code by which a person signed in.
+pub(crate) const CODE_STEP: &str = "code_step";
 /// The fact that names what is approved of a dataset: the step key of the contract that it breaks.
 pub(crate) const CONTRACT: &str = "contract";
 /// The fact that names the step whose contract was broken.
@@ -76,7 +78,7 @@ pub(crate) fn entries(
 type Form = (&'static str, fn(&str) -> bool);
 
 /// The facts that are read here.
-const FORMS: [Form; 16] = [
+const FORMS: [Form; 17] = [
     (RECORD, is::<Digest>),
     (SCAN_FACT, is::<Digest>),
     (CHECK, is::<Digest>),
@@ -90,6 +92,7 @@ const FORMS: [Form; 16] = [
     (REJECTED, is::<VersionName>),
     (REMOVED, is::<VersionName>),
     (SHREDDED, is::<DomainId>),
+    (CODE_STEP, is::<u64>),
     (PASSED, is::<VersionName>),
     (NAMED, are_names),
     (ALIAS, is::<Alias>),
@@ -463,16 +466,30 @@ impl Told<'_> {
                 }
             }
             Some(Action::Shred) => self.shredded(map)?,
+            Some(Action::SignIn) => {
+                let step = entry
+                    .facts
+                    .get(CODE_STEP)
+                    .and_then(|step| step.parse().ok());
+                if let Some(step) = step {
+                    let account = &entry.subject.reference;
+                    let last = rows::last_code(map, account)?.unwrap_or(0);
+                    put(map, &key::last_code(account), &last.max(step))?;
+                }
+            }
             Some(
                 change @ (Action::ChangePolicy
                 | Action::ChangeIdentity
                 | Action::ChangeRules
                 | Action::CreateToken
-                | Action::RevokeToken),
+                | Action::RevokeToken
+                | Action::Invite
+                | Action::Enrol),
             ) => {
                 if let Some(record) = record_of(entry) {
                     let state = match change {
                         Action::RevokeToken => Action::CreateToken,
+                        Action::Enrol => Action::Invite,
                         change => change,
                     };
                     put(map, &key::in_force(state), &record)?;

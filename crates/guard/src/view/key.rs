@@ -65,6 +65,11 @@ pub(crate) fn removed(version: &VersionName) -> String {
     format!("removed {}", name(version))
 }
 
+/// The step of time of the last code by which an account signed in, by its pseudonym.
+pub(crate) fn last_code(account: &str) -> String {
+    format!("code {account}")
+}
+
 /// That a project was shredded.
 pub(crate) fn shredded(project: &ProjectName) -> String {
     format!("{SHREDDED}{project}")

@@ -33,8 +33,8 @@ use serde::{Deserialize, Serialize};
 use crate::door::{Inner, lock};
 use crate::problem;
 pub(crate) use apply::{
-    ALIAS, CONTRACT, FINDINGS, HELD, NAMED, QUARANTINE, REJECTED, RELEASE, REMOVED, SCAN_FACT,
-    SHREDDED, WAITS, judges, record_of, statements,
+    ALIAS, CODE_STEP, CONTRACT, FINDINGS, HELD, NAMED, QUARANTINE, REJECTED, RELEASE, REMOVED,
+    SCAN_FACT, SHREDDED, WAITS, judges, record_of, statements,
 };
 pub(crate) use index::{AnyOf, WIDTH, about, actor, has, input, outcome, outcome_name, run, verb};
 use map::{Map, Tree, ViewError};
@@ -486,6 +486,11 @@ impl Inner {
     /// Returns the entry by which the bytes of a version were taken away, if they were.
     pub(crate) fn removal(&self, name: &VersionName) -> Result<Option<u64>, Problem> {
         self.ask_view(|map| rows::removal(map, name))
+    }
+
+    /// Returns the step of time of the last code by which an account signed in, by its pseudonym.
+    pub(crate) fn last_code(&self, account: &str) -> Result<Option<u64>, Problem> {
+        self.ask_view(|map| rows::last_code(map, account))
     }
 
     /// Returns what the ledger says of a project's being shredded, if it was.

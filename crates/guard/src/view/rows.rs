@@ -310,6 +310,11 @@ pub(crate) fn removal(map: &mut Map<'_>, name: &VersionName) -> Answer<Option<u6
     read(map, &key::removed(name))
 }
 
+/// Returns the step of time of the last code by which an account signed in, by its pseudonym.
+pub(crate) fn last_code(map: &mut Map<'_>, account: &str) -> Answer<Option<u64>> {
+    read(map, &key::last_code(account))
+}
+
 /// Returns what is said of a project's being shredded, if it was.
 pub(crate) fn shredded(map: &mut Map<'_>, project: &ProjectName) -> Answer<Option<Shredded>> {
     read(map, &key::shredded(project))

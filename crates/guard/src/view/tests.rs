@@ -383,6 +383,7 @@ fn everything() -> Vec<Value> {
         ),
         about_content(Action::Reject, "ok", &[(REJECTED, "p/m@1")], "m"),
         about_content(Action::Remove, "ok", &[(REMOVED, "p/m@1")], "m"),
+        json!({"act": Action::SignIn.verb(), "facts": {CODE_STEP: "7"}}),
         json!({"act": Action::Shred.verb(), "proj": "q", "facts": {SHREDDED: "ab".repeat(16)}}),
         json!({"act": Action::SetAlias.verb(), "facts": {"alias": "good"}, "obj": [{"k": "artifact", "n": "p/a@2"}]}),
         json!({"act": Action::RunStep.verb(), "facts": {"step_key": key}, "lin": {"att": digest("statement"), "run": "r"}}),
@@ -406,6 +407,7 @@ fn a_row_that_is_not_what_was_written_is_noticed_when_it_is_used() {
     let expected = [
         "aliases",
         "approved",
+        "code",
         "content",
         "contract",
         "entries",

@@ -398,6 +398,34 @@ registry! {
         "over the network nobody acts as another",
         "`--as` is for an owner on the machine itself; over the network everybody has a token of their own.",
         "Leave `--as` out, or do it on the machine.";
+    DOOR_025 "CUS-DOOR-025" Unauthenticated:
+        "the account, the password or the code is not right",
+        "Whoever asks is not told which of them. A code of an authenticator counts once, and an invitation for a day.",
+        "Type them again with the next code. An owner makes a new invitation: `custody account invite`.";
+    DOOR_026 "CUS-DOOR-026" TooMany:
+        "there were too many attempts",
+        "After five wrong attempts as an account from an address the next one waits, each time twice as long. Nobody else waits.",
+        "Wait as long as it says, then try again.";
+    DOOR_027 "CUS-DOOR-027" Unavailable:
+        "too many sign in at once",
+        "Passwords are hashed two at a time, so that many who come at once take no more memory.",
+        "Try again in some seconds.";
+    DOOR_028 "CUS-DOOR-028" Invalid:
+        "only a person signs in",
+        "Services and groups have no password.",
+        "Make a token for a service: `custody token create --for service:NAME`.";
+    DOOR_029 "CUS-DOOR-029" Invalid:
+        "this password is not taken",
+        "It has fewer than 12 characters, is a common one, or would be guessed soon.",
+        "Choose four or more words that nobody would put together, or let a password manager draw one.";
+    DOOR_030 "CUS-DOOR-030" Invalid:
+        "the authenticator cannot be used",
+        "Its secret has another form, or it shows another code than the one that was typed.",
+        "See that its clock is right, and type the newest code.";
+    DOOR_031 "CUS-DOOR-031" Denied:
+        "the other person decides for themselves",
+        "Who signs in over the network is not acted for where two people are demanded.",
+        "Let them do it: `custody login`, then `custody policy approve`.";
 
     // Python environments.
     ENV_001 "CUS-ENV-001" NotFound:
