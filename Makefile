@@ -4,10 +4,11 @@ CARGO ?= cargo
 # Where `make install` puts the program: PREFIX/bin.
 PREFIX ?= $(if $(filter 0,$(shell id -u)),/usr/local,$(HOME)/.local)
 
-.PHONY: help demo demo-clean install test bench scan-matrix lint generate
+.PHONY: help demo team demo-clean install test bench scan-matrix lint generate
 
 help:
 	@echo "make demo        build, then run examples/employment from source to signed model"
+	@echo "make team        serve a workspace to three people on this machine; the example waits for an approval"
 	@echo "make demo-clean  forget the demo's workspace"
 	@echo "make install     build in the release profile, half an hour on two cores; install as PREFIX/bin/custody"
 	@echo "make test        format, lints, dependencies, layers, unit, property, end-to-end and Python tests"
@@ -19,6 +20,10 @@ help:
 demo:
 	@$(CARGO) build --locked --quiet --workspace --bin custody
 	@examples/employment/demo.sh "$(CURDIR)/target/debug/custody"
+
+team:
+	@$(CARGO) build --locked --quiet --workspace --bin custody
+	@examples/employment/team.sh "$(CURDIR)/target/debug/custody"
 
 demo-clean:
 	@rm -rf examples/employment/.custody

@@ -45,7 +45,7 @@ else
 fi
 
 stage "fuzzing" "the parsers of the scanner and of our formats under a fuzzer, for some seconds each"
-scripts/fuzz.sh 4
+scripts/fuzz.sh 2
 
 stage "Python's packages"
 wait

@@ -18,12 +18,12 @@ use custody_pipeline::run::Runner;
 use custody_types::{Kind, Problem, Reference};
 use custody_wire::{
     AcceptRollbackReply, AcceptRollbackRequest, AliasReply, AliasRequest, ApproveChangeRequest,
-    ApproveReply, ApproveRequest, ArtifactQuery, BreakGlassRequest, CompareRequest, DataQuery,
-    DiffRequest, Document, EnrolRequest, EntryQuery, IdentityRequest, InviteRequest,
-    LedgerVerifyReply, ListQuery, ListReply, MetricsRequest, OriginOfPut, PolicySource, PutQuery,
-    PutReply, RejectReply, RejectRequest, RemoveRequest, RescanReply, RescanRequest,
-    RevokeTokenRequest, RulesReply, RunEvent, RunMomentQuery, RunQuery, RunRequest, ShredRequest,
-    SignInRequest, SignOutReply, StatusRequest, TokenRequest, TraceQuery, VerifyRequest,
+    ApproveRequest, ArtifactQuery, BreakGlassRequest, CompareRequest, DataQuery, DiffRequest,
+    Document, EnrolRequest, EntryQuery, IdentityRequest, InviteRequest, LedgerVerifyReply,
+    ListQuery, ListReply, MetricsRequest, OriginOfPut, PolicySource, PutQuery, PutReply,
+    RejectReply, RejectRequest, RemoveRequest, RescanReply, RescanRequest, RevokeTokenRequest,
+    RulesReply, RunEvent, RunMomentQuery, RunQuery, RunRequest, ShredRequest, SignInRequest,
+    SignOutReply, StatusRequest, TokenRequest, TraceQuery, VerifyRequest,
 };
 use http::Response;
 
@@ -514,8 +514,7 @@ pub(crate) fn approve(app: &App, call: Call) -> Answer {
     let grant = app
         .door
         .ask::<Approve>(&session, ResourceRef::Named(reference))?;
-    let (version, entry) = grant.approve(&request.reason)?;
-    reply(ApproveReply { version, entry })
+    reply(grant.approve(&request.reason)?)
 }
 
 pub(crate) fn reject(app: &App, call: Call) -> Answer {

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use custody_attest::slsa::{Provenance, ROLE};
 use custody_attest::statement::ResourceDescriptor;
 use custody_store::Version;
-use custody_types::{Digest, EvidenceKind, Kind, Problem, ProjectName, VersionName, code};
+use custody_types::{Digest, EvidenceKind, Kind, Problem, ProjectName, VersionName, code, counted};
 use serde_json::Value;
 
+use crate::endorsements::When;
 use crate::evidence::{Evidence, Scope};
 use crate::view::Waiver;
 
@@ -42,7 +43,7 @@ pub fn role(descriptor: &ResourceDescriptor) -> &str {
         .map_or("input", String::as_str)
 }
 
-fn input(provenance: &Provenance, wanted: &str) -> Option<(VersionName, Digest)> {
+pub(crate) fn input(provenance: &Provenance, wanted: &str) -> Option<(VersionName, Digest)> {
     let mut inputs = provenance.inputs().iter();
     inputs
         .find(|input| role(input) == wanted)
@@ -50,13 +51,13 @@ fn input(provenance: &Provenance, wanted: &str) -> Option<(VersionName, Digest)>
 }
 
 /// Returns whether the statement is about a step of this kind.
-fn is_step(provenance: &Provenance, kind: &str) -> bool {
+pub(crate) fn is_step(provenance: &Provenance, kind: &str) -> bool {
     let declared = &provenance.build_definition.external_parameters;
     let declared = declared.get("declared");
     declared.is_some_and(|step| step.get(kind).is_some())
 }
 
-fn passed(decision: &Provenance) -> bool {
+pub(crate) fn passed(decision: &Provenance) -> bool {
     let byproducts = &decision.run_details.byproducts;
     byproducts
         .iter()
@@ -230,11 +231,12 @@ impl Evidence<'_> {
         let (decision, digest) = input(&provenance, "gate")
             .ok_or_else(|| format!("`{name}` was registered without a gate"))?;
         let decided = self.named(&decision, &digest, "decision")?;
-        self.decision(&name, &model, &decided)
+        let made = When::Made(version.entry, version.record.created);
+        self.decision(&name, &model, &decided, &made)
     }
 
     /// What a gate rests on is looked at for the door, wherever it is: the answer says whether it holds.
-    fn of_door(&self) -> Evidence<'_> {
+    pub(crate) fn of_door(&self) -> Evidence<'_> {
         Evidence {
             scope: Scope::Door,
             ..*self
@@ -255,6 +257,7 @@ impl Evidence<'_> {
         name: &VersionName,
         model: &(VersionName, Digest),
         version: &Version,
+        when: &When,
     ) -> Result<String, String> {
         let decision = version.name();
         let told = |problem: Problem| problem.to_string();
@@ -279,7 +282,13 @@ impl Evidence<'_> {
             self.predicted(model, &measured, said, about)?;
         }
         if passed(&decided) {
-            Ok(format!("`{name}` passed `{decision}`"))
+            Ok(match self.is_endorsed(version, when, None)? {
+                0 => format!("`{name}` passed `{decision}`"),
+                given => format!(
+                    "`{name}` passed `{decision}`, with {}",
+                    counted(given, "approval")
+                ),
+            })
         } else {
             Err(format!("`{name}` did not pass `{decision}`"))
         }
@@ -343,7 +352,7 @@ impl Evidence<'_> {
             let decided = self.provenance(report).map_err(told)?;
             let model = decided.and_then(|decided| input(&decided, "model"));
             if let Some(model) = model {
-                found.push(self.decision(&name, &model, report)?);
+                found.push(self.decision(&name, &model, report, &When::Now)?);
             }
         }
         if found.is_empty() {

@@ -439,6 +439,7 @@ impl Grant<List> {
             withheld,
             origin,
             evidence: told,
+            approvals: evidence.approvals(version)?,
         })
     }
 }

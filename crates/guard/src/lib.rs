@@ -14,6 +14,7 @@ mod admin;
 mod break_glass;
 mod cursor;
 mod door;
+mod endorsements;
 mod evidence;
 mod gates;
 mod grant;

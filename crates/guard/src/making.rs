@@ -8,14 +8,15 @@ use custody_ledger::{EntryDraft, Outcome};
 use custody_signing::verification_policy::VerificationPolicy;
 use custody_store::{StoreError, Tree, Version, VersionDraft, Writer};
 use custody_types::{
-    ArtifactName, ByteSize, Classification, Code, Digest, FileEntry, FilePath, Kind, Problem,
-    ProjectName, Purpose, VersionName, code,
+    Action, ArtifactName, ByteSize, Classification, Code, Digest, FileEntry, FilePath, Kind,
+    Problem, ProjectName, Purpose, VersionName, code,
 };
 use custody_wire::archive::read_tar;
 use custody_wire::{EntryRef, SIGNATURE_KEY, ScanView, SignatureView, VersionView};
 
 use crate::act::{ActionMarker, WriteAccess};
 use crate::door::{Door, Key};
+use crate::endorsements::of_door;
 use crate::evidence::{Evidence, Scope};
 use crate::grant::Grant;
 use crate::problem;
@@ -412,6 +413,12 @@ impl VersionBuilder {
         build: &StatementOf<'_>,
     ) -> Result<Digest, Problem> {
         let statement = build(names)?;
+        for piece in &self.pieces.all {
+            if piece.outcome.action == Action::RegisterModel {
+                let evidence = of_door(&self.door, &piece.session);
+                self.door.0.check_endorsed(&evidence, &statement)?;
+            }
+        }
         let envelope = statement
             .seal(&Key(&self.door.0.parts.signing))
             .map_err(|error| {

@@ -16,11 +16,12 @@ use custody_types::{
     Action, Classification, Digest, Kind, Problem, ProjectName, Timestamp, VersionFiles,
     VersionName, code,
 };
-use custody_wire::{EntryRef, PolicySource, Rescanned, ScanView, VersionView};
+use custody_wire::{ApproveReply, EntryRef, PolicySource, Rescanned, ScanView, VersionView};
 use serde::{Deserialize, Serialize};
 
 use crate::act::{Approve, ChangeRules, MetadataAccess, Reject, ScanModel};
 use crate::door::{Inner, Key, lock};
+use crate::endorsements::Asked;
 use crate::evidence::Evidence;
 use crate::grant::Grant;
 use crate::making::{NewVersion, VersionBuilder};
@@ -573,12 +574,12 @@ impl<A: MetadataAccess> Grant<A> {
 
 impl Grant<Approve> {
     /// Lets the version out of quarantine: a model that its scan left to a person, or what has the bytes of a
-    /// dataset that broke its contract. `reason` is kept in a signed statement; the same findings in the same
+    /// dataset that broke its contract; or gives an approval that a gate asks for, where it is its decision. `reason` is kept in a signed statement; the same findings in the same
     /// content, or the same contract broken by it, need no second approval in this project.
     ///
     /// # Errors
     /// A [`Problem`] when it waits for no approval, nobody may let it in, or the reason is missing.
-    pub fn approve(mut self, reason: &str) -> Result<(VersionView, EntryRef), Problem> {
+    pub fn approve(mut self, reason: &str) -> Result<ApproveReply, Problem> {
         let door = self.door.clone();
         let inner = &door.0;
         let version = self.version()?.clone();
@@ -601,11 +602,32 @@ impl Grant<Approve> {
         }
         let (statement, mut facts) = if inner.scan_holds(&name)? {
             self.approve_scan(&version, reason)?
+        } else if let Some(asked) = self.asked_of(&version)? {
+            let (statement, facts) = self.approve_decision(&version, &asked, reason)?;
+            let (view, entry) = self.decided(version.clone(), Some(statement), facts)?;
+            return Ok(ApproveReply {
+                version: view,
+                entry,
+                approvals: self.evidence().approvals(&version)?,
+            });
         } else {
             self.approve_contract(&version, reason)?
         };
         facts.insert(RELEASE.to_owned(), name.to_string());
-        self.decided(version, Some(statement), facts)
+        let (version, entry) = self.decided(version, Some(statement), facts)?;
+        Ok(ApproveReply {
+            version,
+            entry,
+            approvals: None,
+        })
+    }
+
+    /// Returns what a version of a gate's decision asks for, where it is not in quarantine.
+    fn asked_of(&self, version: &Version) -> Result<Option<Asked>, Problem> {
+        if version.quarantined {
+            return Ok(None);
+        }
+        self.evidence().asked(version)
     }
 
     /// Keeps the signed approval of what a scan found; returns its digest and the facts of its entry.
@@ -740,7 +762,7 @@ impl Grant<Reject> {
     }
 }
 
-fn not_approved(name: &VersionName, because: &str, hint: &str) -> Problem {
+pub(crate) fn not_approved(name: &VersionName, because: &str, hint: &str) -> Problem {
     Problem::new(code::SCAN_012, format!("`{name}` cannot be approved"))
         .because(because)
         .hint(hint)

@@ -23,6 +23,7 @@ pub(crate) const BUILTIN_PURPOSES: &[(&str, &str)] = &[
 ];
 /// The roles that the built-in policy names.
 pub(crate) const BUILTIN_ROLES: &[&str] = &[
+    "approver",
     "auditor",
     "data_scientist",
     "owner",

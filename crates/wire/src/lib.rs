@@ -54,10 +54,10 @@ pub use session::{
 };
 pub use token::{RevokeTokenRequest, TokenReply, TokenRequest, TokenView, TokensReply};
 pub use version::{
-    AliasReply, AliasRequest, ApproveReply, ApproveRequest, ArtifactQuery, EntryRef, ListQuery,
-    ListReply, Origin, OriginOfPut, PutQuery, PutReply, RejectReply, RejectRequest, RemoveReply,
-    RemoveRequest, RescanReply, RescanRequest, Rescanned, RulesReply, SIGNATURE_KEY, ScanView,
-    ShowReply, ShredReply, ShredRequest, SignatureView, SigningReply, VersionView,
+    AliasReply, AliasRequest, ApprovalsView, ApproveReply, ApproveRequest, ArtifactQuery, EntryRef,
+    ListQuery, ListReply, Origin, OriginOfPut, PutQuery, PutReply, RejectReply, RejectRequest,
+    RemoveReply, RemoveRequest, RescanReply, RescanRequest, Rescanned, RulesReply, SIGNATURE_KEY,
+    ScanView, ShowReply, ShredReply, ShredRequest, SignatureView, SigningReply, VersionView,
 };
 
 /// An answer with the name and version of its schema in front.

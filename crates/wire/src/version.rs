@@ -138,6 +138,18 @@ pub struct ShowReply {
     pub origin: Option<Origin>,
     /// What the version carries besides its files: results, signatures, by name.
     pub evidence: std::collections::BTreeMap<String, serde_json::Value>,
+    /// The approvals that a gate's decision asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approvals: Option<ApprovalsView>,
+}
+
+/// The approvals that a gate's decision asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalsView {
+    /// How many.
+    pub needed: usize,
+    /// Those that count, in words: who, and why.
+    pub given: Vec<String>,
 }
 
 /// What may be signed, each file with its digest: the bytes stay where they are.
@@ -303,6 +315,9 @@ pub struct ApproveReply {
     pub version: VersionView,
     /// The entry.
     pub entry: EntryRef,
+    /// The approvals that a gate asks for, with this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approvals: Option<ApprovalsView>,
 }
 
 /// Keeps a version in quarantine for good.

@@ -1,6 +1,6 @@
 //! `custody approve`.
 
-use custody_types::{ExitCode, Problem};
+use custody_types::{ExitCode, Problem, counted};
 use custody_wire::ApproveRequest;
 
 use crate::args::Approve;
@@ -14,6 +14,14 @@ pub(crate) fn run(context: &Context, args: Approve) -> Result<ExitCode, Problem>
     context.output.answer(reply, |reply, text| {
         let name = &reply.version.name;
         let entry = reply.entry.index;
+        if let Some(approvals) = &reply.approvals {
+            text.line(format!(
+                "{name} has {} of {} that its gate asks for, ledger entry {entry}",
+                approvals.given.len(),
+                counted(approvals.needed, "approval")
+            ));
+            return Ok(());
+        }
         text.line(if reply.version.quarantined {
             format!(
                 "approved, ledger entry {entry}; {name} is still in quarantine: {}",

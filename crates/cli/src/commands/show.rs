@@ -85,6 +85,16 @@ fn facts(reply: &ShowReply, text: &mut Text) {
         };
         text.line(format!("  in quarantine   {why}: {until}"));
     }
+    if let Some(approvals) = &reply.approvals {
+        text.line(format!(
+            "  approvals       {} of {}",
+            approvals.given.len(),
+            approvals.needed
+        ));
+        for given in &approvals.given {
+            text.line(format!("    {given}"));
+        }
+    }
     for alias in &version.aliases {
         text.line(format!("  alias           @{alias}"));
     }

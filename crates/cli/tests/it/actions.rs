@@ -8,7 +8,7 @@ use custody_types::Action;
 use crate::server::Served;
 use crate::world::World;
 
-const PIPELINE: &str = r#"
+pub(crate) const PIPELINE: &str = r#"
 project: demo
 purpose: testing
 environment: {python: "3.11", lock: requirements.lock}
@@ -54,6 +54,15 @@ fn asked(world: &World) -> BTreeSet<String> {
 }
 
 impl World {
+    /// Writes [`PIPELINE`], or one like it, with what it needs.
+    pub(crate) fn write_pipeline(&self, pipeline: &str) {
+        let rows = (0..40).map(|id| format!("{id},{},0.{:02}\n", id % 2, 10 + 40 * (id % 2) + id));
+        let rows = format!("id,label,score\n{}", rows.collect::<String>());
+        self.write("rows.csv", &rows);
+        self.write("requirements.lock", "");
+        self.write("custody.yaml", pipeline);
+    }
+
     pub(crate) fn signing_key(&self, name: &str) {
         let made = Command::new("openssl")
             .args(["genpkey", "-algorithm", "EC", "-pkeyopt"])
@@ -67,11 +76,7 @@ impl World {
 #[test]
 fn every_action_is_asked() {
     let world = World::empty();
-    let rows = (0..40).map(|id| format!("{id},{},0.{:02}\n", id % 2, 10 + 40 * (id % 2) + id));
-    let rows = format!("id,label,score\n{}", rows.collect::<String>());
-    world.write("rows.csv", &rows);
-    world.write("requirements.lock", "");
-    world.write("custody.yaml", PIPELINE);
+    world.write_pipeline(PIPELINE);
     world.write("policies/own.cedar", "");
     world.signing_key("key.pem");
     world.yes(&["init"]);

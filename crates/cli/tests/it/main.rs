@@ -9,6 +9,7 @@
 
 mod accounts;
 mod actions;
+mod approvals;
 mod assurance;
 mod damage;
 mod data;

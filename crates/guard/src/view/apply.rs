@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::publisher::CHECK;
 use crate::view::map::{Map, ViewError};
-use crate::view::rows::{Contract, Hold, RunFacts, Shredded, VersionFacts, Waiver};
+use crate::view::rows::{Contract, Endorsement, Hold, RunFacts, Shredded, VersionFacts, Waiver};
 use crate::view::{index, key, rows};
 
 /// The fact that names a version that goes into quarantine.
@@ -41,6 +41,8 @@ pub(crate) const REJECTED: &str = "rejected";
 pub(crate) const REMOVED: &str = "removed";
 /// The fact that names the domain of a project whose keys are destroyed.
 pub(crate) const SHREDDED: &str = "shredded";
+/// The fact that names what an approval of a gate's decision binds.
+pub(crate) const ENDORSES: &str = "endorses";
 /// The fact that names the step of time of the code by which a person signed in.
 pub(crate) const CODE_STEP: &str = "code_step";
 /// The fact that names what is approved of a dataset: the step key of the contract that it breaks.
@@ -78,7 +80,7 @@ pub(crate) fn entries(
 type Form = (&'static str, fn(&str) -> bool);
 
 /// The facts that are read here.
-const FORMS: [Form; 17] = [
+const FORMS: [Form; 18] = [
     (RECORD, is::<Digest>),
     (SCAN_FACT, is::<Digest>),
     (CHECK, is::<Digest>),
@@ -93,6 +95,7 @@ const FORMS: [Form; 17] = [
     (REMOVED, is::<VersionName>),
     (SHREDDED, is::<DomainId>),
     (CODE_STEP, is::<u64>),
+    (ENDORSES, is::<Digest>),
     (PASSED, is::<VersionName>),
     (NAMED, are_names),
     (ALIAS, is::<Alias>),
@@ -466,6 +469,7 @@ impl Told<'_> {
                 }
             }
             Some(Action::Shred) => self.shredded(map)?,
+            Some(Action::Approve) => self.endorsed(map)?,
             Some(Action::SignIn) => {
                 let step = entry
                     .facts
@@ -502,6 +506,24 @@ impl Told<'_> {
             put(map, &key::step(&project, &step_key), &statement)?;
         }
         Ok(())
+    }
+
+    /// Notes the approval of a gate's decision.
+    fn endorsed(&self, map: &mut Map<'_>) -> Answer<()> {
+        let Some(bound) = self.digest(ENDORSES) else {
+            return Ok(());
+        };
+        let subject = &self.entry.subject;
+        let person = subject.on_behalf_of.as_ref();
+        let mut all = rows::endorsements(map, &bound)?;
+        all.push(Endorsement {
+            entry: self.index,
+            time: self.entry.ts,
+            by: person.unwrap_or(&subject.reference).clone(),
+            statement: self.entry.lineage.statement,
+            policies: rows::in_force(map, Action::ChangePolicy)?,
+        });
+        put(map, &key::endorsed(&bound), &all)
     }
 
     /// Notes that a project was shredded: no record of its versions can be read any more.

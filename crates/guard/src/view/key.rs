@@ -65,6 +65,11 @@ pub(crate) fn removed(version: &VersionName) -> String {
     format!("removed {}", name(version))
 }
 
+/// The approvals of a gate's decision, by what they bind.
+pub(crate) fn endorsed(bound: &Digest) -> String {
+    format!("endorsed {}", bound.to_hex())
+}
+
 /// The step of time of the last code by which an account signed in, by its pseudonym.
 pub(crate) fn last_code(account: &str) -> String {
     format!("code {account}")

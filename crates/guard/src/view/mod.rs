@@ -33,13 +33,13 @@ use serde::{Deserialize, Serialize};
 use crate::door::{Inner, lock};
 use crate::problem;
 pub(crate) use apply::{
-    ALIAS, CODE_STEP, CONTRACT, FINDINGS, HELD, NAMED, QUARANTINE, REJECTED, RELEASE, REMOVED,
-    SCAN_FACT, SHREDDED, WAITS, judges, record_of, statements,
+    ALIAS, CODE_STEP, CONTRACT, ENDORSES, FINDINGS, HELD, NAMED, QUARANTINE, REJECTED, RELEASE,
+    REMOVED, SCAN_FACT, SHREDDED, WAITS, judges, record_of, statements,
 };
 pub(crate) use index::{AnyOf, WIDTH, about, actor, has, input, outcome, outcome_name, run, verb};
 use map::{Map, Tree, ViewError};
 pub use rows::Waiver;
-pub(crate) use rows::{Contract, Hold, Listed, RunFacts, Shredded};
+pub(crate) use rows::{Contract, Endorsement, Hold, Listed, RunFacts, Shredded};
 
 /// The format of the view; one of another format is made anew.
 const FORMAT: u8 = 3;
@@ -486,6 +486,11 @@ impl Inner {
     /// Returns the entry by which the bytes of a version were taken away, if they were.
     pub(crate) fn removal(&self, name: &VersionName) -> Result<Option<u64>, Problem> {
         self.ask_view(|map| rows::removal(map, name))
+    }
+
+    /// Lists the approvals of a gate's decision, by what they bind.
+    pub(crate) fn endorsements(&self, bound: &Digest) -> Result<Vec<Endorsement>, Problem> {
+        self.ask_view(|map| rows::endorsements(map, bound))
     }
 
     /// Returns the step of time of the last code by which an account signed in, by its pseudonym.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use custody_store::DomainId;
 use custody_types::{
-    Action, Alias, ArtifactName, Digest, ProjectName, Selector, VersionName, VersionNumber,
+    Action, Alias, ArtifactName, Digest, ProjectName, Selector, Timestamp, VersionName,
+    VersionNumber,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -49,6 +50,19 @@ pub(crate) struct Hold {
     pub(crate) step_key: Option<Digest>,
     /// The held content of which it has a file.
     pub(crate) shares: Option<Digest>,
+}
+
+/// The approval of a gate's decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Endorsement {
+    pub(crate) entry: u64,
+    /// When it was entered.
+    pub(crate) time: Timestamp,
+    /// The pseudonym of who approved.
+    pub(crate) by: String,
+    pub(crate) statement: Option<Digest>,
+    /// The record of the policies that were in force then; none: the built-in ones alone.
+    pub(crate) policies: Option<Digest>,
 }
 
 /// What the ledger says of a project whose keys were destroyed.
@@ -308,6 +322,11 @@ pub(crate) fn rejection(map: &mut Map<'_>, name: &VersionName) -> Answer<Option<
 /// Returns the entry by which the bytes of a version were taken away, if they were.
 pub(crate) fn removal(map: &mut Map<'_>, name: &VersionName) -> Answer<Option<u64>> {
     read(map, &key::removed(name))
+}
+
+/// Lists the approvals of a gate's decision, by what they bind.
+pub(crate) fn endorsements(map: &mut Map<'_>, bound: &Digest) -> Answer<Vec<Endorsement>> {
+    Ok(read(map, &key::endorsed(bound))?.unwrap_or_default())
 }
 
 /// Returns the step of time of the last code by which an account signed in, by its pseudonym.

@@ -19,6 +19,10 @@ pub struct Gate {
     pub evaluation: String,
     /// The bounds by figure: `roc_auc`, `fairness.SEX.equalized_odds_difference`.
     pub require: BTreeMap<String, Bounds>,
+    /// How many other people must approve what passed, before it is registered: 0 to 9.
+    #[serde(default, skip_serializing_if = "is_none_asked")]
+    #[schemars(range(max = 9))]
+    pub approvals: u8,
     /// Whether groups that are too small to be compared refuse the model, or are told and ignored.
     #[serde(default, skip_serializing_if = "SmallGroups::refuses")]
     pub small_groups: SmallGroups,
@@ -26,6 +30,14 @@ pub struct Gate {
     #[serde(default)]
     pub manual: bool,
 }
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_none_asked(approvals: &u8) -> bool {
+    *approvals == 0
+}
+
+/// The most approvals that a gate asks for.
+const MOST_APPROVALS: u8 = 9;
 
 /// What becomes of groups that a figure leaves out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -60,6 +72,10 @@ pub struct Bounds {
 impl Gate {
     /// Checks that it demands something, of every figure that it names.
     pub(super) fn check(&self, place: &Place) -> Result<(), Wrong> {
+        if self.approvals > MOST_APPROVALS {
+            let because = format!("at most {MOST_APPROVALS} approvals can be asked for");
+            return Err(Wrong::new(place.key("approvals"), because));
+        }
         let place = place.key("require");
         if self.require.is_empty() {
             return Err(Wrong::new(

@@ -1,8 +1,8 @@
 //! Decides by what was measured.
 
 use custody_stats::Evaluation;
-use custody_types::{Problem, code};
-use serde_json::json;
+use custody_types::{Problem, code, counted};
+use serde_json::{Value, json};
 
 use super::evaluate::group;
 use super::{StepInputs, StepReport, read_json};
@@ -90,31 +90,48 @@ pub(super) fn decide(
             .push(json!({"metric": metric, "measured": measured, "required": bounds, "met": met && !refuses, "left_out": left_out}));
     }
     let passed = broken.is_empty();
-    let decision = json!({"gate": name, "passed": passed, "small_groups": gate.small_groups, "figures": figures});
+    let mut decision = json!({"gate": name, "passed": passed, "small_groups": gate.small_groups, "figures": figures});
     // The statement may be read by whoever may list versions.
     let told = if evaluation.fewest_rows() < given.fewest_rows {
         json!(unmet)
     } else {
         json!(broken)
     };
-    report
-        .byproducts
-        .push(json!({"name": "decision", "passed": passed, "broken": told}));
+    let mut said = json!({"name": "decision", "passed": passed, "broken": told});
+    ask_for_approvals(gate.approvals, [&mut decision, &mut said], &mut report);
+    report.byproducts.push(said);
     outputs.json("report", "decision.json", &decision)?;
     if !passed {
-        let mut problem = Problem::new(
-            code::RUN_004,
-            format!("the gate `{name}` refuses the model `{}`", gate.model),
-        );
-        for line in broken {
-            problem = problem.because(line);
-        }
-        let hint = if small {
-            "measure the groups that are left out on more rows, or have them left out knowingly with `small_groups: ignore`; the decision is kept as evidence"
-        } else {
-            "make the model meet the bounds, or have them changed by who may; the decision is kept as evidence"
-        };
-        report.refused = Some(problem.hint(hint));
+        report.refused = Some(refused(name, &gate.model, broken, small));
     }
     Ok(report)
+}
+
+/// Says in the decision and in what is said of it how many approvals are asked for.
+fn ask_for_approvals(approvals: u8, told: [&mut Value; 2], report: &mut StepReport) {
+    if approvals == 0 {
+        return;
+    }
+    for told in told.into_iter().filter_map(Value::as_object_mut) {
+        told.insert("approvals".to_owned(), json!(approvals));
+    }
+    report.notes.push(format!(
+        "what passed it is registered after {} of other people",
+        counted(approvals, "approval")
+    ));
+}
+
+fn refused(name: &str, model: &str, broken: Vec<String>, small: bool) -> Problem {
+    let mut problem = Problem::new(
+        code::RUN_004,
+        format!("the gate `{name}` refuses the model `{model}`"),
+    );
+    for line in broken {
+        problem = problem.because(line);
+    }
+    problem.hint(if small {
+        "measure the groups that are left out on more rows, or have them left out knowingly with `small_groups: ignore`; the decision is kept as evidence"
+    } else {
+        "make the model meet the bounds, or have them changed by who may; the decision is kept as evidence"
+    })
 }

@@ -894,6 +894,10 @@ registry! {
         "the run was cancelled",
         "Somebody ended the run with `custody runs cancel`. What its steps made before is kept.",
         "Go on with `custody run`: what was made is reused.";
+    RUN_044 "CUS-RUN-044" Held:
+        "it waits for approvals",
+        "The gate asks for approvals of other people (`approvals`) before what passed it is registered. They count for a week, and as long as the policies stay.",
+        "Let others look at the decision with `custody show` and approve it with `custody approve`, then run again.";
     RUN_090 "CUS-RUN-090" Fault:
         "the run broke off",
         "The program met a state that must not be.",
