@@ -10,8 +10,8 @@ use axum::routing::{MethodFilter, on};
 use custody_guard::Session;
 use custody_types::{Action, Problem, Purpose, code};
 use custody_wire::{HEADER_AS, HEADER_PURPOSE};
-use http::header::AUTHORIZATION;
-use http::{Extensions, HeaderMap, Method, Request, Response, Uri};
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body::Body as _;
 
 use crate::app::{App, Entrance, Peer};
@@ -349,8 +349,27 @@ pub fn router(app: App) -> Router {
             );
             router = router.route(entrance.path, service);
         }
+        router = router
+            .route("/health", on(MethodFilter::GET, async || told(true)))
+            .route("/ready", on(MethodFilter::GET, ready));
     }
     with_fallbacks(router).with_state(app)
+}
+
+/// Tells whoever keeps the server running whether it takes work, and nothing else: neither what is wrong nor whose it is.
+async fn ready(State(app): State<App>) -> Response<Body> {
+    let ready = tokio::task::spawn_blocking(move || app.door.is_ready()).await;
+    told(ready.unwrap_or(false))
+}
+
+fn told(is_well: bool) -> Response<Body> {
+    let mut answer = Response::new(Body::from(if is_well { "ok\n" } else { "not ready\n" }));
+    if !is_well {
+        *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    answer.headers_mut().insert(CONTENT_TYPE, plain);
+    answer
 }
 
 /// Answers with a problem where there is no operation, too.
@@ -483,7 +502,7 @@ mod tests {
 
     #[test]
     fn a_header_that_cannot_be_read_is_refused_and_not_left_out() {
-        use http::{HeaderName, HeaderValue};
+        use http::HeaderName;
 
         let header = HeaderName::from_static(HEADER_AS);
         let mut headers = HeaderMap::new();

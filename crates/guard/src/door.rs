@@ -563,6 +563,11 @@ impl Door {
         self.0.parts.signing.public().pem()
     }
 
+    /// Returns whether it lets anybody through: the ledger is the one that was here before, and takes what waits for it.
+    pub fn is_ready(&self) -> bool {
+        self.fault().is_none() && self.0.parts.ledger.flush().is_ok()
+    }
+
     /// Returns the account that owns the workspace.
     pub fn owner(&self) -> &Actor {
         &self.0.parts.owner

@@ -56,8 +56,8 @@ pub(crate) enum When {
     Made(u64, Timestamp),
 }
 
-/// Returns how many approvals a decision asks for, where it was positive and asks for some.
-fn needed(decided: &Provenance) -> usize {
+/// Returns how many approvals the pipeline of a decision asks for.
+fn declared(decided: &Provenance) -> usize {
     let told = decided.run_details.byproducts.iter();
     let told = told.filter_map(|one| one.get("approvals").and_then(Value::as_u64));
     told.max()
@@ -65,12 +65,19 @@ fn needed(decided: &Provenance) -> usize {
 }
 
 impl Evidence<'_> {
-    /// Returns what a version of a gate's decision asks for: nothing where it is none, or asks for no approval.
-    pub(crate) fn asked(&self, version: &Version) -> Result<Option<Asked>, Problem> {
+    /// Returns what a version of a gate's decision asks for: nothing where it is none, was negative, or asks for no approval.
+    /// What the policies demand counts now; what was made once was made under those of its day.
+    pub(crate) fn asked(&self, version: &Version, when: &When) -> Result<Option<Asked>, Problem> {
         let Some(decided) = self.of_door().provenance(version)? else {
             return Ok(None);
         };
-        if !is_step(&decided, "gate") || !passed(&decided) || needed(&decided) == 0 {
+        let project = version.record.artifact.project();
+        let demanded = match when {
+            When::Now => self.door.0.policies().settings().approvals(project),
+            When::Made(..) => 0,
+        };
+        let needed = declared(&decided).max(usize::from(demanded));
+        if !is_step(&decided, "gate") || !passed(&decided) || needed == 0 {
             return Ok(None);
         }
         let (model, evaluation) = (input(&decided, "model"), input(&decided, "evaluation"));
@@ -78,10 +85,8 @@ impl Evidence<'_> {
             return Ok(None);
         };
         let record = &version.record;
-        let project = record.artifact.project();
-        let needed = needed(&decided);
         let bound = format!(
-            "approval of a gate\n{project}\n{content}\n{figures}\n{}\n{needed}",
+            "approval of a gate\n{project}\n{content}\n{figures}\n{}",
             record.digest
         );
         let mut requesters = BTreeSet::from([record.author.clone()]);
@@ -129,7 +134,7 @@ impl Evidence<'_> {
         but: Option<&str>,
     ) -> Result<usize, String> {
         let told = |problem: Problem| problem.to_string();
-        let Some(asked) = self.asked(version).map_err(told)? else {
+        let Some(asked) = self.asked(version, when).map_err(told)? else {
             return Ok(0);
         };
         let given = self.endorsements(&asked, when).map_err(told)?;
@@ -147,7 +152,7 @@ impl Evidence<'_> {
 
     /// Tells which approvals a version asks for, and who gave them.
     pub(crate) fn approvals(&self, version: &Version) -> Result<Option<ApprovalsView>, Problem> {
-        let Some(asked) = self.asked(version)? else {
+        let Some(asked) = self.asked(version, &When::Now)? else {
             return Ok(None);
         };
         let given = self.endorsements(&asked, &When::Now)?;

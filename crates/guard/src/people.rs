@@ -51,19 +51,44 @@ const SESSION: i64 = 12 * 60 * 60;
 const IDLE_MS: u64 = 60 * 60 * 1000;
 /// How many sessions somebody has at once; of more, the oldest ends.
 const SESSIONS: usize = 20;
-/// How many passwords are hashed at once, of 64 MiB each, and how long one waits for its turn.
-const HASHED_AT_ONCE: u8 = 2;
+/// How many passwords are hashed at once, of 64 MiB each; how many wait for their turn, and how long.
+const HASHED_AT_ONCE: usize = 2;
+const IN_LINE: usize = 32;
 const TURN: Duration = Duration::from_secs(10);
+/// How often one may be wrong as an account from an address, and as whomever from an address, before one waits.
+const FREE: u32 = 5;
+const FREE_AT_ADDRESS: u32 = 50;
 
 /// What a process knows of those who sign in.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct People {
     /// The record in force, and what it says.
     kept: Mutex<(Option<Digest>, SignIns)>,
     sessions: Mutex<Sessions>,
     attempts: Mutex<Attempts>,
-    hashing: Mutex<u8>,
+    addresses: Mutex<Attempts>,
+    hashing: Mutex<Hashing>,
     hashed: Condvar,
+}
+
+/// How many passwords are being hashed, and how many wait for that.
+#[derive(Debug, Default)]
+struct Hashing {
+    busy: usize,
+    waiting: usize,
+}
+
+impl Default for People {
+    fn default() -> Self {
+        Self {
+            kept: Mutex::default(),
+            sessions: Mutex::default(),
+            attempts: Mutex::new(Attempts::after(FREE)),
+            addresses: Mutex::new(Attempts::after(FREE_AT_ADDRESS)),
+            hashing: Mutex::default(),
+            hashed: Condvar::new(),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -118,18 +143,26 @@ fn unreadable(error: impl std::fmt::Display) -> Problem {
 impl People {
     /// Hashes in turn, so that many who come at once take no more memory than two.
     fn in_turn<T>(&self, hash: impl FnOnce() -> T) -> Result<T, Problem> {
-        let busy = lock(&self.hashing);
-        let full = |busy: &mut u8| *busy >= HASHED_AT_ONCE;
-        let waited = self.hashed.wait_timeout_while(busy, TURN, full);
-        let (mut busy, late) = waited.unwrap_or_else(PoisonError::into_inner);
-        if late.timed_out() {
-            let what = "too many sign in at once";
-            return Err(Problem::new(code::DOOR_027, what).hint("try again in some seconds"));
+        let too_many = || {
+            Problem::new(code::DOOR_027, "too many sign in at once")
+                .hint("try again in some seconds")
+        };
+        let mut hashing = lock(&self.hashing);
+        if hashing.waiting >= IN_LINE {
+            return Err(too_many());
         }
-        *busy += 1;
-        drop(busy);
+        hashing.waiting += 1;
+        let full = |hashing: &mut Hashing| hashing.busy >= HASHED_AT_ONCE;
+        let waited = self.hashed.wait_timeout_while(hashing, TURN, full);
+        let (mut hashing, late) = waited.unwrap_or_else(PoisonError::into_inner);
+        hashing.waiting -= 1;
+        if late.timed_out() {
+            return Err(too_many());
+        }
+        hashing.busy += 1;
+        drop(hashing);
         let done = hash();
-        *lock(&self.hashing) -= 1;
+        lock(&self.hashing).busy -= 1;
         self.hashed.notify_one();
         Ok(done)
     }
@@ -368,9 +401,14 @@ impl Door {
 
     /// Refuses who was wrong too often.
     fn may_try(&self, account: &str, address: IpAddr) -> Result<Guesser, Problem> {
-        let guesser = Guesser::new(address, account);
-        let waits = lock(&self.0.people.attempts).wait(&guesser, self.monotonic_ms());
-        match waits {
+        if let Some(fault) = self.fault() {
+            return Err(fault);
+        }
+        let (guesser, now_ms) = (Guesser::new(address, account), self.monotonic_ms());
+        let people = &self.0.people;
+        let waits = lock(&people.attempts).wait(&guesser, now_ms);
+        let at_address = lock(&people.addresses).wait(&Guesser::at(address), now_ms);
+        match waits.max(at_address) {
             None => Ok(guesser),
             Some(left) => Err(Problem::new(code::DOOR_026, "there were too many attempts")
                 .because(format!("the next one counts in {} s", left.as_secs() + 1))
@@ -386,7 +424,9 @@ impl Door {
         guesser: Guesser,
     ) -> Result<Problem, Problem> {
         let inner = &self.0;
-        lock(&inner.people.attempts).failed(guesser, self.monotonic_ms());
+        let now_ms = self.monotonic_ms();
+        lock(&inner.people.addresses).failed(guesser.of_anybody(), now_ms);
+        lock(&inner.people.attempts).failed(guesser, now_ms);
         let (_, session) = self.begin(account, self.now());
         let facts = ResourceRef::Identity.facts(None);
         let mut draft = inner.draft(&session, action, Phase::Grant, &facts);
@@ -420,6 +460,7 @@ impl Door {
         // CRASH: with the entry the code is used up, whether or not its session began.
         inner.append(draft)?;
         lock(&inner.people.attempts).succeeded(&guesser);
+        lock(&inner.people.addresses).succeeded(&guesser.of_anybody());
         let now = self.now();
         let open = OpenSession {
             account: account.clone(),
@@ -696,6 +737,26 @@ mod tests {
         let good = ada.sign_in(&world);
         let waits = door.sign_in_person(&good, FAR).unwrap_err();
         assert_eq!(waits.code, code::DOOR_026, "the right password waits too");
+        door.sign_in_person(&good, NEAR).unwrap();
+    }
+
+    #[test]
+    fn who_tries_as_many_from_one_address_waits_too() {
+        let (world, door, ada, _) = opened();
+        let invitation = "none".to_owned();
+        let codes = (0..FREE_AT_ADDRESS + 1).map(|number| {
+            let request = EnrolRequest {
+                account: format!("guess-{number}"),
+                ..ada.enrol(&world, &invitation)
+            };
+            door.enrol(&request, FAR).unwrap_err().code
+        });
+        let codes: Vec<_> = codes.collect();
+        assert_eq!(codes.first(), Some(&code::DOOR_025));
+        assert_eq!(codes.last(), Some(&code::DOOR_026));
+        let good = ada.sign_in(&world);
+        let waits = door.sign_in_person(&good, FAR).unwrap_err();
+        assert_eq!(waits.code, code::DOOR_026);
         door.sign_in_person(&good, NEAR).unwrap();
     }
 

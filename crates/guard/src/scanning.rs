@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::act::{Approve, ChangeRules, MetadataAccess, Reject, ScanModel};
 use crate::door::{Inner, Key, lock};
-use crate::endorsements::Asked;
+use crate::endorsements::{Asked, When};
 use crate::evidence::Evidence;
 use crate::grant::Grant;
 use crate::making::{NewVersion, VersionBuilder};
@@ -627,7 +627,7 @@ impl Grant<Approve> {
         if version.quarantined {
             return Ok(None);
         }
-        self.evidence().asked(version)
+        self.evidence().asked(version, &When::Now)
     }
 
     /// Keeps the signed approval of what a scan found; returns its digest and the facts of its entry.

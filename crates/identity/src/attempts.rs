@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// How often one may be wrong before one waits.
-const FREE: u32 = 5;
 /// The longest wait.
 const LONGEST: Duration = Duration::from_mins(15);
 /// How many are remembered; of more, those whose wait ends soonest are forgotten.
@@ -19,6 +17,16 @@ pub struct Guesser {
 }
 
 impl Guesser {
+    /// Names whoever tries from `address`, as whomever.
+    pub fn at(address: IpAddr) -> Self {
+        Self::new(address, "")
+    }
+
+    /// Names whoever tries from the same address.
+    pub fn of_anybody(&self) -> Self {
+        Self::at(self.address)
+    }
+
     /// Names who tries from `address` to be `account`.
     pub fn new(address: IpAddr, account: &str) -> Self {
         let address = match address.to_canonical() {
@@ -36,8 +44,12 @@ impl Guesser {
 }
 
 /// Who was wrong of late. Times are milliseconds of a clock that never steps backwards.
-#[derive(Debug, Default)]
-pub struct Attempts(BTreeMap<Guesser, Failures>);
+#[derive(Debug)]
+pub struct Attempts {
+    /// How often one may be wrong before one waits.
+    free: u32,
+    failures: BTreeMap<Guesser, Failures>,
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Failures {
@@ -47,36 +59,47 @@ struct Failures {
 }
 
 impl Attempts {
+    /// Makes everybody wait who was wrong `free` times.
+    pub const fn after(free: u32) -> Self {
+        Self {
+            free,
+            failures: BTreeMap::new(),
+        }
+    }
+
     /// Returns how long `guesser` waits yet, if at all.
     pub fn wait(&self, guesser: &Guesser, now_ms: u64) -> Option<Duration> {
-        let until = self.0.get(guesser)?.until_ms;
+        let until = self.failures.get(guesser)?.until_ms;
         let left = until.checked_sub(now_ms).filter(|left| *left > 0)?;
         Some(Duration::from_millis(left))
     }
 
-    /// Notes that `guesser` was wrong: after five times the next attempt waits a second, and twice as long after each
+    /// Notes that `guesser` was wrong: after so many times the next attempt waits a second, and twice as long after each
     /// further one, up to a quarter of an hour. A quarter of an hour after the end of the wait all is forgotten.
     pub fn failed(&mut self, guesser: Guesser, now_ms: u64) {
         let longest = u64::try_from(LONGEST.as_millis()).unwrap_or(u64::MAX);
-        let known = self.0.get(&guesser).copied();
+        let known = self.failures.get(&guesser).copied();
         let known = known.filter(|known| now_ms < known.until_ms.saturating_add(longest));
         let count = known.map_or(0, |known| known.count).saturating_add(1);
-        let doubled = count.checked_sub(FREE).map(|more| {
+        let doubled = count.checked_sub(self.free).map(|more| {
             let wait = 1000_u64.checked_shl(more).filter(|wait| *wait >= 1000);
             wait.unwrap_or(longest).min(longest)
         });
         let until_ms = now_ms.saturating_add(doubled.unwrap_or(0));
-        self.0.insert(guesser, Failures { count, until_ms });
-        if self.0.len() > MOST {
-            let soonest = self.0.iter().min_by_key(|(_, failures)| failures.until_ms);
+        self.failures.insert(guesser, Failures { count, until_ms });
+        if self.failures.len() > MOST {
+            let soonest = self
+                .failures
+                .iter()
+                .min_by_key(|(_, failures)| failures.until_ms);
             let soonest = soonest.map(|(guesser, _)| guesser.clone());
-            soonest.and_then(|guesser| self.0.remove(&guesser));
+            soonest.and_then(|guesser| self.failures.remove(&guesser));
         }
     }
 
     /// Forgets the failures of `guesser`, who was right.
     pub fn succeeded(&mut self, guesser: &Guesser) {
-        self.0.remove(guesser);
+        self.failures.remove(guesser);
     }
 }
 
@@ -90,7 +113,7 @@ mod tests {
 
     #[test]
     fn who_is_wrong_again_and_again_waits_ever_longer_and_nobody_else_does() {
-        let mut attempts = Attempts::default();
+        let mut attempts = Attempts::after(5);
         let (near, far) = (from("192.0.2.1", "ada"), from("192.0.2.2", "ada"));
         let mut now = 1000;
         let mut waits = Vec::new();
@@ -120,7 +143,7 @@ mod tests {
         assert_eq!(from("2001:db8::1", "a"), from("2001:db8::2:1", "a"));
         assert_ne!(from("2001:db8::1", "a"), from("2001:db8:0:1::1", "a"));
         assert_eq!(from("::ffff:192.0.2.1", "a"), from("192.0.2.1", "a"));
-        let mut attempts = Attempts::default();
+        let mut attempts = Attempts::after(5);
         let waiting = from("192.0.2.1", "ada");
         for _ in 0..10 {
             attempts.failed(waiting.clone(), 0);
@@ -128,7 +151,7 @@ mod tests {
         for number in 0..2 * MOST {
             attempts.failed(from("192.0.2.9", &number.to_string()), 1);
         }
-        assert_eq!(attempts.0.len(), MOST);
+        assert_eq!(attempts.failures.len(), MOST);
         assert!(
             attempts.wait(&waiting, 1).is_some(),
             "who waits is not forgotten for the others"

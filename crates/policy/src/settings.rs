@@ -57,6 +57,9 @@ pub struct Settings {
     /// Whether a change of the policies or accounts waits for a second person who may make it, where there is one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub second_person: bool,
+    /// How many approvals of other people a gate's decision needs at least, whatever its pipeline asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approvals: Option<u8>,
     /// What holds in a project instead.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub projects: BTreeMap<ProjectName, ProjectSettings>,
@@ -72,9 +75,19 @@ pub struct ProjectSettings {
     /// The evidence that `verify` demands of versions, by their kind. Without it: as everywhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub require: Option<BTreeMap<Kind, BTreeSet<EvidenceKind>>>,
+    /// How many approvals of other people a gate's decision needs at least. Without it: as everywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approvals: Option<u8>,
 }
 
 impl Settings {
+    /// Returns how many approvals of other people a gate's decision needs at least in a project.
+    pub fn approvals(&self, project: &ProjectName) -> u8 {
+        let own = self.projects.get(project);
+        let own = own.and_then(|settings| settings.approvals);
+        own.or(self.approvals).unwrap_or(0)
+    }
+
     /// Returns over how many rows figures are less sensitive than the rows.
     pub fn fewest_rows(&self) -> u64 {
         self.fewest_rows.unwrap_or(FEWEST_ROWS)

@@ -59,6 +59,13 @@ fn a_model_is_registered_once_as_many_others_approved_as_its_gate_asks_for() {
     world.yes(&["policy", "apply", "policies"]);
     world.told(&["show", decision], 0, "approvals       0 of 2");
     world.told(&["verify", "demo/registered@1"], 0, "everything holds");
+    // What the policies demand counts whatever the pipeline asks for.
+    world.write(
+        "policies/settings.json",
+        r#"{"projects": {"demo": {"approvals": 3}}}"#,
+    );
+    world.yes(&["policy", "apply", "policies"]);
+    world.told(&["show", decision], 0, "approvals       0 of 3");
     // Another model is another decision.
     let other = std::fs::read_to_string(world.path("custody.yaml")).unwrap();
     world.write("custody.yaml", &other.replace("echo weights", "echo other"));

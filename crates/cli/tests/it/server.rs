@@ -784,8 +784,16 @@ fn a_stranger_learns_nothing_at_the_door_and_waits_after_some_tries() {
             .post("/v1/sessions", &more)
             .starts_with("HTTP/1.1 400")
     );
-    let url = format!("https://localhost:{}/v1/sessions", served.port());
-    assert!(served.curl(&[&url]).starts_with("HTTP/1.1 404"));
+    let at = |path: &str| served.curl(&[&format!("https://localhost:{}{path}", served.port())]);
+    assert!(at("/v1/sessions").starts_with("HTTP/1.1 404"));
+    // Whoever keeps it running is told that it runs, and no more.
+    for path in ["/health", "/ready"] {
+        let well = at(path);
+        assert!(
+            well.starts_with("HTTP/1.1 200") && body(&well) == "ok\n",
+            "{well}"
+        );
+    }
     // On the machine nobody signs in by these.
     let denied = [
         "ledger",
