@@ -744,7 +744,7 @@ mod tests {
     fn who_tries_as_many_from_one_address_waits_too() {
         let (world, door, ada, _) = opened();
         let invitation = "none".to_owned();
-        let codes = (0..FREE_AT_ADDRESS + 1).map(|number| {
+        let codes = (0..=FREE_AT_ADDRESS).map(|number| {
             let request = EnrolRequest {
                 account: format!("guess-{number}"),
                 ..ada.enrol(&world, &invitation)

@@ -23,6 +23,7 @@ impl Guesser {
     }
 
     /// Names whoever tries from the same address.
+    #[must_use]
     pub fn of_anybody(&self) -> Self {
         Self::at(self.address)
     }
