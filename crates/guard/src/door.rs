@@ -133,7 +133,7 @@ pub(crate) struct Inner {
     pub(crate) tokens: RwLock<(Option<Digest>, Tokens)>,
     /// Who signs in over the network.
     pub(crate) people: People,
-    /// Of two who sign in with one code at once, the first does.
+    /// Of two who sign in with one code at once, the first does; and nobody does while they are invited anew.
     pub(crate) signing_in: Mutex<()>,
     /// One project is made at a time: another set of keys would leave what the first sealed unreadable.
     projects: Mutex<()>,

@@ -96,6 +96,8 @@ struct Sessions {
     open: BTreeMap<TokenId, OpenSession>,
     /// Those that somebody ended: what was let in by them ends too.
     ended: BTreeSet<TokenId>,
+    /// Until when all that began of an account were ended, those too that nothing is asked by any more.
+    ended_until: BTreeMap<String, Timestamp>,
 }
 
 #[derive(Debug)]
@@ -108,11 +110,10 @@ struct OpenSession {
 }
 
 impl Sessions {
-    /// Ends all sessions of an account.
-    fn end_all(&mut self, account: &str) {
-        let of = |session: &OpenSession| session.account == account;
-        let ended = self.open.extract_if(.., |_, session| of(session));
-        self.ended.extend(ended.map(|(id, _)| id));
+    /// Ends all sessions of an account that began until `now`.
+    fn end_all(&mut self, account: &str, now: Timestamp) {
+        self.open.retain(|_, session| session.account != account);
+        self.ended_until.insert(account.to_owned(), now);
     }
 
     /// Makes room for one more of an account.
@@ -169,9 +170,14 @@ impl People {
 }
 
 impl Inner {
-    /// Returns whether somebody ended a session.
-    pub(crate) fn was_ended(&self, session: &TokenId) -> bool {
-        lock(&self.people.sessions).ended.contains(session)
+    /// Returns whether somebody ended the session of a person.
+    pub(crate) fn was_ended(&self, shown: &Authentication) -> bool {
+        let Some(session) = &shown.session else {
+            return false;
+        };
+        let sessions = lock(&self.people.sessions);
+        let until = sessions.ended_until.get(&shown.actor.id);
+        sessions.ended.contains(session) || until.is_some_and(|until| shown.time <= *until)
     }
 
     /// Lets those count whom the ledger names last.
@@ -265,9 +271,11 @@ impl Door {
         let mut kept = inner.sign_ins()?;
         let invited = SignInRecord::Invited(invitation);
         kept.people.insert(account.clone(), invited);
+        // Nobody signs in by what they had before while it is taken away.
+        let _turn = lock(&inner.signing_in);
         // CRASH: with the entry the old password counts no more, for the next process too.
         self.keep_sign_ins(grant, kept, &account)?;
-        lock(&inner.people.sessions).end_all(&account);
+        lock(&inner.people.sessions).end_all(&account, self.now());
         Ok(InviteReply {
             account: party.clone(),
             code: token.expose().to_string(),
@@ -344,14 +352,20 @@ impl Door {
             grant.fail(code::DOOR_025);
             return Err(not_known());
         }
+        // A code that counts no more would use the invitation up and let nobody in.
+        let last = inner.last_code(&inner.pseudonym(session.actor()))?;
+        if last.is_some_and(|last| step <= last) {
+            grant.fail(code::DOOR_030);
+            return Err(unusable("this code was used").hint("type the next code"));
+        }
         let set = SignInRecord::Set {
             password: hash,
             authenticator: sealed,
             since: now,
         };
-        kept.people.insert(account.to_owned(), set);
+        kept.people.insert(account.to_owned(), set.clone());
         self.keep_sign_ins(grant, kept, account)?;
-        self.let_sign_in(&id, &session, step, guesser)
+        self.let_sign_in(&id, &session, (&set, step), guesser)
     }
 
     /// Lets a person in by password and code.
@@ -367,7 +381,8 @@ impl Door {
         let account = request.account.as_str();
         let guesser = self.may_try(account, address)?;
         let kept = inner.sign_ins()?;
-        let set = match kept.people.get(account) {
+        let record = kept.people.get(account);
+        let set = match record {
             Some(SignInRecord::Set {
                 password,
                 authenticator,
@@ -385,11 +400,12 @@ impl Door {
             let authenticator = inner.open_authenticator(account, sealed)?;
             authenticator.step_of(&request.code, now)
         });
-        let Some(step) = step.filter(|_| matches && inner.is_active(account)) else {
+        let step = step.filter(|_| matches && inner.is_active(account));
+        let Some((record, step)) = record.zip(step) else {
             return Err(self.was_wrong(SignIn::ACTION, account, guesser)?);
         };
         let (id, session) = self.begin(account, now);
-        self.let_sign_in(&id, &session, step, guesser)
+        self.let_sign_in(&id, &session, (record, step), guesser)
     }
 
     /// Draws a session, which nobody is let in by yet.
@@ -437,12 +453,13 @@ impl Door {
         Ok(told)
     }
 
-    /// Enters that a person signed in with the code of a step of time, which counts no more, and lets them in.
+    /// Enters that a person signed in by what is kept of them, with the code of a step of time, which counts no more, and lets
+    /// them in.
     fn let_sign_in(
         &self,
         token: &Token,
         session: &Session,
-        step: u64,
+        (record, step): (&SignInRecord, u64),
         guesser: Guesser,
     ) -> Result<SessionReply, Problem> {
         let inner = &self.0;
@@ -450,7 +467,9 @@ impl Door {
         // Of two who come with one code at once the first counts.
         let _turn = lock(&inner.signing_in);
         let last = inner.last_code(&inner.pseudonym(session.actor()))?;
-        if last.is_some_and(|last| step <= last) {
+        let is_used = last.is_some_and(|last| step <= last);
+        // An invitation may have come while the password was hashed.
+        if is_used || inner.sign_ins()?.people.get(&account) != Some(record) {
             return Err(self.was_wrong(SignIn::ACTION, &account, guesser)?);
         }
         let mut grant = self.ask::<SignIn>(session, ResourceRef::Identity)?;
@@ -775,8 +794,21 @@ mod tests {
         assert_eq!(by(&owner, "nobody").unwrap_err(), code::DOOR_004);
         assert_eq!(by(&owner, "service:ci").unwrap_err(), code::DOOR_028);
         assert_eq!(by(&owner, "group:all").unwrap_err(), code::DOOR_028);
+        // What was let in ends, by a session that nothing was asked by any more too.
+        let running = door.sign_in(Some(&session.token), NEAR, None).unwrap();
+        world.clock.advance(SESSION);
+        let later = door.sign_in_person(&ada.sign_in(&world), NEAR).unwrap();
+        assert!(door.ask::<List>(&running, ResourceRef::Workspace).is_ok());
+        let old = door.0.sign_ins().unwrap().people.remove("ada").unwrap();
         let invited = by(&owner, "ada").unwrap();
-        assert!(!is_let_in(&door, &session.token));
+        assert!(!is_let_in(&door, &session.token) && !is_let_in(&door, &later.token));
+        let over = door.ask::<List>(&running, ResourceRef::Workspace);
+        assert_eq!(over.map(drop).unwrap_err().code, code::DOOR_019);
+        // Whose password was hashed while the invitation came is not let in by it.
+        world.clock.advance(STEP);
+        let (token, late) = door.begin("ada", door.now());
+        let late = door.let_sign_in(&token, &late, (&old, u64::MAX), Guesser::at(NEAR));
+        assert_eq!(late.unwrap_err().code, code::DOOR_025);
         let refused = door.sign_in_person(&ada.sign_in(&world), NEAR).unwrap_err();
         assert_eq!(refused.code, code::DOOR_025);
         for (request, told) in [

@@ -100,8 +100,7 @@ impl Inner {
             let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
             tokens.1.tokens.get(&token.id) != Some(&token.record)
         });
-        let was_ended = shown.session.as_ref().is_some_and(|id| self.was_ended(id));
-        if was_revoked || was_ended || shown.is_over(self.parts.clock.now()) {
+        if was_revoked || self.was_ended(shown) || shown.is_over(self.parts.clock.now()) {
             return Err(Problem::new(code::DOOR_019, "the session is over").hint("log in again"));
         }
         Ok(())

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use custody_types::Digest;
+
 /// The longest wait.
 const LONGEST: Duration = Duration::from_mins(15);
 /// How many are remembered; of more, those whose wait ends soonest are forgotten.
@@ -13,7 +15,8 @@ const MOST: usize = 10_000;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Guesser {
     address: IpAddr,
-    account: String,
+    /// Of the name of the account, which may be as long as a stranger likes.
+    account: Digest,
 }
 
 impl Guesser {
@@ -39,7 +42,7 @@ impl Guesser {
         };
         Self {
             address,
-            account: account.to_owned(),
+            account: Digest::of(account.as_bytes()),
         }
     }
 }

@@ -404,7 +404,7 @@ registry! {
         "Type them again with the next code. An owner makes a new invitation: `custody account invite`.";
     DOOR_026 "CUS-DOOR-026" TooMany:
         "there were too many attempts",
-        "After five wrong attempts as an account from an address the next one waits, each time twice as long. Nobody else waits.",
+        "After five wrong attempts as an account from an address the next one waits, each time twice as long; so it does after fifty from an address, as whomever. Nobody else waits.",
         "Wait as long as it says, then try again.";
     DOOR_027 "CUS-DOOR-027" Unavailable:
         "too many sign in at once",
