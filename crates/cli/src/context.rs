@@ -17,7 +17,7 @@ use custody_pipeline::snapshot;
 use custody_sandbox::Interrupt;
 use custody_tls::Authority;
 use custody_types::{Problem, Purpose, code};
-use custody_wire::{InviteReply, Party};
+use custody_wire::InviteReply;
 
 use crate::args::Global;
 use crate::login;
@@ -175,13 +175,10 @@ impl Context {
         )?;
         let runner = Arc::new(runner);
         let is_first = authority.as_ref().is_some_and(|(_, is_new)| *is_new);
-        let invited = is_first.then(|| {
-            let account = self.settings.account.clone();
-            let shown = Credentials::OperatingSystem { account };
-            let owner = Party::of(door.owner());
-            let session = door.authenticate(&shown, None, "cli");
-            owner.and_then(|owner| door.invite(&session, &owner).ok())
-        });
+        let account = self.settings.account.clone();
+        let shown = Credentials::OperatingSystem { account };
+        let session = door.authenticate(&shown, None, "cli");
+        let invited = is_first.then(|| door.invite_owner(&session)).transpose()?;
         let here = router(self.here(door.clone(), runner.clone()));
         let sharing = Sharing::start(ledger, here).map_err(|error| no_threads(&error))?;
         let _ = self.sharing.set(sharing);

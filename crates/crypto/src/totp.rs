@@ -4,6 +4,8 @@ use custody_types::{Entropy, Timestamp};
 use totp_rs::{Builder, Totp};
 use zeroize::Zeroizing;
 
+use crate::secret::Secret;
+
 /// How many bytes the secret has: what RFC 4226, section 4, recommends.
 const SECRET: usize = 20;
 /// How many steps a clock may be off, before and after.
@@ -15,21 +17,13 @@ const SKEW: u16 = 1;
 pub struct NoSecret;
 
 /// The secret that an authenticator app shares with whoever checks its codes.
-#[derive(Clone)]
-pub struct Authenticator(Zeroizing<[u8; SECRET]>);
-
-impl std::fmt::Debug for Authenticator {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Authenticator(…)")
-    }
-}
+#[derive(Debug, Clone)]
+pub struct Authenticator(Secret<SECRET>);
 
 impl Authenticator {
     /// Draws a secret.
     pub fn draw(entropy: &dyn Entropy) -> Self {
-        let mut secret = Zeroizing::new([0; SECRET]);
-        entropy.fill(secret.as_mut_slice());
-        Self(secret)
+        Self(Secret::generate(entropy))
     }
 
     /// Takes over a secret.
@@ -37,8 +31,7 @@ impl Authenticator {
     /// # Errors
     /// [`NoSecret`] when it has another length.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, NoSecret> {
-        let secret = bytes.try_into().map_err(|_| NoSecret)?;
-        Ok(Self(Zeroizing::new(secret)))
+        Secret::from_slice(bytes).map(Self).ok_or(NoSecret)
     }
 
     /// Reads a secret in base32.
@@ -52,12 +45,12 @@ impl Authenticator {
 
     /// Lends the secret.
     pub fn expose(&self) -> &[u8; SECRET] {
-        &self.0
+        self.0.expose()
     }
 
     /// Writes the secret in base32, as it is typed into an app.
     pub fn to_text(&self) -> Zeroizing<String> {
-        Zeroizing::new(totp_rs::Secret::new_stack(*self.0).to_base32())
+        Zeroizing::new(totp_rs::Secret::new_stack(*self.0.expose()).to_base32())
     }
 
     /// Writes the address by which an app takes it over: `otpauth://totp/…`, for `account` at `issuer`, without colons.
@@ -82,7 +75,7 @@ impl Authenticator {
 
     fn builder(&self) -> Builder {
         Builder::new()
-            .with_secret(totp_rs::Secret::new_stack(*self.0))
+            .with_secret(totp_rs::Secret::new_stack(*self.0.expose()))
             .with_skew(SKEW)
     }
 

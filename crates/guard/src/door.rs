@@ -568,11 +568,6 @@ impl Door {
         self.fault().is_none() && self.0.parts.ledger.flush().is_ok()
     }
 
-    /// Returns the account that owns the workspace.
-    pub fn owner(&self) -> &Actor {
-        &self.0.parts.owner
-    }
-
     /// Returns the time.
     pub fn now(&self) -> Timestamp {
         self.0.parts.clock.now()

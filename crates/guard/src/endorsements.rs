@@ -8,14 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use custody_attest::slsa::Provenance;
 use custody_attest::statement::Statement;
 use custody_store::Version;
-use custody_types::{ActorKind, Digest, Problem, Timestamp, VersionName, code, counted};
+use custody_types::{Action, ActorKind, Digest, Problem, Timestamp, VersionName, code, counted};
 use custody_wire::ApprovalsView;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::act::Approve;
 use crate::door::Inner;
-use crate::evidence::{Evidence, Scope};
+use crate::evidence::Evidence;
 use crate::gates::{dependency, input, is_step, passed};
 use crate::grant::Grant;
 use crate::scanning::{APPROVAL, not_approved};
@@ -106,7 +106,7 @@ impl Evidence<'_> {
         when: &When,
     ) -> Result<Vec<Endorsement>, Problem> {
         let inner = &self.door.0;
-        let policies = inner.in_force(custody_types::Action::ChangePolicy)?;
+        let policies = inner.in_force(Action::ChangePolicy)?;
         let now = self.door.now();
         let mut given: BTreeMap<String, Endorsement> = BTreeMap::new();
         for one in inner.endorsements(&asked.bound)? {
@@ -276,17 +276,5 @@ impl Grant<Approve> {
         let statement = inner.keep_record(version.record.artifact.project(), &envelope)?;
         let facts = BTreeMap::from([(ENDORSES.to_owned(), asked.bound.to_string())]);
         Ok((statement, facts))
-    }
-}
-
-/// The evidence that the door itself looks at.
-pub(crate) fn of_door<'a>(
-    door: &'a crate::door::Door,
-    session: &'a crate::session::Session,
-) -> Evidence<'a> {
-    Evidence {
-        door,
-        session,
-        scope: Scope::Door,
     }
 }

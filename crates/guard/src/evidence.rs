@@ -89,6 +89,17 @@ fn store_problem(error: StoreError) -> Problem {
     problem::store(&error)
 }
 
+impl<'a> Evidence<'a> {
+    /// Lends the records to the door itself, which looks at them for a session.
+    pub(crate) const fn for_door(door: &'a Door, session: &'a Session) -> Self {
+        Self {
+            door,
+            session,
+            scope: Scope::Door,
+        }
+    }
+}
+
 impl Evidence<'_> {
     /// Finds a version.
     ///

@@ -515,11 +515,7 @@ impl Grant<SetAlias> {
         if !inner.policies().is_gated(project, alias) {
             return Ok(None);
         }
-        let evidence = Evidence {
-            door: &self.door,
-            session: &self.session,
-            scope: Scope::Door,
-        };
+        let evidence = Evidence::for_door(&self.door, &self.session);
         Ok(evidence.transition(&version).err().map(|missing| {
             refused(
                 format!("`{alias}` is gated, and {}", missing.what),
@@ -556,11 +552,7 @@ impl Grant<RebuildIndex> {
             self.fail(problem.code);
             return Err(problem);
         }
-        let evidence = Evidence {
-            door: &self.door,
-            session: &self.session,
-            scope: Scope::Door,
-        };
+        let evidence = Evidence::for_door(&self.door, &self.session);
         let versions = evidence.versions()?;
         let views = versions
             .iter()

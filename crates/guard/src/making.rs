@@ -16,8 +16,7 @@ use custody_wire::{EntryRef, SIGNATURE_KEY, ScanView, SignatureView, VersionView
 
 use crate::act::{ActionMarker, WriteAccess};
 use crate::door::{Door, Key};
-use crate::endorsements::of_door;
-use crate::evidence::{Evidence, Scope};
+use crate::evidence::Evidence;
 use crate::grant::Grant;
 use crate::problem;
 use crate::publisher::{self, PUBLISHER, Publisher};
@@ -415,7 +414,7 @@ impl VersionBuilder {
         let statement = build(names)?;
         for piece in &self.pieces.all {
             if piece.outcome.action == Action::RegisterModel {
-                let evidence = of_door(&self.door, &piece.session);
+                let evidence = Evidence::for_door(&self.door, &piece.session);
                 self.door.0.check_endorsed(&evidence, &statement)?;
             }
         }
@@ -601,12 +600,7 @@ impl VersionBuilder {
             versions.into_iter().zip(&pieces).zip(receipts).zip(&scans)
         {
             version = door.0.confirmed(version)?;
-            let view = Evidence {
-                door: &door,
-                session: &piece.session,
-                scope: Scope::Door,
-            }
-            .view(&version)?;
+            let view = Evidence::for_door(&door, &piece.session).view(&version)?;
             let stored = door
                 .0
                 .may_read(&piece.session, &version)

@@ -21,17 +21,13 @@ use custody_identity::{
     SignIns, Token, TokenId,
 };
 use custody_ledger::{Outcome, Phase};
-use custody_types::{
-    Action, Actor, ArtifactName, Classification, Digest, Kind, NameError, Problem, Purpose,
-    Timestamp, code,
-};
+use custody_types::{Action, Actor, Digest, Problem, Purpose, Timestamp, code};
 use custody_wire::{EnrolRequest, InviteReply, SessionReply, SignInRequest};
 
 use crate::act::{ActionMarker, Enrol, Invite, SignIn};
 use crate::admin::identity_problem;
 use crate::door::{Door, Inner, lock};
 use crate::grant::Grant;
-use crate::making::{NewVersion, VersionBuilder};
 use crate::session::Session;
 use crate::target::ResourceRef;
 use crate::view::CODE_STEP;
@@ -281,6 +277,21 @@ impl Door {
             code: token.expose().to_string(),
             expires,
         })
+    }
+
+    /// Invites the owner of the workspace, whose session it is, unless they sign in already.
+    ///
+    /// # Errors
+    /// As [`Door::invite`].
+    pub fn invite_owner(&self, session: &Session) -> Result<Option<InviteReply>, Problem> {
+        let owner = &self.0.parts.owner;
+        let party = Party::of(owner).filter(|party| matches!(party, Party::User(_)));
+        match party {
+            Some(party) if session.person() == owner && !self.0.signs_in(&owner.id)? => {
+                self.invite(session, &party).map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 
     fn who_may_be_invited(&self, session: &Session, party: &Party) -> Result<String, Problem> {
@@ -535,19 +546,10 @@ impl Door {
         kept: SignIns,
         account: &str,
     ) -> Result<(), Problem> {
-        let inner = &self.0;
-        let artifact: ArtifactName = SIGN_INS
-            .parse()
-            .map_err(|error: NameError| unreadable(error))?;
         let text = kept.to_text().map_err(unreadable)?;
-        let mut making = VersionBuilder::start_at(self, artifact.project())?;
-        let path = FILE.parse().map_err(|error: NameError| unreadable(error))?;
-        making.file(path, false, &mut text.as_bytes())?;
-        let pseudonym = inner.pseudonym(&Actor::user(account));
+        let pseudonym = self.0.pseudonym(&Actor::user(account));
         let facts = BTreeMap::from([(ACCOUNT.to_owned(), pseudonym)]);
-        let new = NewVersion::new(artifact, Kind::Policy, Classification::Personal);
-        making.finish_admin(grant, new, facts)?;
-        making.commit(None).map(drop)
+        self.keep_state(grant, (SIGN_INS, FILE), &text, facts)
     }
 }
 
@@ -740,6 +742,21 @@ mod tests {
         world.clock.advance(STEP);
         let refused = door.sign_in_person(&ada.sign_in(&world), NEAR).unwrap_err();
         assert_eq!(refused.code, code::DOOR_025);
+    }
+
+    #[test]
+    fn an_owner_who_signs_in_is_not_invited_by_a_start() {
+        let (world, door, ada, _) = opened();
+        let owner = world.person("owner");
+        assert!(door.invite_owner(&world.person("ada")).unwrap().is_none());
+        let invited = door.invite_owner(&owner).unwrap().unwrap();
+        let request = EnrolRequest {
+            account: "owner".to_owned(),
+            ..ada.enrol(&world, &invited.code)
+        };
+        let session = door.enrol(&request, NEAR).unwrap();
+        assert!(door.invite_owner(&owner).unwrap().is_none());
+        assert!(is_let_in(&door, &session.token));
     }
 
     #[test]

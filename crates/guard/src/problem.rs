@@ -5,6 +5,14 @@ use custody_policy::Decision;
 use custody_store::StoreError;
 use custody_types::{Action, Code, Problem, ReadError, Reference, Resource, code};
 
+/// How long a person's reason for a decision may be, in bytes.
+const MOST_REASON: usize = 2000;
+
+/// Returns whether a person's reason for a decision says something, and is not too long.
+pub(crate) fn is_reason(reason: &str) -> bool {
+    !reason.trim().is_empty() && reason.len() <= MOST_REASON
+}
+
 /// Tells why the policy refused.
 pub(crate) fn refused(
     action: Action,

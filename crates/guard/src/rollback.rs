@@ -11,14 +11,13 @@ use serde::Serialize;
 use crate::act::AcceptRollback;
 use crate::door::{Door, Index, POLICY};
 use crate::grant::Grant;
+use crate::problem::is_reason;
 use crate::session::Session;
 use crate::target::ResourceRef;
 use crate::view;
 
 /// The predicate type of the statement that accepts an older state of the ledger.
 pub const ROLLBACK: &str = "https://custody.dev/rollback/v1";
-/// How long a reason may be, in bytes.
-const MOST_REASON: usize = 2000;
 /// How much of what was kept is repeated in the statement, in characters.
 const MOST_KEPT: usize = 4000;
 
@@ -78,7 +77,7 @@ impl Door {
                 "repeat its id, to say that you mean this one: `{id}`"
             )));
         }
-        if reason.trim().is_empty() || reason.len() > MOST_REASON {
+        if !is_reason(reason) {
             return Err(
                 Problem::new(code::LEDGER_012, "it needs a reason of at most 2000 bytes")
                     .hint("say with `--reason` what happened"),

@@ -25,7 +25,7 @@ use crate::endorsements::{Asked, When};
 use crate::evidence::Evidence;
 use crate::grant::Grant;
 use crate::making::{NewVersion, VersionBuilder};
-use crate::problem;
+use crate::problem::{self, is_reason};
 use crate::session::Session;
 use crate::view::{CONTRACT, FINDINGS, QUARANTINE, REJECTED, RELEASE, SCAN_FACT};
 
@@ -43,8 +43,6 @@ const MOST_FINDINGS: usize = 500;
 const MOST_FORMATS: usize = 50;
 /// How many findings are told to a person at once.
 const MOST_TOLD: usize = 8;
-/// How long a reason may be, in bytes.
-const MOST_REASON: usize = 2000;
 
 /// Scans files where they can harm nothing.
 pub trait Scanner: Send + Sync + fmt::Debug {
@@ -586,7 +584,7 @@ impl Grant<Approve> {
         let _turn = inner.locks.project(version.record.artifact.project());
         let version = inner.confirmed(version.clone())?;
         let name = version.name();
-        if reason.trim().is_empty() || reason.len() > MOST_REASON {
+        if !is_reason(reason) {
             return Err(not_approved(
                 &name,
                 "an approval needs a reason of at most 2000 bytes",
@@ -731,7 +729,7 @@ impl Grant<Reject> {
                 .because(because)
                 .hint(hint)
         };
-        if reason.trim().is_empty() || reason.len() > MOST_REASON {
+        if !is_reason(reason) {
             return Err(refused(
                 "a rejection needs a reason of at most 2000 bytes",
                 "say with `--reason` what was found",

@@ -12,14 +12,12 @@ use serde::Serialize;
 use crate::act::Shred;
 use crate::door::{Inner, POLICY};
 use crate::grant::Grant;
-use crate::problem;
+use crate::problem::{self, is_reason};
 use crate::target::ResourceRef;
 use crate::view::SHREDDED;
 
 /// The predicate type of the statement that says why a project was shredded.
 pub const SHREDDING: &str = "https://custody.dev/shredding/v1";
-/// How long a reason may be, in bytes.
-const MOST_REASON: usize = 2000;
 
 /// The predicate [`SHREDDING`].
 #[derive(Debug, Serialize)]
@@ -98,7 +96,7 @@ impl Grant<Shred> {
             .because("it holds the policies, the accounts and the reasons of what was decided")
             .hint("shred your own projects, one by one"));
         }
-        if reason.trim().is_empty() || reason.len() > MOST_REASON {
+        if !is_reason(reason) {
             return Err(Problem::new(
                 code::STORE_016,
                 "shredding a project needs a reason of at most 2000 bytes",

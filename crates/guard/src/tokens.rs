@@ -138,6 +138,24 @@ impl Inner {
 }
 
 impl Door {
+    /// Keeps a state of the workspace about people as the next version of its artifact, which is one file.
+    pub(crate) fn keep_state<A: ActionMarker>(
+        &self,
+        grant: Grant<A>,
+        (artifact, file): (&str, &str),
+        text: &str,
+        facts: BTreeMap<String, String>,
+    ) -> Result<(), Problem> {
+        let unnamed = |error: NameError| Problem::new(code::DOOR_012, error.to_string());
+        let artifact: ArtifactName = artifact.parse().map_err(unnamed)?;
+        let mut making = VersionBuilder::start_at(self, artifact.project())?;
+        let path = file.parse().map_err(unnamed)?;
+        making.file(path, false, &mut text.as_bytes())?;
+        let new = NewVersion::new(artifact, Kind::Policy, Classification::Personal);
+        making.finish_admin(grant, new, facts)?;
+        making.commit(None).map(drop)
+    }
+
     /// Lets in who shows a token, of an account or of a session, from an address, for a purpose or for none.
     ///
     /// # Errors
@@ -293,25 +311,15 @@ impl Door {
         record: &TokenRecord,
     ) -> Result<(), Problem> {
         let inner = &self.0;
-        let artifact: ArtifactName = TOKENS
-            .parse()
-            .map_err(|error: NameError| Problem::new(code::DOOR_012, error.to_string()))?;
         let text = tokens
             .to_text()
             .map_err(|error| Problem::new(code::DOOR_012, error.to_string()))?;
-        let mut making = VersionBuilder::start_at(self, artifact.project())?;
-        let path = FILE
-            .parse()
-            .map_err(|error: NameError| Problem::new(code::DOOR_012, error.to_string()))?;
-        making.file(path, false, &mut text.as_bytes())?;
         let account = record.account.actor().map(|actor| inner.pseudonym(&actor));
         let facts = BTreeMap::from([
             (TOKEN.to_owned(), id.to_string()),
             (ACCOUNT.to_owned(), account.unwrap_or_default()),
         ]);
-        let new = NewVersion::new(artifact, Kind::Policy, Classification::Personal);
-        making.finish_admin(grant, new, facts)?;
-        making.commit(None)?;
+        self.keep_state(grant, (TOKENS, FILE), &text, facts)?;
         let mut counting = write(&inner.tokens);
         *counting = (inner.in_force(Action::CreateToken)?, tokens);
         Ok(())

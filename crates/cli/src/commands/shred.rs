@@ -1,6 +1,6 @@
 //! `custody shred`.
 
-use custody_types::{ExitCode, Problem, code};
+use custody_types::{ExitCode, Problem, code, counted};
 use custody_wire::ShredRequest;
 
 use crate::args::Shred;
@@ -24,8 +24,11 @@ pub(crate) fn run(context: &Context, args: Shred) -> Result<ExitCode, Problem> {
     })?;
     context.output.answer(reply, |reply, text| {
         text.line(format!(
-            "the keys of `{}` are destroyed, and the packs of its {} versions deleted ({}), ledger entry {}",
-            reply.project, reply.versions, reply.bytes, reply.entry
+            "the keys of `{}` are destroyed, and the packs of its {} deleted ({}), ledger entry {}",
+            reply.project,
+            counted(reply.versions, "version"),
+            reply.bytes,
+            reply.entry
         ));
         Ok(())
     })?;
