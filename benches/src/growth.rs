@@ -14,8 +14,8 @@ use custody_crypto::aead::{Aead, Ring};
 use custody_crypto::sign::SigningKey;
 use custody_crypto::{DomainKeys, Secret};
 use custody_guard::{
-    Credentials, Door, DoorDeps, Keyring, LastSeenCheckpoint, List, NewVersion, ReadLedger,
-    ResourceRef, Scanned, Scanner, Session, Verify, VersionBuilder, Write,
+    Credentials, Door, DoorDeps, Keyring, KeysInUse, LastSeenCheckpoint, List, NewVersion,
+    ReadLedger, ResourceRef, Scanned, Scanner, Session, Verify, VersionBuilder, Write,
 };
 use custody_ledger::Ledger;
 use custody_store::{DomainId, Store};
@@ -47,6 +47,22 @@ impl Keyring for OneProject {
 
     fn destroy(&self, _: &ProjectName, _: &DomainId) -> Result<(), Problem> {
         Err(Problem::new(code::KEY_015, "its keys stay"))
+    }
+
+    fn renew(&self, _: &ProjectName, _: &DomainId) -> Result<Option<DomainKeys>, Problem> {
+        Err(Problem::new(code::KEY_015, "its keys stay"))
+    }
+
+    fn in_use(&self) -> KeysInUse {
+        KeysInUse::default()
+    }
+
+    fn rotate(&self) -> Result<String, Problem> {
+        Err(Problem::new(code::KEY_010, "no key is above these"))
+    }
+
+    fn change_passphrase(&self, _: Option<&str>, _: Option<&str>) -> Result<(), Problem> {
+        Err(Problem::new(code::KEY_010, "no key is above these"))
     }
 }
 

@@ -20,7 +20,7 @@ from conftest import TARGET
 CUSTODY = TARGET / "custody"
 CALLS = "openat,creat,read,lseek,write,pwrite64,writev,pwritev,pwritev2,ftruncate,fallocate,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,rmdir,linkat,fsync,fdatasync"
 LINE = re.compile(r"^(\d+) +(\w+)\((.*)\) += (-?\d+)", re.DOTALL)
-ACKNOWLEDGED = re.compile(rb"^(put \S+@\d+|@\S+ is \S+@\d+|.* of \S+@\d+ removed)")
+ACKNOWLEDGED = re.compile(rb"^(put \S+@\d+|@\S+ is \S+@\d+|.* of \S+@\d+ removed|all keys are wrapped)")
 
 
 def text(quoted):
@@ -180,11 +180,12 @@ class World:
             (self.project / f"{name}.txt").write_text(f"content of {name}\n" * 200)
         # A model that no rule knows, which waits for a person.
         (self.project / "model.pkl").write_bytes(b"\x80\x04cacme.models\nScorer\n)\x81.")
+        (folder / "keys").mkdir()
         # The packs with bytes that a removal takes away.
         self.doomed = set()
 
     def environment(self, home):
-        return {"HOME": str(home), "PATH": os.environ["PATH"], "CUSTODY_KEY_FILE": str(self.folder / "key"), "CI": "1"}
+        return {"HOME": str(home), "PATH": os.environ["PATH"], "CUSTODY_KEY_FILE": str(home.parent / "keys/key"), "CI": "1"}
 
     def run(self, *arguments, folder=None, home=None):
         return subprocess.run([CUSTODY, *arguments], cwd=folder or self.project, env=self.environment(home or self.home), capture_output=True, text=True, check=False)
@@ -192,7 +193,7 @@ class World:
     def whole(self, state, acknowledged):
         """Return what is wrong after a crash, if something is."""
         after = self.folder / f"after-{next(self.numbers)}"
-        for needed in (self.project, self.home / ".local/state/custody/ledgers"):
+        for needed in (self.project, self.folder / "keys", self.home / ".local/state/custody/ledgers"):
             (after / needed.relative_to(self.folder)).mkdir(parents=True)
         for path, content in sorted(state.items()):
             copy = after / Path(path).relative_to(self.folder)
@@ -203,6 +204,7 @@ class World:
                 copy.mkdir(mode=0o700, exist_ok=True)
             else:
                 copy.write_bytes(content)
+                copy.chmod(0o600)
         place = {"folder": after / "project", "home": after / "home"}
         try:
             verified = self.run("verify", "--all", **place)
@@ -211,7 +213,8 @@ class World:
             listed = self.run("ls", **place)
             if any("removed" in done for done in acknowledged) and self.doomed & state.keys():
                 return f"bytes that were removed are there again: {self.doomed}"
-            missing = [done for done in acknowledged if "removed" not in done and done.split()[1 if done.startswith("put") else 0].rstrip(":") not in listed.stdout]
+            named = [done for done in acknowledged if "removed" not in done and "wrapped" not in done]
+            missing = [done for done in named if done.split()[1 if done.startswith("put") else 0].rstrip(":") not in listed.stdout]
             if listed.returncode != 0 or missing:
                 return f"{missing}: {listed.stdout}{listed.stderr}"
             return None
@@ -229,13 +232,13 @@ def traced(tmp_path_factory):
     assert world.run("put", "demo/a", "a.txt").returncode == 0
     assert world.run("put", "demo/m", "model.pkl", "--kind", "model").returncode == 6
     assert world.run("reject", "demo/m@1", "--reason", "it is not needed").returncode == 0
-    roots = (world.project / ".custody", world.home / ".local/state/custody/ledgers")
+    roots = (world.project / ".custody", world.folder / "keys", world.home / ".local/state/custody/ledgers")
     trace = world.folder / "trace"
     before = lambda lost=None: Disk(roots, lost)
     copies = [(root, world.folder / f"before-{number}") for number, root in enumerate(roots)]
     for root, copy in copies:
         shutil.copytree(root, copy)
-    script = '"$0" remove demo/m@1 && "$0" put demo/b b.txt && "$0" put new/c c.txt && "$0" alias demo/a good 1'
+    script = '"$0" remove demo/m@1 && "$0" put demo/b b.txt && "$0" keys rotate && "$0" put new/c c.txt && "$0" alias demo/a good 1'
     done = subprocess.run(
         ["strace", "-f", "-y", "-qq", "-xx", "-s", "100000000", "-e", f"trace={CALLS}", "-o", trace, "sh", "-c", script, CUSTODY],
         cwd=world.project,
@@ -284,7 +287,7 @@ def test_what_was_acknowledged_outlives_every_crash(traced):
             assert wrong is None, f"crash {number}, after {acknowledged}: {wrong}"
     assert len(states) > 20, len(states)
     acknowledged = states[-1][1]
-    assert "removed" in acknowledged[0] and [done.split()[0] for done in acknowledged[1:]] == ["put", "put", "@good"], acknowledged
+    assert "removed" in acknowledged[0] and [done.split()[0] for done in acknowledged[1:]] == ["put", "all", "put", "@good"], acknowledged
 
 
 @pytest.mark.parametrize(
@@ -298,6 +301,8 @@ def test_what_was_acknowledged_outlives_every_crash(traced):
         r"/packs/[0-9a-f]{2}$",
         r"/packs$",
         r"/keyring\.new$",
+        r"/keys/key\.new$",
+        r"/keys$",
         r"/\.custody$",
     ],
 )

@@ -8,9 +8,9 @@ use std::time::Duration;
 use axum::body::Body;
 use custody_guard::{
     Approve, ChangeRules, Collect, CommittedVersion, Export, ExportLedger, List, NewToken,
-    NewVersion, ReadIdentity, ReadLedger, ReadPolicy, ReadRun, RebuildIndex, Reject, Remove,
-    ResourceRef, ScanModel, Session, SetAlias, Shred, SignModel, VersionBuilder, Write,
-    WriteAccess,
+    NewVersion, ReadIdentity, ReadKeys, ReadLedger, ReadPolicy, ReadRun, RebuildIndex, Reject,
+    Remove, ResourceRef, RotateKeys, ScanModel, Session, SetAlias, Shred, SignModel,
+    VersionBuilder, Write, WriteAccess,
 };
 use custody_pipeline::collect;
 use custody_pipeline::file::Origin;
@@ -20,10 +20,11 @@ use custody_wire::{
     AcceptRollbackReply, AcceptRollbackRequest, AliasReply, AliasRequest, ApproveChangeRequest,
     ApproveRequest, ArtifactQuery, BreakGlassRequest, CompareRequest, DataQuery, DiffRequest,
     Document, EnrolRequest, EntryQuery, IdentityRequest, InviteRequest, LedgerVerifyReply,
-    ListQuery, ListReply, MetricsRequest, OriginOfPut, PolicySource, PutQuery, PutReply,
-    RejectReply, RejectRequest, RemoveRequest, RescanReply, RescanRequest, RevokeTokenRequest,
-    RulesReply, RunEvent, RunMomentQuery, RunQuery, RunRequest, ShredRequest, SignInRequest,
-    SignOutReply, StatusRequest, TokenRequest, TraceQuery, VerifyRequest,
+    ListQuery, ListReply, MetricsRequest, OriginOfPut, PassphraseRequest, PolicySource, PutQuery,
+    PutReply, RejectReply, RejectRequest, RemoveRequest, RescanReply, RescanRequest,
+    RevokeTokenRequest, RotateKeysRequest, RulesReply, RunEvent, RunMomentQuery, RunQuery,
+    RunRequest, ShredRequest, SignInRequest, SignOutReply, StatusRequest, TokenRequest, TraceQuery,
+    VerifyRequest,
 };
 use http::Response;
 
@@ -544,6 +545,25 @@ pub(crate) fn shred(app: &App, call: Call) -> Answer {
     let target = ResourceRef::Project(request.project);
     let grant = app.door.ask::<Shred>(&session, target)?;
     reply(grant.shred(&request.reason)?)
+}
+
+pub(crate) fn keys(app: &App, call: Call) -> Answer {
+    let grant = app.door.ask::<ReadKeys>(&call.session, ResourceRef::Keys)?;
+    reply(grant.keys()?)
+}
+
+pub(crate) fn rotate_keys(app: &App, call: Call) -> Answer {
+    let session = call.session.clone();
+    let request: RotateKeysRequest = call.document()?;
+    let grant = app.door.ask::<RotateKeys>(&session, ResourceRef::Keys)?;
+    reply(grant.rotate(&request)?)
+}
+
+pub(crate) fn change_passphrase(app: &App, call: Call) -> Answer {
+    let session = call.session.clone();
+    let request: PassphraseRequest = call.document()?;
+    let grant = app.door.ask::<RotateKeys>(&session, ResourceRef::Keys)?;
+    reply(grant.change_passphrase(&request)?)
 }
 
 pub(crate) fn change_rules(app: &App, call: Call) -> Answer {

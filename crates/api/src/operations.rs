@@ -277,6 +277,19 @@ pub static OPERATIONS: &[Operation] = &[
         &[Action::Shred],
         handlers::shred,
     ),
+    operation(Method::GET, "/v1/keys", &[Action::ReadKeys], handlers::keys),
+    operation(
+        Method::POST,
+        "/v1/keys/rotate",
+        &[Action::RotateKeys],
+        handlers::rotate_keys,
+    ),
+    operation(
+        Method::POST,
+        "/v1/keys/passphrase",
+        &[Action::RotateKeys],
+        handlers::change_passphrase,
+    ),
     operation(
         Method::POST,
         "/v1/rules",

@@ -62,7 +62,7 @@ pub struct About {
     pub id: String,
     /// When it was made.
     pub created: Timestamp,
-    /// The key-encryption key under which its keys are wrapped.
+    /// The key-encryption key under which its keys were wrapped at first.
     pub key_id: String,
     /// The account that owns it.
     pub owner: String,
@@ -111,6 +111,9 @@ pub struct ProjectKeys {
 pub struct Keyring {
     /// The format.
     pub format: String,
+    /// The key-encryption key under which these are wrapped; none: the one that `workspace.json` names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<String>,
     /// The key that signs statements, version records and models.
     pub attest: String,
     /// The key that signs the ledger's checkpoints.
@@ -126,6 +129,7 @@ impl Keyring {
     pub fn new(attest: String, ledger: String, pseudonyms: String) -> Self {
         Self {
             format: KEYRING_FORMAT.to_owned(),
+            key_id: None,
             attest,
             ledger,
             pseudonyms,
@@ -223,7 +227,11 @@ impl Workspace {
         self.write("keyring.json", &json(keyring)?)
     }
 
-    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), WorkspaceError> {
+    /// Replaces a file below `.custody`, atomically and durably.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::Io`]; what was there is still there then, or what was to be.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), WorkspaceError> {
         let path = self.root.join(name);
         disk::replace(&path, bytes).map_err(|source| WorkspaceError::Io {
             file: path.display().to_string(),

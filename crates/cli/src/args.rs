@@ -122,6 +122,9 @@ pub(crate) enum Command {
     /// Make, list and take back tokens, by which accounts are known over the network
     #[command(subcommand)]
     Token(Token),
+    /// Show which keys are in use, and let new ones take their place
+    #[command(subcommand)]
+    Keys(Keys),
     /// Maintain the index, which can be rebuilt from the store and the ledger
     #[command(subcommand)]
     Index(Index),

@@ -11,6 +11,7 @@ mod doctor;
 mod get;
 mod index;
 mod init;
+mod keys;
 mod ledger;
 mod login;
 mod ls;
@@ -38,7 +39,7 @@ mod verify;
 
 use custody_types::{ExitCode, Problem};
 
-use crate::args::{Cache, Command, Data, Index, Ledger, Policy, RulesCommand, Token};
+use crate::args::{Cache, Command, Data, Index, Keys, Ledger, Policy, RulesCommand, Token};
 use crate::completions;
 use crate::context::Context;
 
@@ -95,6 +96,9 @@ pub(crate) fn dispatch(context: &Context, command: Command) -> Result<ExitCode, 
         Command::Token(Token::Ls) => token::list(context),
         Command::Token(Token::Create(args)) => token::create(context, args),
         Command::Token(Token::Revoke(args)) => token::revoke(context, &args),
+        Command::Keys(Keys::Status) => keys::status(context),
+        Command::Keys(Keys::Rotate(args)) => keys::rotate(context, args),
+        Command::Keys(Keys::Passphrase(args)) => keys::passphrase(context, &args),
         Command::Index(Index::Rebuild) => index::rebuild(context),
         Command::Cache(Cache::Ls) => cache::ls(context),
         Command::Cache(Cache::Clean(args)) => cache::clean(context, &args),

@@ -16,6 +16,8 @@ pub(crate) struct Settings {
     pub(crate) key_file: Option<PathBuf>,
     /// `CUSTODY_PASSPHRASE`: the passphrase of the key file.
     pub(crate) passphrase: Option<String>,
+    /// `CUSTODY_NEW_PASSPHRASE`: the passphrase that the key file shall be under.
+    pub(crate) new_passphrase: Option<String>,
     /// `CUSTODY_SERVER`: the address of the server to work with.
     pub(crate) server: Option<String>,
     /// `CUSTODY_TOKEN`: the token that opens it.
@@ -51,6 +53,7 @@ impl Settings {
             here: env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
             key_file: env::var_os("CUSTODY_KEY_FILE").map(PathBuf::from),
             passphrase: env::var("CUSTODY_PASSPHRASE").ok(),
+            new_passphrase: env::var("CUSTODY_NEW_PASSPHRASE").ok(),
             server: env::var("CUSTODY_SERVER").ok(),
             token: env::var("CUSTODY_TOKEN").ok(),
             server_root: env::var_os("CUSTODY_SERVER_ROOT").map(PathBuf::from),

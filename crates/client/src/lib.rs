@@ -17,10 +17,11 @@ use custody_wire::{
     ApproveReply, ApproveRequest, ArtifactQuery, BreakGlassReply, BreakGlassRequest, CancelReply,
     Change, CompareReply, CompareRequest, DataQuery, DiffReply, DiffRequest, Document,
     EnrolRequest, EntryQuery, HEADER_AS, HEADER_PURPOSE, HeadReply, IdentityReply, IdentityRequest,
-    InviteReply, InviteRequest, LedgerReply, LedgerVerifyReply, ListQuery, ListReply, MetricsReply,
-    MetricsRequest, PolicyReply, PolicySource, ProblemDetails, ProfileReply, ProposalsReply,
-    PutQuery, PutReply, RejectReply, RejectRequest, RemoveReply, RemoveRequest, ReproduceReply,
-    RescanReply, RescanRequest, RevokeTokenRequest, RulesReply, RunEvent, RunListReply, RunMoment,
+    InviteReply, InviteRequest, KeysReply, LedgerReply, LedgerVerifyReply, ListQuery, ListReply,
+    MetricsReply, MetricsRequest, PassphraseReply, PassphraseRequest, PolicyReply, PolicySource,
+    ProblemDetails, ProfileReply, ProposalsReply, PutQuery, PutReply, RejectReply, RejectRequest,
+    RemoveReply, RemoveRequest, ReproduceReply, RescanReply, RescanRequest, RevokeTokenRequest,
+    RotateKeysRequest, RotationReply, RulesReply, RunEvent, RunListReply, RunMoment,
     RunMomentQuery, RunQuery, RunReply, RunRequest, RunShowReply, RunStarted, Schema, SchemaReply,
     SessionReply, ShowReply, ShredReply, ShredRequest, SignInRequest, SignOutReply, SigningReply,
     StatusReply, StatusRequest, TokenReply, TokenRequest, TokensReply, TraceQuery, TraceReply,
@@ -544,6 +545,33 @@ impl Client {
     /// The API's [`Problem`].
     pub fn shred(&self, request: &ShredRequest) -> Result<ShredReply, Problem> {
         self.post("/v1/shreddings", request)
+    }
+
+    /// Tells which keys are in use.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn keys(&self) -> Result<KeysReply, Problem> {
+        self.get("/v1/keys", &())
+    }
+
+    /// Lets new keys take the place of those in use.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn rotate_keys(&self, request: &RotateKeysRequest) -> Result<RotationReply, Problem> {
+        self.post("/v1/keys/rotate", request)
+    }
+
+    /// Puts the key file under another passphrase.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn change_passphrase(
+        &self,
+        request: &PassphraseRequest,
+    ) -> Result<PassphraseReply, Problem> {
+        self.post("/v1/keys/passphrase", request)
     }
 
     /// Puts other rule packs of the scanner in force, after the program's own.

@@ -210,6 +210,16 @@ impl DomainKeys {
         }
     }
 
+    /// Draws a content key in a new epoch, under which packs are sealed from then on. `None` when there are no epochs left;
+    /// nothing is drawn then.
+    #[must_use]
+    pub fn renew(&mut self, entropy: &dyn Entropy) -> Option<u32> {
+        let (newest, _) = self.newest()?;
+        let next = newest.checked_add(1)?;
+        self.content.insert(next, Secret::generate(entropy));
+        Some(next)
+    }
+
     /// Returns the newest epoch and its key.
     pub fn newest(&self) -> Option<(u32, &Secret<32>)> {
         self.content

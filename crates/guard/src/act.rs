@@ -120,6 +120,10 @@ acts! {
     ChangeIdentity;
     /// [`Action::ChangeRules`].
     ChangeRules;
+    /// [`Action::ReadKeys`].
+    ReadKeys;
+    /// [`Action::RotateKeys`].
+    RotateKeys;
     /// [`Action::RebuildIndex`].
     RebuildIndex;
 }

@@ -139,6 +139,12 @@ pub(crate) fn read(error: &ReadError) -> Problem {
     }
 }
 
+/// Tells that there is no such project, or none that may be named to who asks.
+pub(crate) fn no_project(project: &str) -> Problem {
+    Problem::new(code::STORE_017, format!("there is no project `{project}`"))
+        .hint("see which there are with `custody ls`")
+}
+
 #[cfg(test)]
 mod tests {
     use std::io;

@@ -156,7 +156,7 @@ fn first_at(ledger: &Snapshot, time: Timestamp) -> Result<u64, Problem> {
 
 impl Inner {
     /// Returns the terms of which an entry that matches must have one each.
-    fn terms(
+    pub(crate) fn terms(
         &self,
         query: &EntryQuery,
         actor: Option<&(String, String)>,
@@ -181,7 +181,7 @@ impl Inner {
 
     /// Hands entries before `end` to `each`, the newest first, until it returns false: all that have one term of each
     /// of `terms`, and others of the last bundle.
-    fn newest_first(
+    pub(crate) fn newest_first(
         &self,
         ledger: &Snapshot,
         terms: &[AnyOf],

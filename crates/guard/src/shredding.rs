@@ -83,7 +83,7 @@ impl Grant<Shred> {
         let door = self.door.clone();
         let inner = &door.0;
         let ResourceRef::Project(project) = self.target.clone() else {
-            return Err(unknown(&self.facts.resource.name));
+            return Err(problem::no_project(&self.facts.resource.name));
         };
         let own: ArtifactName = POLICY.parse().map_err(|error: custody_types::NameError| {
             Problem::new(code::DOOR_012, error.to_string())
@@ -111,7 +111,7 @@ impl Grant<Shred> {
             Some(shredded) => (shredded.entry, shredded.domain),
             None => {
                 let domain = inner.parts.store.domain(&project);
-                let domain = domain.ok_or_else(|| unknown(project.as_str()))?;
+                let domain = domain.ok_or_else(|| problem::no_project(project.as_str()))?;
                 (
                     self.decide_to_shred(&own, domain, reason, versions)?,
                     domain,
@@ -160,12 +160,4 @@ impl Grant<Shred> {
         self.finished = true;
         Ok(inner.append(draft)?.index())
     }
-}
-
-fn unknown(project: &str) -> Problem {
-    Problem::new(
-        code::STORE_017,
-        format!("there is no project `{project}` to shred"),
-    )
-    .hint("see which there are with `custody ls`")
 }

@@ -37,6 +37,8 @@ pub enum ResourceRef {
     Policy,
     /// The accounts and groups.
     Identity,
+    /// The keys.
+    Keys,
     /// The whole workspace.
     Workspace,
 }
@@ -76,6 +78,7 @@ impl ResourceRef {
             Self::Ledger => plain(ResourceKind::Ledger, "ledger", None),
             Self::Policy => plain(ResourceKind::Policy, "policy", None),
             Self::Identity => plain(ResourceKind::Identity, "identity", None),
+            Self::Keys => plain(ResourceKind::Keys, "keys", None),
             Self::Workspace => plain(ResourceKind::Project, "*", None),
         }
     }

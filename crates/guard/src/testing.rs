@@ -20,7 +20,9 @@ use custody_store::{DomainId, Store, StoreDeps};
 use custody_tlog::note::NoteSigner;
 use custody_types::{Actor, Clock, Entropy, Problem, ProjectName, Timestamp, VersionFiles, code};
 
-use crate::{Credentials, Door, DoorDeps, Keyring, LastSeenCheckpoint, Scanned, Scanner, Session};
+use crate::{
+    Credentials, Door, DoorDeps, Keyring, KeysInUse, LastSeenCheckpoint, Scanned, Scanner, Session,
+};
 
 /// When the clock of a [`World`] begins.
 const BEGINNING: i64 = 1_767_225_600_000_000;
@@ -167,6 +169,9 @@ struct Keys {
     kept: Mutex<BTreeMap<ProjectName, (DomainId, DomainKeys)>>,
     /// How many were made.
     made: AtomicU8,
+    /// How often the key above them was rotated.
+    rotated: AtomicU64,
+    passphrase: Mutex<Option<String>>,
 }
 
 impl Keyring for Keys {
@@ -182,6 +187,49 @@ impl Keyring for Keys {
     fn destroy(&self, project: &ProjectName, domain: &DomainId) -> Result<(), Problem> {
         let mut kept = self.kept.lock().unwrap();
         kept.retain(|one, (id, _)| one != project || id != domain);
+        Ok(())
+    }
+
+    fn renew(
+        &self,
+        project: &ProjectName,
+        domain: &DomainId,
+    ) -> Result<Option<DomainKeys>, Problem> {
+        let mut kept = self.kept.lock().unwrap();
+        let known = kept.get_mut(project).filter(|(id, _)| id == domain);
+        Ok(known.map(|(id, keys)| {
+            let epoch = keys.content.len() as u64;
+            let drawn = Counted(AtomicU64::new(epoch << 8 | u64::from(id.as_bytes()[0])));
+            keys.renew(&drawn).unwrap();
+            keys.clone()
+        }))
+    }
+
+    fn in_use(&self) -> KeysInUse {
+        let kept = self.kept.lock().unwrap();
+        let epochs = kept.iter().map(|(project, (_, keys))| {
+            let epochs = keys.content.keys().copied().collect();
+            (project.clone(), epochs)
+        });
+        KeysInUse {
+            key: format!("key-{}", self.rotated.load(Ordering::SeqCst)),
+            is_under_passphrase: self.passphrase.lock().unwrap().is_some(),
+            is_between: false,
+            epochs: epochs.collect(),
+        }
+    }
+
+    fn rotate(&self) -> Result<String, Problem> {
+        let before = self.rotated.fetch_add(1, Ordering::SeqCst);
+        Ok(format!("key-{}", before + 1))
+    }
+
+    fn change_passphrase(&self, old: Option<&str>, new: Option<&str>) -> Result<(), Problem> {
+        let mut kept = self.passphrase.lock().unwrap();
+        if kept.is_some() && kept.as_deref() != old {
+            return Err(Problem::new(code::KEY_008, "the passphrase is wrong"));
+        }
+        *kept = new.map(ToOwned::to_owned);
         Ok(())
     }
 }

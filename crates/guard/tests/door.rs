@@ -22,9 +22,9 @@ use custody_crypto::sign::SigningKey;
 use custody_crypto::{DomainKeys, Secret};
 use custody_guard::testing::{NoModels, Seen};
 use custody_guard::{
-    Authentication, ChangeIdentity, Credentials, Door, DoorDeps, Keyring, NewVersion, Read,
-    ReadIdentity, ReadLedger, ResourceRef, Session, SetAlias, Shred, Trace, Verify, VersionBuilder,
-    Write,
+    Authentication, ChangeIdentity, Credentials, Door, DoorDeps, Keyring, KeysInUse, NewVersion,
+    Read, ReadIdentity, ReadLedger, ResourceRef, Session, SetAlias, Shred, Trace, Verify,
+    VersionBuilder, Write,
 };
 use custody_ledger::{Ledger, PortError, Wal, WriteAheadLog};
 use custody_store::{BlobError, Blobs, DomainId, PackId, Store};
@@ -65,6 +65,31 @@ impl Keyring for Keys {
         let mut all = self.0.lock().unwrap();
         all.retain(|one, (id, _)| one != project || id != domain);
         Ok(())
+    }
+
+    fn renew(
+        &self,
+        project: &ProjectName,
+        domain: &DomainId,
+    ) -> Result<Option<DomainKeys>, Problem> {
+        let mut all = self.0.lock().unwrap();
+        let known = all.get_mut(project).filter(|(id, _)| id == domain);
+        Ok(known.map(|(_, keys)| {
+            keys.renew(&SystemEntropy).unwrap();
+            keys.clone()
+        }))
+    }
+
+    fn in_use(&self) -> KeysInUse {
+        KeysInUse::default()
+    }
+
+    fn rotate(&self) -> Result<String, Problem> {
+        Err(Problem::new(code::KEY_010, "no key is above these"))
+    }
+
+    fn change_passphrase(&self, _: Option<&str>, _: Option<&str>) -> Result<(), Problem> {
+        Err(Problem::new(code::KEY_010, "no key is above these"))
     }
 }
 

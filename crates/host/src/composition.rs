@@ -5,15 +5,14 @@ use std::sync::Arc;
 
 use custody_backends::blobs::LocalBlobs;
 use custody_backends::catalog::{PlaceSeal, SqliteCatalog};
-use custody_backends::key_file::{self, KeyAccessError};
+use custody_backends::key_file::KeyAccessError;
 use custody_backends::ledger_files::LedgerFolder;
 use custody_backends::machine::{SystemClock, SystemEntropy};
 use custody_backends::scratch::ScratchFolder;
-use custody_backends::workspace::{Keyring, Workspace, WorkspaceError};
+use custody_backends::workspace::{Workspace, WorkspaceError};
 use custody_crypto::aead::Aead;
-use custody_crypto::keys::{LocalKey, open_text};
 use custody_crypto::sign::SigningKey;
-use custody_crypto::{KeyContext, KeyError, KeyService, Secret, aead};
+use custody_crypto::{KeyError, Secret, aead};
 use custody_engine::Spill;
 use custody_guard::Door;
 use custody_ledger::{Ledger, LedgerError};
@@ -24,7 +23,8 @@ use custody_store::{Store, StoreError};
 use custody_tlog::note::NoteSigner;
 use custody_types::{Actor, ByteSize, Clock, Entropy, Problem, code, is_no_room};
 
-use crate::machine::{LocalAnchor, LocalEnvironments, LocalFolder, LocalKeyring, NoFolder};
+use crate::keys::{Keys, LocalKeyring};
+use crate::machine::{LocalAnchor, LocalEnvironments, LocalFolder, NoFolder};
 use crate::scanner::ConfinedScanner;
 
 /// The most that one query may put aside on the disk.
@@ -62,9 +62,9 @@ pub enum Project {
 #[derive(Debug)]
 pub struct Unlocked {
     pub(crate) workspace: Workspace,
-    pub(crate) service: Arc<dyn KeyService>,
+    pub(crate) keys: Keys,
     pub(crate) clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
+    pub(crate) entropy: Arc<dyn Entropy>,
     aead: Arc<dyn Aead>,
 }
 
@@ -78,25 +78,9 @@ impl Unlocked {
         key_file: impl Fn(&str) -> PathBuf,
         passphrase: Option<&str>,
     ) -> Result<Self, Problem> {
-        let about = workspace.about();
-        let path = key_file(&about.id);
-        let key = key_file::read(&path, passphrase).map_err(|error| key_problem(&error))?;
-        if key.id != about.key_id {
-            return Err(Problem::new(
-                code::KEY_004,
-                format!(
-                    "the key file `{}` belongs to another workspace",
-                    path.display()
-                ),
-            )
-            .because(format!(
-                "it holds the key `{}`; this workspace needs `{}`",
-                key.id, about.key_id
-            ))
-            .hint("name the right one with `--key-file` or CUSTODY_KEY_FILE"));
-        }
+        let path = key_file(&workspace.about().id);
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-        let service = Arc::new(LocalKey::new(key.id, key.key, entropy.clone()));
+        let keys = Keys::open(workspace.clone(), path, passphrase, entropy.clone())?;
         let clock = Arc::new(SystemClock::start());
         let aead = aead::fastest(clock.as_ref()).map_err(|error| {
             Problem::new(code::KEY_011, "nothing can be encrypted here")
@@ -105,7 +89,7 @@ impl Unlocked {
         })?;
         Ok(Self {
             workspace,
-            service,
+            keys,
             clock,
             entropy,
             aead,
@@ -124,58 +108,41 @@ impl Unlocked {
     /// # Errors
     /// A [`Problem`] when something is damaged or another process changed it.
     pub fn open(
-        self,
+        mut self,
         folder: LedgerFolder,
         project: Project,
         places: &Places,
         interrupt: Interrupt,
     ) -> Result<(Door, Runner), Problem> {
         let seen = format!("{}.checkpoint", self.workspace.about().id);
-        // Nobody else makes keys from here on.
-        let keyring = self.workspace.keyring();
-        let keyring = keyring.map_err(|error| workspace_problem(&error))?;
-        let environments_key = self.pseudonyms(&keyring)?.derive(ENVIRONMENTS_KEY);
-        let door = self.door(folder, keyring, places.state.join("ledgers").join(seen))?;
+        // Nobody else changes keys from here on.
+        self.keys.enter()?;
+        self.move_authority()?;
+        let environments_key = self.keys.pseudonyms()?.derive(ENVIRONMENTS_KEY);
+        let spill = self.spill();
+        let project: Arc<dyn Folder> = match project {
+            Project::Here => Arc::new(LocalFolder::new(self.workspace.project().to_owned())),
+            Project::Nowhere => Arc::new(NoFolder),
+        };
+        let door = self.door(folder, places.state.join("ledgers").join(seen))?;
         let environments = LocalEnvironments::new(
             places.cache.join("environments"),
             places.search_path.clone(),
             Some(environments_key),
         );
-        let project: Arc<dyn Folder> = match project {
-            Project::Here => Arc::new(LocalFolder::new(self.workspace.project().to_owned())),
-            Project::Nowhere => Arc::new(NoFolder),
-        };
         let runner = Runner::new(
             door.clone(),
             project,
             Arc::new(environments),
             PathBuf::from(LAUNCHER),
             interrupt,
-            self.spill(),
+            spill,
         );
         Ok((door, runner))
     }
 
-    fn secret(&self, purpose: &'static str, sealed: &str) -> Result<Vec<u8>, Problem> {
-        let context = KeyContext {
-            workspace: self.workspace.about().binding(),
-            domain: String::new(),
-            purpose,
-            epoch: 0,
-        };
-        open_text(self.service.as_ref(), &context, sealed)
-            .map(|bytes| bytes.to_vec())
-            .map_err(|error| keyring_problem(&error))
-    }
-
-    /// Returns the secret behind pseudonyms, from which others for the workspace alone are derived.
-    fn pseudonyms(&self, keyring: &Keyring) -> Result<Secret<32>, Problem> {
-        Secret::from_slice(&self.secret("pseudonym", &keyring.pseudonyms)?).ok_or_else(unreadable)
-    }
-
     fn store(
         &self,
-        keyring: &Keyring,
         root: &Path,
         signing: Arc<SigningKey>,
         index_key: &Secret<32>,
@@ -201,15 +168,8 @@ impl Unlocked {
             signing,
         };
         let store = Store::new(parts);
-        for (project, keys) in &keyring.projects {
-            let opened = keys
-                .keys
-                .open(
-                    self.service.as_ref(),
-                    &self.workspace.about().binding(),
-                    project.as_str(),
-                )
-                .map_err(|error| keyring_problem(&error))?;
+        for (project, keys) in &self.keys.keyring.projects {
+            let opened = self.keys.project(project, keys)?;
             store.add_project(project.clone(), keys.domain, opened);
         }
         Ok(store)
@@ -226,15 +186,16 @@ impl Unlocked {
 
     /// Opens the door. `folder`: the ledger's, which keeps every other process out of the workspace; `seen`:
     /// where the last checkpoint is kept, outside the workspace.
-    fn door(&self, folder: LedgerFolder, keyring: Keyring, seen: PathBuf) -> Result<Door, Problem> {
-        let about = self.workspace.about();
+    fn door(self, folder: LedgerFolder, seen: PathBuf) -> Result<Door, Problem> {
+        let (about, keys) = (self.workspace.about(), &self.keys);
         let root = self.workspace.root();
         let signing = Arc::new(
-            SigningKey::read(&self.secret("attest", &keyring.attest)?).map_err(|_| unreadable())?,
+            SigningKey::read(&keys.secret("attest", &keys.keyring.attest)?)
+                .map_err(|_| unreadable())?,
         );
-        let seed = Secret::<32>::from_slice(&self.secret("ledger", &keyring.ledger)?)
+        let seed = Secret::<32>::from_slice(&keys.secret("ledger", &keys.keyring.ledger)?)
             .ok_or_else(unreadable)?;
-        let pseudonyms = self.pseudonyms(&keyring)?;
+        let pseudonyms = keys.pseudonyms()?;
         let signer = NoteSigner::new(&format!("custody.local/{}", about.id), seed.expose())
             .map_err(|_| unreadable())?;
         let parts = custody_ledger::LedgerDeps {
@@ -246,14 +207,9 @@ impl Unlocked {
         };
         let ledger = Ledger::open(parts).map_err(|error| ledger_problem(&error))?;
         let index_key = pseudonyms.derive(INDEX_KEY);
-        let store = self.store(&keyring, root, signing.clone(), &index_key)?;
-        let keyring = LocalKeyring::new(
-            self.workspace.clone(),
-            keyring,
-            self.service.clone(),
-            self.entropy.clone(),
-            folder,
-        );
+        let store = self.store(root, signing.clone(), &index_key)?;
+        let owner = owner(&about.owner);
+        let keyring = LocalKeyring::new(self.keys, folder);
         Door::open(custody_guard::DoorDeps {
             store,
             ledger,
@@ -264,7 +220,7 @@ impl Unlocked {
             scanner: Arc::new(ConfinedScanner::new(PathBuf::from(LAUNCHER))),
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
-            owner: owner(&about.owner),
+            owner,
         })
     }
 }
@@ -277,7 +233,7 @@ fn owner(text: &str) -> Actor {
     }
 }
 
-fn unreadable() -> Problem {
+pub(crate) fn unreadable() -> Problem {
     Problem::new(code::KEY_006, "the keyring holds a key of the wrong form")
         .hint("put `keyring.json` back from a copy")
 }
@@ -307,7 +263,7 @@ pub fn ledger_problem(error: &LedgerError) -> Problem {
     std::error::Error::source(error).map_or(problem.clone(), |source| problem.because_of(source))
 }
 
-fn keyring_problem(error: &KeyError) -> Problem {
+pub(crate) fn keyring_problem(error: &KeyError) -> Problem {
     Problem::new(code::KEY_005, "the workspace's keys do not unwrap")
         .because(error)
         .hint("put `.custody/keyring.json` back from a copy")
@@ -339,6 +295,10 @@ pub fn key_problem(error: &KeyAccessError) -> Problem {
         KeyAccessError::File(KeyFileError::WrongPassphrase) => (
             code::KEY_008,
             "look at CUSTODY_PASSPHRASE; without the passphrase nobody can open it".to_owned(),
+        ),
+        KeyAccessError::Foreign(_) => (
+            code::KEY_010,
+            "run this as the user to whom the key file belongs".to_owned(),
         ),
         KeyAccessError::File(_) => (code::KEY_009, "put it back from your copy".to_owned()),
         KeyAccessError::Io { .. } => (

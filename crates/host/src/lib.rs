@@ -6,6 +6,7 @@
 
 mod certificates;
 mod composition;
+mod keys;
 mod machine;
 mod problems;
 mod scanner;

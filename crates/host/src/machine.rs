@@ -1,4 +1,4 @@
-//! The machine as runs need it: the project's folder, environments, the keyring.
+//! The machine as runs need it: the project's folder, environments.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -9,23 +9,17 @@ use custody_backends::anchor;
 use custody_backends::beneath::{Beneath, Links};
 use custody_backends::code_files::{self, CodeError};
 use custody_backends::environment::{self, Environment, EnvironmentError, EnvironmentSpec};
-use custody_backends::ledger_files::LedgerFolder;
 use custody_backends::user_files::{UserFile, UserFilesError};
-use custody_backends::workspace::{Keyring, ProjectKeys, Workspace};
 use custody_backends::{git, user_files};
-use custody_crypto::{DomainKeys, KeyService, Secret};
+use custody_crypto::Secret;
 use custody_guard::LastSeenCheckpoint;
 use custody_pipeline::{
     Code, CodeFile, Commit, Described, Environments, Folder, FoundFile, Installed,
     LockedEnvironment, Standing,
 };
-use custody_store::DomainId;
 use custody_tabular::Original;
-use custody_types::{
-    Digest, Entropy, FilePath, Problem, ProblemKind, ProjectName, VersionFiles, code,
-};
+use custody_types::{Digest, FilePath, Problem, ProblemKind, VersionFiles, code};
 
-use crate::composition::workspace_problem;
 use crate::problems::user_files_problem;
 
 /// The folder in which the pipeline file lies.
@@ -359,89 +353,5 @@ impl Environments for LocalEnvironments {
             .restore(key, files.files(), open)
             .map(installed)
             .map_err(|error| environment_problem(&error))
-    }
-}
-
-/// The wrapped keys in the workspace's folder. Holds the ledger's lock as long as it lives.
-#[derive(Debug)]
-pub(crate) struct LocalKeyring {
-    workspace: Workspace,
-    keyring: Mutex<Keyring>,
-    service: Arc<dyn KeyService>,
-    entropy: Arc<dyn Entropy>,
-    _lock: LedgerFolder,
-}
-
-impl LocalKeyring {
-    pub(crate) fn new(
-        workspace: Workspace,
-        keyring: Keyring,
-        service: Arc<dyn KeyService>,
-        entropy: Arc<dyn Entropy>,
-        lock: LedgerFolder,
-    ) -> Self {
-        Self {
-            workspace,
-            keyring: Mutex::new(keyring),
-            service,
-            entropy,
-            _lock: lock,
-        }
-    }
-}
-
-impl custody_guard::Keyring for LocalKeyring {
-    fn create(&self, project: &ProjectName) -> Result<(DomainId, DomainKeys), Problem> {
-        let mut id = [0; 16];
-        self.entropy.fill(&mut id);
-        let domain = DomainId::from_bytes(id);
-        let keys = DomainKeys::generate(self.entropy.as_ref());
-        let sealed = keys
-            .seal(
-                self.service.as_ref(),
-                &self.workspace.about().binding(),
-                project.as_str(),
-            )
-            .map_err(|error| {
-                Problem::new(code::KEY_014, "the keys of a new project cannot be wrapped")
-                    .because(error)
-            })?;
-        let mut keyring = self.keyring.lock().unwrap_or_else(PoisonError::into_inner);
-        if keyring.projects.contains_key(project) {
-            // Other keys in their place would make what is stored unreadable.
-            return Err(Problem::new(
-                code::KEY_015,
-                format!("the project `{project}` has keys already"),
-            ));
-        }
-        let mut next = keyring.clone();
-        next.projects.insert(
-            project.clone(),
-            ProjectKeys {
-                domain,
-                keys: sealed,
-            },
-        );
-        // CRASH: keys that no pack uses yet do no harm; a pack is never written before its keys are kept.
-        self.workspace
-            .save(&next)
-            .map_err(|error| workspace_problem(&error))?;
-        *keyring = next;
-        Ok((domain, keys))
-    }
-
-    fn destroy(&self, project: &ProjectName, domain: &DomainId) -> Result<(), Problem> {
-        let mut keyring = self.keyring.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut next = keyring.clone();
-        next.projects
-            .retain(|one, keys| one != project || keys.domain != *domain);
-        if next == *keyring {
-            return Ok(());
-        }
-        self.workspace
-            .save(&next)
-            .map_err(|error| workspace_problem(&error))?;
-        *keyring = next;
-        Ok(())
     }
 }

@@ -71,7 +71,7 @@ impl Credentials {
 }
 
 /// The network of who is at the machine itself.
-const LOCAL: &str = "local";
+pub const LOCAL: &str = "local";
 /// That of everybody else.
 const REMOTE: &str = "remote";
 

@@ -15,7 +15,7 @@ mod sign_in;
 mod token;
 
 pub use attempts::{Attempts, Guesser};
-pub use authentication::{Authentication, Credentials, Method, ShownToken};
+pub use authentication::{Authentication, Credentials, LOCAL, Method, ShownToken};
 pub use change::{Change, Right};
 pub use directory::{Account, Directory, Group, IdentityError, Party, Rights};
 pub use role::RoleBinding;

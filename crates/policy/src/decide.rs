@@ -273,7 +273,7 @@ fn beyond_token(request: &Request<'_>) -> Option<Decision> {
 }
 
 /// What nobody does by a token.
-const FOR_PEOPLE: [Action; 12] = [
+const FOR_PEOPLE: [Action; 13] = [
     Action::Approve,
     Action::Reject,
     Action::Remove,
@@ -286,6 +286,7 @@ const FOR_PEOPLE: [Action; 12] = [
     Action::CreateToken,
     Action::RevokeToken,
     Action::Invite,
+    Action::RotateKeys,
 ];
 
 /// Refuses what lies outside a step's declaration.

@@ -279,6 +279,23 @@ impl Store {
         domains.by_id.insert(id, domain);
     }
 
+    /// Uses other keys for a project that has the domain `id`: those of before with one in a new epoch, under which packs are
+    /// sealed from then on. Does nothing where the project or its domain is known no more.
+    pub fn renew_project(&self, project: &ProjectName, id: DomainId, keys: DomainKeys) {
+        let chunker = Chunker::new(&keys.chunking);
+        let mut domains = self
+            .0
+            .domains
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let known = domains.by_project.get_mut(project);
+        if let Some(known) = known.filter(|known| known.id == id) {
+            let domain = Arc::new(Domain { id, keys, chunker });
+            *known = domain.clone();
+            domains.by_id.insert(id, domain);
+        }
+    }
+
     /// Lists the projects that are known.
     pub fn projects(&self) -> Vec<ProjectName> {
         let domains = self

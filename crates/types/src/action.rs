@@ -273,6 +273,10 @@ actions! {
     ChangeIdentity = "changeIdentity", "admin.identity", "change", [Identity];
     /// Put other rules of the scanner in force.
     ChangeRules = "changeRules", "admin.rules", "change", [Policy];
+    /// See which keys are in use: their ids and epochs, never a key.
+    ReadKeys = "readKeys", "keys.read", "see", [Keys];
+    /// Let new keys take the place of those in use, or change the passphrase that they are under.
+    RotateKeys = "rotateKeys", "keys.rotate", "change", [Keys];
     /// Rebuild the index from the store and the ledger.
     RebuildIndex = "rebuildIndex", "admin.index", "rebuild the index of", [Project];
 }
@@ -328,6 +332,8 @@ pub enum ResourceKind {
     Policy,
     /// The accounts and groups.
     Identity,
+    /// The keys of the workspace.
+    Keys,
 }
 
 impl ResourceKind {
@@ -340,6 +346,7 @@ impl ResourceKind {
             Self::Ledger => "Ledger",
             Self::Policy => "Policy",
             Self::Identity => "Identity",
+            Self::Keys => "Keys",
         }
     }
 
@@ -352,6 +359,7 @@ impl ResourceKind {
             Self::Ledger => "ledger",
             Self::Policy => "policy",
             Self::Identity => "identity",
+            Self::Keys => "keys",
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod archive;
 mod compare;
 mod data;
 mod evidence;
+mod keys;
 mod ledger;
 mod policy;
 mod problem;
@@ -34,6 +35,10 @@ pub use data::{
 pub use evidence::{
     AbsentEvidence, CheckResult, ClosedInput, Edge, NamedCheck, Node, ReproduceReply,
     ReproducedStep, TraceQuery, TraceReply, VerifyReply, VerifyRequest,
+};
+pub use keys::{
+    KeysReply, PassphraseReply, PassphraseRequest, ProjectKeysView, RotateKeysRequest,
+    RotationReply,
 };
 pub use ledger::{
     AcceptRollbackReply, AcceptRollbackRequest, EntryQuery, EntryView, LedgerReply,
@@ -132,6 +137,9 @@ schemas! {
     RejectReply = "custody/reject/1";
     RemoveReply = "custody/remove/1";
     ShredReply = "custody/shred/1";
+    KeysReply = "custody/keys/1";
+    RotationReply = "custody/keys-rotate/1";
+    PassphraseReply = "custody/keys-passphrase/1";
     RulesReply = "custody/rules-apply/1";
 }
 

@@ -125,3 +125,40 @@ pub(crate) struct TokenRevoke {
     /// Its name, as `custody token ls` lists it
     pub(crate) id: String,
 }
+
+/// Commands on keys.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Keys {
+    /// Show which keys are in use: their ids and epochs
+    #[command(after_help = "Example:\n  custody keys status")]
+    Status,
+    Rotate(KeysRotate),
+    Passphrase(KeysPassphrase),
+}
+
+/// Let new keys take the place of those in use, while everything goes on
+///
+/// Draws a new key-encryption key into the key file, wraps all keys of the workspace under it, destroys the old one there, and
+/// gives each project a new content key, under which everything is encrypted that is stored from then on. What is stored is not
+/// written again. Copies of the workspace from before open only with copies of the key file from before: keep them together, or
+/// destroy them together.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  custody keys rotate\n  custody keys rotate --project employment"
+)]
+pub(crate) struct KeysRotate {
+    /// The project whose content key alone is new
+    #[arg(long)]
+    pub(crate) project: Option<ProjectName>,
+}
+
+/// Put the key file under another passphrase; the data is not touched
+///
+/// The old one comes from CUSTODY_PASSPHRASE, the new one from CUSTODY_NEW_PASSPHRASE; either is asked for where it is not set.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  custody keys passphrase\n  custody keys passphrase --none")]
+pub(crate) struct KeysPassphrase {
+    /// Put it under none: whoever reads the file has the key
+    #[arg(long)]
+    pub(crate) none: bool,
+}

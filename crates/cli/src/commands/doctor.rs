@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use custody_backends::key_file;
+use custody_backends::key_file::OpenKeyFile;
 use custody_backends::machine::SystemClock;
 use custody_backends::scratch::ScratchFolder;
 use custody_backends::workspace::Workspace;
@@ -90,12 +90,13 @@ pub(crate) fn run(context: &Context) -> Result<ExitCode, Problem> {
                 Ok(workspace.root().display().to_string()),
             ));
             let path = context.key_file(&workspace.about().id);
-            let key = key_file::read(&path, context.settings.passphrase.as_deref())
+            let key = OpenKeyFile::read(&path, context.settings.passphrase.as_deref())
                 .map_err(|error| key_problem(&error));
-            findings.push(finding(
-                "key file",
-                key.map(|key| format!("{} (key {})", path.display(), key.id)),
-            ));
+            let told = |key: OpenKeyFile| {
+                let ids: Vec<_> = key.file().keys().map(|key| key.id.as_str()).collect();
+                format!("{} (key {})", path.display(), ids.join(" and "))
+            };
+            findings.push(finding("key file", key.map(told)));
         }
         Err(problem) => findings.push(Finding {
             name: "workspace".to_owned(),

@@ -5,7 +5,7 @@ use std::io::{BufRead, IsTerminal};
 use custody_backends::key_file;
 use custody_backends::machine::{SystemClock, SystemEntropy};
 use custody_backends::workspace::{About, FOLDER, Keyring, Workspace, WorkspaceError};
-use custody_crypto::key_file::FileKey;
+use custody_crypto::key_file::{FileKey, KeyFile};
 use custody_crypto::keys::{LocalKey, seal_text};
 use custody_crypto::sign::SigningKey;
 use custody_crypto::{KeyContext, KeyError, KeyService, Secret};
@@ -50,13 +50,10 @@ pub(crate) fn run(context: &Context, args: &Init) -> Result<ExitCode, Problem> {
         None
     };
     let path = context.key_file(&id);
-    key_file::create(
-        &path,
-        &key,
-        passphrase.as_ref().map(|text| text.as_str()),
-        &entropy,
-    )
-    .map_err(|error| key_problem(&error))?;
+    let passphrase = passphrase.as_ref().map(|text| text.as_str());
+    let file = KeyFile::new(key.clone(), passphrase, &entropy)
+        .map_err(|error| key_problem(&error.into()))?;
+    key_file::create(&path, &file, &entropy).map_err(|error| key_problem(&error))?;
     let service = LocalKey::new(
         key.id.clone(),
         key.key.clone(),

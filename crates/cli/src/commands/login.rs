@@ -127,7 +127,7 @@ fn enrol(context: &Context, client: &Client, user: &str) -> Result<SessionReply,
 }
 
 /// Asks for a secret: it is typed at a terminal, which does not show it, or is the next line of standard input.
-fn ask(what: &str) -> Result<String, Problem> {
+pub(crate) fn ask(what: &str) -> Result<String, Problem> {
     let read = if std::io::stdin().is_terminal() {
         rpassword::prompt_password(format!("{what}: "))
     } else {

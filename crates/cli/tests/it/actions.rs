@@ -106,6 +106,8 @@ fn every_action_is_asked() {
         "account add ada",
         "token create --for ada",
         "rules apply",
+        "keys status",
+        "keys rotate",
         "index rebuild",
     ] {
         world.yes(&arguments.split(' ').collect::<Vec<_>>());

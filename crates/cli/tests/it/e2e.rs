@@ -460,6 +460,9 @@ const COMMANDS: &[(&str, &str)] = &[
         "POST /v1/signatures",
         "sign demo/count@1 --stored --key key.pem --signature x",
     ),
+    ("GET /v1/keys", "keys status"),
+    ("POST /v1/keys/rotate", "keys rotate"),
+    ("POST /v1/keys/passphrase", "keys passphrase --none"),
     ("POST /v1/index/rebuild", "index rebuild"),
 ];
 

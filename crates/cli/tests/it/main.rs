@@ -16,6 +16,7 @@ mod data;
 mod e2e;
 mod golden;
 mod hostile;
+mod keys;
 mod listed_runs;
 mod pages;
 mod privacy;

@@ -12,8 +12,8 @@ use crate::world::{World, check, text};
 
 /// A server of a workspace, and a place elsewhere from which it is worked with.
 pub(crate) struct Served {
-    world: World,
-    elsewhere: World,
+    pub(crate) world: World,
+    pub(crate) elsewhere: World,
     process: Child,
     address: String,
     root: String,
@@ -85,7 +85,7 @@ impl Served {
     }
 
     /// Makes a token on the machine of the server.
-    fn token(&self, arguments: &[&str]) -> (String, String) {
+    pub(crate) fn token(&self, arguments: &[&str]) -> (String, String) {
         let made = self.world.json(&[&["token", "create"], arguments].concat());
         let part = |value: &Value| value.as_str().unwrap().to_owned();
         (part(&made["token"]["id"]), part(&made["secret"]))
@@ -105,7 +105,7 @@ impl Served {
         self.command(token, arguments).output().unwrap()
     }
 
-    fn told(&self, token: &str, arguments: &[&str], code: i32, says: &str) -> String {
+    pub(crate) fn told(&self, token: &str, arguments: &[&str], code: i32, says: &str) -> String {
         check(&self.run(token, arguments), code, says)
     }
 

@@ -489,9 +489,9 @@ registry! {
         "The key file's permissions let others read or change it.",
         "Make it yours alone with `chmod 600`.";
     KEY_004 "CUS-KEY-004" Invalid:
-        "the key file belongs to another workspace",
-        "The key in the file has another id than the workspace needs.",
-        "Name the right one with `--key-file` or CUSTODY_KEY_FILE.";
+        "the key file does not open this workspace",
+        "The key in the file has another id than the one that the workspace's keys are wrapped under: it is another workspace's, or of another time.",
+        "Name the right one with `--key-file` or CUSTODY_KEY_FILE; a copy of a workspace from before a rotation opens with the key file of its time.";
     KEY_005 "CUS-KEY-005" Integrity:
         "the workspace's keys do not unwrap",
         "The keyring was changed, or belongs to another key.",
@@ -529,13 +529,21 @@ registry! {
         "A key file with a passphrase was asked for, and none came.",
         "Set CUSTODY_PASSPHRASE, or write it on standard input.";
     KEY_014 "CUS-KEY-014" Unavailable:
-        "the keys of a new project cannot be wrapped",
+        "the keys of a project cannot be wrapped",
         "The machine gives no random numbers, or a key could not be wrapped. Nothing was made.",
         "Run `custody doctor`, then repeat the command.";
     KEY_015 "CUS-KEY-015" Fault:
         "the project has keys already",
         "The program was about to make a project that is there. Its keys stay as they are.",
         "Report what you did.";
+    KEY_016 "CUS-KEY-016" Unavailable:
+        "the passphrase of the key file was changed since this process opened it",
+        "Another process changed it, so this one cannot write the file again. What is open stays open.",
+        "End this process, and start it again with the new passphrase.";
+    KEY_017 "CUS-KEY-017" Invalid:
+        "the passphrase is changed on the machine of the key file alone",
+        "It would cross the network, and the key file is not the client's.",
+        "Run `custody keys passphrase` on the machine of the server, as its user.";
 
     // The ledger.
     LEDGER_001 "CUS-LEDGER-001" Unavailable:
@@ -1111,7 +1119,7 @@ registry! {
         "It was missing, or longer than 2000 bytes. Nothing was destroyed.",
         "Say with `--reason` why, and who asked for it.";
     STORE_017 "CUS-STORE-017" NotFound:
-        "there is no such project to shred",
+        "there is no such project",
         "No project of this name has keys.",
         "See which there are with `custody ls`.";
     STORE_018 "CUS-STORE-018" Invalid:
