@@ -19,6 +19,7 @@ const RANKS: &[(&str, u8)] = &[
     ("custody-tabular", 1),
     ("custody-wire", 2),
     ("custody-signing", 2),
+    ("custody-drawing", 3),
     ("custody-store", 2),
     ("custody-ledger", 2),
     ("custody-guard", 3),
@@ -30,9 +31,10 @@ const RANKS: &[(&str, u8)] = &[
     ("custody-api", 7),
     ("custody-client", 8),
     ("custody-server", 8),
-    ("custody-cli", 9),
-    ("custody-bench", 9),
-    ("custody-fuzz", 9),
+    ("custody-web", 9),
+    ("custody-cli", 10),
+    ("custody-bench", 10),
+    ("custody-fuzz", 10),
 ];
 
 /// Outside crates that only the named crates of ours may use.

@@ -20,11 +20,11 @@ use custody_wire::{
     AcceptRollbackReply, AcceptRollbackRequest, AliasReply, AliasRequest, ApproveChangeRequest,
     ApproveRequest, ArtifactQuery, BreakGlassRequest, CompareRequest, DataQuery, DiffRequest,
     Document, EnrolRequest, EntryQuery, IdentityRequest, InviteRequest, LedgerVerifyReply,
-    ListQuery, ListReply, MetricsRequest, OriginOfPut, PassphraseRequest, PolicySource, PutQuery,
-    PutReply, RejectReply, RejectRequest, RemoveRequest, RescanReply, RescanRequest,
-    RevokeTokenRequest, RotateKeysRequest, RulesReply, RunEvent, RunMomentQuery, RunQuery,
-    RunRequest, ShredRequest, SignInRequest, SignOutReply, StatusRequest, TokenRequest, TraceQuery,
-    VerifyRequest,
+    ListQuery, ListReply, MetricsRequest, OriginOfPut, PassphraseRequest, PolicySource,
+    ProjectQuery, PutQuery, PutReply, RejectReply, RejectRequest, RemoveRequest, RescanReply,
+    RescanRequest, RevokeTokenRequest, RotateKeysRequest, RulesReply, RunEvent, RunMomentQuery,
+    RunQuery, RunRequest, ShredRequest, SignInRequest, SignOutReply, StatusRequest, TokenRequest,
+    TraceQuery, VerifyRequest,
 };
 use http::Response;
 
@@ -44,6 +44,25 @@ pub(crate) fn list(app: &App, call: Call) -> Answer {
     let listed = grant.views(&query)?;
     grant.finish()?;
     reply(listed)
+}
+
+pub(crate) fn projects(app: &App, call: Call) -> Answer {
+    let query: ProjectQuery = call.query()?;
+    let grant = app
+        .door
+        .ask::<List>(&call.session, ResourceRef::Workspace)?;
+    let listed = grant.projects(&query)?;
+    grant.finish()?;
+    reply(listed)
+}
+
+pub(crate) fn waiting(app: &App, call: Call) -> Answer {
+    let grant = app
+        .door
+        .ask::<List>(&call.session, ResourceRef::Workspace)?;
+    let waiting = grant.waiting()?;
+    grant.finish()?;
+    reply(waiting)
 }
 
 pub(crate) fn show(app: &App, call: Call) -> Answer {
@@ -236,6 +255,11 @@ pub(crate) fn metrics(app: &App, call: Call) -> Answer {
     reply(app.runner.metrics(&session, &request)?)
 }
 
+pub(crate) fn evaluation(app: &App, call: Call) -> Answer {
+    let reference = reference(&call)?;
+    reply(app.runner.evaluation(&call.session, &reference)?)
+}
+
 pub(crate) fn compare(app: &App, call: Call) -> Answer {
     let session = call.session.clone();
     let request: CompareRequest = call.document()?;
@@ -360,6 +384,29 @@ pub(crate) fn ledger_entries(app: &App, call: Call) -> Answer {
     let entries = grant.entries(&query)?;
     grant.finish()?;
     reply(entries)
+}
+
+pub(crate) fn ledger_entry(app: &App, call: Call) -> Answer {
+    let index = call.id()?;
+    let grant = app
+        .door
+        .ask::<ReadLedger>(&call.session, ResourceRef::Ledger)?;
+    let index = index.parse::<u64>().map_err(|_| {
+        Problem::new(
+            custody_types::code::API_014,
+            format!("`{index}` is no place in the ledger"),
+        )
+        .hint("entries are counted from 0")
+    });
+    let entry = match index.and_then(|index| grant.proved(index)) {
+        Ok(entry) => entry,
+        Err(problem) => {
+            grant.fail(problem.code);
+            return Err(problem);
+        }
+    };
+    grant.finish()?;
+    reply(entry)
 }
 
 pub(crate) fn verify_ledger(app: &App, call: Call) -> Answer {

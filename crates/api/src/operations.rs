@@ -53,6 +53,12 @@ const fn operation(
 pub static OPERATIONS: &[Operation] = &[
     operation(Method::GET, "/v1/versions", &[Action::List], handlers::list),
     operation(
+        Method::GET,
+        "/v1/projects",
+        &[Action::List],
+        handlers::projects,
+    ),
+    operation(
         Method::POST,
         "/v1/versions",
         &[Action::Write],
@@ -148,6 +154,12 @@ pub static OPERATIONS: &[Operation] = &[
         handlers::metrics,
     ),
     operation(
+        Method::GET,
+        "/v1/evaluation",
+        &[Action::Read],
+        handlers::evaluation,
+    ),
+    operation(
         Method::POST,
         "/v1/compare",
         &[Action::Trace, Action::Read],
@@ -158,6 +170,12 @@ pub static OPERATIONS: &[Operation] = &[
         "/v1/ledger/entries",
         &[Action::ReadLedger],
         handlers::ledger_entries,
+    ),
+    operation(
+        Method::GET,
+        "/v1/ledger/entries/{index}",
+        &[Action::ReadLedger],
+        handlers::ledger_entry,
     ),
     operation(
         Method::POST,
@@ -252,6 +270,12 @@ pub static OPERATIONS: &[Operation] = &[
         "/v1/scans",
         &[Action::List, Action::ScanModel],
         handlers::rescan,
+    ),
+    operation(
+        Method::GET,
+        "/v1/approvals",
+        &[Action::List],
+        handlers::waiting,
     ),
     operation(
         Method::POST,

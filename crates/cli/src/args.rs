@@ -86,12 +86,16 @@ pub(crate) enum Command {
     Runs(Runs),
     Status(Status),
     Metrics(Metrics),
+    Evaluation(Evaluation),
     Compare(Compare),
     Trace(Trace),
     Verify(Verify),
     Reproduce(Reproduce),
     Scan(Scan),
     Rescan(Rescan),
+    /// List the decisions of gates that wait for approvals
+    #[command(after_help = "Example:\n  custody approvals")]
+    Approvals,
     Approve(Approve),
     Reject(Reject),
     Remove(Remove),
@@ -258,6 +262,9 @@ pub(crate) struct Ls {
     /// Only those in quarantine
     #[arg(long)]
     pub(crate) quarantine: bool,
+    /// The projects alone
+    #[arg(long, conflicts_with_all = ["name", "kind", "quarantine"])]
+    pub(crate) projects: bool,
     /// At most this many
     #[arg(short = 'n', long, default_value_t = PAGE, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) limit: u64,
@@ -510,6 +517,17 @@ pub(crate) struct Metrics {
 /// How many models and reports `metrics` shows when nothing else is said.
 pub(crate) const METRICS_PAGE: u64 = 100;
 
+/// Show what an evaluation measured, as its report has it
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  custody evaluation employment/evaluation@1\n  custody evaluation employment/evaluation --json"
+)]
+pub(crate) struct Evaluation {
+    /// The report: project/artifact, @number, @alias or @sha256:…
+    #[arg(add = ArgValueCompleter::new(completions::references))]
+    pub(crate) reference: Reference,
+}
+
 /// Show two models or runs side by side: parameters, figures, data, code, environment
 #[derive(Debug, Args)]
 #[command(
@@ -579,6 +597,7 @@ pub(crate) struct Reproduce {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Ledger {
     Log(LedgerLog),
+    Show(LedgerShow),
     /// Check the whole ledger: every entry, tile, proof and the signed checkpoint
     #[command(after_help = "Example:\n  custody ledger verify")]
     Verify,
@@ -602,6 +621,16 @@ pub(crate) struct AcceptRollback {
     /// What happened to the newer state
     #[arg(long)]
     pub(crate) reason: String,
+}
+
+/// Show one entry of the ledger as it stands there
+///
+/// With `--json` also the proof that it is in the ledger (RFC 6962), and the signed checkpoint that the proof leads to.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  custody ledger show 12\n  custody ledger show 12 --json")]
+pub(crate) struct LedgerShow {
+    /// Its place, counted from 0
+    pub(crate) index: u64,
 }
 
 /// Show entries of the ledger, oldest first

@@ -2,6 +2,7 @@
 
 mod account;
 mod alias;
+mod approvals;
 mod approve;
 mod bom;
 mod cache;
@@ -61,12 +62,14 @@ pub(crate) fn dispatch(context: &Context, command: Command) -> Result<ExitCode, 
         Command::Runs(args) => runs::run(context, args),
         Command::Status(args) => status::run(context, args),
         Command::Metrics(args) => metrics::run(context, args),
+        Command::Evaluation(args) => metrics::evaluation(context, &args),
         Command::Compare(args) => compare::run(context, args),
         Command::Trace(args) => trace::run(context, args),
         Command::Verify(args) => verify::run(context, &args),
         Command::Reproduce(args) => reproduce::run(context, &args),
         Command::Scan(args) => scan::run(context, &args),
         Command::Rescan(args) => rescan::run(context, args),
+        Command::Approvals => approvals::run(context),
         Command::Approve(args) => approve::run(context, args),
         Command::Reject(args) => reject::run(context, args),
         Command::Remove(args) => remove::run(context, args),
@@ -81,6 +84,7 @@ pub(crate) fn dispatch(context: &Context, command: Command) -> Result<ExitCode, 
         Command::Rules(RulesCommand::Sign(args)) => rules::sign(context, &args),
         Command::Rules(RulesCommand::Apply(args)) => rules::apply(context, &args),
         Command::Ledger(Ledger::Log(args)) => ledger::log(context, args),
+        Command::Ledger(Ledger::Show(args)) => ledger::show(context, &args),
         Command::Ledger(Ledger::Verify) => verify::ledger(context),
         Command::Ledger(Ledger::Export(args)) => ledger::export(context, args),
         Command::Ledger(Ledger::AcceptRollback(args)) => ledger::accept_rollback(context, args),

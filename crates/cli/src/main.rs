@@ -24,7 +24,6 @@ mod panics;
 mod progress;
 mod settings;
 mod sharing;
-mod svg;
 mod trial;
 
 use std::process::ExitCode;

@@ -85,7 +85,7 @@ fn is_fresh(page: &str, text: &str) {
 const ERRORS: &str = "# Errors\n\nWhat the program tells when something does not work, by its code. Generated from the registry; not to be edited.\n\nA command that ends with an error says its code in brackets: `error: there is no workspace here [CUS-WORK-001]`; with `--json` it writes a document with `code`, `kind`, `what`, `because`, `hint`, `subject` and `retry` to standard error. Over HTTP it is `application/problem+json` (RFC 9457): `type`, `title`, `status`, `detail`, and beside them `code`, `kind`, `because`, `hint`, `subject` and `retry`. The fragment of `type` is the heading below. The exit code and the status follow from the kind.\n";
 
 /// What the areas are about, in the order of the registry.
-const AREAS: [(&str, &str); 20] = [
+const AREAS: [(&str, &str); 21] = [
     ("API", "The API and its client"),
     ("ATTEST", "Statements and their signatures"),
     ("BOM", "Bills of materials"),
@@ -105,6 +105,7 @@ const AREAS: [(&str, &str); 20] = [
     ("SERVE", "The server"),
     ("SIGN", "Signatures of models"),
     ("STORE", "The store"),
+    ("WEB", "Pages of a server"),
     ("WORK", "Workspaces"),
 ];
 

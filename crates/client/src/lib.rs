@@ -16,20 +16,23 @@ use custody_wire::{
     AcceptRollbackReply, AcceptRollbackRequest, AliasReply, AliasRequest, ApproveChangeRequest,
     ApproveReply, ApproveRequest, ArtifactQuery, BreakGlassReply, BreakGlassRequest, CancelReply,
     Change, CompareReply, CompareRequest, DataQuery, DiffReply, DiffRequest, Document,
-    EnrolRequest, EntryQuery, HEADER_AS, HEADER_PURPOSE, HeadReply, IdentityReply, IdentityRequest,
-    InviteReply, InviteRequest, KeysReply, LedgerReply, LedgerVerifyReply, ListQuery, ListReply,
-    MetricsReply, MetricsRequest, PassphraseReply, PassphraseRequest, PolicyReply, PolicySource,
-    ProblemDetails, ProfileReply, ProposalsReply, PutQuery, PutReply, RejectReply, RejectRequest,
-    RemoveReply, RemoveRequest, ReproduceReply, RescanReply, RescanRequest, RevokeTokenRequest,
+    EnrolRequest, EntryProofReply, EntryQuery, EvaluationReply, HEADER_AS, HEADER_PURPOSE,
+    HeadReply, IdentityReply, IdentityRequest, InviteReply, InviteRequest, KeysReply, LedgerReply,
+    LedgerVerifyReply, ListQuery, ListReply, MetricsReply, MetricsRequest, PassphraseReply,
+    PassphraseRequest, PolicyReply, PolicySource, ProblemDetails, ProfileReply, ProjectQuery,
+    ProjectsReply, ProposalsReply, PutQuery, PutReply, RejectReply, RejectRequest, RemoveReply,
+    RemoveRequest, ReproduceReply, RescanReply, RescanRequest, RevokeTokenRequest,
     RotateKeysRequest, RotationReply, RulesReply, RunEvent, RunListReply, RunMoment,
     RunMomentQuery, RunQuery, RunReply, RunRequest, RunShowReply, RunStarted, Schema, SchemaReply,
     SessionReply, ShowReply, ShredReply, ShredRequest, SignInRequest, SignOutReply, SigningReply,
     StatusReply, StatusRequest, TokenReply, TokenRequest, TokensReply, TraceQuery, TraceReply,
-    VerifyReply, VerifyRequest,
+    VerifyReply, VerifyRequest, WaitingReply,
 };
-use http::{Method, Request, Response, StatusCode};
+use http::{Extensions, HeaderValue, Method, Request, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 pub use transport::{Address, Connection, Server, Transport};
 use transport::{Body, read_to_end};
 
@@ -40,9 +43,41 @@ const DOCUMENT_BYTES: usize = 256 << 20;
 #[derive(Debug)]
 pub struct Client {
     transport: Transport,
-    runtime: tokio::runtime::Runtime,
+    runtime: Runtime,
     act_as: Option<String>,
     purpose: Option<Purpose>,
+    /// The field that shows a token, where the transport shows none itself.
+    authorization: Option<HeaderValue>,
+    /// What each request carries within the process.
+    carried: Extensions,
+}
+
+/// What the requests of a client run on.
+#[derive(Debug)]
+enum Runtime {
+    /// Its own.
+    Own(tokio::runtime::Runtime),
+    /// That of whoever made it.
+    Lent(Handle),
+}
+
+impl Runtime {
+    fn block_on<F: Future>(&self, future: F) -> F::Output {
+        match self {
+            Self::Own(runtime) => runtime.block_on(future),
+            Self::Lent(handle) => handle.block_on(future),
+        }
+    }
+
+    fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send + 'static> + Send + 'static,
+    {
+        match self {
+            Self::Own(runtime) => runtime.spawn(future),
+            Self::Lent(handle) => handle.spawn(future),
+        }
+    }
 }
 
 impl Client {
@@ -55,12 +90,43 @@ impl Client {
             .worker_threads(2)
             .enable_all()
             .build()?;
-        Ok(Self {
+        Ok(Self::over(transport, Runtime::Own(runtime)))
+    }
+
+    /// Makes a client over `transport` whose requests run on a runtime that is there already. Its calls block, so they
+    /// are made on a thread for blocking work, never on one that the runtime's tasks run on.
+    pub fn on(handle: Handle, transport: Transport) -> Self {
+        Self::over(transport, Runtime::Lent(handle))
+    }
+
+    fn over(transport: Transport, runtime: Runtime) -> Self {
+        Self {
             transport,
             runtime,
             act_as: None,
             purpose: None,
-        })
+            authorization: None,
+            carried: Extensions::new(),
+        }
+    }
+
+    /// Shows a token with every request: to a router in the process, which takes whoever asks for somebody from the network.
+    ///
+    /// # Errors
+    /// A [`Problem`] when it has characters that no token has.
+    pub fn showing(mut self, token: &str) -> Result<Self, Problem> {
+        let field = HeaderValue::from_str(&format!("Bearer {token}"));
+        let mut field = field.map_err(|error| unwritable(&error))?;
+        field.set_sensitive(true);
+        self.authorization = Some(field);
+        Ok(self)
+    }
+
+    /// Carries `what` with every request, for a router in the process: where a request comes from.
+    #[must_use]
+    pub fn carrying<T: Clone + Send + Sync + 'static>(mut self, what: T) -> Self {
+        self.carried.insert(what);
+        self
     }
 
     /// Acts as a narrower principal of the workspace's policy.
@@ -83,6 +149,30 @@ impl Client {
     /// The [`Problem`] that the API answers, as for every call of this client.
     pub fn list(&self, query: &ListQuery) -> Result<ListReply, Problem> {
         self.get("/v1/versions", query)
+    }
+
+    /// Lists the projects in which the caller may see something.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn projects(&self, query: &ProjectQuery) -> Result<ProjectsReply, Problem> {
+        self.get("/v1/projects", query)
+    }
+
+    /// Lists the decisions of gates that wait for approvals.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn waiting(&self) -> Result<WaitingReply, Problem> {
+        self.get("/v1/approvals", &())
+    }
+
+    /// Shows an entry of the ledger, with the proof that it is in it.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn ledger_entry(&self, index: u64) -> Result<EntryProofReply, Problem> {
+        self.get(&format!("/v1/ledger/entries/{index}"), &())
     }
 
     /// Invites a person to set a password and an authenticator.
@@ -379,6 +469,14 @@ impl Client {
         self.post("/v1/metrics", request)
     }
 
+    /// Returns what an evaluation measured, as its report has it.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn evaluation(&self, reference: &str) -> Result<EvaluationReply, Problem> {
+        self.get("/v1/evaluation", &[("reference", reference)])
+    }
+
     /// Compares two versions or runs.
     ///
     /// # Errors
@@ -645,6 +743,9 @@ impl Client {
             format!("{path}?{query}")
         };
         let mut request = Request::builder().method(method).uri(uri);
+        if let Some(field) = &self.authorization {
+            request = request.header(http::header::AUTHORIZATION, field);
+        }
         if let Some(principal) = &self.act_as {
             request = request.header(HEADER_AS, principal);
         }
@@ -656,9 +757,8 @@ impl Client {
 
     /// Sends a request and turns an answer that tells a problem into that problem.
     fn send(&self, request: http::request::Builder, body: Body) -> Result<Response<Body>, Problem> {
-        let request = request.body(body).map_err(|error| {
-            Problem::new(code::API_001, "the request cannot be written").because(error)
-        })?;
+        let mut request = request.body(body).map_err(|error| unwritable(&error))?;
+        request.extensions_mut().extend(self.carried.clone());
         let response = self.runtime.block_on(self.transport.send(request));
         let response = response.map_err(|error| match &self.transport {
             Transport::Server(server) => unreachable_server(server, &error),
@@ -762,6 +862,10 @@ fn run_path(id: &str, part: &str) -> Result<String, Problem> {
         );
     }
     Ok(format!("/v1/runs/{id}{part}"))
+}
+
+fn unwritable(error: &dyn std::fmt::Display) -> Problem {
+    Problem::new(code::API_001, "the request cannot be written").because(error)
 }
 
 fn unreadable(error: &io::Error) -> Problem {

@@ -30,7 +30,7 @@ pub(crate) struct Asked {
     /// What an approval binds.
     bound: Digest,
     /// Who asked for it, by pseudonym: who had the decision made, and the model.
-    requesters: BTreeSet<String>,
+    pub(crate) requesters: BTreeSet<String>,
 }
 
 /// The predicate [`APPROVAL`] of what a gate decided.

@@ -21,6 +21,7 @@ mod grant;
 mod keys;
 mod locks;
 mod making;
+mod overview;
 mod people;
 mod problem;
 mod proposals;

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 
 use custody_ledger::{Entry, LedgerCheck, LedgerError, Snapshot};
 use custody_tlog::tree::leaf_hash;
-use custody_types::{Action, Digest, Problem, Timestamp};
-use custody_wire::{CheckResult, EntryQuery, EntryView, LedgerReply, NamedCheck};
+use custody_types::{Action, Digest, Problem, Timestamp, code};
+use custody_wire::{CheckResult, EntryProofReply, EntryQuery, EntryView, LedgerReply, NamedCheck};
 
 use crate::act::{ExportLedger, ReadLedger};
 use crate::cursor;
@@ -64,19 +64,49 @@ impl Grant<ReadLedger> {
             let bytes = ledger
                 .entry(index)
                 .map_err(|error| problem::ledger(&error))?;
-            Ok(EntryView {
-                index,
-                leaf: Digest::from_bytes(leaf_hash(&bytes)),
-                actor: actor_of(&self.door, &entry),
-                by: entry.subject.by.as_ref().map(|by| self.door.0.name_of(by)),
-                entry: serde_json::from_slice(&bytes).map_err(|error| unreadable(index, &error))?,
-            })
+            self.view(index, &entry, &bytes)
         });
         Ok(LedgerReply {
             size: ledger.size(),
             root: Digest::from_bytes(ledger.root()),
             entries: views.collect::<Result<_, Problem>>()?,
             next,
+        })
+    }
+
+    /// Shows one entry, with the proof that it is in the ledger.
+    ///
+    /// # Errors
+    /// A [`Problem`] when there is no such entry, or a file of the ledger is damaged.
+    pub fn proved(&self, index: u64) -> Result<EntryProofReply, Problem> {
+        let ledger = self.door.0.parts.ledger.snapshot();
+        if index >= ledger.size() {
+            let what = format!("the ledger has no entry {index}");
+            return Err(Problem::new(code::LEDGER_013, what)
+                .because(format!("it has {} entries, counted from 0", ledger.size()))
+                .hint("see which there are with `custody ledger log`"));
+        }
+        let told = |error: LedgerError| problem::ledger(&error);
+        let bytes = ledger.entry(index).map_err(told)?;
+        let entry = view::parsed(index, &bytes)?;
+        let proof = ledger.inclusion(index).map_err(told)?;
+        Ok(EntryProofReply {
+            view: self.view(index, &entry, &bytes)?,
+            bytes: String::from_utf8_lossy(&bytes).into_owned(),
+            proof: proof.into_iter().map(Digest::from_bytes).collect(),
+            size: ledger.size(),
+            root: Digest::from_bytes(ledger.root()),
+            checkpoint: ledger.checkpoint().to_owned(),
+        })
+    }
+
+    fn view(&self, index: u64, entry: &Entry, bytes: &[u8]) -> Result<EntryView, Problem> {
+        Ok(EntryView {
+            index,
+            leaf: Digest::from_bytes(leaf_hash(bytes)),
+            actor: actor_of(&self.door, entry),
+            by: entry.subject.by.as_ref().map(|by| self.door.0.name_of(by)),
+            entry: serde_json::from_slice(bytes).map_err(|error| unreadable(index, &error))?,
         })
     }
 

@@ -11,7 +11,7 @@ use custody_guard::{
 };
 use custody_stats::Evaluation;
 use custody_types::{Kind, Problem, ProblemKind, ProjectName, Reference, code};
-use custody_wire::{Figures, MetricsReply, MetricsRequest};
+use custody_wire::{EvaluationReply, Figures, MetricsReply, MetricsRequest};
 use serde_json::Value;
 
 use crate::evidence::{Link, closure, link, reference};
@@ -73,6 +73,40 @@ impl Runner {
             (subjects, next) = self.of_newest(session, request)?;
         }
         Ok(MetricsReply { subjects, next })
+    }
+
+    /// Returns what an evaluation measured, as its report has it.
+    ///
+    /// # Errors
+    /// A [`Problem`] when there is no such version, the session may not read it, or it is no report of an evaluation.
+    pub fn evaluation(
+        &self,
+        session: &Session,
+        wanted: &Reference,
+    ) -> Result<EvaluationReply, Problem> {
+        let target = ResourceRef::Named(wanted.clone());
+        let grant = self.door.ask::<ReadData>(session, target)?;
+        let read = grant.version().and_then(|version| {
+            let files = grant.files()?;
+            // What it says must be what is measured, in its form.
+            let evaluation: Evaluation = read_json(files.as_ref(), EVALUATION)?;
+            let evaluation =
+                serde_json::to_value(&evaluation).map_err(|error| fault(&error.to_string()))?;
+            Ok(EvaluationReply {
+                version: version.name(),
+                evaluation,
+            })
+        });
+        match read {
+            Ok(reply) => {
+                grant.finish()?;
+                Ok(reply)
+            }
+            Err(problem) => {
+                grant.fail(problem.code);
+                Err(problem)
+            }
+        }
     }
 
     /// Finds the project of a run that the session's person may see.

@@ -79,6 +79,15 @@ pub struct MetricsReply {
     pub next: Option<String>,
 }
 
+/// What an evaluation measured, as its report has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EvaluationReply {
+    /// The report.
+    pub version: VersionName,
+    /// Its document, which `docs/reference/evaluation.md` describes.
+    pub evaluation: serde_json::Value,
+}
+
 /// The figures of a version.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Figures {

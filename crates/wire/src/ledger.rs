@@ -64,6 +64,26 @@ pub struct LedgerReply {
     pub next: Option<String>,
 }
 
+/// One entry, with the proof that it is in the ledger.
+///
+/// Who checks it hashes the bytes of `entry` to its leaf (RFC 6962, section 2.1), the leaf with the hashes of `proof` to the root
+/// (RFC 9162, section 2.1.3.2), and compares that with the root that `checkpoint` signs (C2SP tlog-checkpoint).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EntryProofReply {
+    /// The entry.
+    pub view: EntryView,
+    /// Its bytes as they stand in the ledger.
+    pub bytes: String,
+    /// The hashes from the leaf to the root.
+    pub proof: Vec<Digest>,
+    /// How many entries the ledger has.
+    pub size: u64,
+    /// The root hash over them all.
+    pub root: Digest,
+    /// The signed note that says so.
+    pub checkpoint: String,
+}
+
 /// Accepts that the ledger is not the one that was here before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AcceptRollbackRequest {

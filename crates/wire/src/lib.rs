@@ -23,8 +23,8 @@ mod version;
 use serde::{Deserialize, Serialize};
 
 pub use compare::{
-    CompareReply, CompareRequest, Compared, Figures, MetricsReply, MetricsRequest, Section,
-    StatusReply, StatusRequest, StepStatus,
+    CompareReply, CompareRequest, Compared, EvaluationReply, Figures, MetricsReply, MetricsRequest,
+    Section, StatusReply, StatusRequest, StepStatus,
 };
 pub use custody_identity::{Account, Change, Directory, Group, Party, Right, RoleBinding};
 pub use data::{
@@ -41,8 +41,8 @@ pub use keys::{
     RotationReply,
 };
 pub use ledger::{
-    AcceptRollbackReply, AcceptRollbackRequest, EntryQuery, EntryView, LedgerReply,
-    LedgerVerifyReply,
+    AcceptRollbackReply, AcceptRollbackRequest, EntryProofReply, EntryQuery, EntryView,
+    LedgerReply, LedgerVerifyReply,
 };
 pub use policy::{
     ApproveChangeRequest, BreakGlassReply, BreakGlassRequest, IdentityReply, IdentityRequest,
@@ -60,9 +60,10 @@ pub use session::{
 pub use token::{RevokeTokenRequest, TokenReply, TokenRequest, TokenView, TokensReply};
 pub use version::{
     AliasReply, AliasRequest, ApprovalsView, ApproveReply, ApproveRequest, ArtifactQuery, EntryRef,
-    ListQuery, ListReply, Origin, OriginOfPut, PutQuery, PutReply, RejectReply, RejectRequest,
-    RemoveReply, RemoveRequest, RescanReply, RescanRequest, Rescanned, RulesReply, SIGNATURE_KEY,
-    ScanView, ShowReply, ShredReply, ShredRequest, SignatureView, SigningReply, VersionView,
+    ListQuery, ListReply, Origin, OriginOfPut, ProjectQuery, ProjectsReply, PutQuery, PutReply,
+    RejectReply, RejectRequest, RemoveReply, RemoveRequest, RescanReply, RescanRequest, Rescanned,
+    RulesReply, SIGNATURE_KEY, ScanView, ShowReply, ShredReply, ShredRequest, SignatureView,
+    SigningReply, VersionView, WaitingReply, WaitingView,
 };
 
 /// An answer with the name and version of its schema in front.
@@ -99,6 +100,8 @@ macro_rules! schemas {
 
 schemas! {
     ListReply = "custody/list/1";
+    ProjectsReply = "custody/projects/1";
+    WaitingReply = "custody/approvals/1";
     ShowReply = "custody/show/1";
     SigningReply = "custody/signing/1";
     SchemaReply = "custody/data-schema/1";
@@ -108,6 +111,7 @@ schemas! {
     PutReply = "custody/put/1";
     AliasReply = "custody/alias/1";
     LedgerReply = "custody/ledger-log/1";
+    EntryProofReply = "custody/ledger-entry/1";
     LedgerVerifyReply = "custody/ledger-verify/1";
     AcceptRollbackReply = "custody/ledger-accept-rollback/1";
     TraceReply = "custody/trace/1";
@@ -122,6 +126,7 @@ schemas! {
     CancelReply = "custody/run-cancel/1";
     StatusReply = "custody/status/1";
     MetricsReply = "custody/metrics/1";
+    EvaluationReply = "custody/evaluation/1";
     CompareReply = "custody/compare/1";
     BreakGlassReply = "custody/break-glass/1";
     IdentityReply = "custody/identity/1";

@@ -53,6 +53,54 @@ pub struct ListReply {
     pub next: Option<String>,
 }
 
+/// Which projects to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProjectQuery {
+    /// At most this many; 100 when nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// Those after this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<ProjectName>,
+}
+
+/// The projects in which the caller may see something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProjectsReply {
+    /// In the order of their names.
+    pub projects: Vec<ProjectName>,
+    /// The project after which the next page begins, if there are more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<ProjectName>,
+}
+
+/// The decisions of gates that wait for approvals and that the caller may see.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingReply {
+    /// Of each gate the newest, in the order of their names.
+    pub waiting: Vec<WaitingView>,
+    /// Whether there may be more: 2,000 artifacts are looked at.
+    #[serde(default)]
+    pub more: bool,
+}
+
+/// A decision of a gate that waits for approvals.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingView {
+    /// The version that holds it.
+    pub name: VersionName,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Who had it made: a name where the reader may know it, else the pseudonym.
+    pub author: String,
+    /// How many approvals it asks for.
+    pub needed: usize,
+    /// How many count.
+    pub given: usize,
+    /// Whether one of the caller would count.
+    pub may_approve: bool,
+}
+
 /// One version as its record tells it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct VersionView {

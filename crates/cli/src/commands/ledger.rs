@@ -1,4 +1,4 @@
-//! `custody ledger log`, `custody ledger export` and `custody ledger accept-rollback`.
+//! `custody ledger log`, `custody ledger show`, `custody ledger export` and `custody ledger accept-rollback`.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use custody_wire::{AcceptRollbackRequest, EntryQuery, EntryView, Schema};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::args::{AcceptRollback, LOG_PAGE, LedgerExport, LedgerLog, OutcomeArg};
+use crate::args::{AcceptRollback, LOG_PAGE, LedgerExport, LedgerLog, LedgerShow, OutcomeArg};
 use crate::context::Context;
 use crate::output::More;
 
@@ -71,6 +71,27 @@ pub(crate) fn log(context: &Context, args: LedgerLog) -> Result<ExitCode, Proble
                 );
             text.line(more.line(cursor));
         }
+        Ok(())
+    })?;
+    Ok(ExitCode::Done)
+}
+
+pub(crate) fn show(context: &Context, args: &LedgerShow) -> Result<ExitCode, Problem> {
+    let reply = context.client()?.ledger_entry(args.index)?;
+    context.output.answer(reply, |reply, text| {
+        let pretty = serde_json::to_string_pretty(&reply.view.entry)?;
+        for line in pretty.lines() {
+            text.line(line);
+        }
+        text.line(format!(
+            "entry {} of {}, by {}, leaf {}",
+            reply.view.index, reply.size, reply.view.actor, reply.view.leaf
+        ));
+        text.line(format!(
+            "a proof of {} hashes leads to the root {}: `--json` has it",
+            reply.proof.len(),
+            reply.root
+        ));
         Ok(())
     })?;
     Ok(ExitCode::Done)

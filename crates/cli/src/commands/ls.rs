@@ -1,7 +1,7 @@
 //! `custody ls`.
 
-use custody_types::{ExitCode, Problem, code, counted};
-use custody_wire::{ListQuery, VersionView};
+use custody_types::{ExitCode, NameError, Problem, code, counted};
+use custody_wire::{ListQuery, ProjectQuery, VersionView};
 
 use crate::args::{Ls, PAGE, project_or_artifact};
 use crate::context::Context;
@@ -11,6 +11,9 @@ use crate::output::More;
 const COUNTED: usize = 100;
 
 pub(crate) fn run(context: &Context, args: &Ls) -> Result<ExitCode, Problem> {
+    if args.projects {
+        return projects(context, args);
+    }
     let (project, artifact) = project_or_artifact(args.name.as_deref())
         .map_err(|error| Problem::new(code::CLI_013, error.to_string()))?;
     let query = ListQuery {
@@ -64,6 +67,35 @@ pub(crate) fn run(context: &Context, args: &Ls) -> Result<ExitCode, Problem> {
         text.table(&rows);
         for line in held_back.into_iter().chain(lacking).chain(more) {
             text.line(line);
+        }
+        Ok(())
+    })?;
+    Ok(ExitCode::Done)
+}
+
+fn projects(context: &Context, args: &Ls) -> Result<ExitCode, Problem> {
+    let unnamed = |error: NameError| Problem::new(code::CLI_013, error.to_string());
+    let after = args.after.as_deref().map(str::parse).transpose();
+    let query = ProjectQuery {
+        limit: Some(args.limit),
+        after: after.map_err(unnamed)?,
+    };
+    let reply = context.client()?.projects(&query)?;
+    context.output.answer(reply, |reply, text| {
+        for project in &reply.projects {
+            text.line(project.to_string());
+        }
+        if reply.projects.is_empty() {
+            text.line("there are no projects");
+        }
+        let more = reply.next.as_ref().map(|last| {
+            More::new("ls")
+                .flag("--projects", true)
+                .option("--limit", Some(args.limit).filter(|limit| *limit != PAGE))
+                .line(last.as_str())
+        });
+        if let Some(more) = more {
+            text.line(more);
         }
         Ok(())
     })?;

@@ -1,10 +1,10 @@
-//! `custody metrics`.
+//! `custody metrics` and `custody evaluation`.
 
 use custody_pipeline::snapshot;
 use custody_types::{ExitCode, Problem};
 use custody_wire::MetricsRequest;
 
-use crate::args::{METRICS_PAGE, Metrics};
+use crate::args::{Evaluation, METRICS_PAGE, Metrics};
 use crate::context::Context;
 use crate::output::More;
 
@@ -43,6 +43,20 @@ pub(crate) fn run(context: &Context, args: Metrics) -> Result<ExitCode, Problem>
                 .option("--project", args.project.as_ref())
                 .option("--limit", limit);
             text.line(more.line(cursor));
+        }
+        Ok(())
+    })?;
+    Ok(ExitCode::Done)
+}
+
+pub(crate) fn evaluation(context: &Context, args: &Evaluation) -> Result<ExitCode, Problem> {
+    let reply = context
+        .client_for_pipeline()?
+        .evaluation(&args.reference.to_string())?;
+    context.output.answer(reply, |reply, text| {
+        text.heading(&reply.version.to_string());
+        for line in serde_json::to_string_pretty(&reply.evaluation)?.lines() {
+            text.line(line);
         }
         Ok(())
     })?;

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use custody_backends::user_files;
+use custody_drawing::lineage;
 use custody_host::user_files_problem;
-use custody_types::{ExitCode, Problem, VersionName};
+use custody_types::{ExitCode, Problem, VersionName, counted};
 use custody_wire::{Node, TraceQuery, TraceReply};
 
 use crate::args::Trace;
 use crate::context::Context;
 use crate::output::Text;
-use crate::svg;
 
 pub(crate) fn run(context: &Context, args: Trace) -> Result<ExitCode, Problem> {
     let query = TraceQuery {
@@ -19,8 +19,15 @@ pub(crate) fn run(context: &Context, args: Trace) -> Result<ExitCode, Problem> {
     };
     let reply = context.client()?.trace(&query)?;
     if let Some(file) = &args.svg {
-        user_files::write_file(file, svg::lineage(&reply).as_bytes())
+        let drawn = lineage(&reply, None);
+        user_files::write_file(file, drawn.svg.as_bytes())
             .map_err(|error| user_files_problem(&error))?;
+        if drawn.left_out > 0 {
+            let left_out = counted(drawn.left_out, "version");
+            context.output.note(&format!(
+                "{left_out} further away are not drawn; the text and `--json` have them"
+            ));
+        }
         context
             .output
             .note(&format!("drawn into {}", file.display()));

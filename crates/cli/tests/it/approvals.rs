@@ -44,11 +44,24 @@ fn a_model_is_registered_once_as_many_others_approved_as_its_gate_asks_for() {
     approve(&world, "service:bot", decision, 3, "by people");
     world.yes(&["account", "add", "rita", "--role", "reader"]);
     approve(&world, "rita", decision, 3, "");
+    let waits = |who: &str| world.json(&["--as", who, "approvals"])["waiting"].clone();
+    let seen = waits("olga");
+    assert_eq!(
+        (&seen[0]["name"], &seen[0]["given"]),
+        (&decision.into(), &0.into())
+    );
+    let counts = |who: &str| waits(who)[0]["may_approve"].as_bool().unwrap();
+    assert!(
+        counts("olga") && !counts("ada") && !counts("rita"),
+        "{seen}"
+    );
     approve(&world, "olga", decision, 0, "has 1 of 2 approvals");
+    assert!(counts("otto") && !counts("olga"));
     approve(&world, "olga", decision, 1, "you approved it already");
     world.told(&["--as", "ada", "run"], 6, "has 1");
     world.told(&["show", decision], 0, "read its figures");
     approve(&world, "otto", decision, 0, "");
+    world.told(&["approvals"], 0, "no decision waits");
     let ran = world.told(&["--as", "ada", "run"], 0, "demo/registered@1");
     assert!(ran.contains("reused"), "{ran}");
     world.told(&["verify", "demo/registered@1"], 0, "with 2 approvals");

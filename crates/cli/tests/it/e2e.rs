@@ -402,6 +402,9 @@ fn the_ledger_can_be_taken_out_in_the_static_layout() {
 /// A command for each operation.
 const COMMANDS: &[(&str, &str)] = &[
     ("GET /v1/versions", "ls"),
+    ("GET /v1/projects", "ls --projects"),
+    ("GET /v1/approvals", "approvals"),
+    ("GET /v1/ledger/entries/{index}", "ledger show 0"),
     ("POST /v1/versions", "put demo/x words.txt"),
     ("GET /v1/version", "show demo/count@1"),
     ("GET /v1/data/schema", "data schema demo/count@1"),
@@ -454,6 +457,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("GET /v1/bom", "bom demo/count@1"),
     ("POST /v1/status", "status"),
     ("POST /v1/metrics", "metrics demo/count@1"),
+    ("GET /v1/evaluation", "evaluation demo/count@1"),
     ("POST /v1/compare", "compare demo/count@1 demo/count@1"),
     ("GET /v1/claims", "claims demo/count@1"),
     (

@@ -6,5 +6,6 @@
     reason = "a test may panic"
 )]
 
+mod overview;
 mod runs;
 mod wire;

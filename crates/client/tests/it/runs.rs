@@ -28,13 +28,13 @@ steps:
 ";
 
 /// A server of a workspace in memory.
-struct Server {
+pub(crate) struct Server {
     world: World,
     app: App,
 }
 
 impl Server {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let world = World::default();
         let door = world.open();
         let runner = Arc::new(runner(&world, &door, &[]));
@@ -50,7 +50,7 @@ impl Server {
     }
 
     /// The same server, as somebody else sees it.
-    fn seen_by(&self, account: &str) -> Self {
+    pub(crate) fn seen_by(&self, account: &str) -> Self {
         let account = account.to_owned();
         let entrance = Entrance::Machine(Credentials::OperatingSystem { account });
         let app = App {
@@ -63,12 +63,12 @@ impl Server {
         }
     }
 
-    fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         Client::new(Transport::InProcess(router(self.app.clone()))).unwrap()
     }
 
     /// Makes a version of files.
-    fn put(
+    pub(crate) fn put(
         &self,
         artifact: &str,
         kind: Kind,

@@ -411,6 +411,15 @@ impl Inner {
         self.ask_view(|map| rows::list(map, of, held, after, most))
     }
 
+    /// Lists the projects that come after one, in order, at most `most`.
+    pub(crate) fn projects(
+        &self,
+        after: Option<&ProjectName>,
+        most: usize,
+    ) -> Result<Vec<ProjectName>, Problem> {
+        self.ask_view(|map| rows::projects(map, after, most))
+    }
+
     /// Lists the artifacts of a project that come after one, in order, at most `most`.
     pub(crate) fn artifacts(
         &self,

@@ -225,6 +225,26 @@ pub(crate) fn list(
     Ok(listed)
 }
 
+/// Lists the projects that come after one, in order, at most `most`; what is in them is not gone through.
+pub(crate) fn projects(
+    map: &mut Map<'_>,
+    after: Option<&ProjectName>,
+    most: usize,
+) -> Answer<Vec<ProjectName>> {
+    let prefix = key::beginning(key::VERSION, None, None);
+    let behind = |of: &ProjectName| format!("{}~", key::beginning(key::VERSION, Some(of), None));
+    let mut at = after.map(behind);
+    let mut found = Vec::new();
+    while found.len() < most
+        && let Some(row) = map.list(&prefix, at.as_deref(), 1)?.first()
+    {
+        let project = named(&row.key)?.artifact.project().clone();
+        at = Some(behind(&project));
+        found.push(project);
+    }
+    Ok(found)
+}
+
 /// Lists the artifacts of a project that come after one, in order, at most `most`; their versions are not gone through.
 pub(crate) fn artifacts(
     map: &mut Map<'_>,

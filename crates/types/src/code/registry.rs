@@ -590,6 +590,10 @@ registry! {
         "it needs a reason",
         "The reason for accepting a rollback, or for breaking the glass, is missing or longer than 2000 bytes.",
         "Say with `--reason` what happened.";
+    LEDGER_013 "CUS-LEDGER-013" NotFound:
+        "there is no such entry",
+        "The ledger has fewer entries than that. They are counted from 0.",
+        "See which there are with `custody ledger log`.";
 
     // Drafts of first projects.
     NEW_001 "CUS-NEW-001" Invalid:
@@ -1138,6 +1142,20 @@ registry! {
         "the store cannot be opened",
         "The folder `packs` or the index below `.custody` cannot be used.",
         "See `custody doctor`, and that you may read and write all below `.custody`.";
+
+    // The pages of a server.
+    WEB_001 "CUS-WEB-001" Fault:
+        "the page cannot be shown",
+        "What it is made of was there, but not put into a page. What was asked for by a form is done.",
+        "Report what you did; `custody ledger log` says what was done.";
+    WEB_002 "CUS-WEB-002" Invalid:
+        "the two passwords differ",
+        "A new password is typed twice, so that it is the one that was meant.",
+        "Type the same password twice.";
+    WEB_003 "CUS-WEB-003" NotFound:
+        "there is no such page",
+        "The address is that of no page of this server.",
+        "Begin at the first page.";
 
     // Workspaces.
     WORK_001 "CUS-WORK-001" NotFound:
