@@ -24,9 +24,9 @@ scripts/python-env.sh tests/python/requirements.lock target/python >/dev/null 2>
 scripts/python-env.sh tests/scan/requirements.lock target/scan/python >/dev/null 2>&1 &
 
 stage "packages of the system" "what the tests need of the system"
-# A client of HTTP that is not ours; a token in software, for keys that never leave it; what tells which writes reached the
-# disk.
-needed=(curl softhsm2 strace)
+# A browser; a client of HTTP that is not ours; a token in software, for keys that never leave it; what tells which writes
+# reached the disk.
+needed=(chromium curl softhsm2 strace)
 if ! dpkg --status "${needed[@]}" >/dev/null 2>&1; then
     apt-get update --quiet --quiet
     apt-get install --yes --quiet --quiet "${needed[@]}" >/dev/null

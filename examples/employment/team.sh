@@ -85,6 +85,7 @@ as grace ledger log --limit 8
 say "The server goes on at $address"
 echo "who may what: ada runs pipelines, olga approves, grace audits; in another terminal:"
 echo "  custody login $address --fingerprint $fingerprint --user olga"
+echo "or in a browser: $address/, whose certificate is below the root $place/root.pem; sign in with"
 printf '%s' "$people"
 if [ -z "${CUSTODY_TEAM_ONCE:-}" ]; then
     echo "Ctrl-C ends it, and removes all of it"

@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use custody_api::{App, Credentials, Door, Entrance, Runner, router};
 use custody_backends::ledger_files::LedgerFolder;
+use custody_backends::machine::{SystemClock, SystemEntropy};
 use custody_backends::workspace::Workspace;
 use custody_client::{Client, Connection, Transport};
 use custody_host::{LocalFolder, Places, Project, Unlocked, ledger_problem, workspace_problem};
@@ -161,7 +162,12 @@ impl Context {
     /// Opens the workspace for a server: in this process, whose project's folder nothing is read from. Commands on this
     /// machine come in beside, by the socket. `root_key`: where the private key of a new root goes; none: the server has
     /// certificates of its own.
-    pub(crate) fn serve(&self, root_key: Option<&Path>) -> Result<Served, Problem> {
+    /// `names`: those under which the server is known, where they are.
+    pub(crate) fn serve(
+        &self,
+        root_key: Option<&Path>,
+        names: Option<Vec<String>>,
+    ) -> Result<Served, Problem> {
         let unlocked = self.unlock()?;
         let ledger = unlocked.ledger();
         let folder = LedgerFolder::take(&ledger).map_err(|error| ledger_problem(&error))?;
@@ -186,11 +192,18 @@ impl Context {
             authority,
             invited: invited.flatten(),
             runner: runner.clone(),
-            router: router(App {
-                door,
-                runner,
-                entrance: Entrance::Network,
-            }),
+            router: custody_web::router(
+                router(App {
+                    door,
+                    runner,
+                    entrance: Entrance::Network,
+                }),
+                custody_web::Settings {
+                    names,
+                    clock: Arc::new(SystemClock::start()),
+                    entropy: Arc::new(SystemEntropy),
+                },
+            ),
         })
     }
 

@@ -162,7 +162,10 @@ async fn answer(
     };
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
-        headers.insert(name, HeaderValue::from_static(value));
+        // What may be kept says so itself.
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
     }
     Ok(response)
 }

@@ -83,7 +83,7 @@ pub(crate) fn run(context: &Context, args: &Serve) -> Result<ExitCode, Problem> 
         invited,
         runner,
         router,
-    } = context.serve(root_key.as_deref())?;
+    } = context.serve(root_key.as_deref(), known_names(args))?;
     let is_new = authority.as_ref().is_some_and(|(_, is_new)| *is_new);
     let source = match authority {
         Some((authority, _)) => Source::own(args, authority)?,
@@ -113,8 +113,19 @@ pub(crate) fn run(context: &Context, args: &Serve) -> Result<ExitCode, Problem> 
     Ok(ExitCode::Done)
 }
 
+/// Returns the names under which the server is known: those that were given, or those of its own certificate. A certificate of
+/// files has names that only it knows.
+fn known_names(args: &Serve) -> Option<Vec<String>> {
+    if !args.names.is_empty() {
+        return Some(args.names.clone());
+    }
+    let own = args.certificate.is_none();
+    own.then(|| NAMES.map(ToOwned::to_owned).to_vec())
+}
+
 fn told(serving: &Serving, text: &mut Text) -> std::io::Result<()> {
     text.line(format!("serving at {}", serving.address));
+    text.line(format!("  pages for a browser: {}/", serving.address));
     let Some(fingerprint) = &serving.fingerprint else {
         return Ok(());
     };
