@@ -640,7 +640,7 @@ mod tests {
         let (world, door, ada, first) = opened();
         let session = door.sign_in(Some(&first.token), NEAR, None).unwrap();
         assert_eq!(*session.actor(), Actor::user("ada"));
-        assert_eq!(session.authentication().method.strength(), 2);
+        assert_eq!(session.authentication().strength(), 2);
         // A token may not; a person who signed in may.
         let grant = door.ask::<ChangePolicy>(&session, ResourceRef::Policy);
         grant.unwrap().fail(code::DOOR_012);

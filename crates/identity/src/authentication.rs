@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use custody_types::{Actor, Timestamp};
 
+use crate::provider::Asserted;
 use crate::token::{TokenId, TokenRecord};
 
 /// How it was proved.
@@ -16,6 +17,11 @@ pub enum Method {
     Token,
     /// A person signed in with a password and the code of an authenticator.
     Password,
+    /// A person signed in at an identity provider, in the browser that came back with its answer.
+    Provider,
+    /// A person confirmed at an identity provider a code that a terminal showed. Whoever shows somebody a code of theirs gets
+    /// the session: it is good for less.
+    Device,
 }
 
 impl Method {
@@ -25,14 +31,8 @@ impl Method {
             Self::OperatingSystem => "operating-system",
             Self::Token => "token",
             Self::Password => "password",
-        }
-    }
-
-    /// Returns how much it proves, from 1: one factor that whoever has it can pass on. More is stronger.
-    pub const fn strength(self) -> u8 {
-        match self {
-            Self::OperatingSystem | Self::Token => 1,
-            Self::Password => 2,
+            Self::Provider => "provider",
+            Self::Device => "device",
         }
     }
 }
@@ -65,6 +65,7 @@ impl Credentials {
                 expires: None,
                 token: None,
                 session: None,
+                asserted: None,
             },
         }
     }
@@ -92,6 +93,8 @@ pub struct Authentication {
     pub token: Option<Arc<ShownToken>>,
     /// The session of a person who signed in.
     pub session: Option<TokenId>,
+    /// What an identity provider said of them, where it let them in.
+    pub asserted: Option<Arc<Asserted>>,
 }
 
 /// A token that was shown, and counts.
@@ -114,6 +117,7 @@ impl Authentication {
             expires: Some(shown.record.expires),
             token: Some(Arc::new(shown)),
             session: None,
+            asserted: None,
         })
     }
 
@@ -128,7 +132,33 @@ impl Authentication {
             expires: None,
             token: None,
             session: Some(session),
+            asserted: None,
         }
+    }
+
+    /// Says that an identity provider let a person in at `now`, by one of its methods, in a session of this name.
+    pub fn by_provider(
+        account: &str,
+        session: TokenId,
+        method: Method,
+        asserted: Arc<Asserted>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            method,
+            asserted: Some(asserted),
+            ..Self::by_password(account, session, now)
+        }
+    }
+
+    /// Returns how much it proves, from 1: one factor that whoever has it can pass on; 2: two factors. More is stronger.
+    pub fn strength(&self) -> u8 {
+        let two_factors = match self.method {
+            Method::OperatingSystem | Method::Token | Method::Device => false,
+            Method::Password => true,
+            Method::Provider => self.asserted.as_ref().is_some_and(|said| said.two_factors),
+        };
+        if two_factors { 2 } else { 1 }
     }
 
     /// Whether it does not count any more.
@@ -147,7 +177,7 @@ mod tests {
         let account = "ada".to_owned();
         let shown = Credentials::OperatingSystem { account }.authenticate(now);
         assert_eq!(shown.actor, Actor::user("ada"));
-        assert_eq!((shown.time, shown.method.strength()), (now, 1));
+        assert_eq!((shown.time, shown.strength()), (now, 1));
         assert!(!shown.is_over(now));
         let short = Authentication {
             expires: Some(now),

@@ -6,6 +6,7 @@ use custody_types::{Actor, Purpose};
 use serde::{Deserialize, Serialize};
 
 use crate::directory::{Account, Directory, Group, IdentityError, OWNER, Party};
+use crate::provider::ProviderIdentity;
 use crate::role::RoleBinding;
 
 /// What an account or a group may be given.
@@ -18,6 +19,8 @@ pub enum Right {
     Purpose(Purpose),
     /// What a group of this name has.
     Group(String),
+    /// To sign in as who this is to an identity provider.
+    Identity(ProviderIdentity),
 }
 
 /// A change of a directory.
@@ -156,6 +159,17 @@ impl Directory {
                 self.check_member(who)?;
                 self.group_mut(&name)?.members.insert(who.clone());
             }
+            Right::Identity(identity) => {
+                let Party::User(name) = who else {
+                    return Err(IdentityError::NoPerson(who.clone()));
+                };
+                let others = self.users.iter().filter(|(other, _)| *other != name);
+                let mut bound = others.filter(|(_, one)| one.identities.contains(&identity));
+                if let Some((other, _)) = bound.next() {
+                    return Err(IdentityError::Bound(Party::User(other.clone())));
+                }
+                self.account_mut(who)?.identities.insert(identity);
+            }
             Right::Role(role) => drop(self.own(who)?.0.insert(role)),
             Right::Purpose(purpose) => drop(self.own(who)?.1.insert(purpose)),
         }
@@ -166,6 +180,9 @@ impl Directory {
         self.known(who)?;
         match right {
             Right::Group(name) => drop(self.group_mut(name)?.members.remove(who)),
+            Right::Identity(identity) => {
+                self.account_mut(who)?.identities.remove(identity);
+            }
             Right::Role(role) => drop(self.own(who)?.0.remove(role)),
             Right::Purpose(purpose) => drop(self.own(who)?.1.remove(purpose)),
         }
@@ -234,6 +251,39 @@ mod tests {
         for wrong in wrong.into_iter().chain(["jose\u{301}", "ada\u{202e}"]) {
             assert!(wrong.parse::<Party>().is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn an_identity_is_of_one_person() {
+        let identity = |subject: &str| {
+            Right::Identity(ProviderIdentity::new("https://a.example", subject).unwrap())
+        };
+        let both = [add("ada"), add("bob"), add("service:ci"), add("group:risk")];
+        let directory = made(&both).unwrap();
+        let bound = changed(directory, &[grant("ada", identity("1"))]).unwrap();
+        let who = ProviderIdentity::new("https://a.example", "1").unwrap();
+        assert_eq!(bound.person_of(&who), Some("ada"));
+        let again = changed(bound.clone(), &[grant("ada", identity("1"))]).unwrap();
+        assert_eq!(again, bound);
+        let given = |who: &str| changed(bound.clone(), &[grant(who, identity("1"))]);
+        assert_eq!(given("bob"), Err(IdentityError::Bound(party("ada"))));
+        for who in ["service:ci", "group:risk"] {
+            assert_eq!(given(who), Err(IdentityError::NoPerson(party(who))));
+        }
+        // A file cannot say it either, and reads back as it was written.
+        assert_eq!(Directory::parse(&bound.to_text(), &owner()).unwrap(), bound);
+        let mut twice = bound.clone();
+        let identities = twice.users["ada"].identities.clone();
+        twice.users.get_mut("bob").unwrap().identities = identities;
+        assert!(Directory::parse(&twice.to_text(), &owner()).is_err());
+        assert_eq!(twice.person_of(&who), None);
+        let leave = Change::Revoke {
+            who: party("ada"),
+            right: identity("1"),
+        };
+        let left = changed(bound, &[leave]).unwrap();
+        assert_eq!(left.person_of(&who), None);
+        assert!(!left.to_text().contains("identities"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use custody_types::{Actor, ActorKind, Digest, Purpose, steers};
 use serde::{Deserialize, Serialize};
 use unicode_normalization::is_nfc;
 
+use crate::provider::ProviderIdentity;
 use crate::role::RoleBinding;
 
 /// The role that may everything.
@@ -114,6 +115,9 @@ pub struct Account {
     /// Whether it may do nothing for now.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub disabled: bool,
+    /// Who its person is to identity providers: by each of them they sign in. Of two accounts none has the same.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub identities: BTreeSet<ProviderIdentity>,
 }
 
 /// A group: what it has, each of its members has.
@@ -182,6 +186,17 @@ pub enum IdentityError {
     /// Groups are no members of groups.
     #[error("`{0}` cannot be in a group: members are accounts")]
     NoMember(Party),
+    /// Who somebody is to a provider is not said as it must be.
+    #[error(
+        "an identity is the issuer of a provider and a subject, each of 1 to 512 and 255 printable letters of ASCII"
+    )]
+    Identity,
+    /// Programs and groups do not sign in.
+    #[error("`{0}` does not sign in: identities are of people")]
+    NoPerson(Party),
+    /// Somebody else signs in by it.
+    #[error("`{0}` signs in by this identity")]
+    Bound(Party),
     /// The account that owns the workspace stays what it is.
     #[error("`{0}` owns the workspace: it is always there, and always an owner")]
     Owner(Party),
@@ -219,6 +234,17 @@ impl Directory {
         }
         for member in read.groups.values().flat_map(|group| &group.members) {
             read.check_member(member)?;
+        }
+        let mut seen = BTreeSet::new();
+        for (name, account) in &read.users {
+            let mut own = account.identities.iter();
+            if own.any(|identity| !seen.insert(identity)) {
+                return Err(IdentityError::Bound(Party::User(name.clone())));
+            }
+        }
+        let mut services = read.services.iter();
+        if let Some((name, _)) = services.find(|(_, account)| !account.identities.is_empty()) {
+            return Err(IdentityError::NoPerson(Party::Service(name.clone())));
         }
         Ok(read)
     }
@@ -282,6 +308,16 @@ impl Directory {
             ActorKind::Service => self.services.get(&actor.id),
             ActorKind::Step => None,
         }
+    }
+
+    /// Finds the person who is this to an identity provider. Where several are, none is.
+    pub fn person_of(&self, identity: &ProviderIdentity) -> Option<&str> {
+        let mut bound = self.users.iter();
+        let mut bound = bound
+            .by_ref()
+            .filter(|(_, one)| one.identities.contains(identity));
+        let (name, _) = bound.next()?;
+        bound.next().is_none().then_some(name)
     }
 
     /// Returns what who acts has, of their own and by their groups; `None`: they have no account, or one that is

@@ -60,7 +60,12 @@ impl PolicySet {
     }
 
     /// Whether somebody may change the policies, for some purpose or for none.
+    /// What an identity provider says of somebody they have for a session alone, and does not count.
     fn may_change(&self, actor: &Actor, policies: &ResourceFacts, seen: &Seen<'_>) -> bool {
+        let authentication = &Authentication {
+            asserted: None,
+            ..seen.authentication.clone()
+        };
         let mut purposes = std::iter::once(None).chain(self.purposes().keys().map(Some));
         purposes.any(|purpose| {
             let decision = self.decide(&Request {
@@ -72,7 +77,7 @@ impl PolicySet {
                 scope: None,
                 own: false,
                 via: seen.via,
-                authentication: seen.authentication,
+                authentication,
                 now: seen.now,
             });
             decision.permit
@@ -158,6 +163,7 @@ impl PolicySet {
         if let Some(purpose) = now.difference(&then).next() {
             return not_theirs(format!("they get the purpose `{purpose}` themselves"));
         }
+        self.check_sign_in(before).or_else(not_theirs)?;
         let (now, then) = (statements(self), statements(before));
         let beyond = |these: &Statements, those: &Statements, effect| {
             let mut gone = these.iter().filter(|(key, _)| !those.contains_key(*key));
@@ -168,6 +174,29 @@ impl PolicySet {
         }
         if let Some(text) = beyond(&then, &now, "forbid") {
             return not_theirs(format!("something is no longer forbidden: {text}"));
+        }
+        Ok(())
+    }
+
+    /// Checks that nobody comes to sign in who did not: whoever signs in as an account is taken for it.
+    fn check_sign_in(&self, before: &Self) -> Result<(), String> {
+        if self.settings().sign_in != before.settings().sign_in {
+            return Err("the providers that people sign in by are others".to_owned());
+        }
+        let (after, before) = (self.directory(), before.directory());
+        for who in after.actors() {
+            let identities = |directory: &Directory| {
+                let account = directory.account(&who);
+                account.map(|account| account.identities.clone())
+            };
+            let (now, then) = (
+                identities(after).unwrap_or_default(),
+                identities(before).unwrap_or_default(),
+            );
+            let lost = before.is_owner(&who) && !then.is_subset(&now);
+            if !now.is_subset(&then) || lost {
+                return Err(format!("`{}` signs in by another identity", who.id));
+            }
         }
         Ok(())
     }
@@ -235,6 +264,50 @@ mod tests {
         let directory = Directory::parse(principals, &Actor::user("owner")).unwrap();
         PolicySet::parse(&[source("own.cedar", cedar)], directory).unwrap()
     }
+
+    #[test]
+    fn who_comes_to_sign_in_is_for_an_owner() {
+        let told = |actor: &str, settings: &str, principals: &str| {
+            let parsed = |settings: &str, principals: &str| {
+                let directory = Directory::parse(principals, &Actor::user("owner")).unwrap();
+                let settings = Source {
+                    name: "settings.json".to_owned(),
+                    text: settings.to_owned(),
+                };
+                PolicySet::parse(&[settings], directory).unwrap()
+            };
+            let (before, after) = (parsed("{}", BOUND), parsed(settings, principals));
+            seen(|seen| after.check_change(&before, &Actor::user(actor), seen)).is_ok()
+        };
+        let provider = r#"{"sign_in": {"corp": {"issuer": "https://a.example", "client_id": "c",
+            "groups": {"claim": "groups", "roles": {"mine": ["approver"]}}}}}"#;
+        let (none, other) = (
+            "{}",
+            BOUND.replace("\"subject\": \"1\"", "\"subject\": \"2\""),
+        );
+        let unbound = BOUND.replace("\"subject\": \"9\"", "\"subject\": \"8\"");
+        assert!(told("olga", none, BOUND));
+        for (settings, principals) in [(provider, BOUND), (none, &other), (none, &unbound)] {
+            assert!(
+                !told("olga", settings, principals),
+                "{settings} {principals}"
+            );
+            assert!(told("owner", settings, principals));
+        }
+        // What somebody signs in by may be taken from who owns nothing.
+        let taken = r#""identities": [{"issuer": "https://a.example", "subject": "1"}]"#;
+        assert!(told(
+            "olga",
+            none,
+            &BOUND.replace(taken, r#""roles": ["reader"]"#)
+        ));
+        let owners = r#", "identities": [{"issuer": "https://a.example", "subject": "9"}]"#;
+        assert!(!told("olga", none, &BOUND.replace(owners, "")));
+    }
+
+    const BOUND: &str = r#"{"users": {"olga": {"roles": ["security_officer"]},
+        "dan": {"identities": [{"issuer": "https://a.example", "subject": "1"}]},
+        "owner": {"roles": ["owner"], "identities": [{"issuer": "https://a.example", "subject": "9"}]}}}"#;
 
     #[test]
     fn policies_that_nobody_could_change_are_refused() {

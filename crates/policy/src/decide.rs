@@ -6,7 +6,7 @@ use cedar_policy::{
     Authorizer, Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicyId,
     RestrictedExpression,
 };
-use custody_identity::{Authentication, RoleBinding};
+use custody_identity::{Authentication, Method, RoleBinding};
 use custody_types::{
     Action, Actor, ActorKind, Classification, Digest, Kind, ProjectName, Purpose, Resource,
     ResourceKind, Timestamp,
@@ -101,7 +101,7 @@ impl PolicySet {
             }
             _ => request.actor,
         };
-        if let Some(refused) = beyond_token(request) {
+        if let Some(refused) = beyond_token(request).or_else(|| beyond_device(request)) {
             return refused;
         }
         if let Some(refused) = request.purpose.and_then(|one| self.undeclared(one)) {
@@ -136,12 +136,13 @@ impl PolicySet {
     }
 
     fn evaluate(&self, person: &Actor, request: &Request<'_>) -> Result<Decision, String> {
-        let Some(known) = self.directory.rights(person) else {
+        let Some(mut known) = self.directory.rights(person) else {
             return Ok(match self.directory.account(person) {
                 Some(_) => refuse("account-enabled", "the account is disabled"),
                 None => refuse("principal", "the workspace does not know this principal"),
             });
         };
+        known.roles.extend(self.roles_of_session(person, request));
         if let Some(role) = self.unknown_role(&known) {
             return Ok(Decision {
                 hint: Some("see the roles with `custody policy show`; take it away with `custody account revoke`".to_owned()),
@@ -216,6 +217,22 @@ impl PolicySet {
         })
     }
 
+    /// Lists the roles that somebody has by what an identity provider said when it let them in, as long as their session
+    /// counts and the provider is declared. Who acts as another has none of them.
+    fn roles_of_session<'a>(
+        &'a self,
+        person: &Actor,
+        request: &Request<'a>,
+    ) -> impl Iterator<Item = &'a RoleBinding> {
+        let shown = request.authentication;
+        let said = shown.asserted.as_deref();
+        let said = said.filter(|said| shown.actor == *person && request.now < said.until);
+        let provider = said.and_then(|said| Some((self.settings().provider_of(said)?, said)));
+        provider
+            .into_iter()
+            .flat_map(|(provider, said)| provider.roles(&said.groups))
+    }
+
     fn annotations(&self, policies: &[PolicyId], name: &str) -> Vec<String> {
         policies
             .iter()
@@ -272,7 +289,20 @@ fn beyond_token(request: &Request<'_>) -> Option<Decision> {
     None
 }
 
-/// What nobody does by a token.
+/// Refuses what a session is not for that somebody else may have begun: whoever shows a person a code of theirs, and gets
+/// them to confirm it, has the session.
+fn beyond_device(request: &Request<'_>) -> Option<Decision> {
+    let is_weak = request.authentication.method == Method::Device;
+    (is_weak && FOR_PEOPLE.contains(&request.action)).then(|| Decision {
+        hint: Some("sign in by the browser or by a password for it: `custody login ADDRESS --user NAME`; or do it on the machine where the workspace is".to_owned()),
+        ..refuse(
+            "device-scope",
+            "it asks for more than a code that was confirmed at an identity provider",
+        )
+    })
+}
+
+/// What nobody does by a token, nor by a code that was confirmed at an identity provider.
 const FOR_PEOPLE: [Action; 13] = [
     Action::Approve,
     Action::Reject,
@@ -378,7 +408,7 @@ fn resource_entities(uid: &EntityUid, facts: &ResourceFacts) -> Result<Vec<Entit
 /// How who asks proved to be who they are.
 fn session(shown: &Authentication) -> Result<RestrictedExpression, String> {
     let string = |text: &str| RestrictedExpression::new_string(text.to_owned());
-    let strength = i64::from(shown.method.strength());
+    let strength = i64::from(shown.strength());
     let expires = shown
         .expires
         .map(|time| ("expires".to_owned(), datetime(time)));
@@ -445,6 +475,111 @@ mod tests {
         Source {
             name: name.to_owned(),
             text: text.to_owned(),
+        }
+    }
+
+    /// A session that an identity provider let in.
+    fn let_in(account: &str, groups: &[&str], method: Method, two_factors: bool) -> Authentication {
+        let asserted = custody_identity::Asserted {
+            provider: "corp".to_owned(),
+            identity: custody_identity::ProviderIdentity::new("https://a.example", "1").unwrap(),
+            groups: groups.iter().map(|one| (*one).to_owned()).collect(),
+            two_factors,
+            until: Timestamp::from_unix_micros(now().unix_micros() + 1).unwrap(),
+        };
+        let session = "4nVqgfY0B5hQ3k8ZrYxT1c".parse().unwrap();
+        Authentication::by_provider(account, session, method, asserted.into(), now())
+    }
+
+    #[test]
+    fn groups_of_a_provider_give_what_is_declared_as_long_as_the_session() {
+        let settings = r#"{"sign_in": {"corp": {"issuer": "https://a.example", "client_id": "c", "groups": {"claim": "groups",
+            "roles": {"risk": ["auditor", {"role": "data_scientist", "project": "loans"}]}}}}}"#;
+        let other = settings.replace("a.example", "b.example");
+        let with = |settings: &str| {
+            let strong = r#"@id("strong") forbid (principal, action == Action::"exportLedger", resource) when { context.session.strength < 2 };"#;
+            let sources = [
+                source("settings.json", settings),
+                source("own.cedar", strong),
+            ];
+            PolicySet::parse(&sources, directory(r#"{"users": {"ada": {}, "bob": {}}}"#)).unwrap()
+        };
+        let decided = |set: &PolicySet,
+                       shown: &Authentication,
+                       who: &str,
+                       action,
+                       facts: &ResourceFacts,
+                       later: i64| {
+            set.decide(&Request {
+                actor: &Actor::user(who),
+                on_behalf_of: None,
+                action,
+                resource: facts,
+                purpose: None,
+                scope: None,
+                own: false,
+                via: "http",
+                authentication: shown,
+                now: Timestamp::from_unix_micros(now().unix_micros() + later).unwrap(),
+            })
+            .permit
+        };
+        let (set, data) = (with(settings), data(Classification::Internal));
+        let ledger = plain(ResourceKind::Ledger);
+        let risk = let_in("ada", &["risk", "other"], Method::Provider, false);
+        assert!(decided(&set, &risk, "ada", Action::ReadLedger, &ledger, 0));
+        assert!(decided(&set, &risk, "ada", Action::Read, &data, 0));
+        let elsewhere = ResourceFacts {
+            project: Some("care".parse().unwrap()),
+            ..data.clone()
+        };
+        assert!(!decided(&set, &risk, "ada", Action::Read, &elsewhere, 0));
+        // Neither after it, nor for another account, nor without the group, nor by another provider of the name.
+        assert!(!decided(&set, &risk, "ada", Action::ReadLedger, &ledger, 1));
+        assert!(!decided(&set, &risk, "bob", Action::ReadLedger, &ledger, 0));
+        let none = let_in("ada", &["Risk"], Method::Provider, false);
+        assert!(!decided(&set, &none, "ada", Action::ReadLedger, &ledger, 0));
+        for settings in [other.as_str(), "{}"] {
+            assert!(!decided(
+                &with(settings),
+                &risk,
+                "ada",
+                Action::ReadLedger,
+                &ledger,
+                0
+            ));
+        }
+        // Policies see how strong it was.
+        let strong = let_in("ada", &["risk"], Method::Provider, true);
+        let device = let_in("ada", &["risk"], Method::Device, true);
+        for (shown, is_strong) in [(&risk, false), (&strong, true), (&device, false)] {
+            let exported = decided(&set, shown, "ada", Action::ExportLedger, &ledger, 0);
+            assert_eq!(exported, is_strong, "{}", shown.method);
+        }
+    }
+
+    #[test]
+    fn what_is_for_people_is_not_for_a_code_that_was_confirmed() {
+        let set = set(&[]);
+        for action in FOR_PEOPLE {
+            let facts = action.resources().first().map(|kind| plain(*kind)).unwrap();
+            let by = |method| {
+                let decision = set.decide(&Request {
+                    actor: &owner(),
+                    on_behalf_of: None,
+                    action,
+                    resource: &facts,
+                    purpose: None,
+                    scope: None,
+                    own: false,
+                    via: "http",
+                    authentication: &let_in("root", &[], method, false),
+                    now: now(),
+                });
+                (decision.permit, decision.policies.join(" "))
+            };
+            assert_eq!(by(Method::Device), (false, "device-scope".to_owned()));
+            assert!(by(Method::Provider).0, "{action}");
         }
     }
 

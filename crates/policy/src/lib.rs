@@ -10,10 +10,12 @@
 
 mod change;
 mod decide;
+mod providers;
 mod set;
 mod settings;
 
 pub use change::Seen;
 pub use decide::{Decision, Request, ResourceFacts, StepScope};
+pub use providers::{Groups, NoProviderName, Provider, ProviderName, Providers, TwoFactors};
 pub use set::{BUILTIN, PolicyError, PolicySet, Source, schema_text};
 pub use settings::{ProjectSettings, Settings};

@@ -7,6 +7,7 @@ use cedar_policy::{PolicyId, Schema, ValidationMode, Validator};
 use custody_identity::{Directory, Rights};
 use custody_types::{Action, Alias, Digest, EvidenceKind, Kind, ProjectName, Purpose};
 
+use crate::providers;
 use crate::settings::{BUILTIN_PURPOSES, BUILTIN_ROLES, INVESTIGATION, Settings, nearest};
 
 /// The types of entities in policies, and what they are told.
@@ -149,6 +150,7 @@ impl PolicySet {
             if name == SETTINGS {
                 settings = serde_json::from_str(text)
                     .map_err(|error| PolicyError::Settings(error.to_string()))?;
+                providers::check(&settings.sign_in).map_err(PolicyError::Settings)?;
             } else if name.strip_suffix(".cedar").is_some() {
                 add(&mut policies, name, text)?;
             } else {
@@ -224,6 +226,25 @@ impl PolicySet {
                     purpose: purpose.to_string(),
                     nearest: self.nearest_purpose(purpose).or_else(|| misspelt(purpose)),
                 });
+            }
+        }
+        self.check_groups_of_providers()
+    }
+
+    /// Checks that what the groups of identity providers give is known.
+    fn check_groups_of_providers(&self) -> Result<(), PolicyError> {
+        for (name, provider) in &self.settings.sign_in {
+            let groups = provider.groups.iter().flat_map(|groups| &groups.roles);
+            for (group, roles) in groups {
+                let role = roles.iter().find(|one| !self.roles.contains(&one.role));
+                if let Some(binding) = role {
+                    let known = self.roles.iter().map(String::as_str);
+                    return Err(PolicyError::UnknownRole {
+                        who: format!("group {group} of the provider {name}"),
+                        role: binding.role.clone(),
+                        nearest: nearest(&binding.role, known),
+                    });
+                }
             }
         }
         Ok(())

@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use custody_identity::Asserted;
 use custody_types::{Alias, EvidenceKind, Kind, ProjectName, Purpose};
 use serde::{Deserialize, Serialize};
+
+use crate::providers::{Provider, Providers};
 
 /// The purpose for which what is in quarantine may be looked into; the built-in policy names it.
 pub(crate) const INVESTIGATION: &str = "investigation";
@@ -60,6 +63,9 @@ pub struct Settings {
     /// How many approvals of other people a gate's decision needs at least, whatever its pipeline asks for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approvals: Option<u8>,
+    /// By which identity providers people sign in, by the names that they have here.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sign_in: Providers,
     /// What holds in a project instead.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub projects: BTreeMap<ProjectName, ProjectSettings>,
@@ -81,6 +87,11 @@ pub struct ProjectSettings {
 }
 
 impl Settings {
+    /// Returns the provider that let somebody in, if it is declared still, under the same name and issuer.
+    pub fn provider_of(&self, said: &Asserted) -> Option<&Provider> {
+        crate::providers::of(&self.sign_in, said)
+    }
+
     /// Returns how many approvals of other people a gate's decision needs at least in a project.
     pub fn approvals(&self, project: &ProjectName) -> u8 {
         let own = self.projects.get(project);

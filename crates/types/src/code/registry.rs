@@ -426,6 +426,26 @@ registry! {
         "the other person decides for themselves",
         "Who signs in over the network is not acted for where two people are demanded.",
         "Let them do it: `custody login`, then `custody policy approve`.";
+    DOOR_032 "CUS-DOOR-032" Unauthenticated:
+        "the sign-in at the provider did not succeed",
+        "What came back from it is not what was waited for: it belongs to another browser, is too late or was used, or the provider's token is not as it must be. Whoever asks is not told which.",
+        "Sign in again from the beginning. An operator sees the reason: `custody ledger log --action session.sign_in --outcome denied`.";
+    DOOR_033 "CUS-DOOR-033" Denied:
+        "no account is bound to this identity",
+        "The provider said who it is, and no account of the workspace is theirs. Addresses of e-mail and names bind nobody.",
+        "Ask an owner to bind it: `custody account grant NAME --oidc ISSUER SUBJECT`.";
+    DOOR_034 "CUS-DOOR-034" Unavailable:
+        "the identity provider cannot be asked",
+        "It does not answer, not in time, not as it must, or from where the server asks nothing. Others sign in as before.",
+        "Try again in a minute; if it stays so, tell an operator of the server what it says.";
+    DOOR_035 "CUS-DOOR-035" NotFound:
+        "there is no such identity provider",
+        "The settings declare none of this name, or it does not offer this way to sign in.",
+        "See which there are: `sign_in` in `settings.json`, which `custody policy show` shows.";
+    DOOR_036 "CUS-DOOR-036" Unauthenticated:
+        "the code was not confirmed",
+        "It ended before somebody typed it at the provider, was refused there, or belongs to another terminal.",
+        "Begin again: `custody login ADDRESS --oidc`.";
 
     // Python environments.
     ENV_001 "CUS-ENV-001" NotFound:
@@ -474,6 +494,14 @@ registry! {
         "the account owns the workspace",
         "The account that began the workspace cannot be removed or disabled, and stays an owner.",
         "Give the role `owner` to others as well.";
+    IDENTITY_004 "CUS-IDENTITY-004" Conflict:
+        "somebody else signs in by this identity",
+        "Who somebody is to an identity provider, the issuer and the subject, is of one account alone.",
+        "Take it from the other account first: `custody account revoke NAME --oidc ISSUER SUBJECT`.";
+    IDENTITY_005 "CUS-IDENTITY-005" Invalid:
+        "nobody can sign in by this identity",
+        "An identity is the issuer of a provider and a subject, of printable letters, and is given to a person; programs show tokens.",
+        "Name a person, and the issuer and subject that they were told when they were refused.";
 
     // Key files and the keys of a workspace.
     KEY_001 "CUS-KEY-001" Invalid:
