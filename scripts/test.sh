@@ -27,6 +27,8 @@ stage "packages of the system" "what the tests need of the system"
 # A browser; a client of HTTP that is not ours; a token in software, for keys that never leave it; what tells which writes
 # reached the disk.
 needed=(chromium curl softhsm2 strace)
+# What the identity provider runs by; it may have come by another way.
+command -v node >/dev/null && command -v npm >/dev/null || needed+=(nodejs npm)
 if ! dpkg --status "${needed[@]}" >/dev/null 2>&1; then
     apt-get update --quiet --quiet
     apt-get install --yes --quiet --quiet "${needed[@]}" >/dev/null
@@ -47,9 +49,10 @@ fi
 stage "fuzzing" "the parsers of the scanner and of our formats under a fuzzer, for some seconds each"
 scripts/fuzz.sh 2
 
-stage "Python's packages"
+stage "packages of Python and Node"
 wait
 scripts/python-env.sh tests/python/requirements.lock target/python
+scripts/oidc-provider.sh target/oidc
 stage "the scanner's samples" "the scanner over hostile and benign samples"
 scripts/scan-matrix.sh --alone
 

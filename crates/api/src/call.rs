@@ -78,16 +78,32 @@ pub(crate) struct Arrival {
     pub(crate) address: IpAddr,
     /// What they show, if anything.
     pub(crate) token: Option<String>,
+    /// What a browser keeps of the sign-in that it began, if anything.
+    pub(crate) cookie: Option<String>,
+    /// The query.
+    pub(crate) query: String,
     body: PieceReader,
 }
 
 impl Arrival {
-    pub(crate) const fn new(address: IpAddr, token: Option<String>, body: PieceReader) -> Self {
+    pub(crate) fn new(
+        address: IpAddr,
+        (token, cookie): (Option<String>, Option<String>),
+        query: String,
+        body: PieceReader,
+    ) -> Self {
         Self {
             address,
             token,
+            cookie,
+            query,
             body,
         }
+    }
+
+    /// Reads the query string.
+    pub(crate) fn query<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        serde_urlencoded::from_str(&self.query).map_err(|error| malformed(&error))
     }
 
     /// Reads the body as a JSON document, which is small.
@@ -118,6 +134,17 @@ pub(crate) fn reply<T: Serialize + Schema>(body: T) -> Result<Response<Body>, Pr
     Response::builder()
         .header(header::CONTENT_TYPE, "application/json")
         .body(Body::from(bytes))
+        .map_err(|error| unwritable(&error))
+}
+
+/// Sends a browser elsewhere, with something to keep until it comes back.
+pub(crate) fn sent(place: &str, cookie: &str) -> Result<Response<Body>, Problem> {
+    Response::builder()
+        .status(StatusCode::SEE_OTHER)
+        .header(header::LOCATION, place)
+        .header(header::SET_COOKIE, cookie)
+        .header(header::REFERRER_POLICY, "no-referrer")
+        .body(Body::empty())
         .map_err(|error| unwritable(&error))
 }
 

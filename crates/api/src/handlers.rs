@@ -18,18 +18,20 @@ use custody_pipeline::run::Runner;
 use custody_types::{Kind, Problem, Reference};
 use custody_wire::{
     AcceptRollbackReply, AcceptRollbackRequest, AliasReply, AliasRequest, ApproveChangeRequest,
-    ApproveRequest, ArtifactQuery, BreakGlassRequest, CompareRequest, DataQuery, DiffRequest,
-    Document, EnrolRequest, EntryQuery, IdentityRequest, InviteRequest, LedgerVerifyReply,
-    ListQuery, ListReply, MetricsRequest, OriginOfPut, PassphraseRequest, PolicySource,
-    ProjectQuery, PutQuery, PutReply, RejectReply, RejectRequest, RemoveRequest, RescanReply,
-    RescanRequest, RevokeTokenRequest, RotateKeysRequest, RulesReply, RunEvent, RunMomentQuery,
-    RunQuery, RunRequest, ShredRequest, SignInRequest, SignOutReply, StatusRequest, TokenRequest,
-    TraceQuery, VerifyRequest,
+    ApproveRequest, ArtifactQuery, BreakGlassRequest, CompareRequest, DataQuery, DevicePollRequest,
+    DeviceRequest, DiffRequest, Document, EnrolRequest, EntryQuery, IdentityRequest, InviteRequest,
+    LedgerVerifyReply, ListQuery, ListReply, MetricsRequest, OriginOfPut, PassphraseRequest,
+    PolicySource, ProjectQuery, ProviderQuery, PutQuery, PutReply, RejectReply, RejectRequest,
+    RemoveRequest, RescanReply, RescanRequest, RevokeTokenRequest, RotateKeysRequest, RulesReply,
+    RunEvent, RunMomentQuery, RunQuery, RunRequest, ShredRequest, SignInRequest, SignOutReply,
+    StatusRequest, TokenRequest, TraceQuery, VerifyRequest,
 };
-use http::Response;
+use http::header::SET_COOKIE;
+use http::{HeaderValue, Response};
 
 use crate::app::App;
-use crate::call::{Arrival, Call, created, reply, stream};
+use crate::call::{self, Arrival, Call, created, reply, stream};
+use crate::operations::sign_in_cookie;
 
 type Answer = Result<Response<Body>, Problem>;
 
@@ -667,6 +669,47 @@ pub(crate) fn enrol(app: &App, arrival: Arrival) -> Answer {
 
 pub(crate) fn sign_out(app: &App, arrival: Arrival) -> Answer {
     app.door
-        .sign_out(arrival.token.as_deref().unwrap_or_default());
+        .sign_out(arrival.token.as_deref().unwrap_or_default())?;
     reply(SignOutReply {})
+}
+
+pub(crate) fn providers(app: &App, _: Arrival) -> Answer {
+    reply(app.door.providers())
+}
+
+pub(crate) fn begin_in_browser(app: &App, arrival: Arrival) -> Answer {
+    let query: ProviderQuery = arrival.query()?;
+    let begun = app
+        .door
+        .begin_in_browser(query.provider.as_deref(), arrival.address)?;
+    call::sent(
+        &begun.location,
+        &sign_in_cookie(&begun.cookie, begun.seconds),
+    )
+}
+
+pub(crate) fn return_to_browser(app: &App, arrival: Arrival) -> Answer {
+    let cookie = arrival.cookie.as_deref();
+    let session = app
+        .door
+        .return_to_browser(&arrival.query, cookie, arrival.address)?;
+    let mut response = reply(session)?;
+    // What was kept for it is of no use any more.
+    let gone = HeaderValue::from_str(&sign_in_cookie("", 0));
+    if let Ok(gone) = gone {
+        response.headers_mut().insert(SET_COOKIE, gone);
+    }
+    Ok(response)
+}
+
+pub(crate) fn begin_device(app: &App, arrival: Arrival) -> Answer {
+    let address = arrival.address;
+    let request: DeviceRequest = arrival.document()?;
+    reply(app.door.begin_device(&request, address)?)
+}
+
+pub(crate) fn poll_device(app: &App, arrival: Arrival) -> Answer {
+    let address = arrival.address;
+    let request: DevicePollRequest = arrival.document()?;
+    reply(app.door.poll_device(&request, address)?)
 }

@@ -10,7 +10,7 @@ use axum::routing::{MethodFilter, on};
 use custody_guard::Session;
 use custody_types::{Action, Problem, Purpose, code};
 use custody_wire::{HEADER_AS, HEADER_PURPOSE};
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE};
 use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body::Body as _;
 
@@ -334,42 +334,70 @@ pub static OPERATIONS: &[Operation] = &[
     ),
 ];
 
-/// Something that is asked before it is known who asks, by `POST`.
+/// Something that is asked before it is known who asks.
 #[derive(Debug, Clone)]
 pub struct EntranceOperation {
+    /// The method.
+    pub method: Method,
     /// The path.
     pub path: &'static str,
     handler: fn(&App, Arrival) -> Result<Response<Body>, Problem>,
 }
 
+const fn entrance(
+    method: Method,
+    path: &'static str,
+    handler: fn(&App, Arrival) -> Result<Response<Body>, Problem>,
+) -> EntranceOperation {
+    EntranceOperation {
+        method,
+        path,
+        handler,
+    }
+}
+
+/// Where browsers come back to from an identity provider. Whoever names the place to the provider names this path.
+pub const CALLBACK: &str = "/v1/sessions/oidc/callback";
+/// The cookie by which a browser shows that it began the sign-in that it comes back from. The prefix binds it to this host, and
+/// to TLS (RFC 6265bis, section 4.1.3.2).
+const SIGN_IN_COOKIE: &str = "__Host-custody-sign-in";
+
+/// Returns what sets the cookie of a sign-in for some seconds. It is sent where a provider sends the browser back (`Lax`).
+pub(crate) fn sign_in_cookie(value: &str, seconds: i64) -> String {
+    format!("{SIGN_IN_COOKIE}={value}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={seconds}")
+}
+
 /// By what people sign in over the network. On the machine itself the operating system says who they are.
 pub static ENTRANCES: &[EntranceOperation] = &[
-    EntranceOperation {
-        path: "/v1/sessions",
-        handler: handlers::sign_in,
-    },
-    EntranceOperation {
-        path: "/v1/sessions/enrolments",
-        handler: handlers::enrol,
-    },
-    EntranceOperation {
-        path: "/v1/sessions/end",
-        handler: handlers::sign_out,
-    },
+    entrance(Method::POST, "/v1/sessions", handlers::sign_in),
+    entrance(Method::POST, "/v1/sessions/enrolments", handlers::enrol),
+    entrance(Method::POST, "/v1/sessions/end", handlers::sign_out),
+    entrance(Method::GET, "/v1/sessions/providers", handlers::providers),
+    entrance(Method::GET, "/v1/sessions/oidc", handlers::begin_in_browser),
+    entrance(Method::GET, CALLBACK, handlers::return_to_browser),
+    entrance(Method::POST, "/v1/sessions/device", handlers::begin_device),
+    entrance(
+        Method::POST,
+        "/v1/sessions/device/poll",
+        handlers::poll_device,
+    ),
 ];
+
+fn filter(method: &Method) -> MethodFilter {
+    if *method == Method::GET {
+        MethodFilter::GET
+    } else {
+        MethodFilter::POST
+    }
+}
 
 /// Builds the router over the parts behind the edge.
 pub fn router(app: App) -> Router {
     let mut router = Router::new();
     for operation in OPERATIONS {
         let handler = operation.handler;
-        let filter = if operation.method == Method::GET {
-            MethodFilter::GET
-        } else {
-            MethodFilter::POST
-        };
         let service = on(
-            filter,
+            filter(&operation.method),
             move |State(app): State<App>, path: RawPathParams, request: Request<Body>| {
                 let id = path.iter().next().map(|(_, id)| id.to_owned());
                 answer(app, id, request, handler)
@@ -381,7 +409,7 @@ pub fn router(app: App) -> Router {
         for entrance in ENTRANCES {
             let handler = entrance.handler;
             let service = on(
-                MethodFilter::POST,
+                filter(&entrance.method),
                 move |State(app): State<App>, request: Request<Body>| arrive(app, request, handler),
             );
             router = router.route(entrance.path, service);
@@ -449,17 +477,26 @@ async fn arrive(
     request: Request<Body>,
     handler: fn(&App, Arrival) -> Result<Response<Body>, Problem>,
 ) -> Response<Body> {
+    if request.method() == Method::GET && !request.body().is_end_stream() {
+        let what = "a request of the method `GET` has no body";
+        return call::problem(&Problem::new(code::API_010, what));
+    }
     let shown = text(request.headers(), AUTHORIZATION.as_str());
     let token = match shown {
         Ok(field) => field.and_then(bearer).map(ToOwned::to_owned),
         Err(problem) => return call::problem(&problem),
     };
+    let cookie = match cookie(request.headers()) {
+        Ok(cookie) => cookie.map(ToOwned::to_owned),
+        Err(problem) => return call::problem(&problem),
+    };
+    let query = request.uri().query().unwrap_or_default().to_owned();
     let Some(Peer(address)) = request.extensions().get::<Peer>().copied() else {
         let what = "it is not known where the request comes from";
         return call::problem(&Problem::new(code::DOOR_020, what));
     };
     let body = call::reader_of(request.into_body(), Some(PATIENCE));
-    on_a_thread(move || handler(&app, Arrival::new(address, token, body))).await
+    on_a_thread(move || handler(&app, Arrival::new(address, (token, cookie), query, body))).await
 }
 
 /// Answers with what `work` comes to, on a thread that may block.
@@ -513,6 +550,23 @@ fn bearer(field: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
+/// Returns the cookie of a sign-in, which is there once or not at all (RFC 6265, section 4.2.1).
+fn cookie(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let Some(field) = text(headers, COOKIE.as_str())? else {
+        return Ok(None);
+    };
+    let pairs = field
+        .split(';')
+        .filter_map(|pair| pair.trim().split_once('='));
+    let mut own = pairs.filter(|(name, _)| *name == SIGN_IN_COOKIE);
+    let found = own.next().map(|(_, value)| value);
+    if own.next().is_some() {
+        let what = format!("the cookie `{SIGN_IN_COOKIE}` is there more than once");
+        return Err(Problem::new(code::API_020, what));
+    }
+    Ok(found)
+}
+
 /// Reads a header that may be there once. One that cannot be read is refused: to act without it would be to act with more
 /// rights than were asked for.
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Problem> {
@@ -553,6 +607,35 @@ mod tests {
         headers.insert(header, HeaderValue::from_bytes(b"jos\xe9").unwrap());
         let latin = text(&headers, HEADER_AS).unwrap_err();
         assert_eq!(latin.code, code::API_020, "{latin}");
+    }
+
+    #[test]
+    fn the_cookie_of_a_sign_in_is_there_once() {
+        let read = |fields: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for field in fields {
+                headers.append(COOKIE, HeaderValue::from_str(field).unwrap());
+            }
+            cookie(&headers).map(|found| found.map(ToOwned::to_owned))
+        };
+        let own = |value: &str| format!("{SIGN_IN_COOKIE}={value}");
+        assert_eq!(read(&[]).unwrap(), None);
+        let among = format!("a=b; {}; c", own("x=y"));
+        assert_eq!(read(&[&among]).unwrap().unwrap(), "x=y");
+        for other in [
+            "custody-sign-in=x",
+            "__host-custody-sign-in=x",
+            "a=__Host-custody-sign-in",
+        ] {
+            assert_eq!(read(&[other]).unwrap(), None, "{other}");
+        }
+        assert!(read(&[&format!("{}; {}", own("x"), own("y"))]).is_err());
+        assert!(read(&[&own("x"), &own("y")]).is_err());
+        let set = sign_in_cookie("x", 600);
+        assert_eq!(
+            set,
+            "__Host-custody-sign-in=x; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=600"
+        );
     }
 
     #[tokio::test]

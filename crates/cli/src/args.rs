@@ -784,6 +784,7 @@ pub(crate) enum Account {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  custody account add ada --role data_scientist --project employment\n  \
+                  custody account add ada --oidc https://login.example.org 248289761001\n  \
                   custody account add service:nightly --role data_scientist\n  \
                   custody account add group:risk --role auditor"
 )]
@@ -829,6 +830,10 @@ pub(crate) struct Rights {
     /// A group to be a member of
     #[arg(long = "group", value_name = "GROUP")]
     pub(crate) groups: Vec<String>,
+    /// Who a person is to an identity provider, by which they sign in: letter by letter what they were told when they were
+    /// refused
+    #[arg(long = "oidc", num_args = 2, value_names = ["ISSUER", "SUBJECT"])]
+    pub(crate) identity: Vec<String>,
 }
 
 /// Commands on the index.

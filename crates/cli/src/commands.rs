@@ -19,6 +19,7 @@ mod ls;
 mod metrics;
 mod new;
 mod policy;
+mod providers;
 mod put;
 mod reject;
 mod remove;

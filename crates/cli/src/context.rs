@@ -189,6 +189,7 @@ impl Context {
         let sharing = Sharing::start(ledger, here).map_err(|error| no_threads(&error))?;
         let _ = self.sharing.set(sharing);
         Ok(Served {
+            door: door.clone(),
             authority,
             invited: invited.flatten(),
             runner: runner.clone(),
@@ -265,6 +266,8 @@ impl Context {
 
 /// A workspace as a server has it.
 pub(crate) struct Served {
+    /// The door.
+    pub(crate) door: Door,
     /// What makes its certificates, and whether that was just made.
     pub(crate) authority: Option<(Authority, bool)>,
     /// The invitation of the owner who starts a server for the first time.

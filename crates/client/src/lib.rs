@@ -15,18 +15,19 @@ use custody_wire::stream::{PieceReader, PieceWriter, channel};
 use custody_wire::{
     AcceptRollbackReply, AcceptRollbackRequest, AliasReply, AliasRequest, ApproveChangeRequest,
     ApproveReply, ApproveRequest, ArtifactQuery, BreakGlassReply, BreakGlassRequest, CancelReply,
-    Change, CompareReply, CompareRequest, DataQuery, DiffReply, DiffRequest, Document,
-    EnrolRequest, EntryProofReply, EntryQuery, EvaluationReply, HEADER_AS, HEADER_PURPOSE,
-    HeadReply, IdentityReply, IdentityRequest, InviteReply, InviteRequest, KeysReply, LedgerReply,
-    LedgerVerifyReply, ListQuery, ListReply, MetricsReply, MetricsRequest, PassphraseReply,
-    PassphraseRequest, PolicyReply, PolicySource, ProblemDetails, ProfileReply, ProjectQuery,
-    ProjectsReply, ProposalsReply, PutQuery, PutReply, RejectReply, RejectRequest, RemoveReply,
-    RemoveRequest, ReproduceReply, RescanReply, RescanRequest, RevokeTokenRequest,
-    RotateKeysRequest, RotationReply, RulesReply, RunEvent, RunListReply, RunMoment,
-    RunMomentQuery, RunQuery, RunReply, RunRequest, RunShowReply, RunStarted, Schema, SchemaReply,
-    SessionReply, ShowReply, ShredReply, ShredRequest, SignInRequest, SignOutReply, SigningReply,
-    StatusReply, StatusRequest, TokenReply, TokenRequest, TokensReply, TraceQuery, TraceReply,
-    VerifyReply, VerifyRequest, WaitingReply,
+    Change, CompareReply, CompareRequest, DataQuery, DevicePollReply, DevicePollRequest,
+    DeviceReply, DeviceRequest, DiffReply, DiffRequest, Document, EnrolRequest, EntryProofReply,
+    EntryQuery, EvaluationReply, HEADER_AS, HEADER_PURPOSE, HeadReply, IdentityReply,
+    IdentityRequest, InviteReply, InviteRequest, KeysReply, LedgerReply, LedgerVerifyReply,
+    ListQuery, ListReply, MetricsReply, MetricsRequest, PassphraseReply, PassphraseRequest,
+    PolicyReply, PolicySource, ProblemDetails, ProfileReply, ProjectQuery, ProjectsReply,
+    ProposalsReply, PutQuery, PutReply, RejectReply, RejectRequest, RemoveReply, RemoveRequest,
+    ReproduceReply, RescanReply, RescanRequest, RevokeTokenRequest, RotateKeysRequest,
+    RotationReply, RulesReply, RunEvent, RunListReply, RunMoment, RunMomentQuery, RunQuery,
+    RunReply, RunRequest, RunShowReply, RunStarted, Schema, SchemaReply, SessionReply, ShowReply,
+    ShredReply, ShredRequest, SignInRequest, SignOutReply, SigningReply, StatusReply,
+    StatusRequest, TokenReply, TokenRequest, TokensReply, TraceQuery, TraceReply, VerifyReply,
+    VerifyRequest, WaitingReply,
 };
 use http::{Extensions, HeaderValue, Method, Request, Response, StatusCode};
 use serde::Serialize;
@@ -197,6 +198,22 @@ impl Client {
     /// The API's [`Problem`].
     pub fn enrol(&self, request: &EnrolRequest) -> Result<SessionReply, Problem> {
         self.post("/v1/sessions/enrolments", request)
+    }
+
+    /// Begins the sign-in of a person at an identity provider, by a code that a terminal shows.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn begin_device(&self, request: &DeviceRequest) -> Result<DeviceReply, Problem> {
+        self.post("/v1/sessions/device", request)
+    }
+
+    /// Asks whether the code of a sign-in was confirmed.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn poll_device(&self, request: &DevicePollRequest) -> Result<DevicePollReply, Problem> {
+        self.post("/v1/sessions/device/poll", request)
     }
 
     /// Ends the session of a person at a server.

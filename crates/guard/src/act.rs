@@ -116,6 +116,8 @@ acts! {
     Enrol;
     /// [`Action::SignIn`].
     SignIn;
+    /// [`Action::SignOut`].
+    SignOut;
     /// [`Action::ChangeIdentity`].
     ChangeIdentity;
     /// [`Action::ChangeRules`].

@@ -371,6 +371,7 @@ impl<A: ActionMarker> Grant<A> {
         let new = NewVersion::new(artifact, Kind::Policy, classification);
         making.finish_admin(self, new, facts)?;
         making.commit(None)?;
+        door.0.end_unbound(&set);
         let mut policies = write(&door.0.policies);
         *policies = set;
         *lock(&door.0.loaded) = door.0.last_named()?;
@@ -549,13 +550,16 @@ pub(crate) fn identity_problem(error: &IdentityError, known: Option<&Directory>)
                 .because(error)
                 .hint("correct the file; the accounts stay as they are")
         }
-        IdentityError::Bound(_) => Problem::new(code::IDENTITY_004, error.to_string())
-            .hint("take it from that account first: `custody account revoke NAME --oidc ISSUER SUBJECT`"),
-        IdentityError::Identity | IdentityError::NoPerson(_) => {
-            Problem::new(code::IDENTITY_005, error.to_string()).hint(
-                "name a person, and the issuer and subject that they were told when they were refused",
-            )
-        }
+        IdentityError::Bound(_) => Problem::new(code::IDENTITY_004, error.to_string()).hint(
+            "take it from that account first: `custody account revoke NAME --oidc ISSUER SUBJECT`",
+        ),
+        IdentityError::Identity | IdentityError::NoPerson(_) => Problem::new(
+            code::IDENTITY_005,
+            error.to_string(),
+        )
+        .hint(
+            "name a person, and the issuer and subject that they were told when they were refused",
+        ),
         IdentityError::Name(_) | IdentityError::NoMember(_) => {
             Problem::new(code::IDENTITY_001, error.to_string())
                 .hint("correct the name; the accounts stay as they are")

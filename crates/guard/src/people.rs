@@ -17,17 +17,19 @@ use custody_crypto::floe::{self, Parameters};
 use custody_crypto::totp::Authenticator;
 use custody_crypto::{Secret, aead, password};
 use custody_identity::{
-    Attempts, Authentication, Guesser, IdentityError, Invitation, Party, Password, SignInRecord,
-    SignIns, Token, TokenId,
+    Asserted, Attempts, Authentication, Guesser, IdentityError, Invitation, Method, Party,
+    Password, SignInRecord, SignIns, Token, TokenId,
 };
 use custody_ledger::{Outcome, Phase};
+use custody_policy::PolicySet;
 use custody_types::{Action, Actor, Digest, Problem, Purpose, Timestamp, code};
 use custody_wire::{EnrolRequest, InviteReply, SessionReply, SignInRequest};
 
-use crate::act::{ActionMarker, Enrol, Invite, SignIn};
+use crate::act::{ActionMarker, Enrol, Invite, SignIn, SignOut};
 use crate::admin::identity_problem;
 use crate::door::{Door, Inner, lock};
 use crate::grant::Grant;
+use crate::provider::Connections;
 use crate::session::Session;
 use crate::target::ResourceRef;
 use crate::view::CODE_STEP;
@@ -43,7 +45,7 @@ const AUTHENTICATORS: &str = "custody 2026 secrets of authenticators";
 /// How long an invitation counts, in seconds.
 const INVITED: i64 = 24 * 60 * 60;
 /// How long a session counts at most, in seconds, and without a request, in milliseconds.
-const SESSION: i64 = 12 * 60 * 60;
+pub(crate) const SESSION: i64 = 12 * 60 * 60;
 const IDLE_MS: u64 = 60 * 60 * 1000;
 /// How many sessions somebody has at once; of more, the oldest ends.
 const SESSIONS: usize = 20;
@@ -62,7 +64,9 @@ pub(crate) struct People {
     kept: Mutex<(Option<Digest>, SignIns)>,
     sessions: Mutex<Sessions>,
     attempts: Mutex<Attempts>,
-    addresses: Mutex<Attempts>,
+    pub(crate) addresses: Mutex<Attempts>,
+    /// Who signs in by an identity provider.
+    pub(crate) providers: Connections,
     hashing: Mutex<Hashing>,
     hashed: Condvar,
 }
@@ -81,6 +85,7 @@ impl Default for People {
             sessions: Mutex::default(),
             attempts: Mutex::new(Attempts::after(FREE)),
             addresses: Mutex::new(Attempts::after(FREE_AT_ADDRESS)),
+            providers: Connections::default(),
             hashing: Mutex::default(),
             hashed: Condvar::new(),
         }
@@ -96,13 +101,44 @@ struct Sessions {
     ended_until: BTreeMap<String, Timestamp>,
 }
 
+/// A session that is open.
 #[derive(Debug)]
-struct OpenSession {
-    account: String,
-    hash: Digest,
-    since: Timestamp,
-    ends: Timestamp,
-    last_ms: u64,
+pub(crate) struct OpenSession {
+    pub(crate) account: String,
+    pub(crate) hash: Digest,
+    pub(crate) since: Timestamp,
+    pub(crate) ends: Timestamp,
+    pub(crate) last_ms: u64,
+    /// How it began, and what an identity provider said then.
+    pub(crate) method: Method,
+    pub(crate) asserted: Option<Arc<Asserted>>,
+}
+
+impl OpenSession {
+    fn authentication(&self, id: &TokenId) -> Authentication {
+        let (account, id) = (&self.account, id.clone());
+        match &self.asserted {
+            Some(said) => {
+                Authentication::by_provider(account, id, self.method, said.clone(), self.since)
+            }
+            None => Authentication::by_password(account, id, self.since),
+        }
+    }
+}
+
+/// Returns whether what a provider said of somebody counts still: their account is bound to it and may do something, and the
+/// provider is declared.
+fn is_bound(policies: &PolicySet, account: &str, said: &Asserted) -> bool {
+    let known = policies.directory().account(&Actor::user(account));
+    known.is_some_and(|known| !known.disabled && known.identities.contains(&said.identity))
+        && policies.settings().provider_of(said).is_some()
+}
+
+/// Tells who was wrong too often for how long they wait.
+pub(crate) fn too_many_attempts(left: Duration) -> Problem {
+    Problem::new(code::DOOR_026, "there were too many attempts")
+        .because(format!("the next one counts in {} s", left.as_secs() + 1))
+        .hint("wait, then try again")
 }
 
 impl Sessions {
@@ -171,9 +207,29 @@ impl Inner {
         let Some(session) = &shown.session else {
             return false;
         };
+        if let Some(said) = &shown.asserted
+            && !is_bound(&self.policies(), &shown.actor.id, said)
+        {
+            return true;
+        }
         let sessions = lock(&self.people.sessions);
         let until = sessions.ended_until.get(&shown.actor.id);
         sessions.ended.contains(session) || until.is_some_and(|until| shown.time <= *until)
+    }
+
+    /// Ends the sessions that identity providers let in, where the account is not bound any more, or the provider is not
+    /// declared, by what was put in force now. They do not come back with it.
+    pub(crate) fn end_unbound(&self, policies: &PolicySet) {
+        let mut sessions = lock(&self.people.sessions);
+        let unbound = sessions.open.iter().filter(|(_, one)| {
+            let said = one.asserted.as_ref();
+            said.is_some_and(|said| !is_bound(policies, &one.account, said))
+        });
+        let unbound: Vec<_> = unbound.map(|(id, _)| id.clone()).collect();
+        for id in unbound {
+            sessions.open.remove(&id);
+            sessions.ended.insert(id);
+        }
     }
 
     /// Lets those count whom the ledger names last.
@@ -420,7 +476,7 @@ impl Door {
     }
 
     /// Draws a session, which nobody is let in by yet.
-    fn begin(&self, account: &str, now: Timestamp) -> (Token, Session) {
+    pub(crate) fn begin(&self, account: &str, now: Timestamp) -> (Token, Session) {
         let token = Token::draw(self.0.parts.entropy.as_ref());
         let authentication = Authentication::by_password(account, token.id().clone(), now);
         (token, Session::new(authentication, None, "http"))
@@ -437,9 +493,7 @@ impl Door {
         let at_address = lock(&people.addresses).wait(&Guesser::at(address), now_ms);
         match waits.max(at_address) {
             None => Ok(guesser),
-            Some(left) => Err(Problem::new(code::DOOR_026, "there were too many attempts")
-                .because(format!("the next one counts in {} s", left.as_secs() + 1))
-                .hint("wait, then try again")),
+            Some(left) => Err(too_many_attempts(left)),
         }
     }
 
@@ -498,18 +552,27 @@ impl Door {
             since: now,
             ends: now.plus_seconds(SESSION),
             last_ms: self.monotonic_ms(),
+            method: Method::Password,
+            asserted: None,
         };
         let ends = open.ends;
-        let mut sessions = lock(&inner.people.sessions);
-        sessions.open.retain(|_, one| now < one.ends);
-        sessions.make_room(&account);
-        sessions.open.insert(token.id().clone(), open);
-        drop(sessions);
+        self.open_session(token, open);
         Ok(SessionReply {
             account: Party::User(account),
             token: token.expose().to_string(),
             ends,
+            provider: None,
+            roles: Vec::new(),
         })
+    }
+
+    /// Lets a session count, whose beginning was entered.
+    pub(crate) fn open_session(&self, token: &Token, open: OpenSession) {
+        let mut sessions = lock(&self.0.people.sessions);
+        let now = open.since;
+        sessions.open.retain(|_, one| now < one.ends);
+        sessions.make_room(&open.account);
+        sessions.open.insert(token.id().clone(), open);
     }
 
     /// Finds the session that somebody shows, if it counts; the time in which nothing was asked begins anew.
@@ -522,22 +585,29 @@ impl Door {
             return None;
         }
         open.last_ms = now_ms;
-        let since = open.since;
-        let authentication = Authentication::by_password(&open.account, shown.id().clone(), since);
-        Some(Session::new(authentication, purpose, "http"))
+        let authentication = open.authentication(shown.id());
+        drop(sessions);
+        let counts = !self.0.was_ended(&authentication);
+        counts.then(|| Session::new(authentication, purpose, "http"))
     }
 
     /// Ends a session: nobody is let in by it any more, and what was ends at its next question. One that is over is no error.
-    pub fn sign_out(&self, shown: &str) {
+    ///
+    /// # Errors
+    /// A [`Problem`] when it cannot be entered that it ended, which it did nevertheless.
+    pub fn sign_out(&self, shown: &str) -> Result<(), Problem> {
         let Ok(token) = shown.parse::<Token>() else {
-            return;
+            return Ok(());
         };
+        let Some(session) = self.session_of(&token, None) else {
+            return Ok(());
+        };
+        let asked = self.ask::<SignOut>(&session, ResourceRef::Identity);
         let mut sessions = lock(&self.0.people.sessions);
-        let open = sessions.open.get(token.id());
-        if open.is_some_and(|open| token.is_of(&open.hash)) {
-            sessions.open.remove(token.id());
-            sessions.ended.insert(token.id().clone());
-        }
+        sessions.open.remove(token.id());
+        sessions.ended.insert(token.id().clone());
+        drop(sessions);
+        asked?.finish()
     }
 
     fn keep_sign_ins<A: ActionMarker>(
@@ -647,7 +717,11 @@ mod tests {
         let second = door.sign_in_person(&ada.sign_in(&world), NEAR).unwrap();
         assert!(is_let_in(&door, &second.token) && is_let_in(&door, &first.token));
         // Signing out ends what was let in, and no other session.
-        door.sign_out(&first.token);
+        door.sign_out(&first.token).unwrap();
+        door.sign_out(&first.token).unwrap();
+        let outs = World::entries(&door).into_iter();
+        let outs = outs.filter(|entry| entry.verb == "session.sign_out" && entry.outcome.is_none());
+        assert_eq!(outs.count(), 1);
         let over = door.ask::<List>(&session, ResourceRef::Workspace);
         assert_eq!(over.map(drop).unwrap_err().code, code::DOOR_019);
         assert!(is_let_in(&door, &second.token) && !is_let_in(&door, &first.token));

@@ -267,8 +267,10 @@ actions! {
     Invite = "invite", "session.invite", "invite people of", [Identity];
     /// Set a password and an authenticator by an invitation.
     Enrol = "enrol", "session.enrol", "be known by", [Identity];
-    /// Sign in over the network by password and code.
+    /// Sign in over the network: by password and code, or by an identity provider.
     SignIn = "signIn", "session.sign_in", "sign in as one of", [Identity];
+    /// End one's session.
+    SignOut = "signOut", "session.sign_out", "sign out of", [Identity];
     /// Change who there is, and who has which roles and purposes.
     ChangeIdentity = "changeIdentity", "admin.identity", "change", [Identity];
     /// Put other rules of the scanner in force.

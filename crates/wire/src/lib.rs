@@ -26,7 +26,9 @@ pub use compare::{
     CompareReply, CompareRequest, Compared, EvaluationReply, Figures, MetricsReply, MetricsRequest,
     Section, StatusReply, StatusRequest, StepStatus,
 };
-pub use custody_identity::{Account, Change, Directory, Group, Party, Right, RoleBinding};
+pub use custody_identity::{
+    Account, Change, Directory, Group, IdentityError, Party, ProviderIdentity, Right, RoleBinding,
+};
 pub use data::{
     ColumnDiff, ColumnProfile, ColumnView, DataQuery, DiffReply, DiffRequest, Drift, HeadReply,
     HistogramBin, ProfileReply, Quantile, Retyped, SchemaReply, TableDiff, TableProfile,
@@ -55,7 +57,9 @@ pub use run::{
     StepOutcome, StepState,
 };
 pub use session::{
-    EnrolRequest, InviteReply, InviteRequest, SessionReply, SignInRequest, SignOutReply,
+    DevicePollReply, DevicePollRequest, DeviceReply, DeviceRequest, EnrolRequest, InviteReply,
+    InviteRequest, ProviderQuery, ProviderView, ProvidersReply, SessionReply, SignInRequest,
+    SignOutReply,
 };
 pub use token::{RevokeTokenRequest, TokenReply, TokenRequest, TokenView, TokensReply};
 pub use version::{
@@ -137,6 +141,9 @@ schemas! {
     InviteReply = "custody/invitation/1";
     SessionReply = "custody/session/1";
     SignOutReply = "custody/session-end/1";
+    ProvidersReply = "custody/providers/1";
+    DeviceReply = "custody/device/1";
+    DevicePollReply = "custody/device-poll/1";
     RescanReply = "custody/rescan/1";
     ApproveReply = "custody/approve/1";
     RejectReply = "custody/reject/1";

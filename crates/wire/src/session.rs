@@ -80,12 +80,99 @@ pub struct SessionReply {
     pub token: String,
     /// When it ends at the latest.
     pub ends: Timestamp,
+    /// The identity provider that let them in, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// The roles that they have as long as the session, by the groups that the provider said they are in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
 }
 
 impl fmt::Debug for SessionReply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SessionReply({})", self.account)
     }
+}
+
+/// The identity providers by which people sign in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProvidersReply {
+    /// Each of them.
+    pub providers: Vec<ProviderView>,
+}
+
+/// An identity provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProviderView {
+    /// The name that it has here.
+    pub name: String,
+    /// Whether a browser is sent to it: `GET /v1/sessions/oidc?provider=…`.
+    pub browser: bool,
+}
+
+/// Where somebody begins to sign in with a browser.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderQuery {
+    /// The provider; without it, the only one.
+    #[serde(default)]
+    pub provider: Option<String>,
+}
+
+/// Where somebody begins to sign in at a terminal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceRequest {
+    /// The provider; without it, the only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+}
+
+/// A sign-in at a terminal that waits until its code is confirmed.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct DeviceReply {
+    /// The provider.
+    pub provider: String,
+    /// What the terminal shows to ask again: a token of the same form as others.
+    pub pending: String,
+    /// What its person types.
+    pub user_code: String,
+    /// Where, at the provider.
+    pub address: String,
+    /// How long the terminal waits before it asks, in milliseconds.
+    pub wait_ms: u64,
+    /// Until when the code counts.
+    pub expires: Timestamp,
+}
+
+impl fmt::Debug for DeviceReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DeviceReply({})", self.provider)
+    }
+}
+
+/// Asks whether somebody confirmed a code.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DevicePollRequest {
+    /// What [`DeviceReply`] had.
+    pub pending: String,
+}
+
+impl fmt::Debug for DevicePollRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DevicePollRequest(…)")
+    }
+}
+
+/// Whether somebody confirmed a code.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DevicePollReply {
+    /// The session, once somebody did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionReply>,
+    /// How long the terminal waits before it asks again, in milliseconds.
+    pub wait_ms: u64,
 }
 
 /// A session was ended.

@@ -33,18 +33,42 @@ pub(crate) struct Serve {
     /// Where to write the private key of a new root [default: custody-root.key in this folder]
     #[arg(long, value_name = "FILE", default_value = "custody-root.key")]
     pub(crate) root_key: PathBuf,
+    #[command(flatten)]
+    pub(crate) providers: Providers,
+}
+
+/// How the server asks the identity providers that `settings.json` declares.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Identity providers")]
+pub(crate) struct Providers {
+    /// The secret that an identity provider gave the server, in a file; may be repeated
+    #[arg(long = "oidc-secret", value_name = "PROVIDER=FILE")]
+    pub(crate) secrets: Vec<String>,
+    /// A network that an identity provider may lie in besides the public one; may be repeated
+    #[arg(long = "oidc-network", value_name = "NETWORK")]
+    pub(crate) networks: Vec<String>,
+    /// An identity provider on this machine that is asked without TLS, as `http://127.0.0.1:PORT`; may be repeated
+    #[arg(long = "oidc-plain", value_name = "ADDRESS")]
+    pub(crate) plain: Vec<String>,
+    /// The roots below which the certificates of identity providers are, in PEM [default: those that the system trusts]
+    #[arg(long = "oidc-root", value_name = "FILE")]
+    pub(crate) root: Option<PathBuf>,
+    /// Where browsers reach the server, as `https://host:port`, to come back from an identity provider [default: the first
+    /// `--name`]
+    #[arg(long = "oidc-address", value_name = "ADDRESS")]
+    pub(crate) address: Option<String>,
 }
 
 /// Work with a server from now on, where there is no workspace in this folder or above
 ///
 /// A person signs in with `--user`: by a password and the code of an authenticator, for twelve hours at most. Whoever was invited
-/// sets both with `--invited`. Without `--user` a token is shown, which comes from CUSTODY_TOKEN or from standard input. What
+/// sets both with `--invited`. With `--oidc` they sign in at their organisation's identity provider, in any browser. Without either a token is shown, which comes from CUSTODY_TOKEN or from standard input. What
 /// opens the server is kept, with its address and the root of its certificate, in a file that only you can read. Secrets are
 /// asked for at a terminal, or come from standard input, a line each. CUSTODY_SERVER, CUSTODY_TOKEN and CUSTODY_SERVER_ROOT do
 /// the same for programs, without a login.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  custody login https://custody.example.org:8443 --fingerprint sha256:9f86… --user ada\n  custody login https://custody.example.org:8443 --fingerprint sha256:9f86… --user ada --invited\n  custody login https://localhost:8443 --root root.pem <token.txt"
+    after_help = "Examples:\n  custody login https://custody.example.org:8443 --fingerprint sha256:9f86… --user ada\n  custody login https://custody.example.org:8443 --fingerprint sha256:9f86… --user ada --invited\n  custody login https://custody.example.org:8443 --fingerprint sha256:9f86… --oidc\n  custody login https://localhost:8443 --root root.pem <token.txt"
 )]
 pub(crate) struct LoginArgs {
     /// The server, as `https://host:port`
@@ -63,6 +87,17 @@ pub(crate) struct LoginArgs {
     /// The account of the person who signs in
     #[arg(long, value_name = "ACCOUNT")]
     pub(crate) user: Option<String>,
+    /// Sign in at an identity provider of the server: shows an address and a code, which you type there. Without a name, at the
+    /// only one
+    #[arg(
+        long,
+        value_name = "PROVIDER",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "",
+        conflicts_with = "user"
+    )]
+    pub(crate) oidc: Option<String>,
     /// Set a password and an authenticator by an invitation
     #[arg(long, requires = "user")]
     pub(crate) invited: bool,

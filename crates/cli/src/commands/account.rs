@@ -1,7 +1,9 @@
 //! `custody account`: who there is.
 
 use custody_types::{ExitCode, Problem, code};
-use custody_wire::{Change, Directory, InviteRequest, Party, Right, RoleBinding};
+use custody_wire::{
+    Change, Directory, IdentityError, InviteRequest, Party, ProviderIdentity, Right, RoleBinding,
+};
 
 use crate::args::{Account, Rights};
 use crate::commands::policy;
@@ -18,7 +20,7 @@ pub(crate) fn run(context: &Context, command: Account) -> Result<ExitCode, Probl
                 who: args.who.clone(),
             };
             let who = || args.who.clone();
-            let granted = rights(args.rights).into_iter();
+            let granted = rights(args.rights)?.into_iter();
             let granted = granted.map(|right| Change::Grant { who: who(), right });
             Some(std::iter::once(add).chain(granted).collect())
         }
@@ -72,17 +74,17 @@ fn invite(context: &Context, account: Party) -> Result<ExitCode, Problem> {
 
 /// Makes a change of each of them.
 fn each(given: Rights, change: impl Fn(Right) -> Change) -> Result<Vec<Change>, Problem> {
-    let rights = rights(given);
+    let rights = rights(given)?;
     if rights.is_empty() {
         return Err(
             Problem::new(code::CLI_071, "nothing is named to give or to take")
-                .hint("name it: `--role`, `--for` or `--group`"),
+                .hint("name it: `--role`, `--for`, `--group` or `--oidc`"),
         );
     }
     Ok(rights.into_iter().map(change).collect())
 }
 
-fn rights(given: Rights) -> Vec<Right> {
+fn rights(given: Rights) -> Result<Vec<Right>, Problem> {
     let project = given.project;
     let roles = given.roles.into_iter().map(|role| {
         Right::Role(RoleBinding {
@@ -92,7 +94,19 @@ fn rights(given: Rights) -> Vec<Right> {
     });
     let purposes = given.purposes.into_iter().map(Right::Purpose);
     let groups = given.groups.into_iter().map(Right::Group);
-    roles.chain(purposes).chain(groups).collect()
+    let rights = roles.chain(purposes).chain(groups);
+    let identities = given.identity.chunks_exact(2).map(|pair| match pair {
+        [issuer, subject] => ProviderIdentity::new(issuer, subject),
+        _ => Err(IdentityError::Identity),
+    });
+    let identities = identities.map(|identity| {
+        identity.map(Right::Identity).map_err(|error| {
+            Problem::new(code::IDENTITY_005, error.to_string()).hint(
+                "name it as the person was told when they were refused: `--oidc ISSUER SUBJECT`",
+            )
+        })
+    });
+    rights.map(Ok).chain(identities).collect()
 }
 
 /// Tells of each account and group what it has of its own, and of accounts what their groups add.
@@ -122,6 +136,8 @@ fn list(directory: &Directory, text: &mut Text) {
                 }
                 let account = party.actor();
                 let account = account.and_then(|actor| directory.account(&actor));
+                let identities = account.iter().flat_map(|account| &account.identities);
+                has.extend(identities.map(|identity| format!("signs in as {identity}")));
                 if account.is_some_and(|account| account.disabled) {
                     has.push("disabled".to_owned());
                 }

@@ -1,6 +1,7 @@
 //! `custody login` and `custody logout`.
 
 use std::io::{BufRead, IsTerminal};
+use std::time::Duration;
 
 use custody_backends::machine::SystemEntropy;
 use custody_backends::user_files;
@@ -8,11 +9,17 @@ use custody_client::{Address, Client, Transport, unreachable_server};
 use custody_crypto::totp::Authenticator;
 use custody_host::user_files_problem;
 use custody_types::{ExitCode, Problem, ProblemKind, code};
-use custody_wire::{EnrolRequest, ListQuery, SessionReply, SignInRequest};
+use custody_wire::{
+    DevicePollRequest, DeviceRequest, EnrolRequest, ListQuery, SessionReply, SignInRequest,
+};
 
 use crate::args::LoginArgs;
 use crate::context::Context;
 use crate::login::{self, Login, unknown};
+
+/// How long a terminal waits at least and at most before it asks again whether its code was confirmed.
+const SHORTEST: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_mins(1);
 
 pub(crate) fn login(context: &Context, args: &LoginArgs) -> Result<ExitCode, Problem> {
     let address: Address = args.address.parse().map_err(unknown)?;
@@ -35,7 +42,13 @@ pub(crate) fn login(context: &Context, args: &LoginArgs) -> Result<ExitCode, Pro
         token: String::new(),
         user: args.user.clone(),
     };
+    if let Some(provider) = &args.oidc {
+        let session = confirm(context, &client(&kept)?, provider)?;
+        kept.user = Some(session.account.to_string());
+        kept.token = session.token;
+    }
     kept.token = match &args.user {
+        None if args.oidc.is_some() => kept.token,
         None => token(context)?,
         Some(user) if args.invited => enrol(context, &client(&kept)?, user)?.token,
         Some(user) => sign_in(&client(&kept)?, user)?.token,
@@ -100,6 +113,50 @@ fn sign_in(client: &Client, user: &str) -> Result<SessionReply, Problem> {
         password: ask("password")?,
         code: ask("code of the authenticator")?,
     })
+}
+
+/// Shows a code, and waits until its person confirmed it at an identity provider.
+fn confirm(context: &Context, client: &Client, provider: &str) -> Result<SessionReply, Problem> {
+    let provider = Some(provider.to_owned()).filter(|name| !name.is_empty());
+    let begun = client.begin_device(&DeviceRequest { provider })?;
+    context.output.note(&format!(
+        "open {} and type the code {}\n  until {}; nobody but you yourself, at this terminal, gives you a code to type there",
+        begun.address,
+        begun.user_code,
+        begun.expires.to_seconds_text()
+    ));
+    let request = DevicePollRequest {
+        pending: begun.pending,
+    };
+    let mut wait = Duration::from_millis(begun.wait_ms);
+    loop {
+        pause(context, wait)?;
+        let reply = client.poll_device(&request)?;
+        if let Some(session) = reply.session {
+            let mut told = format!("signed in as `{}`", session.account);
+            if !session.roles.is_empty() {
+                let roles = session.roles.join(", ");
+                told = format!("{told}; by your groups, until the session ends: {roles}");
+            }
+            context.output.note(&told);
+            return Ok(session);
+        }
+        wait = Duration::from_millis(reply.wait_ms).clamp(SHORTEST, LONGEST);
+    }
+}
+
+/// Waits, unless somebody ends the program.
+fn pause(context: &Context, mut left: Duration) -> Result<(), Problem> {
+    const PIECE: Duration = Duration::from_millis(100);
+    while !left.is_zero() {
+        if context.interrupt.is_raised() {
+            return Err(unknown("nobody signed in: the command was interrupted"));
+        }
+        let piece = left.min(PIECE);
+        std::thread::sleep(piece);
+        left -= piece;
+    }
+    Ok(())
 }
 
 /// Sets a password and an authenticator, whose secret is shown once.

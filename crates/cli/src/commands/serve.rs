@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 
 use crate::args::Serve;
+use crate::commands::providers;
 use crate::context::{Context, Served};
 use crate::interrupt;
 use crate::output::Text;
@@ -79,6 +80,7 @@ pub(crate) fn run(context: &Context, args: &Serve) -> Result<ExitCode, Problem> 
         .is_none()
         .then(|| here.join(&args.root_key));
     let Served {
+        door,
         authority,
         invited,
         runner,
@@ -90,6 +92,11 @@ pub(crate) fn run(context: &Context, args: &Serve) -> Result<ExitCode, Problem> 
         None => Source::files(context, args)?,
     };
     let mut serving = source.serving(address);
+    door.let_providers_in(providers::access(
+        context,
+        &args.providers,
+        source.is_named().then_some(serving.address.as_str()),
+    )?);
     let place = root_key.filter(|_| is_new);
     serving.root_key = place.map(|place| place.display().to_string());
     serving.invitation = invited.map(|invited| invited.code);
@@ -182,6 +189,11 @@ impl Source {
             authority: Box::new(authority),
             names: names.collect::<Result<_, _>>().map_err(unusable)?,
         })
+    }
+
+    /// Whether the server knows by which name it is reached.
+    const fn is_named(&self) -> bool {
+        matches!(self, Self::Own { .. })
     }
 
     fn serving(&self, address: SocketAddr) -> Serving {

@@ -1062,6 +1062,10 @@ registry! {
         "the server is not known",
         "The address is none, the root cannot be read, the fingerprint is that of no certificate that the server shows, or there is no token.",
         "Log in with `custody login`, with what the server printed at its start.";
+    SERVE_005 "CUS-SERVE-005" Invalid:
+        "identity providers cannot be asked as it is said",
+        "A secret or root of `--oidc-…` cannot be read, or a network or address is none.",
+        "Correct what is named, then start the server again.";
 
     // Model signatures.
     SIGN_001 "CUS-SIGN-001" Invalid:
