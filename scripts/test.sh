@@ -18,27 +18,32 @@ stage() {
     [ -z "${2:-}" ] || echo "== $2"
 }
 
-# Python's packages come from the network while the compiler works. What does not come is asked for again by the stage that
-# needs it, which says what is wrong.
+# What comes from the network comes while the compiler works. What does not come is asked for again by the stage that needs it,
+# which says what is wrong.
 scripts/python-env.sh tests/python/requirements.lock target/python >/dev/null 2>&1 &
 scripts/python-env.sh tests/scan/requirements.lock target/scan/python >/dev/null 2>&1 &
 
-stage "packages of the system" "what the tests need of the system"
-# A browser; a client of HTTP that is not ours; a token in software, for keys that never leave it; what tells which writes
-# reached the disk.
-needed=(chromium curl softhsm2 strace)
-# What the identity provider runs by; it may have come by another way.
-command -v node >/dev/null && command -v npm >/dev/null || needed+=(nodejs npm)
-if ! dpkg --status "${needed[@]}" >/dev/null 2>&1; then
-    apt-get update --quiet --quiet
-    apt-get install --yes --quiet --quiet "${needed[@]}" >/dev/null
-fi
+# Installs what the tests need of the system: a browser; a client of HTTP that is not ours; a token in software, for keys that
+# never leave it; what tells which writes reached the disk; what the identity provider runs by, unless it came by another way.
+install() {
+    local needed=(chromium curl softhsm2 strace)
+    command -v node >/dev/null && command -v npm >/dev/null || needed+=(nodejs npm)
+    if ! dpkg --status "${needed[@]}" >/dev/null 2>&1; then
+        apt-get update --quiet --quiet
+        apt-get install --yes --quiet --quiet "${needed[@]}" >/dev/null
+    fi
+}
+(install && scripts/oidc-provider.sh target/oidc) >/dev/null 2>&1 &
+installing=$!
 
 stage "build" "build"
 cargo build --locked --quiet --workspace --all-targets
 # After the build, whose libraries the lints look at: while a large library is compiled, our crates take the other processor.
 stage "format, lints, dependencies, documentation"
 scripts/lint.sh
+stage "packages of the system" "what the tests need of the system"
+wait "$installing" || true
+install
 stage "unit, property and end-to-end tests" "unit, property and end-to-end tests"
 if cargo nextest --version >/dev/null 2>&1; then
     cargo nextest run --locked --workspace --no-fail-fast

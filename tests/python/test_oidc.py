@@ -182,8 +182,8 @@ class Served:
         assert process.returncode == code, (arguments, text)
         assert says in text, (arguments, text)
 
-    def ask(self, place, body=None, **headers):
-        """Ask the server once; return status, headers and document."""
+    def page(self, place, body=None, **headers):
+        """Ask the server once; return status, headers and text."""
         data = None if body is None else json.dumps(body).encode()
         url = place if place.startswith("https:") else self.address + place
         opener = urllib.request.build_opener(NoRedirect, urllib.request.HTTPSHandler(context=self.tls))
@@ -192,8 +192,12 @@ class Served:
         except urllib.error.HTTPError as error:
             answer = error
         with answer:
-            text = answer.read()
-            return answer.status, answer.headers, json.loads(text) if text else None
+            return answer.status, answer.headers, answer.read().decode()
+
+    def ask(self, place, body=None, **headers):
+        """Ask the server once; return status, headers and document."""
+        status, headers, text = self.page(place, body, **headers)
+        return status, headers, json.loads(text) if text else None
 
     def begin(self, provider):
         """Begin to sign in with a browser; return where it goes, and what it keeps."""
@@ -330,3 +334,26 @@ def test_a_provider_changes_its_keys_is_away_and_comes_back(served):
     served.custody("policy", "apply", "policies")
     assert served.may_list(before["token"]) == 401
     assert "provider's secret" not in served.custody("--json", "ledger", "log", "--limit", "200")
+
+
+def test_a_browser_that_comes_back_has_the_pages_and_no_token(served):
+    page = lambda place, **headers: served.page(place, Accept="text/html", **headers)
+    status, headers, text = page("/sign-in")
+    assert status == 200 and 'href="/v1/sessions/oidc?provider=corp"' in text, text
+    place, kept = served.begin("corp")
+    back = Person("7").confirm(place)
+    # Without what it kept it is nobody, and is told so where people sign in.
+    status, headers, text = page(back)
+    assert status == 401 and 'action="/sign-in"' in text and "CUS-DOOR-032" in text, text
+    status, headers, text = page(back, Cookie=kept)
+    assert (status, headers["Refresh"]) == (200, "0; url=/home"), text
+    assert "cst_" not in text
+    browser, gone = headers.get_all("Set-Cookie")
+    assert browser.startswith("__Host-custody=") and "SameSite=Strict" in browser and "HttpOnly" in browser, browser
+    assert gone.startswith(f"{COOKIE}=; "), gone
+    cookie = browser.split(";")[0]
+    status, _, text = page("/home", Cookie=cookie)
+    assert status == 200 and ">ada</a>" in text, text
+    # It is no token of the API, and an answer counts once here as well.
+    assert served.ask("/v1/identity", Authorization="Bearer " + cookie.split("=")[1])[0] == 401
+    assert page(back, Cookie=kept)[0] == 401

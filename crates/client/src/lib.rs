@@ -21,13 +21,13 @@ use custody_wire::{
     IdentityRequest, InviteReply, InviteRequest, KeysReply, LedgerReply, LedgerVerifyReply,
     ListQuery, ListReply, MetricsReply, MetricsRequest, PassphraseReply, PassphraseRequest,
     PolicyReply, PolicySource, ProblemDetails, ProfileReply, ProjectQuery, ProjectsReply,
-    ProposalsReply, PutQuery, PutReply, RejectReply, RejectRequest, RemoveReply, RemoveRequest,
-    ReproduceReply, RescanReply, RescanRequest, RevokeTokenRequest, RotateKeysRequest,
-    RotationReply, RulesReply, RunEvent, RunListReply, RunMoment, RunMomentQuery, RunQuery,
-    RunReply, RunRequest, RunShowReply, RunStarted, Schema, SchemaReply, SessionReply, ShowReply,
-    ShredReply, ShredRequest, SignInRequest, SignOutReply, SigningReply, StatusReply,
-    StatusRequest, TokenReply, TokenRequest, TokensReply, TraceQuery, TraceReply, VerifyReply,
-    VerifyRequest, WaitingReply,
+    ProposalsReply, ProvidersReply, PutQuery, PutReply, RejectReply, RejectRequest, RemoveReply,
+    RemoveRequest, ReproduceReply, RescanReply, RescanRequest, RevokeTokenRequest,
+    RotateKeysRequest, RotationReply, RulesReply, RunEvent, RunListReply, RunMoment,
+    RunMomentQuery, RunQuery, RunReply, RunRequest, RunShowReply, RunStarted, Schema, SchemaReply,
+    SessionReply, ShowReply, ShredReply, ShredRequest, SignInRequest, SignOutReply, SigningReply,
+    StatusReply, StatusRequest, TokenReply, TokenRequest, TokensReply, TraceQuery, TraceReply,
+    VerifyReply, VerifyRequest, WaitingReply,
 };
 use http::{Extensions, HeaderValue, Method, Request, Response, StatusCode};
 use serde::Serialize;
@@ -660,6 +660,14 @@ impl Client {
     /// The API's [`Problem`].
     pub fn shred(&self, request: &ShredRequest) -> Result<ShredReply, Problem> {
         self.post("/v1/shreddings", request)
+    }
+
+    /// Lists the identity providers by which people sign in. It is not asked who asks.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn providers(&self) -> Result<ProvidersReply, Problem> {
+        self.get("/v1/sessions/providers", &())
     }
 
     /// Tells which keys are in use.

@@ -77,6 +77,8 @@ struct SignInPage {
     shell: Shell,
     account: String,
     to: String,
+    /// The names of the identity providers that a browser is sent to.
+    providers: Vec<String>,
 }
 
 fn sign_in_page(arrival: &Arrival<'_>, problem: Option<Problem>) -> Result<Entered, Problem> {
@@ -93,8 +95,44 @@ fn sign_in_page(arrival: &Arrival<'_>, problem: Option<Problem>) -> Result<Enter
         shell,
         account: arrival.form.get("account").to_owned(),
         to: to.as_deref().and_then(place).unwrap_or_default().to_owned(),
+        providers: providers(arrival),
     };
     Ok(Entered::shown(Answer::under(status, &page)?))
+}
+
+/// Lists where a browser can be sent. Where that cannot be told, people sign in by their passwords.
+fn providers(arrival: &Arrival<'_>) -> Vec<String> {
+    let told = arrival.asking.anybody().providers();
+    let told = told.map(|reply| reply.providers).unwrap_or_default();
+    let with_browser = told.into_iter().filter(|provider| provider.browser);
+    with_browser.map(|provider| provider.name).collect()
+}
+
+#[derive(Template)]
+#[template(path = "signed-in.html")]
+struct SignedInPage {
+    shell: Shell,
+    home: &'static str,
+}
+
+/// Answers a browser that came back from an identity provider, with what the API made of it. A redirection would go on as
+/// the provider's, without the cookie that it sets, which goes with what this server begins alone: so it is a page that leads on.
+pub(crate) fn come_back(
+    arrival: &Arrival<'_>,
+    session: Result<SessionReply, Problem>,
+) -> Result<Entered, Problem> {
+    let session = match session {
+        Ok(session) => session,
+        Err(problem) => return sign_in_page(arrival, Some(problem)),
+    };
+    let page = SignedInPage {
+        shell: Shell::outside("Signed in", String::new()),
+        home: HOME,
+    };
+    Ok(Entered {
+        answer: Answer::page(&page)?,
+        ..let_in(arrival, session, HOME)
+    })
 }
 
 pub(crate) fn show_sign_in(arrival: &Arrival<'_>) -> Result<Entered, Problem> {

@@ -8,9 +8,10 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{RawPathParams, State};
 use axum::routing::{MethodFilter, on};
-use custody_api::Peer;
+use custody_api::{CALLBACK, Peer};
 use custody_types::{Clock, Entropy, Problem, ProblemKind, code};
-use http::header::SET_COOKIE;
+use custody_wire::{Document, ProblemDetails, SessionReply};
+use http::header::{ACCEPT, REFRESH, SET_COOKIE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -115,6 +116,7 @@ pub fn router(api: Router, settings: Settings) -> Router {
         names,
         turns: Semaphore::new(AT_ONCE),
     }));
+    let kept = pages.clone();
     let mut router: Router<Pages> = Router::new();
     for page in pages::ALL {
         let service = on(
@@ -143,11 +145,15 @@ pub fn router(api: Router, settings: Settings) -> Router {
         .method_not_allowed_fallback(other)
         .with_state(pages);
     Router::new().fallback(async move |request: Request<Body>| {
-        let is_api = is_of_api(request.uri().path());
-        let chosen = if is_api { api } else { pages };
-        let mut response = match chosen.oneshot(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
+        let mut response = if is_return(&request) {
+            returned(kept, request).await
+        } else {
+            let is_api = is_of_api(request.uri().path());
+            let chosen = if is_api { api } else { pages };
+            match chosen.oneshot(request).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            }
         };
         secure(response.headers_mut());
         response
@@ -164,6 +170,13 @@ fn filter(method: &Method) -> MethodFilter {
 
 fn is_of_api(path: &str) -> bool {
     path == "/v1" || path.starts_with("/v1/") || path == "/health" || path == "/ready"
+}
+
+/// Whether a browser comes back from an identity provider: others are answered by the API.
+fn is_return(request: &Request<Body>) -> bool {
+    let accepts = checks::one(request.headers(), &ACCEPT);
+    let is_browser = accepts.is_some_and(|types| types.contains("text/html"));
+    is_browser && *request.method() == Method::GET && request.uri().path() == CALLBACK
 }
 
 /// What was found out about a request before anything is done for it.
@@ -381,6 +394,71 @@ async fn arrived(
             with_cookie(answer, cookie)
         })
         .await
+}
+
+/// Answers a browser that comes back from an identity provider: the API decides who it is, and the session stays here.
+async fn returned(pages: Pages, request: Request<Body>) -> Response<Body> {
+    let headers = request.headers();
+    if let Err(refused) = checks::host(headers, pages.0.names.as_deref()) {
+        return bare(refused.status, refused.why);
+    }
+    let browsers = &pages.0.browsers;
+    let id = checks::browser(headers).unwrap_or_else(|| browsers.draw());
+    let Some(Peer(address)) = request.extensions().get::<Peer>().copied() else {
+        return bare(StatusCode::BAD_REQUEST, "the request cannot be understood");
+    };
+    let answer = match pages.0.api.clone().oneshot(request).await {
+        Ok(answer) => answer,
+        Err(never) => match never {},
+    };
+    let (head, body) = answer.into_parts();
+    let Ok(bytes) = to_bytes(body, FORM_BYTES).await else {
+        return bare(StatusCode::BAD_GATEWAY, "the answer is too large");
+    };
+    let session = session_of(head.status, &bytes);
+    let asking = pages.asking(address);
+    let answered = pages.in_turn(move |inner| {
+        let arrival = Arrival {
+            pages: inner,
+            browser: inner.browsers.find(&id, true),
+            asking,
+            id: id.clone(),
+            query: Fields::default(),
+            form: Fields::default(),
+        };
+        match entrance::come_back(&arrival, session) {
+            Ok(Entered {
+                answer,
+                cookie: Some(cookie),
+            }) => {
+                let mut response = with_cookie(answer.into_response(), Some(cookie));
+                let home = HeaderValue::from_static("0; url=/home");
+                response.headers_mut().insert(REFRESH, home);
+                response
+            }
+            Ok(Entered { answer, .. }) => with_cookie(answer.into_response(), Some(id.to_cookie())),
+            Err(problem) => bare(status_of(&problem), &problem.what),
+        }
+    });
+    let mut response = answered.await;
+    // What was kept for the way to the provider is of no use any more.
+    if let Some(gone) = head.headers.get(SET_COOKIE) {
+        response.headers_mut().append(SET_COOKIE, gone.clone());
+    }
+    response
+}
+
+/// Reads what the API made of a sign-in.
+fn session_of(status: StatusCode, bytes: &[u8]) -> Result<SessionReply, Problem> {
+    let garbled = || Problem::new(code::WEB_001, "the page cannot be shown");
+    if status == StatusCode::OK {
+        let reply: Document<SessionReply> =
+            serde_json::from_slice(bytes).map_err(|error| garbled().because(error))?;
+        return Ok(reply.body);
+    }
+    let told: ProblemDetails =
+        serde_json::from_slice(bytes).map_err(|error| garbled().because(error))?;
+    Err(told.problem().unwrap_or_else(|_| garbled()))
 }
 
 fn with_cookie(mut response: Response<Body>, cookie: Option<String>) -> Response<Body> {

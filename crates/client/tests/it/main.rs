@@ -6,6 +6,7 @@
     reason = "a test may panic"
 )]
 
+mod matrix;
 mod overview;
 mod runs;
 mod wire;

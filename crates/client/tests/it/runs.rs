@@ -29,8 +29,8 @@ steps:
 
 /// A server of a workspace in memory.
 pub(crate) struct Server {
-    world: World,
-    app: App,
+    pub(crate) world: World,
+    pub(crate) app: App,
 }
 
 impl Server {
@@ -161,6 +161,14 @@ impl Server {
             )]),
             commit: None,
         }
+    }
+
+    /// Runs a pipeline that makes `demo/sums@1`, and returns the run.
+    pub(crate) fn ran(&self) -> String {
+        let client = self.client();
+        let done = client.run(&on(&self.snapshot()), |_| {}).unwrap();
+        assert!(done.ok, "{done:?}");
+        done.run
     }
 
     /// Starts a run, and waits for its end. Returns how each step ended, and the run.
