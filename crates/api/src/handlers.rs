@@ -18,13 +18,14 @@ use custody_pipeline::run::Runner;
 use custody_types::{Kind, Problem, Reference};
 use custody_wire::{
     AcceptRollbackReply, AcceptRollbackRequest, AliasReply, AliasRequest, ApproveChangeRequest,
-    ApproveRequest, ArtifactQuery, BreakGlassRequest, CompareRequest, DataQuery, DevicePollRequest,
-    DeviceRequest, DiffRequest, Document, EnrolRequest, EntryQuery, IdentityRequest, InviteRequest,
-    LedgerVerifyReply, ListQuery, ListReply, MetricsRequest, OriginOfPut, PassphraseRequest,
-    PolicySource, ProjectQuery, ProviderQuery, PutQuery, PutReply, RejectReply, RejectRequest,
-    RemoveRequest, RescanReply, RescanRequest, RevokeTokenRequest, RotateKeysRequest, RulesReply,
-    RunEvent, RunMomentQuery, RunQuery, RunRequest, ShredRequest, SignInRequest, SignOutReply,
-    StatusRequest, TokenRequest, TraceQuery, VerifyRequest,
+    ApproveRequest, ArtifactQuery, BreakGlassRequest, CandidateRequest, CompareRequest, DataQuery,
+    DevicePollRequest, DeviceRequest, DiffRequest, Document, EnrolRequest, EntryQuery,
+    ExplainRequest, IdentityRequest, InviteRequest, LedgerVerifyReply, ListQuery, ListReply,
+    MetricsRequest, OriginOfPut, PassphraseRequest, PolicySource, ProjectQuery, ProviderQuery,
+    PutQuery, PutReply, RejectReply, RejectRequest, RemoveRequest, ReplayRequest, RescanReply,
+    RescanRequest, RevokeTokenRequest, RotateKeysRequest, RulesReply, RunEvent, RunMomentQuery,
+    RunQuery, RunRequest, ShredRequest, SignInRequest, SignOutReply, StatusRequest, TokenRequest,
+    TraceQuery, VerifyRequest,
 };
 use http::header::SET_COOKIE;
 use http::{HeaderValue, Response};
@@ -202,7 +203,7 @@ pub(crate) fn set_alias(app: &App, call: Call) -> Answer {
     let version = artifact.version(to);
     let grant = app
         .door
-        .ask::<SetAlias>(&session, ResourceRef::Named(version.clone().into()))?;
+        .ask_alias(&session, ResourceRef::Named(version.clone().into()), &alias)?;
     let entry = grant.set(&alias, expected)?;
     reply(AliasReply {
         alias,
@@ -368,6 +369,7 @@ pub(crate) fn run_events(app: &App, call: Call) -> Answer {
                 return grant.finish().map_err(std::io::Error::other);
             }
             while grant.ledger_size() == size {
+                grant.goes_on().map_err(std::io::Error::other)?;
                 std::thread::sleep(PAUSE);
             }
         }
@@ -470,6 +472,36 @@ pub(crate) fn break_glass(app: &App, call: Call) -> Answer {
     let request: BreakGlassRequest = call.document()?;
     let door = &app.door;
     reply(door.break_glass(&session, &request.workspace, &request.reason)?)
+}
+
+pub(crate) fn validate_policies(app: &App, call: Call) -> Answer {
+    let session = call.session.clone();
+    let CandidateRequest { sources } = call.document()?;
+    reply(app.door.validate_policies(&session, sources)?)
+}
+
+pub(crate) fn test_policies(app: &App, call: Call) -> Answer {
+    let session = call.session.clone();
+    let CandidateRequest { sources } = call.document()?;
+    reply(app.door.test_policies(&session, sources)?)
+}
+
+pub(crate) fn compare_policies(app: &App, call: Call) -> Answer {
+    let session = call.session.clone();
+    let CandidateRequest { sources } = call.document()?;
+    reply(app.door.compare_policies(&session, sources)?)
+}
+
+pub(crate) fn explain(app: &App, call: Call) -> Answer {
+    let session = call.session.clone();
+    let request: ExplainRequest = call.document()?;
+    reply(app.door.explain(&session, &request)?)
+}
+
+pub(crate) fn replay(app: &App, call: Call) -> Answer {
+    let session = call.session.clone();
+    let request: ReplayRequest = call.document()?;
+    reply(app.door.replay(&session, request)?)
 }
 
 pub(crate) fn identity(app: &App, call: Call) -> Answer {

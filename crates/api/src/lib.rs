@@ -11,6 +11,6 @@ mod handlers;
 mod operations;
 
 pub use app::{App, Entrance, Peer};
-pub use custody_guard::{Credentials, Door, ProviderAccess};
+pub use custody_guard::{Credentials, Door, ProviderAccess, test_policies, validate_policies};
 pub use custody_pipeline::run::Runner;
 pub use operations::{CALLBACK, ENTRANCES, EntranceOperation, OPERATIONS, Operation, router};

@@ -230,6 +230,36 @@ pub static OPERATIONS: &[Operation] = &[
         handlers::break_glass,
     ),
     operation(
+        Method::POST,
+        "/v1/policy/validations",
+        &[Action::ReadPolicy, Action::ReadIdentity],
+        handlers::validate_policies,
+    ),
+    operation(
+        Method::POST,
+        "/v1/policy/tests",
+        &[Action::ReadPolicy],
+        handlers::test_policies,
+    ),
+    operation(
+        Method::POST,
+        "/v1/policy/differences",
+        &[Action::ReadPolicy],
+        handlers::compare_policies,
+    ),
+    operation(
+        Method::POST,
+        "/v1/policy/explanations",
+        &[Action::ReadPolicy, Action::ReadIdentity, Action::ReadLedger],
+        handlers::explain,
+    ),
+    operation(
+        Method::POST,
+        "/v1/policy/replays",
+        &[Action::ReadPolicy, Action::ReadLedger],
+        handlers::replay,
+    ),
+    operation(
         Method::GET,
         "/v1/identity",
         &[Action::ReadIdentity],

@@ -7,8 +7,8 @@ use clap_complete::engine::ArgValueCompleter;
 use custody_pipeline::draft::Task;
 use custody_tabular::Format;
 use custody_types::{
-    Alias, ArtifactName, Classification, EvidenceKind, Kind, ProjectName, Purpose, Reference,
-    Timestamp, VersionNumber,
+    Action, Alias, ArtifactName, Classification, EvidenceKind, Kind, ProjectName, Purpose,
+    Reference, Timestamp, VersionNumber,
 };
 
 use crate::completions;
@@ -699,11 +699,109 @@ pub(crate) enum Policy {
     #[command(after_help = "Example:\n  custody policy show")]
     Show,
     Apply(PolicyApply),
+    Validate(PolicyFiles),
+    Test(PolicyTest),
+    Diff(PolicyDiff),
+    Explain(PolicyExplain),
+    Replay(PolicyReplay),
     /// List the changes of policies and accounts that wait for a second person
     #[command(after_help = "Example:\n  custody policy proposals")]
     Proposals,
     Approve(ApproveChange),
     BreakGlass(BreakGlass),
+}
+
+/// Check policy files as `apply` would, and change nothing
+///
+/// Tells everything that is wrong, with its place: text that is no policy, what does not fit the schema, policies that never apply,
+/// settings and tests that cannot be read or fail; in a workspace also roles and purposes that nothing knows, and whether anybody could change
+/// the policies again. Ends with 1 where the set cannot be put in force. Where there is no workspace, the files are checked by themselves.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  custody policy validate policies/\n  custody policy validate policies/own.cedar policies/settings.json"
+)]
+pub(crate) struct PolicyFiles {
+    /// A folder with policies, or the files themselves
+    #[arg(default_value = "policies", value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+}
+
+/// Run the tests in `tests.json` beside the policies
+///
+/// Each test says who asks for what, and whether it must be permitted; `apply` refuses policies whose tests fail. Without a
+/// folder: the tests of the policies in force, and those of the built-in policy. Ends with 1 where a test fails.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  custody policy test policies/\n  custody policy test")]
+pub(crate) struct PolicyTest {
+    /// The folder with the policies and `tests.json`
+    pub(crate) folder: Option<PathBuf>,
+}
+
+/// Show what policy files would change against the policies in force
+///
+/// Which policies and settings differ, and what comes of it: for every role, action and usual case (public or personal data, with a purpose or
+/// without, in quarantine, made by oneself, asked by a step, a gated alias) where the decision would be another.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  custody policy diff policies/")]
+pub(crate) struct PolicyDiff {
+    /// The folder with the other policies
+    #[arg(default_value = "policies")]
+    pub(crate) folder: PathBuf,
+}
+
+/// Show why something was decided, or what would be decided now
+///
+/// Of an entry of the ledger: by the policies and accounts of the time, and whether the answer is another today. Of a question: by those in
+/// force. Shows the policies that decide, what they say for themselves, the facts that they look at, and the roles of who asks, with where they come from.
+/// To ask about somebody else needs `readPolicy` and `readIdentity`; about an entry, `readLedger` as well.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  custody policy explain 4711\n  custody policy explain --action export --resource employment/raw@3 --purpose research\n  \
+                  custody policy explain --actor ada --action setAlias --resource employment/release@1 --alias production\n  \
+                  custody policy explain --action write --resource employment/notes --kind dataset --classification internal"
+)]
+pub(crate) struct PolicyExplain {
+    /// The entry of the decision: `custody ledger log` shows its number
+    #[arg(value_name = "ENTRY", required_unless_present = "action", conflicts_with_all = ["actor", "action", "resource", "kind", "classification", "alias"])]
+    pub(crate) entry: Option<u64>,
+    /// Who would ask; without it, you
+    #[arg(long)]
+    pub(crate) actor: Option<custody_wire::Party>,
+    /// What is to be done: an action of `docs/reference/policies.md`
+    #[arg(long)]
+    pub(crate) action: Option<Action>,
+    /// To what: a version, an artifact or a project; without it, the workspace
+    #[arg(long)]
+    pub(crate) resource: Option<String>,
+    /// Of a version that is to be made: its kind
+    #[arg(long, requires = "classification")]
+    pub(crate) kind: Option<Kind>,
+    /// Of a version that is to be made: how sensitive it is
+    #[arg(long, requires = "kind")]
+    pub(crate) classification: Option<Classification>,
+    /// The alias that is to be moved
+    #[arg(long)]
+    pub(crate) alias: Option<Alias>,
+}
+
+/// Make the decisions of the ledger again under other policies, and list those that come out otherwise
+///
+/// Decides what was decided before, of the same facts, for the accounts of the time (for those of the folder where it has a
+/// `principals.json`). What cannot be known any more is counted, not guessed. Ends with 1 where a decision comes out otherwise.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  custody policy replay policies/\n  custody policy replay policies/ --since 30d --limit 1000"
+)]
+pub(crate) struct PolicyReplay {
+    /// The folder with the other policies
+    #[arg(default_value = "policies")]
+    pub(crate) folder: PathBuf,
+    /// How far back: `45m`, `8h`, `7d`
+    #[arg(long, default_value = "7d", value_name = "DURATION", value_parser = seconds)]
+    pub(crate) since: u32,
+    /// How many changed decisions are listed at most; all are counted
+    #[arg(long, default_value_t = 100)]
+    pub(crate) limit: usize,
 }
 
 /// Put a change in force that somebody else proposed
@@ -738,12 +836,12 @@ pub(crate) struct BreakGlass {
 
 /// Apply the policy files in a folder, in addition to the built-in policy
 ///
-/// The files are validated first; on any error nothing changes. Policies that nobody could change afterwards are
+/// The files are validated first, and their tests (`tests.json`) run; on any error nothing changes. Policies that nobody could change afterwards are
 /// refused, and anyone who does not own the workspace can neither permit more than before nor take on a role.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  custody policy apply policies/")]
 pub(crate) struct PolicyApply {
-    /// The folder with `*.cedar` files, `settings.json`, and, to replace all accounts, `principals.json`
+    /// The folder with `*.cedar` files, `settings.json`, `tests.json`, and, to replace all accounts, `principals.json`
     #[arg(default_value = "policies")]
     pub(crate) folder: PathBuf,
 }
@@ -758,7 +856,7 @@ pub(crate) enum Account {
     /// Remove an account or a group; what it did stays in the ledger under a pseudonym that no longer has a name
     #[command(after_help = "Example:\n  custody account remove ada")]
     Remove(AccountName),
-    Grant(AccountRights),
+    Grant(AccountGrant),
     /// Take roles, purposes or memberships from an account or a group
     #[command(
         after_help = "Example:\n  custody account revoke ada --role data_scientist --project employment"
@@ -803,11 +901,56 @@ pub(crate) struct AccountName {
 }
 
 /// Give an account or a group roles, purposes or memberships
+///
+/// A role can be given for a time: once it is over, the role is not there any more, for what is asked next, for open sessions
+/// and tokens, and for what is still being transferred. The clock that counts is that of the workspace's machine.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  custody account grant ada --role data_scientist --project employment\n  \
-                  custody account grant ada --for model-development --group risk"
+                  custody account grant ada --for model-development --group risk\n  \
+                  custody account grant ada --role auditor --until 2027-01-31\n  \
+                  custody account grant ada --role operator --lasting 8h"
 )]
+pub(crate) struct AccountGrant {
+    /// The account or group: `ada`, `service:nightly`, `group:risk`
+    pub(crate) who: custody_wire::Party,
+    #[command(flatten)]
+    pub(crate) rights: Rights,
+    /// When the roles end: a time (RFC 3339), or a day, at whose end (UTC) they do
+    #[arg(long, requires = "roles", value_name = "TIME", value_parser = end)]
+    pub(crate) until: Option<Timestamp>,
+    /// How long the roles last from now: `45m`, `8h`, `14d`
+    #[arg(long, requires = "roles", conflicts_with = "until", value_name = "DURATION", value_parser = seconds)]
+    pub(crate) lasting: Option<u32>,
+}
+
+/// Reads a time, or a day, which stands for its end.
+fn end(text: &str) -> Result<Timestamp, String> {
+    const DAY: i64 = 24 * 60 * 60;
+    if let Ok(time) = text.parse() {
+        return Ok(time);
+    }
+    let start = format!("{text}T00:00:00Z").parse::<Timestamp>();
+    let end = start.map(|start| start.plus_seconds(DAY));
+    end.map_err(|_| {
+        "write a day, such as 2027-01-31, or a time, such as 2027-01-31T18:00:00Z".to_owned()
+    })
+}
+
+/// Reads a duration, in seconds.
+fn seconds(text: &str) -> Result<u32, String> {
+    let units = [("m", 60), ("h", 60 * 60), ("d", 24 * 60 * 60)];
+    let read = units.iter().find_map(|(unit, seconds)| {
+        let count: u32 = text.strip_suffix(unit)?.parse().ok()?;
+        count.checked_mul(*seconds).filter(|seconds| *seconds > 0)
+    });
+    read.ok_or_else(|| {
+        "write a number of minutes, hours or days, such as 45m, 8h or 14d".to_owned()
+    })
+}
+
+/// Take roles, purposes or memberships from an account or a group
+#[derive(Debug, Args)]
 pub(crate) struct AccountRights {
     /// The account or group: `ada`, `service:nightly`, `group:risk`
     pub(crate) who: custody_wire::Party,

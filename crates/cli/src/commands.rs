@@ -19,6 +19,7 @@ mod ls;
 mod metrics;
 mod new;
 mod policy;
+mod policy_tools;
 mod providers;
 mod put;
 mod reject;
@@ -91,6 +92,11 @@ pub(crate) fn dispatch(context: &Context, command: Command) -> Result<ExitCode, 
         Command::Ledger(Ledger::AcceptRollback(args)) => ledger::accept_rollback(context, args),
         Command::Policy(Policy::Show) => policy::show(context),
         Command::Policy(Policy::Apply(args)) => policy::apply(context, args),
+        Command::Policy(Policy::Validate(args)) => policy_tools::validate(context, &args),
+        Command::Policy(Policy::Test(args)) => policy_tools::test(context, args),
+        Command::Policy(Policy::Diff(args)) => policy_tools::diff(context, args),
+        Command::Policy(Policy::Explain(args)) => policy_tools::explain(context, args),
+        Command::Policy(Policy::Replay(args)) => policy_tools::replay(context, &args),
         Command::Policy(Policy::Proposals) => policy::proposals(context),
         Command::Policy(Policy::Approve(args)) => policy::approve(context, args),
         Command::Policy(Policy::BreakGlass(args)) => policy::break_glass(context, args),

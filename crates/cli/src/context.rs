@@ -116,6 +116,15 @@ impl Context {
                 && login::is_kept(&self.settings)
     }
 
+    /// Returns whether there is a workspace to ask, here or at a server.
+    pub(crate) fn has_workspace(&self) -> bool {
+        let named = self
+            .global
+            .as_ref()
+            .is_some_and(|global| global.workspace.is_some());
+        named || self.is_remote() || Workspace::find(&self.folder()).is_ok()
+    }
+
     fn workspace(&self) -> Result<Workspace, Problem> {
         Workspace::find(&self.folder()).map_err(|error| workspace_problem(&error))
     }

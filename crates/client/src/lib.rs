@@ -15,19 +15,20 @@ use custody_wire::stream::{PieceReader, PieceWriter, channel};
 use custody_wire::{
     AcceptRollbackReply, AcceptRollbackRequest, AliasReply, AliasRequest, ApproveChangeRequest,
     ApproveReply, ApproveRequest, ArtifactQuery, BreakGlassReply, BreakGlassRequest, CancelReply,
-    Change, CompareReply, CompareRequest, DataQuery, DevicePollReply, DevicePollRequest,
-    DeviceReply, DeviceRequest, DiffReply, DiffRequest, Document, EnrolRequest, EntryProofReply,
-    EntryQuery, EvaluationReply, HEADER_AS, HEADER_PURPOSE, HeadReply, IdentityReply,
-    IdentityRequest, InviteReply, InviteRequest, KeysReply, LedgerReply, LedgerVerifyReply,
-    ListQuery, ListReply, MetricsReply, MetricsRequest, PassphraseReply, PassphraseRequest,
-    PolicyReply, PolicySource, ProblemDetails, ProfileReply, ProjectQuery, ProjectsReply,
-    ProposalsReply, ProvidersReply, PutQuery, PutReply, RejectReply, RejectRequest, RemoveReply,
-    RemoveRequest, ReproduceReply, RescanReply, RescanRequest, RevokeTokenRequest,
+    CandidateRequest, Change, CompareReply, CompareRequest, DataQuery, DevicePollReply,
+    DevicePollRequest, DeviceReply, DeviceRequest, DiffReply, DiffRequest, Document, EnrolRequest,
+    EntryProofReply, EntryQuery, EvaluationReply, ExplainReply, ExplainRequest, HEADER_AS,
+    HEADER_PURPOSE, HeadReply, IdentityReply, IdentityRequest, InviteReply, InviteRequest,
+    KeysReply, LedgerReply, LedgerVerifyReply, ListQuery, ListReply, MetricsReply, MetricsRequest,
+    PassphraseReply, PassphraseRequest, PolicyDiffReply, PolicyReply, PolicySource,
+    PolicyTestReply, ProblemDetails, ProfileReply, ProjectQuery, ProjectsReply, ProposalsReply,
+    ProvidersReply, PutQuery, PutReply, RejectReply, RejectRequest, RemoveReply, RemoveRequest,
+    ReplayReply, ReplayRequest, ReproduceReply, RescanReply, RescanRequest, RevokeTokenRequest,
     RotateKeysRequest, RotationReply, RulesReply, RunEvent, RunListReply, RunMoment,
     RunMomentQuery, RunQuery, RunReply, RunRequest, RunShowReply, RunStarted, Schema, SchemaReply,
     SessionReply, ShowReply, ShredReply, ShredRequest, SignInRequest, SignOutReply, SigningReply,
     StatusReply, StatusRequest, TokenReply, TokenRequest, TokensReply, TraceQuery, TraceReply,
-    VerifyReply, VerifyRequest, WaitingReply,
+    ValidateReply, VerifyReply, VerifyRequest, WaitingReply,
 };
 use http::{Extensions, HeaderValue, Method, Request, Response, StatusCode};
 use serde::Serialize;
@@ -571,6 +572,46 @@ impl Client {
     /// The API's [`Problem`].
     pub fn approve_change(&self, request: &ApproveChangeRequest) -> Result<PolicyReply, Problem> {
         self.post("/v1/policy/approvals", request)
+    }
+
+    /// Checks a set of policies as putting it in force would.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn validate_policies(&self, sources: Vec<PolicySource>) -> Result<ValidateReply, Problem> {
+        self.post("/v1/policy/validations", &CandidateRequest { sources })
+    }
+
+    /// Checks the tests beside a set of policies; without files those of the set in force.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn test_policies(&self, sources: Vec<PolicySource>) -> Result<PolicyTestReply, Problem> {
+        self.post("/v1/policy/tests", &CandidateRequest { sources })
+    }
+
+    /// Tells what a set of policies would change.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn compare_policies(&self, sources: Vec<PolicySource>) -> Result<PolicyDiffReply, Problem> {
+        self.post("/v1/policy/differences", &CandidateRequest { sources })
+    }
+
+    /// Tells why something was decided, or would be.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn explain(&self, request: &ExplainRequest) -> Result<ExplainReply, Problem> {
+        self.post("/v1/policy/explanations", request)
+    }
+
+    /// Makes decisions of the ledger again under other policies: a page of them.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn replay(&self, request: &ReplayRequest) -> Result<ReplayReply, Problem> {
+        self.post("/v1/policy/replays", request)
     }
 
     /// Puts the built-in policies alone in force, whatever the policies say: for who holds the key.

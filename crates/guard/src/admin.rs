@@ -9,11 +9,12 @@ use custody_identity::{Change, Directory, IdentityError, Party};
 use custody_policy::{PolicyError, PolicySet, Seen, Source};
 use custody_store::Version;
 use custody_types::{
-    Action, Actor, ArtifactName, Classification, Digest, Kind, Problem, code, nearest,
+    Action, Actor, ArtifactName, Classification, Digest, Kind, Problem, Timestamp, code, nearest,
 };
 use custody_wire::{IdentityReply, PolicyReply, PolicySource};
 
 use crate::act::{ActionMarker, ChangeIdentity, ChangePolicy, ReadIdentity, ReadPolicy};
+use crate::candidate::tests_problem;
 use crate::door::{Door, IDENTITY, Inner, POLICY, PRINCIPALS, lock, who, write};
 use crate::grant::Grant;
 use crate::making::{NewVersion, VersionBuilder};
@@ -63,14 +64,15 @@ pub(crate) fn told_policies(policies: &PolicySet) -> PolicyReply {
 impl Grant<ReadIdentity> {
     /// Returns who there is.
     pub fn identity(&self) -> IdentityReply {
-        told_identity(&self.door.0.policies())
+        told_identity(&self.door.0.policies(), self.door.0.now())
     }
 }
 
-fn told_identity(policies: &PolicySet) -> IdentityReply {
+fn told_identity(policies: &PolicySet, now: Timestamp) -> IdentityReply {
     IdentityReply {
         digest: policies.identity(),
         directory: policies.directory().clone(),
+        now: Some(now).filter(|_| policies.directory().has_ends()),
         proposed: None,
     }
 }
@@ -159,7 +161,7 @@ impl Door {
             let proposed = self.propose(session, &Wanted::Accounts(changes))?;
             return Ok(IdentityReply {
                 proposed,
-                ..told_identity(&inner.policies())
+                ..told_identity(&inner.policies(), inner.now())
             });
         }
         self.ask::<ChangeIdentity>(session, ResourceRef::Identity)?
@@ -198,7 +200,7 @@ impl Inner {
             Wanted::Accounts(changes) => {
                 let mut directory = before.directory().clone();
                 for change in changes {
-                    let changed = directory.change(change.clone(), owner);
+                    let changed = directory.change(change.clone(), owner, self.now());
                     changed.map_err(|error| identity_problem(&error, Some(&directory)))?;
                 }
                 Ok(before.with_directory(directory))
@@ -283,10 +285,10 @@ impl Grant<ChangeIdentity> {
         match checked {
             Ok(set) if set.identity() == before.identity() => {
                 self.finish()?;
-                Ok(told_identity(&before))
+                Ok(told_identity(&before, inner.now()))
             }
             Ok(set) => {
-                let reply = told_identity(&set);
+                let reply = told_identity(&set, inner.now());
                 self.keep(&before, BTreeMap::new(), set)?;
                 Ok(reply)
             }
@@ -322,7 +324,7 @@ pub(crate) fn differing(before: &Directory, after: &Directory) -> BTreeSet<Actor
     actors
         .filter(|actor| {
             before.account(actor) != after.account(actor)
-                || before.rights(actor) != after.rights(actor)
+                || before.rights_at_any_time(actor) != after.rights_at_any_time(actor)
         })
         .collect()
 }
@@ -404,6 +406,7 @@ impl Inner {
         set: &PolicySet,
     ) -> Result<(), Problem> {
         self.check_whole(session, set)?;
+        check_tests(before, set)?;
         self.seen(session, |seen| {
             set.check_change(before, session.person(), seen)
         })
@@ -419,11 +422,11 @@ impl Inner {
         .map_err(|error| policy_problem(&error))
     }
 
-    fn seen<T>(&self, session: &Session, check: impl FnOnce(&Seen<'_>) -> T) -> T {
+    pub(crate) fn seen<T>(&self, session: &Session, check: impl FnOnce(&Seen<'_>) -> T) -> T {
         check(&Seen {
             via: session.via,
             authentication: &session.authentication,
-            now: self.parts.clock.now(),
+            now: self.now(),
         })
     }
 
@@ -507,6 +510,17 @@ impl Inner {
     }
 }
 
+/// Checks the tests of policies that are to come in the place of others.
+///
+/// # Errors
+/// A [`Problem`] that names those which fail.
+pub(crate) fn check_tests(before: &PolicySet, set: &PolicySet) -> Result<(), Problem> {
+    if set.digest() == before.digest() {
+        return Ok(());
+    }
+    tests_problem(&set.test()).map_or(Ok(()), Err)
+}
+
 /// Tells why policies are not put in force.
 pub(crate) fn policy_problem(error: &PolicyError) -> Problem {
     let kept = "what is in force stays as it is";
@@ -560,6 +574,19 @@ pub(crate) fn identity_problem(error: &IdentityError, known: Option<&Directory>)
         .hint(
             "name a person, and the issuer and subject that they were told when they were refused",
         ),
+        IdentityError::ForLonger { who, has } => {
+            let project = has.project.as_ref();
+            let project = project.map_or_else(String::new, |name| format!(" --project {name}"));
+            Problem::new(code::IDENTITY_002, error.to_string()).hint(format!(
+                "take it away first: `custody account revoke {who} --role {}{project}`",
+                has.role
+            ))
+        }
+        IdentityError::Ended(_) | IdentityError::NoTime => {
+            Problem::new(code::IDENTITY_001, error.to_string()).hint(
+                "give a role with an end that is still to come; the accounts stay as they are",
+            )
+        }
         IdentityError::Name(_) | IdentityError::NoMember(_) => {
             Problem::new(code::IDENTITY_001, error.to_string())
                 .hint("correct the name; the accounts stay as they are")

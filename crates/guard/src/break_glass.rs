@@ -23,7 +23,7 @@ use crate::view;
 /// The predicate type of the statement that tells why the glass was broken.
 pub const BREAK_GLASS: &str = "https://custody.dev/break-glass/v1";
 /// What decides in place of a policy.
-const DECIDED_BY: &str = "break-glass";
+pub(crate) const DECIDED_BY: &str = "break-glass";
 /// The fact that names the statement.
 const STATEMENT: &str = "break_glass";
 /// The file of the policies that stays: it gives nobody anything.
@@ -77,10 +77,11 @@ impl Door {
             Change::Grant {
                 who: party.clone(),
                 right: owner,
+                seconds: None,
             },
         ];
         for change in changes {
-            match directory.change(change, &inner.parts.owner) {
+            match directory.change(change, &inner.parts.owner, inner.now()) {
                 Err(IdentityError::Exists(_)) => {}
                 changed => changed.map_err(|error| identity_problem(&error, None))?,
             }
@@ -120,7 +121,7 @@ impl Door {
         let mut draft = self
             .0
             .draft(session, Action::ChangePolicy, Phase::Grant, &facts);
-        draft.decision = Some(self.0.decision_fact(&decision(false)));
+        draft.decision = Some(self.0.decision_fact(&decision(false), None));
         draft.outcome = Some(Outcome::Denied);
         draft.error = Some(told.code);
         self.0.append(draft)?;
@@ -159,7 +160,7 @@ impl Door {
     ) -> Result<Grant<A>, Problem> {
         let facts = target.facts(None);
         let mut draft = self.0.draft(session, A::ACTION, Phase::Grant, &facts);
-        draft.decision = Some(self.0.decision_fact(&decision(true)));
+        draft.decision = Some(self.0.decision_fact(&decision(true), None));
         self.let_in(session, (target, facts, None), draft)
     }
 }

@@ -26,6 +26,21 @@ pub(crate) fn entry(cursor: &str) -> Result<u64, Problem> {
     text.parse().map_err(|_| unknown(cursor))
 }
 
+/// Returns the cursor of the entries from one to another.
+pub(crate) fn of_span(start: u64, end: u64) -> String {
+    hex::encode(format!("p {start} {end}"))
+}
+
+/// Reads from which entry to which a list goes on.
+pub(crate) fn span(cursor: &str) -> Result<(u64, u64), Problem> {
+    let text = opened(cursor, "p ")?;
+    let read = text.split_once(' ').and_then(|(start, end)| {
+        let (start, end) = (start.parse().ok()?, end.parse().ok()?);
+        (start <= end).then_some((start, end))
+    });
+    read.ok_or_else(|| unknown(cursor))
+}
+
 /// Returns the cursor of the runs before a run.
 pub(crate) fn of_run(id: &str) -> String {
     hex::encode(format!("r {id}"))

@@ -10,16 +10,17 @@ use custody_crypto::sign::SigningKey;
 use custody_crypto::{DomainKeys, Secret, pseudonym};
 use custody_identity::{Credentials, Directory, IdentityError, Party, Tokens};
 use custody_ledger::{
-    DecisionFact, Effect, EntryDraft, Ledger, LedgerError, Lineage, Object, Outcome, Phase, Subject,
+    DecisionFact, Effect, EntryDraft, Ledger, LedgerError, Lineage, Object, Outcome, Phase,
+    Subject, ToldFact,
 };
 use custody_policy::{Decision, PolicySet, Request, ResourceFacts};
 use custody_store::{DomainId, Store, Version};
 use custody_types::{
-    Action, Actor, Clock, Digest, Entropy, Problem, ProjectName, Purpose, Reference, ResourceKind,
-    Selector, Timestamp, code,
+    Action, Actor, Alias, Clock, Digest, Entropy, Problem, ProjectName, Purpose, Reference,
+    ResourceKind, Selector, Timestamp, code,
 };
 
-use crate::act::{ActionMarker, Approve, CreateProject, List, Read};
+use crate::act::{ActionMarker, Approve, CreateProject, List, Read, SetAlias};
 use crate::admin::{identity_problem, policy_problem};
 use crate::grant::Grant;
 use crate::locks::Locks;
@@ -355,6 +356,28 @@ impl Door {
         session: &Session,
         target: ResourceRef,
     ) -> Result<Grant<A>, Problem> {
+        self.ask_for(session, target, None)
+    }
+
+    /// Asks to point an alias at a version: the policies are told which.
+    ///
+    /// # Errors
+    /// As [`Door::ask`].
+    pub fn ask_alias(
+        &self,
+        session: &Session,
+        target: ResourceRef,
+        alias: &Alias,
+    ) -> Result<Grant<SetAlias>, Problem> {
+        self.ask_for(session, target, Some(alias))
+    }
+
+    fn ask_for<A: ActionMarker>(
+        &self,
+        session: &Session,
+        target: ResourceRef,
+        alias: Option<&Alias>,
+    ) -> Result<Grant<A>, Problem> {
         self.0.check_session(session)?;
         let fault = self.fault();
         if let Some(fault) = &fault
@@ -379,9 +402,11 @@ impl Door {
         };
         let facts = target.facts(version.as_ref());
         let author = crate::target::author(&target, version.as_ref());
-        let decision = self.0.decide(session, A::ACTION, &facts, author);
+        let asked = Asked { author, alias };
+        let decision = self.0.decide_asked(session, A::ACTION, &facts, asked);
         let mut draft = self.0.draft(session, A::ACTION, Phase::Grant, &facts);
-        draft.decision = Some(self.0.decision_fact(&decision));
+        let told = self.0.told(session, &facts, asked);
+        draft.decision = Some(self.0.decision_fact(&decision, Some(told)));
         if !decision.permit {
             draft.outcome = Some(Outcome::Denied);
             let told = self.told_refusal(session, A::ACTION, &target, &facts, &decision);
@@ -392,7 +417,9 @@ impl Door {
             }
             return Err(told);
         }
-        self.let_in(session, (target, facts, version), draft)
+        let mut grant: Grant<A> = self.let_in(session, (target, facts, version), draft)?;
+        grant.alias = alias.cloned();
+        Ok(grant)
     }
 
     /// Enters a grant, and hands it out once its entry is durable.
@@ -412,6 +439,7 @@ impl Door {
             facts,
             version,
             receipt,
+            alias: None,
             finished: false,
             entered: Mutex::default(),
             action: PhantomData,
@@ -444,7 +472,9 @@ impl Door {
             return Ok(());
         };
         let mut draft = self.0.draft(session, action, Phase::Grant, facts);
-        draft.decision = Some(self.0.decision_fact(&decision));
+        let asked = Asked::default();
+        let told = self.0.told(session, facts, asked);
+        draft.decision = Some(self.0.decision_fact(&decision, Some(told)));
         draft.outcome = Some(Outcome::Denied);
         let told = problem::refused(action, &facts.resource, &who(session), &decision);
         draft.error = Some(told.code);
@@ -545,7 +575,8 @@ impl Door {
         if let Some(fault) = self.fault() {
             return Err(fault);
         }
-        if !self.0.policies().directory().is_owner(&session.actor) {
+        let now = self.0.now();
+        if !self.0.policies().directory().is_owner(&session.actor, now) {
             return Err(Problem::new(
                 code::DOOR_003,
                 "only an owner of the workspace may act as someone else",
@@ -687,7 +718,22 @@ pub(crate) fn who(session: &Session) -> String {
     )
 }
 
+/// What is asked beside who does what to what.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Asked<'a> {
+    /// The pseudonym of who made the thing.
+    pub(crate) author: Option<&'a str>,
+    /// The alias that is to be moved.
+    pub(crate) alias: Option<&'a Alias>,
+}
+
 impl Inner {
+    /// Returns the time by which it is decided who may what: that of the clock, and not before the last entry of the ledger.
+    /// What has ended does not come back when somebody sets the clock back.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.parts.clock.now().max(self.parts.ledger.last_time())
+    }
+
     pub(crate) fn policies(&self) -> RwLockReadGuard<'_, PolicySet> {
         self.policies.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -700,7 +746,17 @@ impl Inner {
         facts: &ResourceFacts,
         author: Option<&str>,
     ) -> Decision {
-        let person = session.on_behalf_of.as_ref().unwrap_or(&session.actor);
+        let alias = None;
+        self.decide_asked(session, action, facts, Asked { author, alias })
+    }
+
+    pub(crate) fn decide_asked(
+        &self,
+        session: &Session,
+        action: Action,
+        facts: &ResourceFacts,
+        asked: Asked<'_>,
+    ) -> Decision {
         let policies = self.policies.read().unwrap_or_else(PoisonError::into_inner);
         policies.decide(&Request {
             actor: &session.actor,
@@ -709,14 +765,45 @@ impl Inner {
             resource: facts,
             purpose: session.purpose.as_ref(),
             scope: session.scope.as_deref(),
-            own: author.is_some_and(|author| author == self.pseudonym(person)),
+            own: self.is_of(session, asked),
+            alias: asked.alias,
             via: session.via,
             authentication: &session.authentication,
-            now: self.parts.clock.now(),
+            now: self.now(),
         })
     }
 
-    pub(crate) fn decision_fact(&self, decision: &Decision) -> DecisionFact {
+    /// Returns whether the session's person made the thing.
+    fn is_of(&self, session: &Session, asked: Asked<'_>) -> bool {
+        let author = asked.author;
+        author.is_some_and(|author| author == self.pseudonym(session.person()))
+    }
+
+    /// Returns what the policies are told that stands nowhere else in the ledger.
+    fn told(&self, session: &Session, facts: &ResourceFacts, asked: Asked<'_>) -> ToldFact {
+        let shown = session.authentication();
+        // Of a version that is there, its record says what it is.
+        let made = facts.resource.digest.is_none();
+        let kind = facts.kind.filter(|_| made);
+        let classification = facts.classification.filter(|_| made);
+        ToldFact {
+            method: shown.method.as_str().to_owned(),
+            network: shown.network.to_owned(),
+            time: shown.time,
+            expires: shown.expires,
+            own: self.is_of(session, asked),
+            quarantined: facts.quarantined,
+            kind: kind.map(|kind| kind.as_str().to_owned()),
+            classification: classification.map(|one| one.as_str().to_owned()),
+            alias: asked.alias.map(ToString::to_string),
+        }
+    }
+
+    pub(crate) fn decision_fact(
+        &self,
+        decision: &Decision,
+        told: Option<ToldFact>,
+    ) -> DecisionFact {
         let policies = self.policies.read().unwrap_or_else(PoisonError::into_inner);
         DecisionFact {
             effect: if decision.permit {
@@ -727,6 +814,7 @@ impl Inner {
             policies: decision.policies.clone(),
             set: policies.digest(),
             identity: Some(policies.identity()),
+            told,
         }
     }
 

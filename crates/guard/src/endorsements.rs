@@ -261,7 +261,7 @@ impl Grant<Approve> {
             let input = decided.as_ref().and_then(|decided| input(decided, role));
             input.map(|(name, _)| name.to_string()).unwrap_or_default()
         };
-        let now = inner.parts.clock.now();
+        let now = inner.now();
         let approval = GateApproval {
             approver: person.clone(),
             reason: reason.to_owned(),

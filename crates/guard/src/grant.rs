@@ -17,11 +17,11 @@ use crate::act::{
     ActionMarker, Export, List, MetadataAccess, ReadAccess, RebuildIndex, SetAlias, SignModel,
 };
 use crate::cursor;
-use crate::door::Door;
+use crate::door::{Asked, Door, who};
 use crate::evidence::{Evidence, FIGURES, Scope};
 use crate::problem;
 use crate::session::Session;
-use crate::target::ResourceRef;
+use crate::target::{ResourceRef, author};
 use crate::view::{ALIAS, SCAN_FACT, judges};
 
 /// How many versions a page has when nothing else is asked.
@@ -43,6 +43,8 @@ pub struct Grant<A: ActionMarker> {
     pub(crate) facts: ResourceFacts,
     pub(crate) version: Option<Version>,
     pub(crate) receipt: Receipt,
+    /// The alias that it is for.
+    pub(crate) alias: Option<Alias>,
     pub(crate) finished: bool,
     /// The other projects that its evidence entered (`true`), or found closed.
     pub(crate) entered: Mutex<BTreeMap<ProjectName, bool>>,
@@ -63,6 +65,27 @@ impl<A: ActionMarker> Grant<A> {
         self.version
             .as_ref()
             .ok_or_else(|| Problem::new(code::DOOR_010, "the grant is for no version"))
+    }
+
+    /// Checks that what it lets through may go on: the session counts, and it would be decided alike now. Somebody who takes
+    /// their time may have lost the right meanwhile.
+    ///
+    /// # Errors
+    /// A [`Problem`] that says why it ends.
+    pub fn goes_on(&self) -> Result<(), Problem> {
+        let inner = &self.door.0;
+        inner.check_session(&self.session)?;
+        let asked = Asked {
+            author: author(&self.target, self.version.as_ref()),
+            alias: self.alias.as_ref(),
+        };
+        let decision = inner.decide_asked(&self.session, A::ACTION, &self.facts, asked);
+        if decision.permit {
+            return Ok(());
+        }
+        let who = who(&self.session);
+        let resource = &self.facts.resource;
+        Err(problem::refused(A::ACTION, resource, &who, &decision))
     }
 
     /// Starts the entry of the outcome.
@@ -195,7 +218,7 @@ impl Grant<Export> {
                 end: file.size.bytes(),
                 piece: PIECE,
                 held: Vec::new().into_iter(),
-                check: &|| self.door.0.check_session(&self.session),
+                check: &|| self.goes_on(),
             };
             tar.append_data(&mut header, file.path.as_str(), reader)?;
             sent += file.size.bytes();
@@ -448,12 +471,16 @@ impl Grant<SetAlias> {
     /// Points the alias at the grant's version. `expected`: where it must point now, if that matters.
     ///
     /// # Errors
-    /// A [`Problem`] when it points elsewhere, or the ledger does not take the entry.
+    /// A [`Problem`] when it points elsewhere, the grant is for another alias, or the ledger does not take the entry.
     pub fn set(
         mut self,
         alias: &Alias,
         expected: Option<VersionNumber>,
     ) -> Result<EntryRef, Problem> {
+        if self.alias.as_ref() != Some(alias) {
+            let what = format!("the grant is not for the alias `{alias}`");
+            return Err(Problem::new(code::DOOR_010, what));
+        }
         let door = self.door.clone();
         let name = self.version()?.name();
         let artifacts = BTreeSet::from([name.artifact.clone()]);

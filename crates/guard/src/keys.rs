@@ -273,7 +273,11 @@ mod tests {
             let who: Party = who.parse().unwrap();
             vec![
                 Change::Add { who: who.clone() },
-                Change::Grant { who, right },
+                Change::Grant {
+                    who,
+                    right,
+                    seconds: None,
+                },
             ]
         };
         let changes = [

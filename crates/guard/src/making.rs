@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 
 use custody_attest::statement::Statement;
 use custody_ledger::{EntryDraft, Outcome};
+use custody_policy::ResourceFacts;
 use custody_signing::verification_policy::VerificationPolicy;
 use custody_store::{StoreError, Tree, Version, VersionDraft, Writer};
 use custody_types::{
@@ -15,7 +16,7 @@ use custody_wire::archive::read_tar;
 use custody_wire::{EntryRef, SIGNATURE_KEY, ScanView, SignatureView, VersionView};
 
 use crate::act::{ActionMarker, WriteAccess};
-use crate::door::{Door, Key};
+use crate::door::{Door, Key, who};
 use crate::evidence::Evidence;
 use crate::grant::Grant;
 use crate::problem;
@@ -110,6 +111,24 @@ struct PendingVersion {
     tree: Tree,
     outcome: EntryDraft,
     session: Session,
+    /// What it was let in as, where it is no change of what is in force: that is decided again by itself.
+    asked: Option<(Action, ResourceFacts)>,
+}
+
+impl PendingVersion {
+    /// Checks that it may still be made: what was sent meanwhile took its time.
+    fn goes_on(&self, door: &Door) -> Result<(), Problem> {
+        door.0.check_session(&self.session)?;
+        let Some((action, facts)) = &self.asked else {
+            return Ok(());
+        };
+        let decision = door.0.decide(&self.session, *action, facts, None);
+        if decision.permit {
+            return Ok(());
+        }
+        let who = who(&self.session);
+        Err(problem::refused(*action, &facts.resource, &who, &decision))
+    }
 }
 
 /// The versions that were granted and are not made yet. Where this goes before they are, the ledger says
@@ -368,7 +387,10 @@ impl VersionBuilder {
         facts: BTreeMap<String, String>,
     ) -> Result<&Tree, Problem> {
         let tree = self.writer.finish_tree().map_err(store_problem)?;
-        self.add(grant, new, tree, facts)
+        self.add(grant, new, tree, facts)?;
+        let piece = self.pieces.all.last_mut().ok_or_else(lost)?;
+        piece.asked = None;
+        Ok(&piece.tree)
     }
 
     fn add<A: ActionMarker>(
@@ -388,6 +410,7 @@ impl VersionBuilder {
             tree,
             outcome,
             session: grant.session.clone(),
+            asked: Some((A::ACTION, grant.facts.clone())),
         });
         let piece = self.pieces.all.last().ok_or_else(lost)?;
         Ok(&piece.tree)
@@ -544,8 +567,7 @@ impl VersionBuilder {
         door.0.check_not_shredded(&self.project)?;
         let mut held = Vec::new();
         for piece in &self.pieces.all {
-            // What was sent meanwhile took its time.
-            door.0.check_session(&piece.session)?;
+            piece.goes_on(&door)?;
             let project = piece.new.artifact.project();
             held.push(door.0.held_content(project, &piece.tree)?);
         }

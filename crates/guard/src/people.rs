@@ -365,7 +365,7 @@ impl Door {
             return Err(identity_problem(&error, Some(directory)));
         }
         // Whoever has the invitation of an account can be it.
-        if !directory.is_owner(session.person()) {
+        if !directory.is_owner(session.person(), self.0.now()) {
             let what = format!("an invitation of `{party}` is for an owner to make");
             return Err(Problem::new(code::DOOR_021, what).hint("ask an owner of the workspace"));
         }
@@ -685,6 +685,7 @@ mod tests {
             Change::Grant {
                 who: who.clone(),
                 right,
+                seconds: None,
             },
         ];
         door.change_accounts(&owner, changes).unwrap();

@@ -14,10 +14,10 @@ use custody_types::{
 };
 use custody_wire::{PolicyReply, ProposalView, ProposalsReply};
 use serde::{Deserialize, Serialize};
-use similar::{ChangeTag, TextDiff};
 
 use crate::act::{ChangeIdentity, ChangePolicy, ProposeChange, ReadIdentity, ReadPolicy};
-use crate::admin::{Wanted, policy_problem, told_policies};
+use crate::admin::{Wanted, check_tests, policy_problem, told_policies};
+use crate::candidate::changed_lines;
 use crate::door::{Door, Inner, PRINCIPALS, lock};
 use crate::grant::Grant;
 use crate::making::{NewVersion, VersionBuilder};
@@ -126,7 +126,7 @@ impl Inner {
                 "the policies or accounts were changed after it was proposed",
             ));
         }
-        if self.parts.clock.now() >= proposal.terms.until {
+        if self.now() >= proposal.terms.until {
             let until = proposal.terms.until.to_seconds_text();
             return Err(does_not_wait(
                 &proposal.name,
@@ -329,6 +329,7 @@ impl Door {
             self.is_second(session, &proposal)?;
             let set = proposal.set(&before)?;
             inner.check_whole(session, &set)?;
+            check_tests(&before, &set)?;
             Ok(set)
         });
         let set = match checked {
@@ -418,15 +419,7 @@ fn differences(before: &PolicySet, after: &PolicySet) -> Vec<String> {
             continue;
         }
         lines.push(name.to_owned());
-        let diff = TextDiff::from_lines(&old, &new);
-        lines.extend(diff.iter_all_changes().filter_map(|change| {
-            let sign = match change.tag() {
-                ChangeTag::Delete => '-',
-                ChangeTag::Insert => '+',
-                ChangeTag::Equal => return None,
-            };
-            Some(format!("{sign} {}", change.value().trim_end()))
-        }));
+        lines.extend(changed_lines(&old, &new));
     }
     lines
 }
@@ -459,7 +452,11 @@ mod tests {
         let right = Right::Role(RoleBinding::everywhere(role));
         vec![
             Change::Add { who: who.clone() },
-            Change::Grant { who, right },
+            Change::Grant {
+                who,
+                right,
+                seconds: None,
+            },
         ]
     }
 

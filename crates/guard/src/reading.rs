@@ -123,7 +123,7 @@ fn unreadable(index: u64, error: &serde_json::Error) -> Problem {
     })
 }
 
-fn actor_of(door: &Door, entry: &Entry) -> String {
+pub(crate) fn actor_of(door: &Door, entry: &Entry) -> String {
     match &entry.subject.on_behalf_of {
         Some(person) => format!(
             "{} for {}",
@@ -171,7 +171,7 @@ fn is_called(action: Action, name: &str) -> bool {
 }
 
 /// Returns the place of the first entry that was written at `time` or later. Times do not go back in a ledger.
-fn first_at(ledger: &Snapshot, time: Timestamp) -> Result<u64, Problem> {
+pub(crate) fn first_at(ledger: &Snapshot, time: Timestamp) -> Result<u64, Problem> {
     let (mut start, mut end) = (0, ledger.size());
     while start < end {
         let middle = start + (end - start) / 2;
@@ -333,6 +333,7 @@ impl Grant<ExportLedger> {
     pub fn write_tar(self, out: &mut dyn Write) -> io::Result<()> {
         let mut tar = tar::Builder::new(out);
         let mut add = |path: &str, bytes: &[u8]| {
+            self.goes_on().map_err(io::Error::other)?;
             let mut header = tar::Header::new_ustar();
             header.set_size(bytes.len() as u64);
             header.set_mode(0o644);

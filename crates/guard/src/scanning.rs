@@ -335,7 +335,7 @@ impl Inner {
     fn is_own(&self, session: &Session, version: &Version) -> bool {
         let person = session.on_behalf_of.as_ref().unwrap_or(&session.actor);
         self.pseudonym(person) == version.record.author
-            && !self.policies().directory().is_owner(person)
+            && !self.policies().directory().is_owner(person, self.now())
     }
 
     /// Returns whether a scan lets the content be used in the project.

@@ -100,7 +100,7 @@ impl Inner {
             let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
             tokens.1.tokens.get(&token.id) != Some(&token.record)
         });
-        if was_revoked || self.was_ended(shown) || shown.is_over(self.parts.clock.now()) {
+        if was_revoked || self.was_ended(shown) || shown.is_over(self.now()) {
             return Err(Problem::new(code::DOOR_019, "the session is over").hint("log in again"));
         }
         Ok(())
@@ -166,7 +166,7 @@ impl Door {
         address: IpAddr,
         purpose: Option<Purpose>,
     ) -> Result<Session, Problem> {
-        let now = self.now();
+        let now = self.0.now();
         let tokens = self.0.tokens.read().unwrap_or_else(PoisonError::into_inner);
         let found = shown.and_then(|text| tokens.1.shown(text, now, address));
         drop(tokens);
@@ -239,7 +239,7 @@ impl Door {
                 return Err(identity_problem(&error, Some(directory)));
             }
             // Whoever has the token of an account is taken for it.
-            if own.as_ref() != Some(&party) && !directory.is_owner(session.person()) {
+            if own.as_ref() != Some(&party) && !directory.is_owner(session.person(), self.0.now()) {
                 return Err(Problem::new(
                     code::DOOR_021,
                     format!("a token of `{party}` is for an owner to make"),
@@ -372,7 +372,11 @@ mod tests {
         let right = Right::Role(RoleBinding::everywhere("data_scientist"));
         let changes = vec![
             Change::Add { who: who.clone() },
-            Change::Grant { who, right },
+            Change::Grant {
+                who,
+                right,
+                seconds: None,
+            },
         ];
         door.change_accounts(&owner, changes).unwrap();
         let made = door.create_token(&owner, token("ada")).unwrap();

@@ -292,8 +292,9 @@ fn read(door: &Door, name: &str) -> Result<Vec<u8>, Problem> {
 
 fn alias(door: &Door, name: &str) -> Result<(), Problem> {
     let target = ResourceRef::Named(name.parse().unwrap());
-    let grant = door.ask::<SetAlias>(&person("owner"), target)?;
-    grant.set(&"good".parse().unwrap(), None).map(drop)
+    let alias = "good".parse().unwrap();
+    let grant = door.ask_alias(&person("owner"), target, &alias)?;
+    grant.set(&alias, None).map(drop)
 }
 
 fn change_policy(door: &Door, round: u32) -> Result<(), Problem> {
@@ -322,6 +323,7 @@ fn grant(who: &str, role: &str) -> Change {
     Change::Grant {
         who: who.parse().unwrap(),
         right: Right::Role(RoleBinding::everywhere(role)),
+        seconds: None,
     }
 }
 
@@ -571,7 +573,7 @@ fn who_lost_the_right_meanwhile_changes_nothing() {
     let asked = door
         .ask::<ChangeIdentity>(&person("olga"), ResourceRef::Identity)
         .unwrap();
-    let Change::Grant { who, right } = officer() else {
+    let Change::Grant { who, right, .. } = officer() else {
         panic!("it gives a role");
     };
     let before = change_accounts(&door, "owner", vec![Change::Revoke { who, right }]).unwrap();

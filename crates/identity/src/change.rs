@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use custody_types::{Actor, Purpose};
+use custody_types::{Actor, Purpose, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::directory::{Account, Directory, Group, IdentityError, OWNER, Party};
@@ -47,14 +47,17 @@ pub enum Change {
         /// Which.
         who: Party,
     },
-    /// They get something.
+    /// They get something. What they have already for as long is no change; a role takes the place of one that ends sooner.
     Grant {
         /// Who.
         who: Party,
         /// What.
         right: Right,
+        /// Of a role: for how many seconds, by the clock of who makes the change.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seconds: Option<u32>,
     },
-    /// They lose something.
+    /// They lose something; a role however long it would last.
     Revoke {
         /// Who.
         who: Party,
@@ -71,12 +74,17 @@ pub enum Change {
 type Own<'a> = (&'a mut BTreeSet<RoleBinding>, &'a mut BTreeSet<Purpose>);
 
 impl Directory {
-    /// Makes a change; nothing is changed that is so already.
+    /// Makes a change at `now`; nothing is changed that is so already.
     ///
     /// # Errors
     /// [`IdentityError`] when it names what is not there, what is there already, or takes the owner's rights; nothing is
     /// changed then.
-    pub fn change(&mut self, change: Change, owner: &Actor) -> Result<(), IdentityError> {
+    pub fn change(
+        &mut self,
+        change: Change,
+        owner: &Actor,
+        now: Timestamp,
+    ) -> Result<(), IdentityError> {
         let owned = Party::of(owner);
         let is_owner = |who: &Party| owned.as_ref() == Some(who);
         match change {
@@ -107,9 +115,16 @@ impl Directory {
             Change::Disable { who } if is_owner(&who) => return Err(IdentityError::Owner(who)),
             Change::Disable { who } => self.account_mut(&who)?.disabled = true,
             Change::Enable { who } => self.account_mut(&who)?.disabled = false,
-            Change::Grant { who, right } => self.grant(&who, right)?,
+            Change::Grant {
+                who,
+                right,
+                seconds,
+            } => self.grant(&who, until(right, seconds, now)?, now)?,
             Change::Revoke { who, right } => {
-                if is_owner(&who) && right == Right::Role(RoleBinding::everywhere(OWNER)) {
+                let owner = RoleBinding::everywhere(OWNER);
+                let is_role =
+                    matches!(&right, Right::Role(role) if role.is_same_but_for_its_end(&owner));
+                if is_owner(&who) && is_role {
                     return Err(IdentityError::Owner(who));
                 }
                 self.revoke(&who, &right)?;
@@ -152,7 +167,7 @@ impl Directory {
         Ok((&mut account.roles, &mut account.purposes))
     }
 
-    fn grant(&mut self, who: &Party, right: Right) -> Result<(), IdentityError> {
+    fn grant(&mut self, who: &Party, right: Right, now: Timestamp) -> Result<(), IdentityError> {
         self.known(who)?;
         match right {
             Right::Group(name) => {
@@ -170,7 +185,25 @@ impl Directory {
                 }
                 self.account_mut(who)?.identities.insert(identity);
             }
-            Right::Role(role) => drop(self.own(who)?.0.insert(role)),
+            Right::Role(role) => {
+                let roles = self.own(who)?.0;
+                if roles.contains(&role) {
+                    return Ok(());
+                }
+                if role.has_ended(now) {
+                    return Err(IdentityError::Ended(role));
+                }
+                let same = |has: &&RoleBinding| has.is_same_but_for_its_end(&role);
+                let mut longer = roles.iter().filter(same).filter(|has| has.covers(&role));
+                if let Some(has) = longer.next() {
+                    return Err(IdentityError::ForLonger {
+                        who: who.clone(),
+                        has: has.clone(),
+                    });
+                }
+                roles.retain(|has| !has.is_same_but_for_its_end(&role));
+                roles.insert(role);
+            }
             Right::Purpose(purpose) => drop(self.own(who)?.1.insert(purpose)),
         }
         Ok(())
@@ -183,10 +216,27 @@ impl Directory {
             Right::Identity(identity) => {
                 self.account_mut(who)?.identities.remove(identity);
             }
-            Right::Role(role) => drop(self.own(who)?.0.remove(role)),
+            Right::Role(role) => {
+                let roles = self.own(who)?.0;
+                roles.retain(|has| !has.is_same_but_for_its_end(role));
+            }
             Right::Purpose(purpose) => drop(self.own(who)?.1.remove(purpose)),
         }
         Ok(())
+    }
+}
+
+/// Says of a role that is given for a time when it ends.
+fn until(right: Right, seconds: Option<u32>, now: Timestamp) -> Result<Right, IdentityError> {
+    let Some(seconds) = seconds else {
+        return Ok(right);
+    };
+    match right {
+        Right::Role(role) if role.until.is_none() => Ok(Right::Role(RoleBinding {
+            until: Some(now.plus_seconds(seconds.into())),
+            ..role
+        })),
+        _ => Err(IdentityError::NoTime),
     }
 }
 
@@ -198,6 +248,10 @@ mod tests {
         Actor::user("root")
     }
 
+    fn now() -> Timestamp {
+        "2026-11-23T09:30:00Z".parse().unwrap()
+    }
+
     fn party(text: &str) -> Party {
         text.parse().unwrap()
     }
@@ -205,7 +259,7 @@ mod tests {
     fn changed(mut directory: Directory, changes: &[Change]) -> Result<Directory, IdentityError> {
         for change in changes {
             let before = directory.clone();
-            if let Err(error) = directory.change(change.clone(), &owner()) {
+            if let Err(error) = directory.change(change.clone(), &owner(), now()) {
                 assert_eq!(directory, before, "{change:?}");
                 return Err(error);
             }
@@ -225,6 +279,7 @@ mod tests {
         Change::Grant {
             who: party(who),
             right,
+            seconds: None,
         }
     }
 
@@ -300,12 +355,12 @@ mod tests {
         ];
         let directory = made(&all).unwrap();
         for actor in [Actor::user("ada"), Actor::service("ci")] {
-            let rights = directory.rights(&actor).unwrap();
+            let rights = directory.rights(&actor, now()).unwrap();
             assert!(rights.cover(&RoleBinding::everywhere("auditor")));
             assert_eq!((rights.purposes.len(), rights.groups), (1, vec!["risk"]));
         }
         // A person and a service of one name are two.
-        assert!(directory.rights(&Actor::user("ci")).is_none());
+        assert!(directory.rights(&Actor::user("ci"), now()).is_none());
         let (ada, ci) = (party("ada"), party("service:ci"));
         let left = Right::Group("risk".to_owned());
         let leave = Change::Revoke {
@@ -315,16 +370,16 @@ mod tests {
         let without = changed(directory.clone(), &[leave, Change::Remove { who: ci }]).unwrap();
         assert!(
             without
-                .rights(&Actor::user("ada"))
+                .rights(&Actor::user("ada"), now())
                 .unwrap()
                 .roles
                 .is_empty()
         );
         assert!(without.groups["risk"].members.is_empty());
         let disabled = changed(directory, &[Change::Disable { who: ada.clone() }]).unwrap();
-        assert!(disabled.rights(&Actor::user("ada")).is_none());
+        assert!(disabled.rights(&Actor::user("ada"), now()).is_none());
         let enabled = changed(disabled, &[Change::Enable { who: ada }]).unwrap();
-        assert!(enabled.rights(&Actor::user("ada")).is_some());
+        assert!(enabled.rights(&Actor::user("ada"), now()).is_some());
     }
 
     #[test]
@@ -365,12 +420,94 @@ mod tests {
     }
 
     #[test]
+    fn a_role_that_ended_is_not_there_and_stays_to_be_seen() {
+        let role = |until: Option<&str>| RoleBinding {
+            role: "auditor".to_owned(),
+            project: Some("loans".parse().unwrap()),
+            until: until.map(|until| until.parse().unwrap()),
+        };
+        let hour = "2026-11-23T10:30:00Z";
+        let given = Change::Grant {
+            who: party("ada"),
+            right: Right::Role(role(None)),
+            seconds: Some(3600),
+        };
+        let grant = |until| grant("ada", Right::Role(role(until)));
+        let directory = made(&[add("ada"), given.clone()]).unwrap();
+        let ada = Actor::user("ada");
+        let has = |directory: &Directory, at: &str| {
+            let rights = directory.rights(&ada, at.parse().unwrap()).unwrap();
+            !rights.roles.is_empty()
+        };
+        assert!(has(&directory, "2026-11-23T10:29:59.999999Z") && !has(&directory, hour));
+        assert!(directory.permanent().users["ada"].roles.is_empty());
+        let text = directory.to_text();
+        assert!(text.contains(r#""until": "2026-11-23T10:30:00.000000Z""#));
+        assert_eq!(Directory::parse(&text, &owner()).unwrap(), directory);
+        assert!(
+            directory
+                .rights_at_any_time(&ada)
+                .unwrap()
+                .cover(&role(Some(hour)))
+        );
+        assert!(
+            !directory
+                .rights_at_any_time(&ada)
+                .unwrap()
+                .cover(&role(None))
+        );
+        // The same again, for longer, for good.
+        assert_eq!(changed(directory.clone(), &[given]).unwrap(), directory);
+        let longer = changed(directory, &[grant(Some("2026-11-24T00:00:00Z"))]).unwrap();
+        assert_eq!(longer.users["ada"].roles.len(), 1);
+        let sooner = changed(longer.clone(), &[grant(Some(hour))]);
+        assert!(
+            matches!(sooner, Err(IdentityError::ForLonger { .. })),
+            "{sooner:?}"
+        );
+        let good = changed(longer, &[grant(None)]).unwrap();
+        assert_eq!(good.users["ada"].roles, BTreeSet::from([role(None)]));
+        assert!(has(&good, "2100-01-01T00:00:00Z"));
+        // What has ended is given to nobody; only roles end.
+        let past = made(&[add("ada"), grant(Some("2026-11-23T09:30:00Z"))]);
+        assert!(matches!(past, Err(IdentityError::Ended(_))), "{past:?}");
+        let purpose = Change::Grant {
+            who: party("ada"),
+            right: Right::Purpose("audit".parse().unwrap()),
+            seconds: Some(1),
+        };
+        assert_eq!(made(&[add("ada"), purpose]), Err(IdentityError::NoTime));
+        let revoke = Change::Revoke {
+            who: party("ada"),
+            right: Right::Role(role(None)),
+        };
+        let ended = changed(made(&[add("ada"), grant(Some(hour))]).unwrap(), &[revoke]);
+        assert!(ended.unwrap().users["ada"].roles.is_empty());
+    }
+
+    #[test]
+    fn what_was_written_before_roles_ended_is_written_alike() {
+        let text = "{\n  \"users\": {\n    \"root\": {\n      \"roles\": [\n        \"owner\",\n        {\n          \"role\": \"reader\",\n          \
+                    \"project\": \"loans\"\n        }\n      ],\n      \"purposes\": []\n    }\n  }\n}";
+        assert_eq!(Directory::parse(text, &owner()).unwrap().to_text(), text);
+        for wrong in [
+            r#"{"role": "reader", "until": null}"#,
+            r#"{"role": "reader", "until": "2027-01-31"}"#,
+            r#"{"role": "reader", "until": 5}"#,
+            r#"{"role": "reader", "until": "2027-01-31T00:00:00Z", "from": "2027-01-01T00:00:00Z"}"#,
+        ] {
+            let text = format!(r#"{{"users": {{"ada": {{"roles": [{wrong}]}}}}}}"#);
+            assert!(Directory::parse(&text, &owner()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn a_directory_reads_back_and_nothing_else_is_one() {
         let text = r#"{"users": {"ada": {"roles": ["reader", {"role": "data_scientist", "project": "loans"}], "purposes": ["audit"]}},
             "services": {"ci": {"disabled": true}}, "groups": {"risk": {"members": ["ada", "service:ci"]}}}"#;
         let read = Directory::parse(text, &owner()).unwrap();
         assert_eq!(Directory::parse(&read.to_text(), &owner()).unwrap(), read);
-        assert!(read.is_owner(&owner()) && !read.is_owner(&Actor::user("ada")));
+        assert!(read.is_owner(&owner(), now()) && !read.is_owner(&Actor::user("ada"), now()));
         for wrong in [
             "{",
             r#"{"people": {}}"#,

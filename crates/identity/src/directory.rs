@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
-use custody_types::{Actor, ActorKind, Digest, Purpose, steers};
+use custody_types::{Actor, ActorKind, Digest, Purpose, Timestamp, steers};
 use serde::{Deserialize, Serialize};
 use unicode_normalization::is_nfc;
 
@@ -105,8 +105,7 @@ fn check_name(name: &str) -> Result<(), IdentityError> {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Account {
-    /// The roles: `data_scientist`, `auditor`, `reader`, `security_officer`, `owner`, or one of the workspace's own
-    /// policies.
+    /// The roles: those of the built-in policy, or of the workspace's own.
     #[serde(default)]
     pub roles: BTreeSet<RoleBinding>,
     /// The purposes for which personal data may be read.
@@ -147,7 +146,7 @@ pub struct Rights<'a> {
 }
 
 impl Rights<'_> {
-    /// Whether the role is among them, in every project or in that of the binding.
+    /// Whether the role is among them, in every project or in that of the binding, and for as long.
     pub fn cover(&self, role: &RoleBinding) -> bool {
         self.roles.iter().any(|had| had.covers(role))
     }
@@ -200,6 +199,20 @@ pub enum IdentityError {
     /// The account that owns the workspace stays what it is.
     #[error("`{0}` owns the workspace: it is always there, and always an owner")]
     Owner(Party),
+    /// What is given would end before what they have.
+    #[error("`{who}` has the role `{has}`, which is for longer")]
+    ForLonger {
+        /// Who.
+        who: Party,
+        /// What they have.
+        has: RoleBinding,
+    },
+    /// What is given has ended already.
+    #[error("the role `{0}` would have ended before it is given")]
+    Ended(RoleBinding),
+    /// What has no end by itself is given for a time.
+    #[error("only roles are given for a time")]
+    NoTime,
 }
 
 /// Names it in a sentence.
@@ -320,19 +333,33 @@ impl Directory {
         bound.next().is_none().then_some(name)
     }
 
-    /// Returns what who acts has, of their own and by their groups; `None`: they have no account, or one that is
-    /// disabled.
-    pub fn rights(&self, actor: &Actor) -> Option<Rights<'_>> {
+    /// Returns what who acts has at `now`, of their own and by their groups; `None`: they have no account, or one that is
+    /// disabled. A role that has ended is not among them.
+    pub fn rights(&self, actor: &Actor, now: Timestamp) -> Option<Rights<'_>> {
+        let counts = |binding: &&RoleBinding| !binding.has_ended(now);
+        self.rights_where(actor, &counts)
+    }
+
+    /// Returns what who acts has, as [`Directory::rights`] does, whatever has ended or will.
+    pub fn rights_at_any_time(&self, actor: &Actor) -> Option<Rights<'_>> {
+        self.rights_where(actor, &|_| true)
+    }
+
+    fn rights_where(
+        &self,
+        actor: &Actor,
+        counts: &dyn Fn(&&RoleBinding) -> bool,
+    ) -> Option<Rights<'_>> {
         let account = self.account(actor).filter(|account| !account.disabled)?;
         let mut rights = Rights {
-            roles: account.roles.iter().collect(),
+            roles: account.roles.iter().filter(counts).collect(),
             purposes: account.purposes.iter().collect(),
             groups: Vec::new(),
         };
         let member = Party::of(actor)?;
         for (name, group) in &self.groups {
             if group.members.contains(&member) {
-                rights.roles.extend(&group.roles);
+                rights.roles.extend(group.roles.iter().filter(counts));
                 rights.purposes.extend(&group.purposes);
                 rights.groups.push(name);
             }
@@ -340,10 +367,32 @@ impl Directory {
         Some(rights)
     }
 
-    /// Returns whether who acts owns the workspace: has the role `owner` in all of it.
-    pub fn is_owner(&self, actor: &Actor) -> bool {
-        let rights = self.rights(actor);
-        rights.is_some_and(|rights| rights.cover(&RoleBinding::everywhere(OWNER)))
+    /// Returns the directory without the roles that end: what stays whatever time goes by.
+    #[must_use]
+    pub fn permanent(&self) -> Self {
+        let mut permanent = self.clone();
+        let accounts = permanent.users.values_mut();
+        let accounts = accounts.chain(permanent.services.values_mut());
+        let groups = permanent.groups.values_mut().map(|group| &mut group.roles);
+        for roles in accounts.map(|account| &mut account.roles).chain(groups) {
+            roles.retain(|binding| binding.until.is_none());
+        }
+        permanent
+    }
+
+    /// Returns whether there is a role in it that ends, or has ended.
+    pub fn has_ends(&self) -> bool {
+        let mut roles = self.holders().flat_map(|(_, roles, _)| roles);
+        roles.any(|binding| binding.until.is_some())
+    }
+
+    /// Returns whether who acts owns the workspace at `now`: has the role `owner` in all of it.
+    pub fn is_owner(&self, actor: &Actor, now: Timestamp) -> bool {
+        let rights = self.rights(actor, now);
+        rights.is_some_and(|rights| {
+            let mut roles = rights.roles.iter();
+            roles.any(|binding| binding.role == OWNER && binding.project.is_none())
+        })
     }
 
     /// Lists the accounts: people first, by their names.

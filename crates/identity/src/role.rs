@@ -1,11 +1,11 @@
-//! A role, in every project or in one.
+//! A role, in every project or in one, for good or until a time.
 
 use std::fmt;
 
-use custody_types::ProjectName;
+use custody_types::{ProjectName, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// A role that somebody has: in every project, or in one.
+/// A role that somebody has: in every project, or in one; for good, or until a time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "RoleText", into = "RoleText")]
 pub struct RoleBinding {
@@ -13,6 +13,8 @@ pub struct RoleBinding {
     pub role: String,
     /// The project, if it is for one.
     pub project: Option<ProjectName>,
+    /// When it ends, if it does: from then on it is not there.
+    pub until: Option<Timestamp>,
 }
 
 impl RoleBinding {
@@ -21,40 +23,99 @@ impl RoleBinding {
         Self {
             role: role.to_owned(),
             project: None,
+            until: None,
         }
     }
 
-    /// Whether who has this one has `other`.
+    /// Whether who has this one has `other`, and for as long.
     pub fn covers(&self, other: &Self) -> bool {
-        self.role == other.role && (self.project.is_none() || self.project == other.project)
+        self.role == other.role
+            && (self.project.is_none() || self.project == other.project)
+            && self
+                .until
+                .is_none_or(|until| other.until.is_some_and(|other| other <= until))
+    }
+
+    /// Whether both are the same role at the same place, however long.
+    pub fn is_same_but_for_its_end(&self, other: &Self) -> bool {
+        self.role == other.role && self.project == other.project
+    }
+
+    /// Whether it has ended at `now`.
+    pub fn has_ended(&self, now: Timestamp) -> bool {
+        self.until.is_some_and(|until| now >= until)
     }
 }
 
 impl fmt::Display for RoleBinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.project {
-            None => f.write_str(&self.role),
-            Some(project) => write!(f, "{} of {project}", self.role),
+        f.write_str(&self.role)?;
+        if let Some(project) = &self.project {
+            write!(f, " of {project}")?;
         }
+        self.until.map_or(Ok(()), |until| {
+            write!(f, " until {}", until.to_seconds_text())
+        })
     }
 }
 
-/// As it is written: `"auditor"` or `{"role": "data_scientist", "project": "employment"}`.
+/// As it is written: `"auditor"` or `{"role": "data_scientist", "project": "employment", "until": "2027-01-31T00:00:00Z"}`
+/// with one of the last two at least.
 #[derive(Serialize, Deserialize)]
 #[serde(
     untagged,
-    expecting = "a role is a text, or an object with `role` and `project`"
+    expecting = "a role is a text, or an object with `role` and `project`, `until` or both"
 )]
 enum RoleText {
     Everywhere(String),
-    InProject(InProject),
+    Limited(Limited),
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct InProject {
+#[serde(deny_unknown_fields, try_from = "Fields")]
+struct Limited {
     role: String,
-    project: ProjectName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project: Option<ProjectName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<Timestamp>,
+}
+
+/// As [`Limited`], before it is known that it limits anything. A field that is there says something: `null` is nothing.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fields {
+    role: String,
+    #[serde(default, deserialize_with = "some")]
+    project: Option<ProjectName>,
+    #[serde(default, deserialize_with = "some")]
+    until: Option<Timestamp>,
+}
+
+fn some<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+impl TryFrom<Fields> for Limited {
+    type Error = &'static str;
+
+    fn try_from(fields: Fields) -> Result<Self, Self::Error> {
+        let Fields {
+            role,
+            project,
+            until,
+        } = fields;
+        if project.is_none() && until.is_none() {
+            return Err("a role without limits is a text");
+        }
+        Ok(Self {
+            role,
+            project,
+            until,
+        })
+    }
 }
 
 impl From<RoleText> for RoleBinding {
@@ -63,10 +124,16 @@ impl From<RoleText> for RoleBinding {
             RoleText::Everywhere(role) => Self {
                 role,
                 project: None,
+                until: None,
             },
-            RoleText::InProject(InProject { role, project }) => Self {
+            RoleText::Limited(Limited {
                 role,
-                project: Some(project),
+                project,
+                until,
+            }) => Self {
+                role,
+                project,
+                until,
             },
         }
     }
@@ -74,10 +141,18 @@ impl From<RoleText> for RoleBinding {
 
 impl From<RoleBinding> for RoleText {
     fn from(binding: RoleBinding) -> Self {
-        let role = binding.role;
-        match binding.project {
-            None => Self::Everywhere(role),
-            Some(project) => Self::InProject(InProject { role, project }),
+        let RoleBinding {
+            role,
+            project,
+            until,
+        } = binding;
+        if project.is_none() && until.is_none() {
+            return Self::Everywhere(role);
         }
+        Self::Limited(Limited {
+            role,
+            project,
+            until,
+        })
     }
 }

@@ -92,6 +92,42 @@ pub struct DecisionFact {
     /// The digest of the accounts in force; entries from before accounts were a state of their own have none.
     #[serde(rename = "idn", default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Digest>,
+    /// What the policies were told that stands nowhere else; older entries have none.
+    #[serde(rename = "ctx", default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<ToldFact>,
+}
+
+/// What the policies were told that stands neither in the entry nor in the record of the version: so that the decision can be
+/// made again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToldFact {
+    /// How who asked proved to be who they are.
+    #[serde(rename = "m")]
+    pub method: String,
+    /// From which network.
+    #[serde(rename = "net")]
+    pub network: String,
+    /// When.
+    #[serde(rename = "t")]
+    pub time: Timestamp,
+    /// Until when it counts.
+    #[serde(rename = "exp", default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
+    /// Whether they made the version.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own: bool,
+    /// Whether the version was in quarantine.
+    #[serde(rename = "held", default, skip_serializing_if = "std::ops::Not::not")]
+    pub quarantined: bool,
+    /// Of a version that was to be made: its kind.
+    #[serde(rename = "kind", default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Of a version that was to be made: how sensitive it would be.
+    #[serde(rename = "class", default, skip_serializing_if = "Option::is_none")]
+    pub classification: Option<String>,
+    /// The alias that was to be moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias: Option<String>,
 }
 
 /// Where it stands in the making of things.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use custody_tlog::checkpoint::Checkpoint;
 use custody_tlog::note::{NoteSigner, NoteVerifier};
-use custody_types::{Clock, Digest, causes};
+use custody_types::{Clock, Digest, Timestamp, causes};
 
 use crate::entry::EntryDraft;
 use crate::error::LedgerError;
@@ -310,6 +310,11 @@ impl Ledger {
     /// Returns how many entries were acknowledged.
     pub fn size(&self) -> u64 {
         lock(&self.shared.log).size()
+    }
+
+    /// Returns when the last entry was written; the start of 1970 where there is none.
+    pub fn last_time(&self) -> Timestamp {
+        lock(&self.shared.log).last()
     }
 
     /// Returns the signed checkpoint over all that were acknowledged.

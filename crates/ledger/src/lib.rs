@@ -24,7 +24,7 @@ mod verify;
 mod wal;
 
 pub use entry::{
-    DecisionFact, Effect, Entry, EntryDraft, Lineage, Object, Outcome, Phase, Subject,
+    DecisionFact, Effect, Entry, EntryDraft, Lineage, Object, Outcome, Phase, Subject, ToldFact,
 };
 pub use error::LedgerError;
 pub use ledger::{Ledger, LedgerDeps, Receipt};

@@ -41,21 +41,22 @@ impl PolicySet {
     }
 
     /// Checks that somebody may change the policies once these are in force, for some purpose or for none; two people,
-    /// where changes wait for a second one.
+    /// where changes wait for a second one. Roles that end do not count: nobody may be left once they have.
     ///
     /// # Errors
     /// [`PolicyError::Locked`] or [`PolicyError::Alone`].
     pub fn check_changeable(&self, seen: &Seen<'_>) -> Result<(), PolicyError> {
-        if self.settings().second_person && !self.has_two_people(seen) {
+        let stays = self.with_directory(self.directory().permanent());
+        if self.settings().second_person && !stays.has_two_people(seen) {
             return Err(PolicyError::Alone);
         }
         let policies = the_policies();
         // An owner can as a rule: of thousands of accounts no other is asked about then.
-        let actors = self.directory().actors();
+        let actors = stays.directory().actors();
         let (owners, others): (Vec<_>, Vec<_>) =
-            actors.partition(|actor| self.directory().is_owner(actor));
+            actors.partition(|actor| stays.directory().is_owner(actor, seen.now));
         let mut actors = owners.into_iter().chain(others);
-        let somebody = actors.any(|actor| self.may_change(&actor, &policies, seen));
+        let somebody = actors.any(|actor| stays.may_change(&actor, &policies, seen));
         somebody.then_some(()).ok_or(PolicyError::Locked)
     }
 
@@ -76,6 +77,7 @@ impl PolicySet {
                 purpose,
                 scope: None,
                 own: false,
+                alias: None,
                 via: seen.via,
                 authentication,
                 now: seen.now,
@@ -99,11 +101,11 @@ impl PolicySet {
     ) -> Result<(), PolicyError> {
         let owner = RoleBinding::everywhere(OWNER);
         let roles = |directory: &Directory, who: &Actor| -> Vec<RoleBinding> {
-            let rights = directory.rights(who).unwrap_or_default();
+            let rights = directory.rights_at_any_time(who).unwrap_or_default();
             rights.roles.into_iter().cloned().collect()
         };
         let (after, before_that) = (self.directory(), before.directory());
-        if before_that.is_owner(actor) {
+        if before_that.is_owner(actor, seen.now) {
             return Ok(());
         }
         let not_theirs = |what: String| {
@@ -133,7 +135,9 @@ impl PolicySet {
         for name in after.groups.keys() {
             let then = held(before_that, name);
             let mut now = held(after, name).into_iter();
-            if let Some(role) = now.find(|role| role.role == OWNER && !then.contains(role)) {
+            if let Some(role) =
+                now.find(|role| role.role == OWNER && !then.iter().any(|had| had.covers(role)))
+            {
                 return not_theirs(format!("the group `{name}` gets the role `{role}`"));
             }
         }
@@ -144,7 +148,8 @@ impl PolicySet {
             let has = roles(after, &who);
             let mut lost = was
                 .iter()
-                .filter(|role| role.role == OWNER && !has.iter().any(|has| has.covers(role)));
+                .filter(|role| role.role == OWNER && !role.has_ended(seen.now))
+                .filter(|role| !has.iter().any(|has| has.covers(role)));
             if let Some(role) = lost.next() {
                 return not_theirs(format!("`{}` loses the role `{role}`", who.id));
             }
@@ -158,8 +163,11 @@ impl PolicySet {
                 ));
             }
         }
-        let then = before_that.rights(actor).unwrap_or_default().purposes;
-        let now = after.rights(actor).unwrap_or_default().purposes;
+        let then = before_that
+            .rights_at_any_time(actor)
+            .unwrap_or_default()
+            .purposes;
+        let now = after.rights_at_any_time(actor).unwrap_or_default().purposes;
         if let Some(purpose) = now.difference(&then).next() {
             return not_theirs(format!("they get the purpose `{purpose}` themselves"));
         }
@@ -335,6 +343,35 @@ mod tests {
     }
 
     #[test]
+    fn who_can_change_the_policies_for_a_time_alone_does_not_count() {
+        let cedar = r#"forbid (principal, action, resource) unless { principal in Role::"security_officer" };"#;
+        let until = |until: &str| {
+            format!(
+                r#"{{"users": {{"olga": {{"roles": [{{"role": "security_officer", "until": "{until}"}}]}}}}}}"#
+            )
+        };
+        let later = until("2100-01-01T00:00:00Z");
+        let locked = seen(|seen| set(&later, cedar).check_changeable(seen));
+        assert_eq!(locked, Err(PolicyError::Locked));
+        seen(|seen| set(OFFICER, cedar).check_changeable(seen)).unwrap();
+        let settings = Source {
+            name: "settings.json".to_owned(),
+            text: r#"{"second_person": true}"#.to_owned(),
+        };
+        let directory = Directory::parse(&later, &Actor::user("owner")).unwrap();
+        let two = PolicySet::parse(&[settings], directory).unwrap();
+        assert_eq!(
+            seen(|seen| two.check_changeable(seen)),
+            Err(PolicyError::Alone)
+        );
+        // While she may, a change waits for her.
+        assert!(seen(|seen| two.needs_second_person(seen)));
+        let ended = Directory::parse(&until("2000-01-01T00:00:00Z"), &Actor::user("owner"));
+        let alone = two.with_directory(ended.unwrap());
+        assert!(!seen(|seen| alone.needs_second_person(seen)));
+    }
+
+    #[test]
     fn where_a_second_person_is_demanded_there_are_two() {
         let with = |principals: &str| {
             let settings = Source {
@@ -399,6 +436,16 @@ mod tests {
                 r#"{"users": {"olga": {"roles": ["security_officer", {"role": "reader", "project": "loans"}]}}}"#,
                 kept,
                 "the role `reader of loans` themselves",
+            ),
+            (
+                r#"{"users": {"olga": {"roles": ["security_officer", {"role": "reader", "until": "2100-01-01T00:00:00Z"}]}}}"#,
+                kept,
+                "the role `reader until 2100-01-01T00:00:00Z` themselves",
+            ),
+            (
+                r#"{"users": {"olga": {"roles": ["security_officer"]}, "friend": {"roles": [{"role": "owner", "until": "2100-01-01T00:00:00Z"}]}}}"#,
+                kept,
+                "`friend` gets the role `owner until 2100-01-01T00:00:00Z`",
             ),
             (
                 OFFICER,

@@ -8,12 +8,16 @@ use cedar_policy::{
 };
 use custody_identity::{Authentication, Method, RoleBinding};
 use custody_types::{
-    Action, Actor, ActorKind, Classification, Digest, Kind, ProjectName, Purpose, Resource,
+    Action, Actor, ActorKind, Alias, Classification, Digest, Kind, ProjectName, Purpose, Resource,
     ResourceKind, Timestamp,
 };
 
 use crate::set::PolicySet;
 
+/// What decides that a step reaches no further than its declaration.
+pub const STEP_SCOPE: &str = "step-scope";
+/// What decides that a token reaches no further than its limits.
+pub const TOKEN_SCOPE: &str = "token-scope";
 /// The name of the one organisation.
 const ORGANISATION: &str = "organisation";
 
@@ -60,6 +64,8 @@ pub struct Request<'a> {
     pub scope: Option<&'a StepScope>,
     /// Whether the person who asks made the thing.
     pub own: bool,
+    /// The alias that is to be moved.
+    pub alias: Option<&'a Alias>,
     /// The way in: `cli`, `http`.
     pub via: &'a str,
     /// How who asks proved to be who they are.
@@ -95,7 +101,7 @@ impl PolicySet {
             }
             (ActorKind::Step, _, _) => {
                 return refuse(
-                    "step-scope",
+                    STEP_SCOPE,
                     "a step acts only for a person and within its declaration",
                 );
             }
@@ -104,19 +110,37 @@ impl PolicySet {
         if let Some(refused) = beyond_token(request).or_else(|| beyond_device(request)) {
             return refused;
         }
+        let mut decision = self.decide_within_limits(person, request);
+        if decision.permit && request.actor.kind == ActorKind::Step {
+            decision.policies.push(STEP_SCOPE.to_owned());
+        }
+        decision
+    }
+
+    /// Decides again what was decided before: it lay within the declaration of the step and the limits of the token, which no
+    /// policies change.
+    pub fn decide_again(&self, request: &Request<'_>) -> Decision {
+        self.decide_within_limits(request.on_behalf_of.unwrap_or(request.actor), request)
+    }
+
+    /// Decides what lies within the declaration of a step and the limits of a token. `person`: who asks, of a step the person
+    /// for whom it acts.
+    fn decide_within_limits(&self, person: &Actor, request: &Request<'_>) -> Decision {
         if let Some(refused) = request.purpose.and_then(|one| self.undeclared(one)) {
             return refused;
         }
-        let mut decision = self
-            .evaluate(person, request)
+        self.evaluate(person, request)
             .unwrap_or_else(|error| Decision {
                 errors: vec![error],
                 ..Decision::default()
-            });
-        if decision.permit && request.actor.kind == ActorKind::Step {
-            decision.policies.push("step-scope".to_owned());
-        }
-        decision
+            })
+    }
+
+    /// Returns whether an alias that somebody asks to move is gated.
+    pub(crate) fn asks_gated(&self, request: &Request<'_>) -> bool {
+        let project = request.resource.project.as_ref();
+        let asked = project.zip(request.alias);
+        asked.is_some_and(|(project, alias)| self.is_gated(project, alias))
     }
 
     /// Refuses a purpose that nobody declared, whoever states it for whatever.
@@ -136,7 +160,7 @@ impl PolicySet {
     }
 
     fn evaluate(&self, person: &Actor, request: &Request<'_>) -> Result<Decision, String> {
-        let Some(mut known) = self.directory.rights(person) else {
+        let Some(mut known) = self.directory.rights(person, request.now) else {
             return Ok(match self.directory.account(person) {
                 Some(_) => refuse("account-enabled", "the account is disabled"),
                 None => refuse("principal", "the workspace does not know this principal"),
@@ -187,6 +211,10 @@ impl PolicySet {
                 "step".to_owned(),
                 RestrictedExpression::new_bool(request.actor.kind == ActorKind::Step),
             ),
+            (
+                "gated".to_owned(),
+                RestrictedExpression::new_bool(self.asks_gated(request)),
+            ),
             ("now".to_owned(), datetime(request.now)),
             ("session".to_owned(), session(request.authentication)?),
         ];
@@ -195,6 +223,10 @@ impl PolicySet {
                 "purpose".to_owned(),
                 RestrictedExpression::new_string(purpose.as_str().to_owned()),
             ));
+        }
+        if let Some(alias) = request.alias {
+            let alias = RestrictedExpression::new_string(alias.as_str().to_owned());
+            context.push(("alias".to_owned(), alias));
         }
         let context = Context::from_pairs(context).map_err(text)?;
         let asked =
@@ -208,10 +240,13 @@ impl PolicySet {
             .errors()
             .map(ToString::to_string)
             .collect();
+        let permit = response.decision() == cedar_policy::Decision::Allow && errors.is_empty();
+        let hint = self.annotations(&policies, "hint").into_iter().next();
+        let ended = || self.ended(person, request.now);
         Ok(Decision {
-            permit: response.decision() == cedar_policy::Decision::Allow && errors.is_empty(),
+            permit,
             reasons: self.annotations(&policies, "because"),
-            hint: self.annotations(&policies, "hint").into_iter().next(),
+            hint: hint.or_else(|| ended().filter(|_| !permit && policies.is_empty())),
             policies: policies.iter().map(ToString::to_string).collect(),
             errors,
         })
@@ -231,6 +266,16 @@ impl PolicySet {
         provider
             .into_iter()
             .flat_map(|(provider, said)| provider.roles(&said.groups))
+            .filter(|role| !role.has_ended(request.now))
+    }
+
+    /// Tells who may not do what no policy permits which of their roles has ended.
+    fn ended(&self, person: &Actor, now: Timestamp) -> Option<String> {
+        let rights = self.directory.rights_at_any_time(person)?;
+        let ended = rights.roles.iter().find(|role| role.has_ended(now))?;
+        Some(format!(
+            "you had the role `{ended}`; ask for it again where you still need it"
+        ))
     }
 
     fn annotations(&self, policies: &[PolicyId], name: &str) -> Vec<String> {
@@ -260,7 +305,7 @@ fn beyond_token(request: &Request<'_>) -> Option<Decision> {
     let refused = |reason: &str, hint: &str| {
         Some(Decision {
             hint: Some(hint.to_owned()),
-            ..refuse("token-scope", reason)
+            ..refuse(TOKEN_SCOPE, reason)
         })
     };
     if FOR_PEOPLE.contains(&request.action) {
@@ -349,12 +394,12 @@ fn outside(request: &Request<'_>, scope: &StepScope) -> Option<Decision> {
         }
         _ => return None,
     };
-    Some(refuse("step-scope", outside))
+    Some(refuse(STEP_SCOPE, outside))
 }
 
 /// Whether a role that somebody has counts for what is asked. Who has one in a project may list the workspace: of
 /// what is there, they see what they may see.
-fn holds(binding: &RoleBinding, request: &Request<'_>) -> bool {
+pub(crate) fn holds(binding: &RoleBinding, request: &Request<'_>) -> bool {
     let facts = request.resource;
     let whole = facts.resource.kind == ResourceKind::Project && facts.project.is_none();
     binding.project.is_none()
@@ -629,6 +674,7 @@ mod tests {
             purpose: purpose.as_ref(),
             scope: None,
             own: false,
+            alias: None,
             via: "cli",
             authentication: &shown(),
             now: now(),
@@ -861,6 +907,7 @@ mod tests {
                 purpose: Some(&purpose),
                 scope,
                 own: false,
+                alias: None,
                 via: "cli",
                 authentication: &shown(),
                 now: now(),
@@ -1044,6 +1091,7 @@ mod tests {
                 purpose: None,
                 scope: None,
                 own: false,
+                alias: None,
                 via: "cli",
                 authentication: &shown(),
                 now: now(),
@@ -1078,6 +1126,7 @@ mod tests {
                 purpose: None,
                 scope: None,
                 own: false,
+                alias: None,
                 via: "cli",
                 authentication: &shown(),
                 now: Timestamp::from_unix_micros(later).unwrap(),

@@ -8,14 +8,24 @@
 //! be evaluated. A step may do no more than its scope says, and no more than the person for whom it acts.
 #![forbid(unsafe_code)]
 
+mod cases;
 mod change;
+mod check;
 mod decide;
+mod difference;
+mod explain;
+mod grid;
 mod providers;
 mod set;
 mod settings;
 
+pub use cases::{BUILTIN_TESTS, FailedTest, TESTS, TestReport};
 pub use change::Seen;
-pub use decide::{Decision, Request, ResourceFacts, StepScope};
+pub use check::{Checked, Finding, Severity, principals_finding};
+pub use decide::{Decision, Request, ResourceFacts, STEP_SCOPE, StepScope, TOKEN_SCOPE};
+pub use difference::{Difference, Flipped};
+pub use explain::{Determining, Explanation, Fact, HeldRole};
+pub use grid::{Case, GridRow, NO_ROLE, grid_text};
 pub use providers::{Groups, NoProviderName, Provider, ProviderName, Providers, TwoFactors};
 pub use set::{BUILTIN, PolicyError, PolicySet, Source, schema_text};
-pub use settings::{ProjectSettings, Settings};
+pub use settings::{BUILTIN_ROLES, ProjectSettings, Settings};

@@ -7,6 +7,8 @@ use cedar_policy::{PolicyId, Schema, ValidationMode, Validator};
 use custody_identity::{Directory, Rights};
 use custody_types::{Action, Alias, Digest, EvidenceKind, Kind, ProjectName, Purpose};
 
+use crate::cases::{self, TESTS};
+use crate::check::Place;
 use crate::providers;
 use crate::settings::{BUILTIN_PURPOSES, BUILTIN_ROLES, INVESTIGATION, Settings, nearest};
 
@@ -14,7 +16,9 @@ use crate::settings::{BUILTIN_PURPOSES, BUILTIN_ROLES, INVESTIGATION, Settings, 
 const ENTITIES: &str = include_str!("custody.cedarschema");
 /// The policies that are always in force.
 pub const BUILTIN: &str = include_str!("builtin.cedar");
-const SETTINGS: &str = "settings.json";
+/// The name under which the built-in policies are told.
+pub(crate) const BUILTIN_FILE: &str = "builtin.cedar";
+pub(crate) const SETTINGS: &str = "settings.json";
 
 /// One file of the workspace's policies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +52,9 @@ pub enum PolicyError {
     /// The settings cannot be read.
     #[error("`settings.json`: {0}")]
     Settings(String),
+    /// The tests cannot be read.
+    #[error("`tests.json`: {0}")]
+    Tests(String),
     /// Somebody has a role that no policy speaks of.
     #[error("`{who}` has the role `{role}`, which no policy knows{}", meant(nearest.as_deref()))]
     UnknownRole {
@@ -69,7 +76,7 @@ pub enum PolicyError {
         nearest: Option<String>,
     },
     /// A file is of no known kind.
-    #[error("`{0}` is neither `settings.json` nor a `.cedar` file")]
+    #[error("`{0}` is neither `settings.json`, `tests.json` nor a `.cedar` file")]
     UnknownFile(String),
     /// Two policies have the same id.
     #[error("two policies have the id `{0}`")]
@@ -145,9 +152,12 @@ impl PolicySet {
         sources.sort_by(|a, b| a.name.cmp(&b.name));
         let mut settings = Settings::default();
         let mut policies = cedar_policy::PolicySet::new();
-        add(&mut policies, "builtin.cedar", BUILTIN)?;
-        for Source { name, text } in &sources {
-            if name == SETTINGS {
+        add(&mut policies, BUILTIN_FILE, BUILTIN)?;
+        for source in &sources {
+            let Source { name, text } = source;
+            if name == TESTS {
+                cases::check_readable(source).map_err(PolicyError::Tests)?;
+            } else if name == SETTINGS {
                 settings = serde_json::from_str(text)
                     .map_err(|error| PolicyError::Settings(error.to_string()))?;
                 providers::check(&settings.sign_in).map_err(PolicyError::Settings)?;
@@ -351,8 +361,7 @@ fn add(all: &mut cedar_policy::PolicySet, file: &str, text: &str) -> Result<(), 
         cedar_policy::PolicySet::from_str(text).map_err(|errors| syntax(file, text, &errors))?;
     let mut numbered = BTreeMap::new();
     for (number, policy) in parsed.policies().enumerate() {
-        let given = policy.annotation("id").map(ToOwned::to_owned);
-        let id = given.unwrap_or_else(|| format!("{}#{number}", file.trim_end_matches(".cedar")));
+        let id = id_of(policy, file, number);
         if numbered.insert(id.clone(), policy.clone()).is_some() {
             return Err(PolicyError::SameId(id));
         }
@@ -364,19 +373,19 @@ fn add(all: &mut cedar_policy::PolicySet, file: &str, text: &str) -> Result<(), 
     Ok(())
 }
 
+/// Returns the id of a policy: the one that it gives itself, else its file and its place among the policies there.
+pub(crate) fn id_of(policy: &cedar_policy::Policy, file: &str, number: usize) -> String {
+    let given = policy.annotation("id").map(ToOwned::to_owned);
+    given.unwrap_or_else(|| format!("{}#{number}", file.trim_end_matches(".cedar")))
+}
+
 fn syntax(file: &str, text: &str, errors: &cedar_policy::ParseErrors) -> PolicyError {
     use miette::Diagnostic;
     let offset = errors
         .labels()
         .and_then(|mut labels| labels.next())
         .map_or(0, |label| label.offset());
-    let before = text.get(..offset).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    let column = before
-        .rsplit('\n')
-        .next()
-        .map_or(0, |part| part.chars().count())
-        + 1;
+    let Place { line, column } = Place::at(text, offset);
     let shown = text.lines().nth(line - 1).unwrap_or_default();
     let excerpt = format!("    {shown}\n    {}^", " ".repeat(column - 1));
     PolicyError::Syntax {

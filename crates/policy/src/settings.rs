@@ -25,10 +25,12 @@ pub(crate) const BUILTIN_PURPOSES: &[(&str, &str)] = &[
     ("testing", "to try a pipeline"),
 ];
 /// The roles that the built-in policy names.
-pub(crate) const BUILTIN_ROLES: &[&str] = &[
+pub const BUILTIN_ROLES: &[&str] = &[
     "approver",
     "auditor",
+    "data_engineer",
     "data_scientist",
+    "operator",
     "owner",
     "reader",
     "security_officer",

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod archive;
+mod candidate;
 mod compare;
 mod data;
 mod evidence;
@@ -22,6 +23,11 @@ mod version;
 
 use serde::{Deserialize, Serialize};
 
+pub use candidate::{
+    CandidateRequest, ChangedDecision, DeterminingView, EffectView, ExplainQuestion, ExplainReply,
+    ExplainRequest, ExplanationView, FailedTestView, FindingView, HeldRoleView, PolicyChange,
+    PolicyDiffReply, PolicyTestReply, RecordedDecision, ReplayReply, ReplayRequest, ValidateReply,
+};
 pub use compare::{
     CompareReply, CompareRequest, Compared, EvaluationReply, Figures, MetricsReply, MetricsRequest,
     Section, StatusReply, StatusRequest, StepStatus,
@@ -136,6 +142,11 @@ schemas! {
     IdentityReply = "custody/identity/1";
     PolicyReply = "custody/policy/1";
     ProposalsReply = "custody/proposals/1";
+    ValidateReply = "custody/policy-validate/1";
+    PolicyTestReply = "custody/policy-test/1";
+    PolicyDiffReply = "custody/policy-diff/1";
+    ExplainReply = "custody/policy-explain/1";
+    ReplayReply = "custody/policy-replay/1";
     TokenReply = "custody/token/1";
     TokensReply = "custody/tokens/1";
     InviteReply = "custody/invitation/1";

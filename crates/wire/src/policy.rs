@@ -74,6 +74,9 @@ pub struct IdentityReply {
     /// The accounts and groups, with their roles and purposes.
     #[serde(flatten)]
     pub directory: Directory,
+    /// Where roles end: when it was asked, by the clock that says which have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub now: Option<Timestamp>,
     /// The change that was asked for, where it waits for a second person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proposed: Option<VersionName>,

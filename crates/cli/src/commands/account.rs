@@ -1,6 +1,6 @@
 //! `custody account`: who there is.
 
-use custody_types::{ExitCode, Problem, code};
+use custody_types::{ExitCode, Problem, Timestamp, code};
 use custody_wire::{
     Change, Directory, IdentityError, InviteRequest, Party, ProviderIdentity, Right, RoleBinding,
 };
@@ -20,8 +20,12 @@ pub(crate) fn run(context: &Context, command: Account) -> Result<ExitCode, Probl
                 who: args.who.clone(),
             };
             let who = || args.who.clone();
-            let granted = rights(args.rights)?.into_iter();
-            let granted = granted.map(|right| Change::Grant { who: who(), right });
+            let granted = rights(args.rights, None)?.into_iter();
+            let granted = granted.map(|right| Change::Grant {
+                who: who(),
+                right,
+                seconds: None,
+            });
             Some(std::iter::once(add).chain(granted).collect())
         }
         Account::Remove(args) => Some(vec![Change::Remove { who: args.who }]),
@@ -29,14 +33,16 @@ pub(crate) fn run(context: &Context, command: Account) -> Result<ExitCode, Probl
         Account::Enable(args) => Some(vec![Change::Enable { who: args.who }]),
         Account::Grant(args) => {
             let who = || args.who.clone();
-            Some(each(args.rights, |right| Change::Grant {
+            let lasting = args.lasting;
+            Some(each(args.rights, args.until, |right| Change::Grant {
                 who: who(),
+                seconds: lasting.filter(|_| matches!(right, Right::Role(_))),
                 right,
             })?)
         }
         Account::Revoke(args) => {
             let who = || args.who.clone();
-            Some(each(args.rights, |right| Change::Revoke {
+            Some(each(args.rights, None, |right| Change::Revoke {
                 who: who(),
                 right,
             })?)
@@ -50,7 +56,7 @@ pub(crate) fn run(context: &Context, command: Account) -> Result<ExitCode, Probl
     context.output.answer(reply, |reply, text| {
         match &reply.proposed {
             Some(name) => policy::proposed(name, text),
-            None => list(&reply.directory, text),
+            None => list(&reply.directory, reply.now, text),
         }
         Ok(())
     })?;
@@ -72,9 +78,13 @@ fn invite(context: &Context, account: Party) -> Result<ExitCode, Problem> {
     Ok(ExitCode::Done)
 }
 
-/// Makes a change of each of them.
-fn each(given: Rights, change: impl Fn(Right) -> Change) -> Result<Vec<Change>, Problem> {
-    let rights = rights(given)?;
+/// Makes a change of each of them; `until`: when the roles end.
+fn each(
+    given: Rights,
+    until: Option<Timestamp>,
+    change: impl Fn(Right) -> Change,
+) -> Result<Vec<Change>, Problem> {
+    let rights = rights(given, until)?;
     if rights.is_empty() {
         return Err(
             Problem::new(code::CLI_071, "nothing is named to give or to take")
@@ -84,12 +94,13 @@ fn each(given: Rights, change: impl Fn(Right) -> Change) -> Result<Vec<Change>, 
     Ok(rights.into_iter().map(change).collect())
 }
 
-fn rights(given: Rights) -> Result<Vec<Right>, Problem> {
+fn rights(given: Rights, until: Option<Timestamp>) -> Result<Vec<Right>, Problem> {
     let project = given.project;
     let roles = given.roles.into_iter().map(|role| {
         Right::Role(RoleBinding {
             role,
             project: project.clone(),
+            until,
         })
     });
     let purposes = given.purposes.into_iter().map(Right::Purpose);
@@ -109,10 +120,15 @@ fn rights(given: Rights) -> Result<Vec<Right>, Problem> {
     rights.map(Ok).chain(identities).collect()
 }
 
-/// Tells of each account and group what it has of its own, and of accounts what their groups add.
-fn list(directory: &Directory, text: &mut Text) {
+/// Tells of each account and group what it has of its own, and of accounts what their groups add; of roles that end when,
+/// and which have ended at `now`.
+fn list(directory: &Directory, now: Option<Timestamp>, text: &mut Text) {
+    let told = |role: &RoleBinding| {
+        let ended = now.is_some_and(|now| role.has_ended(now));
+        format!("{role}{}", if ended { " (ended)" } else { "" })
+    };
     for (party, roles, purposes) in directory.holders() {
-        let mut has: Vec<_> = roles.iter().map(ToString::to_string).collect();
+        let mut has: Vec<_> = roles.iter().map(told).collect();
         if !purposes.is_empty() {
             let purposes: Vec<_> = purposes.iter().map(ToString::to_string).collect();
             has.push(format!("for {}", purposes.join(", ")));

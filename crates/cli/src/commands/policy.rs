@@ -1,5 +1,7 @@
 //! `custody policy`: what is in force, and how it is changed.
 
+use std::path::PathBuf;
+
 use custody_backends::user_files;
 use custody_host::user_files_problem;
 use custody_types::{ExitCode, Problem, VersionName, code};
@@ -30,14 +32,31 @@ pub(crate) fn show(context: &Context) -> Result<ExitCode, Problem> {
 }
 
 pub(crate) fn apply(context: &Context, args: PolicyApply) -> Result<ExitCode, Problem> {
-    let files = user_files::find(&[args.folder]).map_err(|error| user_files_problem(&error))?;
+    let sources = sources(&[args.folder])?;
+    let reply = context.client()?.change_policy(&sources)?;
+    let waits = reply.proposed.is_some();
+    context
+        .output
+        .answer(reply, |reply, text| match &reply.proposed {
+            Some(name) => {
+                proposed(name, text);
+                Ok(())
+            }
+            None => applied(reply, text),
+        })?;
+    Ok(waits_or_done(waits))
+}
+
+/// Reads the files of policies in folders, or that are named.
+pub(crate) fn sources(paths: &[PathBuf]) -> Result<Vec<PolicySource>, Problem> {
+    let files = user_files::find(paths).map_err(|error| user_files_problem(&error))?;
     let mut sources = Vec::new();
     for file in files {
         let name = file.path.as_str();
         let policy = std::path::Path::new(name)
             .extension()
             .is_some_and(|extension| extension == "cedar");
-        if policy || ["principals.json", "settings.json"].contains(&name) {
+        if policy || ["principals.json", "settings.json", "tests.json"].contains(&name) {
             let text = file
                 .text(POLICY_BYTES)
                 .map_err(|error| user_files_problem(&error))?;
@@ -52,18 +71,7 @@ pub(crate) fn apply(context: &Context, args: PolicyApply) -> Result<ExitCode, Pr
             .because("there is no file `*.cedar`, no `principals.json` and no `settings.json`")
             .hint("to go back to the built-in policy alone, apply a `settings.json` with `{}`"));
     }
-    let reply = context.client()?.change_policy(&sources)?;
-    let waits = reply.proposed.is_some();
-    context
-        .output
-        .answer(reply, |reply, text| match &reply.proposed {
-            Some(name) => {
-                proposed(name, text);
-                Ok(())
-            }
-            None => applied(reply, text),
-        })?;
-    Ok(waits_or_done(waits))
+    Ok(sources)
 }
 
 /// Tells that a change waits for a second person.

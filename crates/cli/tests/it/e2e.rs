@@ -433,6 +433,14 @@ const COMMANDS: &[(&str, &str)] = &[
     ),
     ("GET /v1/policy", "policy show"),
     ("POST /v1/policy", "policy apply policies"),
+    ("POST /v1/policy/validations", "policy validate policies"),
+    ("POST /v1/policy/tests", "policy test"),
+    ("POST /v1/policy/differences", "policy diff policies"),
+    (
+        "POST /v1/policy/explanations",
+        "policy explain --action list",
+    ),
+    ("POST /v1/policy/replays", "policy replay policies"),
     ("GET /v1/policy/proposals", "policy proposals"),
     (
         "POST /v1/policy/approvals",

@@ -19,6 +19,7 @@ mod hostile;
 mod keys;
 mod listed_runs;
 mod pages;
+mod policies;
 mod privacy;
 mod projects;
 mod runs;

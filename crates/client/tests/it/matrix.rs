@@ -80,7 +80,11 @@ fn entered(server: &Server, who: &Who) -> (App, Option<String>) {
     let add = |right: Option<Right>| {
         let who: custody_wire::Party = "ada".parse().unwrap();
         let mut changes = vec![Change::Add { who: who.clone() }];
-        changes.extend(right.map(|right| Change::Grant { who, right }));
+        changes.extend(right.map(|right| Change::Grant {
+            who,
+            right,
+            seconds: None,
+        }));
         owner.change_identity(changes).unwrap();
         (person("ada"), None)
     };

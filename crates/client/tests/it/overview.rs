@@ -32,12 +32,13 @@ fn everybody_sees_the_projects_in_which_they_see_something() {
         changes.extend(role.map(|role| Change::Grant {
             who,
             right: Right::Role(role),
+            seconds: None,
         }));
         server.client().change_identity(changes).unwrap();
     };
     let of_b = RoleBinding {
-        role: "reader".to_owned(),
         project: Some("b".parse().unwrap()),
+        ..RoleBinding::everywhere("reader")
     };
     add("ada", Some(of_b));
     add("eve", None);

@@ -209,12 +209,13 @@ impl Door {
             Change::Grant {
                 who,
                 right: Right::Identity(identity.clone()),
+                seconds: None,
             },
         ];
         let mut directory = before.directory().clone();
         for change in changes {
             // An account of the name that is bound to nobody, or to somebody else, is not theirs.
-            if let Err(error) = directory.change(change, &inner.parts.owner) {
+            if let Err(error) = directory.change(change, &inner.parts.owner, self.now()) {
                 let problem = identity_problem(&error, Some(&directory));
                 grant.fail(problem.code);
                 return Err(problem.hint("ask an owner to bind the account: `custody account grant NAME --oidc ISSUER SUBJECT`"));

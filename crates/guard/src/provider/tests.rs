@@ -118,6 +118,7 @@ impl Place {
             Change::Grant {
                 who,
                 right: bound(),
+                seconds: None,
             },
         ];
         door.change_accounts(&owner, changes).unwrap();
@@ -416,6 +417,7 @@ fn a_session_ends_with_the_binding_the_account_the_provider_and_by_its_person() 
         Change::Grant {
             who: who.clone(),
             right: bound(),
+            seconds: None,
         },
     );
     type Change2<'a> = Box<dyn Fn() + 'a>;

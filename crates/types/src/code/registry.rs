@@ -792,6 +792,22 @@ registry! {
         "the change does not wait for approval",
         "It was approved, is older than a week, or something else was changed after it was proposed.",
         "See what waits with `custody policy proposals`; propose it again.";
+    POLICY_008 "CUS-POLICY-008" NotFound:
+        "the policies have no tests",
+        "There is no `tests.json` beside them.",
+        "Write some: `docs/formats/policy-tests.md` says how.";
+    POLICY_009 "CUS-POLICY-009" Invalid:
+        "the tests of the policies fail",
+        "A set of policies is put in force only when the tests that it brings hold. What is in force stays as it is.",
+        "See all that fail with `custody policy test`; correct the policies or the tests.";
+    POLICY_010 "CUS-POLICY-010" NotFound:
+        "the entry is of no decision",
+        "There is no such entry, or it says how something ended, or was not asked of the policies.",
+        "See the entries with `custody ledger log`.";
+    POLICY_011 "CUS-POLICY-011" Invalid:
+        "the action is not asked on that",
+        "Each action is asked on some kinds of things alone.",
+        "See on which in `docs/reference/policies.md`.";
 
     // Runs and their steps.
     RUN_003 "CUS-RUN-003" Refused:

@@ -98,6 +98,7 @@ impl Server {
         changes.extend(role.map(|role| Change::Grant {
             who,
             right: Right::Role(RoleBinding::everywhere(role)),
+            seconds: None,
         }));
         self.here("owner").change_identity(changes).unwrap();
     }
