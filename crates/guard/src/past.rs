@@ -13,6 +13,7 @@ use custody_types::{
 
 use crate::break_glass::DECIDED_BY;
 use crate::door::{Door, IDENTITY, POLICY, PRINCIPALS};
+use crate::provider::JOINED_BY;
 use crate::view::Listed;
 
 /// How many states of the accounts are kept in memory while entries are gone through.
@@ -62,6 +63,7 @@ impl Past {
         ask: impl FnOnce(&Request<'_>) -> T,
     ) -> Option<T> {
         let step = Actor::step("run", "step");
+        // Which roles an identity provider's groups gave is not known afterwards.
         let methods = [Method::OperatingSystem, Method::Token, Method::Password];
         let mut methods = methods.into_iter();
         let method = methods.find(|method| method.as_str() == self.told.method)?;
@@ -75,6 +77,7 @@ impl Past {
             expires: self.told.expires,
             token: None,
             session: None,
+            asserted: None,
         };
         Some(ask(&Request {
             actor: if self.step { &step } else { actor },
@@ -103,7 +106,7 @@ impl Door {
             return Decided::Nothing;
         };
         let by = |limit: &str| decision.policies.iter().any(|policy| policy == limit);
-        if by(DECIDED_BY) {
+        if by(DECIDED_BY) || by(JOINED_BY) {
             return Decided::Nothing;
         }
         let refused = decision.effect == custody_ledger::Effect::Forbid;

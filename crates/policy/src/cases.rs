@@ -123,6 +123,7 @@ enum ThingKind {
     Ledger,
     Policy,
     Identity,
+    Keys,
 }
 
 impl From<ThingKind> for ResourceKind {
@@ -134,6 +135,7 @@ impl From<ThingKind> for ResourceKind {
             ThingKind::Ledger => Self::Ledger,
             ThingKind::Policy => Self::Policy,
             ThingKind::Identity => Self::Identity,
+            ThingKind::Keys => Self::Keys,
         }
     }
 }
@@ -185,6 +187,8 @@ enum MethodName {
     OperatingSystem,
     Token,
     Password,
+    Provider,
+    Device,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -336,6 +340,8 @@ impl PolicySet {
             MethodName::OperatingSystem => Method::OperatingSystem,
             MethodName::Token => Method::Token,
             MethodName::Password => Method::Password,
+            MethodName::Provider => Method::Provider,
+            MethodName::Device => Method::Device,
         };
         let authentication = Authentication {
             actor: actor.clone(),
@@ -348,6 +354,7 @@ impl PolicySet {
             expires: context.expires,
             token: None,
             session: None,
+            asserted: None,
         };
         let step = Actor::step("run", "step");
         let scope = StepScope {

@@ -25,7 +25,7 @@ const METHOD: &str = "method";
 const ROLES: &str = "roles";
 const REASON: &str = "reason";
 /// What decides that somebody gets an account.
-const DECIDED_BY: &str = "provider-accounts";
+pub(crate) const JOINED_BY: &str = "provider-accounts";
 /// How many bytes of roles an entry has.
 const ROLES_BYTES: usize = 1000;
 
@@ -197,7 +197,7 @@ impl Door {
         let mut draft = inner.draft(&session, Action::ChangeIdentity, Phase::Grant, &facts);
         let decision = Decision {
             permit: true,
-            policies: vec![DECIDED_BY.to_owned()],
+            policies: vec![JOINED_BY.to_owned()],
             ..Decision::default()
         };
         draft.decision = Some(inner.decision_fact(&decision));

@@ -35,6 +35,7 @@ use crate::people::too_many_attempts;
 use device::Devices;
 
 pub use browser::BegunSignIn;
+pub(crate) use entry::JOINED_BY;
 
 /// How long what a provider says of itself, and its keys, count, in milliseconds.
 const FRESH_MS: u64 = 60 * 60 * 1000;
