@@ -44,7 +44,7 @@ const DATA: [Action; 4] = [
     Action::Validate,
 ];
 /// What leaves everything as it was.
-const LOOKS: [Action; 9] = [
+const LOOKS: [Action; 10] = [
     Action::List,
     Action::Trace,
     Action::Verify,
@@ -53,6 +53,7 @@ const LOOKS: [Action; 9] = [
     Action::ExportLedger,
     Action::ReadPolicy,
     Action::ReadIdentity,
+    Action::ReadKeys,
     Action::Reproduce,
 ];
 
