@@ -298,39 +298,39 @@ fn last(door: &Door, action: Action) -> u64 {
     u64::try_from(place.unwrap()).unwrap()
 }
 
-#[test]
-fn why_something_was_decided_is_told_by_the_policies_and_accounts_of_the_time() {
-    let world = World::default();
-    let door = world.open();
+/// Lets Ada take out a version, by a group's role that lasts ten minutes. Returns the entry of the decision. Grace is an auditor, Rex a
+/// reader.
+fn taken_out(world: &World, door: &Door) -> u64 {
     let owner = world.person("owner");
-    let (ada, grace, rex) = (
-        world.person("ada"),
-        world.person("grace"),
-        world.person("rex"),
-    );
-    making(&door, &owner, Classification::Internal, 10)
-        .unwrap()
-        .commit(None)
-        .unwrap();
-    let change = |changes: Vec<Change>| door.change_accounts(&owner, changes).unwrap();
-    change(vec![
+    let made = making(door, &owner, Classification::Internal, 10).unwrap();
+    made.commit(None).unwrap();
+    let join = Change::Grant {
+        who: "ada".parse().unwrap(),
+        right: Right::Group("lab".to_owned()),
+        seconds: None,
+    };
+    let changes = vec![
         add("ada"),
         add("grace"),
         add("rex"),
         add("group:lab"),
         grant("rex", "reader", None),
-    ]);
-    change(vec![
         grant("group:lab", "data_scientist", Some(600)),
         grant("grace", "auditor", None),
-    ]);
-    change(vec![Change::Grant {
-        who: "ada".parse().unwrap(),
-        right: Right::Group("lab".to_owned()),
-        seconds: None,
-    }]);
-    take_out(&door, &ada, &mut io::sink()).unwrap();
-    let entry = last(&door, Action::Export);
+        join,
+    ];
+    door.change_accounts(&owner, changes).unwrap();
+    take_out(door, &world.person("ada"), &mut io::sink()).unwrap();
+    last(door, Action::Export)
+}
+
+#[test]
+fn why_something_was_decided_is_told_by_the_policies_and_accounts_of_the_time() {
+    let world = World::default();
+    let door = world.open();
+    let (owner, grace) = (world.person("owner"), world.person("grace"));
+    let change = |changes: Vec<Change>| door.change_accounts(&owner, changes).unwrap();
+    let entry = taken_out(&world, &door);
     let told = door.explain(&owner, &ExplainRequest::Entry(entry)).unwrap();
     let (then, now) = (told.then.unwrap(), told.now.unwrap());
     assert!(then.permit && now.permit && !told.differs);
@@ -362,7 +362,15 @@ fn why_something_was_decided_is_told_by_the_policies_and_accounts_of_the_time() 
         ),
         ("no-export", Some("nothing leaves"))
     );
+}
 
+#[test]
+fn what_would_be_decided_is_told_to_who_may_know_it() {
+    let world = World::default();
+    let door = world.open();
+    let owner = world.person("owner");
+    let (grace, rex) = (world.person("grace"), world.person("rex"));
+    let asked = ExplainRequest::Entry(taken_out(&world, &door));
     // What would be decided, of oneself and of others.
     let mine = door
         .explain(&grace, &question(None, Action::Read, Some("demo/a@1")))

@@ -49,18 +49,9 @@ fn policies_are_checked_and_tested_where_there_is_no_workspace() {
 }
 
 #[test]
-fn policies_are_asked_about_in_a_workspace_and_at_a_server() {
+fn roles_are_given_for_a_time() {
     let world = World::empty();
     world.yes(&["init"]);
-    world.write("rows.csv", "id\n1\n");
-    world.yes(&[
-        "put",
-        "demo/rows",
-        "rows.csv",
-        "--classification",
-        "internal",
-    ]);
-    world.yes(&["account", "add", "ada", "--role", "data_scientist"]);
     world.yes(&["account", "add", "grace"]);
     let lasting = [
         "account",
@@ -121,6 +112,60 @@ fn policies_are_asked_about_in_a_workspace_and_at_a_server() {
         2,
         "--role",
     );
+}
+
+/// Asks the same at a server, by a token: with all that its account may, or less.
+fn asked_at_a_server(world: World, entry: &str) -> World {
+    Served::of(world).used(|server| {
+        server.elsewhere.write("policies/own.cedar", NO_EXPORT);
+        server.elsewhere.write("policies/tests.json", TESTS);
+        let (_, all) = server.token(&[]);
+        let told =
+            |arguments: &[&str], code: i32, says: &str| server.told(&all, arguments, code, says);
+        told(
+            &["policy", "validate"],
+            1,
+            "tests.json:2:12: error: the test",
+        );
+        told(&["policy", "test", "policies"], 1, "1 fail");
+        told(&["policy", "diff"], 0, "none comes out otherwise");
+        told(&["policy", "replay"], 1, " 1 otherwise");
+        told(
+            &["policy", "explain", entry],
+            0,
+            "today it would be decided otherwise",
+        );
+        let (_, less) = server.token(&["--action", "readPolicy"]);
+        server.told(
+            &less,
+            &["policy", "replay"],
+            3,
+            "the token is not for this action",
+        );
+        let own = server.told(
+            &less,
+            &["policy", "explain", "--action", "list"],
+            0,
+            "limit `token-scope`",
+        );
+        assert!(own.contains("now: forbid"), "{own}");
+    })
+}
+
+#[test]
+fn policies_are_asked_about_in_a_workspace_and_at_a_server() {
+    let world = World::empty();
+    world.yes(&["init"]);
+    world.write("rows.csv", "id\n1\n");
+    world.yes(&[
+        "put",
+        "demo/rows",
+        "rows.csv",
+        "--classification",
+        "internal",
+    ]);
+    world.yes(&["account", "add", "ada", "--role", "data_scientist"]);
+    world.yes(&["account", "add", "grace", "--role", "auditor"]);
     world.yes(&["--as", "ada", "get", "demo/rows@1", "--to", "out"]);
     let exported = world.json(&["ledger", "log", "--action", "export"]);
     let grants = exported["entries"].as_array().unwrap();
@@ -185,40 +230,6 @@ fn policies_are_asked_about_in_a_workspace_and_at_a_server() {
     world.told(&question, 0, "`auditor`");
     world.told(&["policy", "explain", "--action", "fly"], 2, "fly");
 
-    // The same at a server, by a token: with all that its account may, or less.
-    let world = Served::of(world).used(|server| {
-        server.elsewhere.write("policies/own.cedar", NO_EXPORT);
-        server.elsewhere.write("policies/tests.json", TESTS);
-        let (_, all) = server.token(&[]);
-        let told =
-            |arguments: &[&str], code: i32, says: &str| server.told(&all, arguments, code, says);
-        told(
-            &["policy", "validate"],
-            1,
-            "tests.json:2:12: error: the test",
-        );
-        told(&["policy", "test", "policies"], 1, "1 fail");
-        told(&["policy", "diff"], 0, "none comes out otherwise");
-        told(&["policy", "replay"], 1, " 1 otherwise");
-        told(
-            &["policy", "explain", &entry],
-            0,
-            "today it would be decided otherwise",
-        );
-        let (_, less) = server.token(&["--action", "readPolicy"]);
-        server.told(
-            &less,
-            &["policy", "replay"],
-            3,
-            "the token is not for this action",
-        );
-        let own = server.told(
-            &less,
-            &["policy", "explain", "--action", "list"],
-            0,
-            "limit `token-scope`",
-        );
-        assert!(own.contains("now: forbid"), "{own}");
-    });
+    let world = asked_at_a_server(world, &entry);
     world.told(&["policy", "diff"], 0, "policies and settings are the same");
 }
