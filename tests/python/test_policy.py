@@ -98,7 +98,9 @@ def test_another_evaluator_decides_every_cell_alike():
     assert compared > 2000
 
 
-@pytest.mark.parametrize(("before", "after"), [("!context.gated", "context.gated"), ('@id("four-eyes")', '@id("four-eyes") @x("y") permit (principal, action, resource); @id("z")')])
+@pytest.mark.parametrize(
+    ("before", "after"), [("!context.gated", "context.gated"), ('@id("four-eyes")', '@id("four-eyes") @x("y") permit (principal, action, resource); @id("z")')]
+)
 def test_a_cell_that_comes_out_otherwise_is_noticed(before, after, monkeypatch):
     """The comparison can fail."""
     assert before in BUILTIN
