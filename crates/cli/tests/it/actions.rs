@@ -136,7 +136,7 @@ fn every_action_is_asked() {
     world.yes(&approve);
     world.told(&["token", "revoke", "none"], 5, "there is no such token");
     let world = Served::of(world).used(|served| {
-        served.enrol("ada", &served.invited("ada"));
+        served.sign_out(&served.enrol("ada", &served.invited("ada")));
     });
     let verbs = Action::ALL.iter().map(|action| action.verb().to_owned());
     assert_eq!(asked(&world), verbs.collect::<BTreeSet<_>>());

@@ -646,6 +646,14 @@ impl Served {
         token.unwrap_or_else(|| panic!("{answer}")).to_owned()
     }
 
+    /// Ends a session.
+    pub(crate) fn sign_out(&self, token: &str) {
+        let url = format!("https://localhost:{}/v1/sessions/end", self.port());
+        let bearer = format!("Authorization: Bearer {token}");
+        let answer = self.curl(&["--request", "POST", "--header", &bearer, &url]);
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+
     pub(crate) fn invited(&self, account: &str) -> String {
         let invited = self.world.json(&["account", "invite", account]);
         invited["code"].as_str().unwrap().to_owned()

@@ -160,7 +160,7 @@ impl Door {
             Ok(begun) => begun,
             Err(failure) => {
                 lock(devices).0.remove(token.id());
-                return Err(stopped(Stopped::Failed(failure)));
+                return Err(stopped(failure.into()));
             }
         };
         let interval_ms = begun.interval * 1000;
@@ -229,8 +229,13 @@ impl Door {
                     }
                     _ => ("answer", "the provider does not say why"),
                 };
-                self.stopped(&chosen, Stopped::Refused(word), &guesser);
-                return Err(unconfirmed(because));
+                let told = self.stopped(&chosen, Stopped::Refused(word), &guesser);
+                let is_entered = told.code == code::DOOR_032;
+                return Err(if is_entered {
+                    unconfirmed(because)
+                } else {
+                    told
+                });
             }
             Ok(Ok(tokens)) => tokens,
         };

@@ -8,10 +8,10 @@ use custody_identity::{
 };
 use custody_ledger::{Outcome, Phase};
 use custody_policy::Decision;
-use custody_types::{Action, Code, Digest, Problem, code};
+use custody_types::{Action, Actor, Code, Digest, Problem, code};
 use custody_wire::SessionReply;
 
-use super::{Chosen, Failure, Said, Stopped};
+use super::{Chosen, Said, Stopped};
 use crate::act::{ChangeIdentity, SignIn};
 use crate::admin::identity_problem;
 use crate::door::{Door, lock};
@@ -108,6 +108,21 @@ impl Door {
                 return Err(unbound(&identity));
             }
         };
+        let is_disabled = {
+            let policies = inner.policies();
+            let known = policies.directory().account(&Actor::user(&account));
+            known.is_none_or(|known| known.disabled)
+        };
+        if is_disabled {
+            self.enter_refusal(
+                (said.chosen.name.as_str(), &identity.to_string()),
+                (code::DOOR_001, "disabled", Outcome::Denied),
+            )?;
+            let what = format!("`{account}` may not sign in");
+            return Err(Problem::new(code::DOOR_001, what)
+                .because("the account is disabled")
+                .hint("ask who keeps the accounts to enable it: `custody account enable`"));
+        }
         let now = self.now();
         let ends = now.plus_seconds(SESSION);
         let named: BTreeSet<_> = provider
@@ -252,10 +267,4 @@ fn unbound(identity: &ProviderIdentity) -> Problem {
 /// Returns what stands for somebody who has no account. No name of an account begins with a space.
 fn stranger(who: &str) -> String {
     format!(" {who}")
-}
-
-impl From<Failure> for Stopped {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
 }

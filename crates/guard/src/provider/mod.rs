@@ -13,7 +13,7 @@ mod browser;
 mod device;
 mod entry;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -70,7 +70,8 @@ pub(crate) struct Connections {
 /// What is known of one provider; times are milliseconds of a clock that never steps backwards.
 #[derive(Debug, Default)]
 struct Known {
-    metadata: Option<(Arc<Metadata>, u64)>,
+    /// What it says of itself, and the hosts that were declared when it was read.
+    metadata: Option<(Arc<Metadata>, BTreeSet<String>, u64)>,
     keys: Option<(Arc<KeySet>, u64)>,
     failed: Option<(Failure, u64)>,
     refreshed: Option<u64>,
@@ -151,10 +152,19 @@ impl Failure {
 pub(crate) enum Stopped {
     /// The provider cannot be used; who asks is told why.
     Failed(Failure),
-    /// The provider failed a moment ago, which was entered then.
+    /// The provider failed a moment ago, which was entered then, or too much is asked of it at once.
     Again(Failure),
     /// What was shown is not as it must be; the reason is entered, and told to nobody.
     Refused(&'static str),
+}
+
+impl From<Failure> for Stopped {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Unreached(Unreached::Busy) => Self::Again(failure),
+            failure => Self::Failed(failure),
+        }
+    }
 }
 
 impl From<Refusal> for Stopped {
@@ -207,10 +217,13 @@ impl Connections {
 
     /// Notes that a provider failed. Returns what stops.
     fn failed(&self, issuer: &str, failure: Failure, now_ms: u64) -> Stopped {
-        if let Some(known) = lock(&self.known).get_mut(issuer) {
-            known.failed = Some((failure.clone(), now_ms));
+        let stopped = Stopped::from(failure.clone());
+        if matches!(stopped, Stopped::Failed(_))
+            && let Some(known) = lock(&self.known).get_mut(issuer)
+        {
+            known.failed = Some((failure, now_ms));
         }
-        Stopped::Failed(failure)
+        stopped
     }
 
     fn failed_lately(&self, issuer: &str, now_ms: u64) -> Option<Failure> {
@@ -318,9 +331,10 @@ impl Door {
     fn metadata(&self, chosen: &Chosen) -> Result<Arc<Metadata>, Stopped> {
         let (providers, now_ms) = (&self.0.people.providers, self.monotonic_ms());
         let issuer = &chosen.provider.issuer;
-        if let Some((metadata, since)) = lock(&providers.known)
+        if let Some((metadata, hosts, since)) = lock(&providers.known)
             .get(issuer.as_str())
             .and_then(|known| known.metadata.clone())
+            && hosts == chosen.provider.hosts
             && now_ms.saturating_sub(since) < FRESH_MS
         {
             return Ok(metadata);
@@ -337,7 +351,8 @@ impl Door {
             Ok(metadata) => {
                 let metadata = Arc::new(metadata);
                 if let Some(known) = lock(&providers.known).get_mut(issuer.as_str()) {
-                    known.metadata = Some((metadata.clone(), now_ms));
+                    let hosts = chosen.provider.hosts.clone();
+                    known.metadata = Some((metadata.clone(), hosts, now_ms));
                     known.failed = None;
                 }
                 Ok(metadata)
@@ -384,7 +399,7 @@ impl Door {
                 }
                 Ok(keys)
             }
-            Err(failure) => Err(Stopped::Failed(failure)),
+            Err(failure) => Err(failure.into()),
         }
     }
 

@@ -461,7 +461,10 @@ fn a_session_ends_with_the_binding_the_account_the_provider_and_by_its_person() 
     assert!(!place.is_let_in(&reply));
     // An account that is disabled meanwhile lets nobody in.
     account(Change::Disable { who });
-    assert_eq!(code(place.sign_in()), code::DOOR_019);
+    let before = place.size();
+    assert_eq!(code(place.sign_in()), code::DOOR_001);
+    let refused = (Some(Outcome::Denied), "disabled".to_owned());
+    assert_eq!(place.reasons(before), [refused]);
 }
 
 #[test]
@@ -665,4 +668,21 @@ fn a_terminal_is_let_in_once_its_code_is_confirmed_and_is_good_for_less() {
     begin(FAR).unwrap();
     place.world.clock.advance(301);
     begin(NEAR).unwrap();
+}
+
+#[test]
+fn a_provider_that_is_slow_takes_no_more_than_its_share() {
+    let place = Place::new();
+    let providers = &place.door.0.people.providers;
+    for _ in 0..AT_ONCE {
+        providers.begin(ISSUER).unwrap();
+    }
+    let before = place.size();
+    let told = place.door.begin_in_browser(None, NEAR).map(drop);
+    assert_eq!(told.unwrap_err().code, code::DOOR_034);
+    // That is nobody's fault, and no entry; another provider's people come as before.
+    assert_eq!((place.size(), place.asked("/.well-known/openid-configuration")), (before, 0));
+    assert!(providers.begin("https://other.example").is_ok());
+    providers.end(ISSUER);
+    place.sign_in().unwrap();
 }
