@@ -395,6 +395,7 @@ impl Principal {
             roles: self.roles.clone(),
             purposes: self.purposes.clone(),
             disabled: self.disabled,
+            identities: BTreeSet::new(),
         };
         let mut directory = Directory::of_owner(&Actor::user(OWNER));
         let (actor, party) = match self.kind {

@@ -201,7 +201,11 @@ impl PolicySet {
                 identities(after).unwrap_or_default(),
                 identities(before).unwrap_or_default(),
             );
-            let lost = before.is_owner(&who) && !then.is_subset(&now);
+            // An owner for a time is one here, too.
+            let rights = before.rights_at_any_time(&who).unwrap_or_default();
+            let mut roles = rights.roles.iter();
+            let owns = roles.any(|role| role.role == "owner" && role.project.is_none());
+            let lost = owns && !then.is_subset(&now);
             if !now.is_subset(&then) || lost {
                 return Err(format!("`{}` signs in by another identity", who.id));
             }

@@ -166,7 +166,7 @@ impl PolicySet {
             "context.session" => format!(
                 "{}, strength {}, from {}, since {}",
                 shown.method,
-                shown.method.strength(),
+                shown.strength(),
                 shown.network,
                 shown.time.to_seconds_text()
             ),

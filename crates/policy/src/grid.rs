@@ -128,6 +128,7 @@ impl Asked {
             roles: BTreeSet::from([RoleBinding::everywhere(role)]),
             purposes: purpose.iter().cloned().collect(),
             disabled: false,
+            identities: BTreeSet::new(),
         };
         let mut directory = Directory::of_owner(&Actor::user(OWNER));
         let nobody = Account {

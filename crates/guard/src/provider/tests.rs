@@ -681,7 +681,13 @@ fn a_provider_that_is_slow_takes_no_more_than_its_share() {
     let told = place.door.begin_in_browser(None, NEAR).map(drop);
     assert_eq!(told.unwrap_err().code, code::DOOR_034);
     // That is nobody's fault, and no entry; another provider's people come as before.
-    assert_eq!((place.size(), place.asked("/.well-known/openid-configuration")), (before, 0));
+    assert_eq!(
+        (
+            place.size(),
+            place.asked("/.well-known/openid-configuration")
+        ),
+        (before, 0)
+    );
     assert!(providers.begin("https://other.example").is_ok());
     providers.end(ISSUER);
     place.sign_in().unwrap();
