@@ -215,7 +215,7 @@ impl Door {
             policies: vec![JOINED_BY.to_owned()],
             ..Decision::default()
         };
-        draft.decision = Some(inner.decision_fact(&decision));
+        draft.decision = Some(inner.decision_fact(&decision, None));
         let grant =
             self.let_in::<ChangeIdentity>(&session, (ResourceRef::Identity, facts, None), draft)?;
         let who = Party::User(name.clone());
