@@ -394,6 +394,10 @@ mod tests {
         ] {
             assert_eq!(refused(name, value), expect, "{name}");
         }
+    }
+
+    #[test]
+    fn hosts_that_are_declared_are_its_own() {
         let mut elsewhere = said();
         elsewhere["token_endpoint"] = json!("https://tokens.example/token");
         assert!(read(&elsewhere, &[]).is_err() && read(&elsewhere, &["tokens.example"]).is_ok());

@@ -108,21 +108,7 @@ impl Door {
                 return Err(unbound(&identity));
             }
         };
-        let is_disabled = {
-            let policies = inner.policies();
-            let known = policies.directory().account(&Actor::user(&account));
-            known.is_none_or(|known| known.disabled)
-        };
-        if is_disabled {
-            self.enter_refusal(
-                (said.chosen.name.as_str(), &identity.to_string()),
-                (code::DOOR_001, "disabled", Outcome::Denied),
-            )?;
-            let what = format!("`{account}` may not sign in");
-            return Err(Problem::new(code::DOOR_001, what)
-                .because("the account is disabled")
-                .hint("ask who keeps the accounts to enable it: `custody account enable`"));
-        }
+        self.check_enabled(&said.chosen, &identity, &account)?;
         let now = self.now();
         let ends = now.plus_seconds(SESSION);
         let named: BTreeSet<_> = provider
@@ -186,6 +172,31 @@ impl Door {
             provider: Some(said.chosen.name.to_string()),
             roles: roles.into_iter().collect(),
         })
+    }
+
+    /// Refuses, by an entry, whose account may do nothing.
+    fn check_enabled(
+        &self,
+        chosen: &Chosen,
+        identity: &ProviderIdentity,
+        account: &str,
+    ) -> Result<(), Problem> {
+        let is_disabled = {
+            let policies = self.0.policies();
+            let known = policies.directory().account(&Actor::user(account));
+            known.is_none_or(|known| known.disabled)
+        };
+        if !is_disabled {
+            return Ok(());
+        }
+        self.enter_refusal(
+            (chosen.name.as_str(), &identity.to_string()),
+            (code::DOOR_001, "disabled", Outcome::Denied),
+        )?;
+        let what = format!("`{account}` may not sign in");
+        Err(Problem::new(code::DOOR_001, what)
+            .because("the account is disabled")
+            .hint("ask who keeps the accounts to enable it: `custody account enable`"))
     }
 
     /// Makes the account of somebody who has none, since the settings say that their group gets one. Its name is the

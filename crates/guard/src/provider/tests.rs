@@ -202,6 +202,8 @@ impl Place {
     }
 }
 
+type Act<'a> = Box<dyn Fn() + 'a>;
+
 fn code(told: Result<SessionReply, Problem>) -> Code {
     told.unwrap_err().code
 }
@@ -420,10 +422,9 @@ fn a_session_ends_with_the_binding_the_account_the_provider_and_by_its_person() 
             seconds: None,
         },
     );
-    type Change2<'a> = Box<dyn Fn() + 'a>;
     let policies =
         |text: &'static str| drop(place.door.change_policies(&owner, settings(text)).unwrap());
-    let ends: [(Change2<'_>, Change2<'_>); 3] = [
+    let ends: [(Act<'_>, Act<'_>); 3] = [
         (
             Box::new(|| account(unbind.clone())),
             Box::new(|| account(bind.clone())),
