@@ -194,7 +194,8 @@ impl Connector {
         let mut told = Unreached::Name;
         for address in addresses.into_iter().take(self.limits.addresses) {
             // What is asked without TLS was named by its address.
-            if !self.reach.includes(address) && !(is_plain && address.is_loopback()) {
+            let is_reached = self.reach.includes(address) || is_plain && address.is_loopback();
+            if !is_reached {
                 told = Unreached::Network;
                 continue;
             }

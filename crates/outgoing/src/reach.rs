@@ -32,15 +32,16 @@ fn embedded(address: IpAddr) -> IpAddr {
     let IpAddr::V6(six) = address else {
         return address;
     };
-    let [a, b, c, d, e, f, g, h] = six.segments();
+    let segments = six.segments();
     let of =
         |high: u16, low: u16| IpAddr::V4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)));
-    match [a, b, c, d, e, f] {
+    match segments {
         // `::` and `::1` are addresses of their own.
-        [0, 0, 0, 0, 0, 0] if g != 0 || h > 1 => of(g, h),
-        [0, 0, 0, 0, 0, 0xffff] | [0x64, 0xff9b, 0, 0, 0, 0] => of(g, h),
-        [0x64, 0xff9b, 1, ..] => of(g, h),
-        [0x2002, high, low, ..] => of(high, low),
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => address,
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x64, 0xff9b, 1, _, _, _, high, low]
+        | [0x2002, high, low, ..] => of(high, low),
         _ => address,
     }
 }
