@@ -27,8 +27,10 @@ use crate::pages;
 use crate::shell::Place;
 use crate::visit::{Asking, Visit};
 
-/// How many pages are made at once. Each holds a thread and waits for others of the API, of which there are more.
+/// How many pages are made at once, and how many who are not known yet are answered at once, so that strangers take nobody's turn.
+/// Each holds a thread and waits for others of the API, of which there are more.
 const AT_ONCE: usize = 32;
+const STRANGERS_AT_ONCE: usize = 16;
 /// How long a request waits for its turn.
 const TURN: Duration = Duration::from_secs(10);
 /// The largest form.
@@ -58,6 +60,7 @@ pub(crate) struct Inner {
     api: Router,
     names: Option<Vec<String>>,
     turns: Semaphore,
+    turns_of_strangers: Semaphore,
 }
 
 /// Something that is shown or done for who signed in.
@@ -115,6 +118,7 @@ pub fn router(api: Router, settings: Settings) -> Router {
         api: api.clone(),
         names,
         turns: Semaphore::new(AT_ONCE),
+        turns_of_strangers: Semaphore::new(STRANGERS_AT_ONCE),
     }));
     let kept = pages.clone();
     let mut router: Router<Pages> = Router::new();
@@ -228,6 +232,7 @@ impl Pages {
     /// Does `work` on a thread that may block, once it has its turn.
     async fn in_turn(
         &self,
+        turns: fn(&Inner) -> &Semaphore,
         work: impl FnOnce(&Inner) -> Response<Body> + Send + 'static,
     ) -> Response<Body> {
         let busy = || {
@@ -236,7 +241,7 @@ impl Pages {
                 "too many pages are asked for at once: try again in some seconds",
             )
         };
-        let Ok(Ok(_turn)) = timeout(TURN, self.0.turns.acquire()).await else {
+        let Ok(Ok(_turn)) = timeout(TURN, turns(&self.0).acquire()).await else {
             return busy();
         };
         let inner = self.0.clone();
@@ -300,39 +305,42 @@ async fn visited(
     }
     let asking = pages.asking(checked.address);
     pages
-        .in_turn(move |inner| {
-            let api = asking.as_session(&browser.token);
-            let api = api.map(|api| api.for_purpose(browser.purpose.clone()));
-            let Ok(api) = api else {
-                return bare(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "the session cannot be shown",
-                );
-            };
-            let visit = Visit {
-                pages: inner,
-                api,
-                asking,
-                id,
-                account: browser.account,
-                token: browser.token,
-                ends: browser.ends,
-                purpose: browser.purpose,
-                names,
-                query: checked.query,
-                form: checked.form,
-                is_polled: checked.is_polled,
-            };
-            let missing = || Problem::new(code::WEB_003, "there is no such page");
-            let answer = match page {
-                Some(page) => (page.handler)(&visit),
-                None => Err(missing()),
-            };
-            match answer {
-                Ok(answer) => answer.into_response(),
-                Err(problem) => told(&visit, problem),
-            }
-        })
+        .in_turn(
+            |inner| &inner.turns,
+            move |inner| {
+                let api = asking.as_session(&browser.token);
+                let api = api.map(|api| api.for_purpose(browser.purpose.clone()));
+                let Ok(api) = api else {
+                    return bare(
+                        StatusCode::INTERNAL_SERVER_ERROR,
+                        "the session cannot be shown",
+                    );
+                };
+                let visit = Visit {
+                    pages: inner,
+                    api,
+                    asking,
+                    id,
+                    account: browser.account,
+                    token: browser.token,
+                    ends: browser.ends,
+                    purpose: browser.purpose,
+                    names,
+                    query: checked.query,
+                    form: checked.form,
+                    is_polled: checked.is_polled,
+                };
+                let missing = || Problem::new(code::WEB_003, "there is no such page");
+                let answer = match page {
+                    Some(page) => (page.handler)(&visit),
+                    None => Err(missing()),
+                };
+                match answer {
+                    Ok(answer) => answer.into_response(),
+                    Err(problem) => told(&visit, problem),
+                }
+            },
+        )
         .await
 }
 
@@ -376,23 +384,26 @@ async fn arrived(
     }
     let asking = pages.asking(checked.address);
     pages
-        .in_turn(move |inner| {
-            let arrival = Arrival {
-                pages: inner,
-                browser: inner.browsers.find(&id, true),
-                asking,
-                id: id.clone(),
-                query: checked.query,
-                form: checked.form,
-            };
-            let entered = (entrance.handler)(&arrival);
-            let (answer, cookie) = match entered {
-                Ok(Entered { answer, cookie }) => (answer.into_response(), cookie),
-                Err(problem) => (bare(status_of(&problem), &problem.what), None),
-            };
-            let cookie = cookie.or_else(|| is_new.then(|| id.to_cookie()));
-            with_cookie(answer, cookie)
-        })
+        .in_turn(
+            |inner| &inner.turns_of_strangers,
+            move |inner| {
+                let arrival = Arrival {
+                    pages: inner,
+                    browser: inner.browsers.find(&id, true),
+                    asking,
+                    id: id.clone(),
+                    query: checked.query,
+                    form: checked.form,
+                };
+                let entered = (entrance.handler)(&arrival);
+                let (answer, cookie) = match entered {
+                    Ok(Entered { answer, cookie }) => (answer.into_response(), cookie),
+                    Err(problem) => (bare(status_of(&problem), &problem.what), None),
+                };
+                let cookie = cookie.or_else(|| is_new.then(|| id.to_cookie()));
+                with_cookie(answer, cookie)
+            },
+        )
         .await
 }
 
@@ -417,7 +428,8 @@ async fn returned(pages: Pages, request: Request<Body>) -> Response<Body> {
     };
     let session = session_of(head.status, &bytes);
     let asking = pages.asking(address);
-    let answered = pages.in_turn(move |inner| {
+    let turns = |inner: &Inner| &inner.turns_of_strangers;
+    let answered = pages.in_turn(turns, move |inner| {
         let arrival = Arrival {
             pages: inner,
             browser: inner.browsers.find(&id, true),
