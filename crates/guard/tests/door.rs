@@ -23,7 +23,7 @@ use custody_crypto::{DomainKeys, Secret};
 use custody_guard::testing::{NoModels, Seen};
 use custody_guard::{
     Authentication, ChangeIdentity, Credentials, Door, DoorDeps, Keyring, KeysInUse, NewVersion,
-    Read, ReadIdentity, ReadLedger, ResourceRef, Session, SetAlias, Shred, Trace, Verify,
+    Read, ReadIdentity, ReadLedger, ResourceRef, Session, Shred, Trace, Verify,
     VersionBuilder, Write,
 };
 use custody_ledger::{Ledger, PortError, Wal, WriteAheadLog};

@@ -428,30 +428,34 @@ async fn returned(pages: Pages, request: Request<Body>) -> Response<Body> {
     };
     let session = session_of(head.status, &bytes);
     let asking = pages.asking(address);
-    let turns = |inner: &Inner| &inner.turns_of_strangers;
-    let answered = pages.in_turn(turns, move |inner| {
-        let arrival = Arrival {
-            pages: inner,
-            browser: inner.browsers.find(&id, true),
-            asking,
-            id: id.clone(),
-            query: Fields::default(),
-            form: Fields::default(),
-        };
-        match entrance::come_back(&arrival, session) {
-            Ok(Entered {
-                answer,
-                cookie: Some(cookie),
-            }) => {
-                let mut response = with_cookie(answer.into_response(), Some(cookie));
-                let home = HeaderValue::from_static("0; url=/home");
-                response.headers_mut().insert(REFRESH, home);
-                response
+    let answered = pages.in_turn(
+        |inner| &inner.turns_of_strangers,
+        move |inner| {
+            let arrival = Arrival {
+                pages: inner,
+                browser: inner.browsers.find(&id, true),
+                asking,
+                id: id.clone(),
+                query: Fields::default(),
+                form: Fields::default(),
+            };
+            match entrance::come_back(&arrival, session) {
+                Ok(Entered {
+                    answer,
+                    cookie: Some(cookie),
+                }) => {
+                    let mut response = with_cookie(answer.into_response(), Some(cookie));
+                    let home = HeaderValue::from_static("0; url=/home");
+                    response.headers_mut().insert(REFRESH, home);
+                    response
+                }
+                Ok(Entered { answer, .. }) => {
+                    with_cookie(answer.into_response(), Some(id.to_cookie()))
+                }
+                Err(problem) => bare(status_of(&problem), &problem.what),
             }
-            Ok(Entered { answer, .. }) => with_cookie(answer.into_response(), Some(id.to_cookie())),
-            Err(problem) => bare(status_of(&problem), &problem.what),
-        }
-    });
+        },
+    );
     let mut response = answered.await;
     // What was kept for the way to the provider is of no use any more.
     if let Some(gone) = head.headers.get(SET_COOKIE) {
