@@ -9,8 +9,8 @@ use axum::body::Body;
 use custody_guard::{
     Approve, ChangeRules, Collect, CommittedVersion, Export, ExportLedger, List, NewToken,
     NewVersion, ReadIdentity, ReadKeys, ReadLedger, ReadPolicy, ReadRun, RebuildIndex, Reject,
-    Remove, ResourceRef, RotateKeys, ScanModel, Session, Shred, SignModel,
-    VersionBuilder, Write, WriteAccess,
+    Remove, ResourceRef, RotateKeys, ScanModel, Session, Shred, SignModel, VersionBuilder, Write,
+    WriteAccess,
 };
 use custody_pipeline::collect;
 use custody_pipeline::file::Origin;

@@ -23,8 +23,8 @@ use custody_crypto::{DomainKeys, Secret};
 use custody_guard::testing::{NoModels, Seen};
 use custody_guard::{
     Authentication, ChangeIdentity, Credentials, Door, DoorDeps, Keyring, KeysInUse, NewVersion,
-    Read, ReadIdentity, ReadLedger, ResourceRef, Session, Shred, Trace, Verify,
-    VersionBuilder, Write,
+    Read, ReadIdentity, ReadLedger, ResourceRef, Session, Shred, Trace, Verify, VersionBuilder,
+    Write,
 };
 use custody_ledger::{Ledger, PortError, Wal, WriteAheadLog};
 use custody_store::{BlobError, Blobs, DomainId, PackId, Store};

@@ -122,7 +122,7 @@ fn what_is_refused_changes_nothing_and_the_owner_stays() {
         (
             &["account", "grant", name],
             2,
-            "`--role`, `--for` or `--group`",
+            "`--role`, `--for`, `--group` or `--oidc`",
         ),
         (
             &["account", "add", "group:a", "--group", "a"],

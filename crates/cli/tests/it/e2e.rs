@@ -368,7 +368,7 @@ fn keys_and_formats_are_looked_at_first() {
     check(
         &world.run(&["ls", "--key-file", key.to_str().unwrap()]),
         2,
-        "another workspace",
+        "does not open this workspace",
     );
     check(
         &world.run(&["ls", "--key-file", "/nowhere.key"]),

@@ -49,7 +49,7 @@ enum Found {
     /// It is too early, by so many milliseconds.
     Early(u64),
     /// The provider is asked.
-    Due(Chosen, Zeroizing<String>, Timestamp),
+    Due(Box<Chosen>, Zeroizing<String>, Timestamp),
 }
 
 impl Devices {
@@ -79,7 +79,7 @@ impl Devices {
         }
         waiting.next_ms = now_ms + waiting.interval_ms;
         Found::Due(
-            waiting.chosen.clone(),
+            Box::new(waiting.chosen.clone()),
             waiting.device_code.clone(),
             waiting.began,
         )
@@ -193,7 +193,7 @@ impl Door {
         });
         let (chosen, device_code, began) = match (found, &shown) {
             (Found::Early(ms), _) => return Ok(wait(ms)),
-            (Found::Due(chosen, device_code, began), _) => (chosen, device_code, began),
+            (Found::Due(chosen, device_code, began), _) => (*chosen, device_code, began),
             (Found::Nothing, _) => {
                 let told = "it has ended, or began at another terminal";
                 return Err(unconfirmed(told));

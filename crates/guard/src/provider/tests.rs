@@ -212,7 +212,7 @@ fn code(told: Result<SessionReply, Problem>) -> Code {
 fn who_is_bound_is_let_in_with_what_their_groups_give() {
     let place = Place::new();
     place.said(|said| {
-        said.claims = json!({"groups": ["risk", "other"], "email": "owner@example.com"})
+        said.claims = json!({"groups": ["risk", "other"], "email": "owner@example.com"});
     });
     let reply = place.sign_in().unwrap();
     assert_eq!(reply.account.to_string(), "ada");
@@ -270,7 +270,7 @@ fn who_is_bound_to_nothing_is_told_what_an_owner_does() {
     // The same subject of another issuer would be another; so is who has somebody's address.
     place.said(|said| {
         said.claims =
-            json!({"sub": "it's me", "email": "ada@example.com", "preferred_username": "ada"})
+            json!({"sub": "it's me", "email": "ada@example.com", "preferred_username": "ada"});
     });
     let before = place.size();
     let told = place.sign_in().unwrap_err();
