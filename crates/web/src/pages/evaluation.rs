@@ -211,7 +211,7 @@ mod tests {
         let rate =
             json!({"hits": 1, "of": 4, "value": 0.25, "interval": {"low": 0.1, "high": 0.5}});
         let evaluation = json!({
-            "performance": {"roc_auc": 0.9, "accuracy": rate, "precision": null, "confusion": {"tp": 1}, "calibration": []},
+            "performance": {"accuracy": rate, "calibration": [], "confusion": {"tp": 1}, "precision": null, "roc_auc": 0.9},
             "intervals": {"roc_auc": {"low": 0.8, "high": 0.95}},
             "groups": {"SEX": [{"values": {"SEX": "<b>"}, "n": 4, "selection_rate": rate}], "SEX*AGE": [{"n": 1, "selection_rate": rate}]},
         });
