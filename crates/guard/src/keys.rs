@@ -1,6 +1,6 @@
 //! The keys of the workspace: which are in use, and how new ones take their place.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use custody_ledger::Outcome;
 use custody_types::{Action, Problem, ProjectName, code};
@@ -10,6 +10,7 @@ use custody_wire::{
 };
 
 use crate::act::{ActionMarker, ReadKeys, RotateKeys};
+use crate::door::lock;
 use crate::grant::Grant;
 use crate::problem;
 use crate::target::ResourceRef;
@@ -72,23 +73,47 @@ impl Grant<RotateKeys> {
     /// A crash leaves nothing that does not open: the command is then simply done again.
     ///
     /// # Errors
-    /// A [`Problem`] when there is no such project, or something cannot be kept.
+    /// A [`Problem`] when there is no such project, or something cannot be kept; what was done until then is entered.
     pub fn rotate(mut self, request: &RotateKeysRequest) -> Result<RotationReply, Problem> {
         let door = self.door.clone();
         let inner = &door.0;
+        // One after the other, so that each enters what it did.
+        let _turn = lock(&inner.rotating);
+        let before = inner.parts.keyring.in_use().key;
+        let mut projects = 0;
+        let rotated = self.renew(request, &mut projects);
+        let key = Some(inner.parts.keyring.in_use().key).filter(|key| *key != before);
+        let mut draft = self.outcome(match &rotated {
+            Ok(()) => Outcome::Ok,
+            Err(_) => Outcome::Error,
+        });
+        draft.error = rotated.as_ref().err().map(|problem| problem.code);
+        draft.facts = BTreeMap::from([(PROJECTS.to_owned(), projects.to_string())]);
+        let named = key.iter().map(|key| (KEY.to_owned(), key.clone()));
+        draft.facts.extend(named);
+        self.finished = true;
+        let entry = inner.append(draft)?.index();
+        rotated.map(|()| RotationReply {
+            key,
+            projects,
+            entry,
+        })
+    }
+
+    /// Renews what shall be new, and counts the projects that were.
+    fn renew(&self, request: &RotateKeysRequest, renewed: &mut u64) -> Result<(), Problem> {
+        let inner = &self.door.0;
         let (keyring, store) = (&inner.parts.keyring, &inner.parts.store);
         let projects = match &request.project {
-            None => store.projects(),
-            Some(project) if may_list(&self, project) => {
+            None => {
+                keyring.rotate()?;
+                store.projects()
+            }
+            Some(project) if may_list(self, project) => {
                 inner.check_not_shredded(project)?;
                 vec![project.clone()]
             }
             Some(project) => return Err(problem::no_project(project.as_str())),
-        };
-        let mut renewed = BTreeSet::new();
-        let key = match &request.project {
-            None => Some(keyring.rotate()?),
-            Some(_) => None,
         };
         for project in projects {
             let Some(domain) = store.domain(&project) else {
@@ -97,26 +122,13 @@ impl Grant<RotateKeys> {
             // CRASH: a key in a new epoch is kept before the first pack is sealed under it.
             if let Some(keys) = keyring.renew(&project, &domain)? {
                 store.renew_project(&project, domain, keys);
-                renewed.insert(project);
+                *renewed += 1;
             }
         }
-        if let Some(project) = &request.project
-            && renewed.is_empty()
-        {
-            return Err(problem::no_project(project.as_str()));
+        match &request.project {
+            Some(project) if *renewed == 0 => Err(problem::no_project(project.as_str())),
+            _ => Ok(()),
         }
-        let mut draft = self.outcome(Outcome::Ok);
-        draft.facts = BTreeMap::from([(PROJECTS.to_owned(), renewed.len().to_string())]);
-        draft
-            .facts
-            .extend(key.iter().map(|key| (KEY.to_owned(), key.clone())));
-        self.finished = true;
-        let entry = inner.append(draft)?.index();
-        Ok(RotationReply {
-            key,
-            projects: renewed.len() as u64,
-            entry,
-        })
     }
 
     /// Puts the key-encryption key under another passphrase where it is kept, or under none. Nothing that is stored changes.
@@ -128,6 +140,30 @@ impl Grant<RotateKeys> {
         mut self,
         request: &PassphraseRequest,
     ) -> Result<PassphraseReply, Problem> {
+        let door = self.door.clone();
+        let inner = &door.0;
+        let was = inner.parts.keyring.in_use().is_under_passphrase;
+        if let Err(problem) = self.put_under(request) {
+            self.fail(problem.code);
+            return Err(problem);
+        }
+        let is = request.new.is_some();
+        let became = match (was, is) {
+            (_, false) => "none",
+            (false, true) => "set",
+            (true, true) => "changed",
+        };
+        let mut draft = self.outcome(Outcome::Ok);
+        draft.facts = BTreeMap::from([(PASSPHRASE.to_owned(), became.to_owned())]);
+        self.finished = true;
+        let entry = inner.append(draft)?.index();
+        Ok(PassphraseReply {
+            is_under_passphrase: is,
+            entry,
+        })
+    }
+
+    fn put_under(&self, request: &PassphraseRequest) -> Result<(), Problem> {
         if self.session.authentication.network != custody_identity::LOCAL {
             return Err(Problem::new(
                 code::KEY_017,
@@ -135,29 +171,13 @@ impl Grant<RotateKeys> {
             )
             .hint("run `custody keys passphrase` on the machine of the server, as its user"));
         }
-        let is_empty = |text: &Option<String>| text.as_ref().is_some_and(String::is_empty);
-        if is_empty(&request.new) {
+        if request.new.as_ref().is_some_and(String::is_empty) {
             return Err(Problem::new(code::KEY_013, "there is no passphrase")
                 .because("it is empty")
                 .hint("take several words, or `--none` for a key file in clear"));
         }
-        let door = self.door.clone();
-        let inner = &door.0;
         let (old, new) = (request.old.as_deref(), request.new.as_deref());
-        inner.parts.keyring.change_passphrase(old, new)?;
-        let became = match (old, new) {
-            (_, None) => "none",
-            (None, Some(_)) => "set",
-            (Some(_), Some(_)) => "changed",
-        };
-        let mut draft = self.outcome(Outcome::Ok);
-        draft.facts = BTreeMap::from([(PASSPHRASE.to_owned(), became.to_owned())]);
-        self.finished = true;
-        let entry = inner.append(draft)?.index();
-        Ok(PassphraseReply {
-            is_under_passphrase: new.is_some(),
-            entry,
-        })
+        self.door.0.parts.keyring.change_passphrase(old, new)
     }
 }
 
@@ -295,6 +315,60 @@ mod tests {
         rotate(&door, &world.person("sec"), None).unwrap();
         let unknown = rotate(&door, &owner, Some("none")).unwrap_err();
         assert_eq!(unknown.code, code::STORE_017);
+    }
+
+    #[test]
+    fn what_was_done_before_it_failed_is_entered() {
+        let world = World::default();
+        let (door, owner) = (world.open(), world.person("owner"));
+        put(&door, &owner, "p/a", b"rows");
+        world.fail_content_keys(true);
+        let failed = rotate(&door, &owner, None).unwrap_err();
+        assert_eq!(failed.code, code::KEY_010);
+        let told = keys(&door, &owner);
+        let entry =
+            World::entries(&door).swap_remove(usize::try_from(told.entry.unwrap()).unwrap());
+        assert_eq!(
+            (told.key.as_str(), entry.outcome),
+            ("key-1", Some(Outcome::Error))
+        );
+        assert_eq!(entry.facts[PROJECTS], "0");
+        world.fail_content_keys(false);
+        assert_eq!(rotate(&door, &owner, Some("p")).unwrap().projects, 1);
+        let missing = rotate(&door, &owner, Some("none")).unwrap_err();
+        let last = World::entries(&door).pop().unwrap();
+        assert_eq!(last.error.as_deref(), Some(missing.code.as_str()));
+        assert_eq!(get(&door, &owner, "p/a@1"), b"rows");
+    }
+
+    #[test]
+    fn what_became_of_the_passphrase_is_entered_and_no_passphrase_is() {
+        let world = World::default();
+        let (door, owner) = (world.open(), world.person("owner"));
+        let change = |old: Option<&str>, new: Option<&str>| {
+            let grant = door.ask::<RotateKeys>(&owner, ResourceRef::Keys).unwrap();
+            let [old, new] = [old, new].map(|text| text.map(ToOwned::to_owned));
+            grant.change_passphrase(&PassphraseRequest { old, new })
+        };
+        // One that stands in the environment and opens nothing changes no word of it.
+        change(Some("unused"), Some("correct horse")).unwrap();
+        let wrong = change(Some("wrong horse"), None).unwrap_err();
+        assert_eq!(wrong.code, code::KEY_008);
+        assert_eq!(
+            change(Some("correct horse"), Some("")).unwrap_err().code,
+            code::KEY_013
+        );
+        change(Some("correct horse"), Some("battery staple")).unwrap();
+        change(Some("battery staple"), None).unwrap();
+        let entries = World::entries(&door);
+        let became = entries
+            .iter()
+            .filter_map(|entry| entry.facts.get(PASSPHRASE));
+        assert_eq!(became.collect::<Vec<_>>(), ["set", "changed", "none"]);
+        let codes = entries.iter().filter_map(|entry| entry.error.as_deref());
+        assert_eq!(codes.collect::<Vec<_>>(), ["CUS-KEY-008", "CUS-KEY-013"]);
+        let all = format!("{entries:?}");
+        assert!(!all.contains("horse") && !all.contains("staple"), "{all}");
     }
 
     #[test]

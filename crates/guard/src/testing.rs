@@ -7,7 +7,7 @@
 )]
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 pub use custody_crypto::aead::Ring as Cipher;
@@ -61,6 +61,11 @@ impl Default for World {
 }
 
 impl World {
+    /// Lets content keys be kept no more, or again.
+    pub fn fail_content_keys(&self, fail: bool) {
+        self.keys.fails.store(fail, Ordering::SeqCst);
+    }
+
     /// Opens the door, as a process does.
     pub fn open(&self) -> Door {
         let stored = || Stored(self.disk.clone());
@@ -172,6 +177,8 @@ struct Keys {
     /// How often the key above them was rotated.
     rotated: AtomicU64,
     passphrase: Mutex<Option<String>>,
+    /// Whether no content key can be kept.
+    fails: AtomicBool,
 }
 
 impl Keyring for Keys {
@@ -195,6 +202,9 @@ impl Keyring for Keys {
         project: &ProjectName,
         domain: &DomainId,
     ) -> Result<Option<DomainKeys>, Problem> {
+        if self.fails.load(Ordering::SeqCst) {
+            return Err(Problem::new(code::KEY_010, "the keyring cannot be written"));
+        }
         let mut kept = self.kept.lock().unwrap();
         let known = kept.get_mut(project).filter(|(id, _)| id == domain);
         Ok(known.map(|(id, keys)| {
