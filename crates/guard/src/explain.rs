@@ -231,7 +231,7 @@ impl Door {
             ),
             Decided::Nothing => reply
                 .withheld
-                .push("no policy decided it: the key's holder took the policies back".to_owned()),
+                .push("no policy decided it, but the program by what it names".to_owned()),
             Decided::Unknown(because) => reply.withheld.push(because.to_owned()),
         }
         Ok(reply)
@@ -320,16 +320,16 @@ fn explained(
 
 /// Returns what is meant by an action where nothing is named.
 fn nothing_named(action: Action) -> Result<ResourceRef, Problem> {
-    let on = action.resources();
-    let targets = [
-        (ResourceKind::Project, ResourceRef::Workspace),
-        (ResourceKind::Ledger, ResourceRef::Ledger),
-        (ResourceKind::Policy, ResourceRef::Policy),
-        (ResourceKind::Identity, ResourceRef::Identity),
-    ];
-    let mut targets = targets.into_iter();
-    let target = targets.find(|(kind, _)| on.contains(kind));
-    target.map(|(_, target)| target).ok_or_else(|| {
+    let mut on = action.resources().iter();
+    let target = on.find_map(|kind| match kind {
+        ResourceKind::Project => Some(ResourceRef::Workspace),
+        ResourceKind::Ledger => Some(ResourceRef::Ledger),
+        ResourceKind::Policy => Some(ResourceRef::Policy),
+        ResourceKind::Identity => Some(ResourceRef::Identity),
+        ResourceKind::Keys => Some(ResourceRef::Keys),
+        ResourceKind::Artifact | ResourceKind::Run => None,
+    });
+    target.ok_or_else(|| {
         Problem::new(code::POLICY_011, format!("`{action}` is asked on a version"))
             .hint("name it with `--resource project/name@1`; of one that is to be made, add `--kind` and `--classification`")
     })
@@ -379,6 +379,7 @@ fn told(explanation: Explanation, listed: bool) -> ExplanationView {
     let roles = roles.into_iter().map(|held| HeldRoleView {
         role: held.role,
         group: held.group,
+        provider: held.provider,
         counts: held.counts,
     });
     ExplanationView {

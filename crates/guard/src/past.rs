@@ -64,9 +64,7 @@ impl Past {
     ) -> Option<T> {
         let step = Actor::step("run", "step");
         // Which roles an identity provider's groups gave is not known afterwards.
-        let methods = [Method::OperatingSystem, Method::Token, Method::Password];
-        let mut methods = methods.into_iter();
-        let method = methods.find(|method| method.as_str() == self.told.method)?;
+        let method = Method::named(&self.told.method).filter(|one| !one.is_by_provider())?;
         let network = ["local", "remote"].into_iter();
         let network = network.into_iter().find(|one| *one == self.told.network)?;
         let authentication = Authentication {
@@ -148,15 +146,7 @@ impl Door {
     /// Returns what the policies were told of the thing, if it can be had.
     fn facts_then(&self, entry: &Entry, told: &ToldFact) -> Option<ResourceFacts> {
         let object = entry.objects.first()?;
-        let kinds = [
-            ResourceKind::Project,
-            ResourceKind::Artifact,
-            ResourceKind::Run,
-            ResourceKind::Ledger,
-            ResourceKind::Policy,
-            ResourceKind::Identity,
-        ];
-        let mut kinds = kinds.into_iter();
+        let mut kinds = ResourceKind::ALL.into_iter();
         let on = kinds.find(|kind| kind.as_str() == object.kind)?;
         let project = entry
             .project

@@ -616,6 +616,56 @@ fn what_cannot_be_known_is_counted_and_not_guessed() {
 }
 
 #[test]
+fn a_decision_on_whatever_it_was_is_made_again_and_explained() {
+    let world = World::default();
+    let door = world.open();
+    let owner = world.person("owner");
+    let asked: [(Action, ResourceRef); 6] = [
+        (Action::ReadKeys, ResourceRef::Keys),
+        (Action::ReadIdentity, ResourceRef::Identity),
+        (Action::ReadPolicy, ResourceRef::Policy),
+        (Action::ReadLedger, ResourceRef::Ledger),
+        (Action::List, ResourceRef::Workspace),
+        (Action::List, ResourceRef::Project("demo".parse().unwrap())),
+    ];
+    for (action, target) in asked {
+        let done = match action {
+            Action::ReadKeys => door
+                .ask::<custody_guard::ReadKeys>(&owner, target)
+                .map(drop),
+            Action::ReadIdentity => door
+                .ask::<custody_guard::ReadIdentity>(&owner, target)
+                .map(drop),
+            Action::ReadPolicy => door
+                .ask::<custody_guard::ReadPolicy>(&owner, target)
+                .map(drop),
+            Action::ReadLedger => door.ask::<ReadLedger>(&owner, target).map(drop),
+            _ => door.ask::<List>(&owner, target).map(drop),
+        };
+        done.unwrap();
+        let told = door.explain(&owner, &question(None, action, None)).unwrap();
+        assert!(told.now.unwrap().permit, "{action}");
+        let entry = ExplainRequest::Entry(last(&door, action));
+        let told = door.explain(&owner, &entry).unwrap();
+        assert!(
+            told.then.unwrap().permit && told.withheld.is_empty(),
+            "{action}"
+        );
+    }
+    let text = r#"@id("no-keys") forbid (principal, action == Action::"readKeys", resource);"#;
+    let pages = replay(&door, &owner, own(text));
+    assert!(
+        pages.iter().all(|page| page.unknown.is_empty()),
+        "{pages:?}"
+    );
+    let changed: Vec<_> = pages.iter().flat_map(|page| &page.changed).collect();
+    assert!(
+        matches!(changed[..], [one] if one.action == Action::ReadKeys),
+        "{changed:?}"
+    );
+}
+
+#[test]
 fn an_alias_is_moved_by_a_grant_for_it_alone() {
     let world = World::default();
     let door = world.open();

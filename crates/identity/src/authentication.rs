@@ -25,6 +25,25 @@ pub enum Method {
 }
 
 impl Method {
+    /// Every method.
+    pub const ALL: [Self; 5] = [
+        Self::OperatingSystem,
+        Self::Token,
+        Self::Password,
+        Self::Provider,
+        Self::Device,
+    ];
+
+    /// Finds the method that policies have this word for.
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.as_str() == word)
+    }
+
+    /// Whether an identity provider said who it is.
+    pub const fn is_by_provider(self) -> bool {
+        matches!(self, Self::Provider | Self::Device)
+    }
+
     /// Returns the word that policies have for it.
     pub const fn as_str(self) -> &'static str {
         match self {

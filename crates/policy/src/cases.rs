@@ -7,7 +7,7 @@ use custody_types::{
     Action, Actor, Alias, Classification, Digest, Kind, ProjectName, Purpose, Resource,
     ResourceKind, Timestamp,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::decide::{Decision, Request, ResourceFacts, StepScope};
 use crate::set::{PolicySet, Source};
@@ -93,8 +93,8 @@ enum PrincipalKind {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Thing {
-    #[serde(rename = "type")]
-    on: Option<ThingKind>,
+    #[serde(rename = "type", deserialize_with = "by_entity")]
+    on: Option<ResourceKind>,
     project: Option<ProjectName>,
     kind: Kind,
     classification: Classification,
@@ -115,29 +115,26 @@ impl Default for Thing {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-enum ThingKind {
-    Project,
-    Artifact,
-    Run,
-    Ledger,
-    Policy,
-    Identity,
-    Keys,
+/// Reads a kind of thing by the type of the entity that stands for it in policies.
+fn by_entity<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<ResourceKind>, D::Error> {
+    let name = String::deserialize(reader)?;
+    let known = ResourceKind::ALL.map(ResourceKind::entity);
+    let place = known.iter().position(|entity| *entity == name);
+    let kind = place.and_then(|place| ResourceKind::ALL.get(place).copied());
+    kind.map(Some)
+        .ok_or_else(|| not_one_of("type of a thing", &name, &known))
 }
 
-impl From<ThingKind> for ResourceKind {
-    fn from(kind: ThingKind) -> Self {
-        match kind {
-            ThingKind::Project => Self::Project,
-            ThingKind::Artifact => Self::Artifact,
-            ThingKind::Run => Self::Run,
-            ThingKind::Ledger => Self::Ledger,
-            ThingKind::Policy => Self::Policy,
-            ThingKind::Identity => Self::Identity,
-            ThingKind::Keys => Self::Keys,
-        }
-    }
+/// Reads how somebody proved to be who they are by the word that policies have for it.
+fn by_word<'de, D: Deserializer<'de>>(reader: D) -> Result<Method, D::Error> {
+    let word = String::deserialize(reader)?;
+    let known = Method::ALL.map(Method::as_str);
+    Method::named(&word).ok_or_else(|| not_one_of("method", &word, &known))
+}
+
+fn not_one_of<E: serde::de::Error>(what: &str, text: &str, known: &[&str]) -> E {
+    let known = known.join("`, `");
+    E::custom(format!("`{text}` is no {what}: there are `{known}`"))
 }
 
 /// Under which circumstances.
@@ -149,7 +146,8 @@ struct Circumstances {
     step: bool,
     alias: Option<Alias>,
     via: Via,
-    method: MethodName,
+    #[serde(deserialize_with = "by_word")]
+    method: Method,
     network: Network,
     now: Timestamp,
     signed_in: Option<Timestamp>,
@@ -164,7 +162,7 @@ impl Default for Circumstances {
             step: false,
             alias: None,
             via: Via::Cli,
-            method: MethodName::OperatingSystem,
+            method: Method::OperatingSystem,
             network: Network::Local,
             // A day in the middle of a week, in the middle of the day.
             now: Timestamp::UNIX_EPOCH.plus_seconds(1_800_014_400),
@@ -179,16 +177,6 @@ impl Default for Circumstances {
 enum Via {
     Cli,
     Http,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum MethodName {
-    OperatingSystem,
-    Token,
-    Password,
-    Provider,
-    Device,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -254,7 +242,7 @@ impl Test {
                 .find(|on| *on == ResourceKind::Artifact)
                 .or(first.into_iter().next())
                 .unwrap_or(ResourceKind::Artifact)),
-            Some(given) if on.contains(&given.into()) => Ok(given.into()),
+            Some(given) if on.contains(&given) => Ok(given),
             Some(_) => Err(format!(
                 "the test `{}` asks `{action}` on what it is never asked on",
                 self.name
@@ -336,16 +324,9 @@ impl PolicySet {
         let on = test.on(action)?;
         let facts = test.resource.facts(on);
         let context = &test.context;
-        let method = match context.method {
-            MethodName::OperatingSystem => Method::OperatingSystem,
-            MethodName::Token => Method::Token,
-            MethodName::Password => Method::Password,
-            MethodName::Provider => Method::Provider,
-            MethodName::Device => Method::Device,
-        };
         let authentication = Authentication {
             actor: actor.clone(),
-            method,
+            method: context.method,
             time: context.signed_in.unwrap_or(context.now),
             network: match context.network {
                 Network::Local => "local",

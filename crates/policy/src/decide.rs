@@ -254,7 +254,7 @@ impl PolicySet {
 
     /// Lists the roles that somebody has by what an identity provider said when it let them in, as long as their session
     /// counts and the provider is declared. Who acts as another has none of them.
-    fn roles_of_session<'a>(
+    pub(crate) fn roles_of_session<'a>(
         &'a self,
         person: &Actor,
         request: &Request<'a>,
@@ -595,6 +595,45 @@ mod tests {
                 0
             ));
         }
+        // What led to it is told with it.
+        let told = |action, facts: &ResourceFacts| {
+            let request = Request {
+                actor: &Actor::user("ada"),
+                on_behalf_of: None,
+                action,
+                resource: facts,
+                purpose: None,
+                scope: None,
+                own: false,
+                alias: None,
+                via: "http",
+                authentication: &risk,
+                now: now(),
+            };
+            set.explain(&request, set.decide(&request))
+        };
+        let roles = told(Action::Read, &elsewhere).roles;
+        let roles: Vec<_> = roles
+            .iter()
+            .map(|held| {
+                (
+                    held.role.role.as_str(),
+                    held.provider.as_deref(),
+                    held.counts,
+                )
+            })
+            .collect();
+        let corp = Some("corp");
+        assert_eq!(
+            roles,
+            [("auditor", corp, true), ("data_scientist", corp, false)]
+        );
+        let policies = told(Action::ReadLedger, &ledger).policies;
+        let mut facts = policies.iter().flat_map(|one| &one.facts);
+        assert!(
+            facts
+                .any(|fact| fact.name == r#"principal in Role::"auditor""# && fact.value == "true")
+        );
         // Policies see how strong it was.
         let strong = let_in("ada", &["risk"], Method::Provider, true);
         let device = let_in("ada", &["risk"], Method::Device, true);

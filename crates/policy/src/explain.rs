@@ -59,8 +59,10 @@ impl Fact {
 pub struct HeldRole {
     /// The role.
     pub role: RoleBinding,
-    /// The group that gives it; `None`: it is their own.
+    /// The group that gives it, if one does.
     pub group: Option<String>,
+    /// The identity provider by whose groups they have it in this session, if it is that.
+    pub provider: Option<String>,
     /// Whether it counts for what is asked: it has not ended, and is not for another project.
     pub counts: bool,
 }
@@ -83,6 +85,7 @@ impl PolicySet {
         let told = |role: &RoleBinding, group: Option<&String>| HeldRole {
             role: role.clone(),
             group: group.cloned(),
+            provider: None,
             counts: counts(role),
         };
         let directory = self.directory();
@@ -97,7 +100,14 @@ impl PolicySet {
         let by_groups = groups
             .flat_map(|(name, group)| group.roles.iter().map(move |role| (role, name)))
             .map(|(role, name)| told(role, Some(name)));
-        own.chain(by_groups).collect()
+        let said = request.authentication.asserted.as_ref();
+        let provider = said.map(|said| said.provider.clone());
+        let by_session = self.roles_of_session(person, request);
+        let by_session = by_session.map(|role| HeldRole {
+            provider: provider.clone(),
+            ..told(role, None)
+        });
+        own.chain(by_groups).chain(by_session).collect()
     }
 
     fn determining(&self, id: &str, person: &Actor, request: &Request<'_>) -> Determining {

@@ -339,6 +339,17 @@ pub enum ResourceKind {
 }
 
 impl ResourceKind {
+    /// Every kind.
+    pub const ALL: [Self; 7] = [
+        Self::Project,
+        Self::Artifact,
+        Self::Run,
+        Self::Ledger,
+        Self::Policy,
+        Self::Identity,
+        Self::Keys,
+    ];
+
     /// Returns the type of the entity that stands for it in policies.
     pub const fn entity(self) -> &'static str {
         match self {
@@ -406,6 +417,15 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn every_kind_of_thing_that_an_action_is_asked_on_is_listed_once() {
+        let on = Action::ALL.iter().flat_map(|action| action.resources());
+        let on: BTreeSet<_> = on.copied().collect();
+        assert_eq!(on, ResourceKind::ALL.into_iter().collect());
+        let words: BTreeSet<_> = ResourceKind::ALL.map(ResourceKind::as_str).into();
+        assert_eq!(words.len(), ResourceKind::ALL.len());
+    }
 
     #[test]
     fn names_and_verbs_of_actions_are_unique_and_read_back() {

@@ -243,9 +243,12 @@ pub struct DeterminingView {
 pub struct HeldRoleView {
     /// The role.
     pub role: RoleBinding,
-    /// The group that gives it; none: it is their own.
+    /// The group that gives it, if one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// The identity provider by whose groups they have it in this session, if it is that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
     /// Whether it counts for what is asked: it has not ended, and is not for another project.
     pub counts: bool,
 }

@@ -232,11 +232,11 @@ fn explanation_of(when: &str, explanation: &ExplanationView, text: &mut Text) {
         text.line("  roles: none");
     }
     for held in &explanation.roles {
-        let group = held.group.as_ref();
-        let from = group.map_or_else(
-            || "their own".to_owned(),
-            |group| format!("by group {group}"),
-        );
+        let from = match (&held.group, &held.provider) {
+            (Some(group), _) => format!("by group {group}"),
+            (None, Some(provider)) => format!("by their groups at {provider}, in this session"),
+            (None, None) => "their own".to_owned(),
+        };
         let counts = if held.counts {
             ""
         } else {
