@@ -189,7 +189,7 @@ pub(crate) struct KeysRotate {
 
 /// Put the key file under another passphrase; the data is not touched
 ///
-/// The old one comes from CUSTODY_PASSPHRASE, the new one from CUSTODY_NEW_PASSPHRASE; either is asked for where it is not set.
+/// The old one comes from CUSTODY_PASSPHRASE, the new one from CUSTODY_NEW_PASSPHRASE, or it is asked for.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  custody keys passphrase\n  custody keys passphrase --none")]
 pub(crate) struct KeysPassphrase {

@@ -1,7 +1,5 @@
 //! `custody init`.
 
-use std::io::{BufRead, IsTerminal};
-
 use custody_backends::key_file;
 use custody_backends::machine::{SystemClock, SystemEntropy};
 use custody_backends::workspace::{About, FOLDER, Keyring, Workspace, WorkspaceError};
@@ -17,6 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::args::Init;
 use crate::context::Context;
+use crate::secrets::ask_new;
 
 /// What was made.
 #[derive(Serialize)]
@@ -136,35 +135,13 @@ fn keyring(
     ))
 }
 
-/// Takes the passphrase from `CUSTODY_PASSPHRASE`, or from the first line of standard input.
+/// Takes the passphrase from `CUSTODY_PASSPHRASE`, or asks for it.
 fn passphrase(context: &Context) -> Result<Zeroizing<String>, Problem> {
-    let missing = |because: &str| {
-        Problem::new(code::KEY_013, "there is no passphrase")
-            .because(because)
-            .hint("set CUSTODY_PASSPHRASE, or write it on standard input")
-    };
-    if let Some(passphrase) = context
-        .settings
-        .passphrase
-        .clone()
-        .filter(|text| !text.is_empty())
-    {
-        return Ok(Zeroizing::new(passphrase));
-    }
-    if std::io::stdin().is_terminal() {
-        return Err(missing(
-            "this program does not ask for secrets on a terminal that shows them",
-        ));
-    }
-    let mut line = Zeroizing::new(String::new());
-    std::io::stdin()
-        .lock()
-        .read_line(&mut line)
-        .map_err(|error| missing(&error.to_string()))?;
-    let text = line.trim_end_matches(['\r', '\n']);
-    if text.is_empty() {
-        Err(missing("the line was empty"))
-    } else {
-        Ok(Zeroizing::new(text.to_owned()))
+    let given = context.settings.passphrase.clone();
+    match given.filter(|text| !text.is_empty()) {
+        Some(passphrase) => Ok(Zeroizing::new(passphrase)),
+        None => ask_new("passphrase", code::KEY_013).map_err(|problem| {
+            problem.hint("set CUSTODY_PASSPHRASE, type it, or write it on standard input")
+        }),
     }
 }

@@ -2,10 +2,11 @@
 
 use custody_types::{ExitCode, Problem, code, counted};
 use custody_wire::{KeysReply, PassphraseRequest, RotateKeysRequest};
+use zeroize::Zeroizing;
 
 use crate::args::{KeysPassphrase, KeysRotate};
-use crate::commands::login::ask;
 use crate::context::Context;
+use crate::secrets::ask_new;
 
 pub(crate) fn status(context: &Context) -> Result<ExitCode, Problem> {
     let reply = context.client()?.keys()?;
@@ -40,7 +41,7 @@ fn since(reply: &KeysReply) -> String {
         (Some(at), Some(entry)) => {
             format!("since {}, ledger entry {entry}", at.to_seconds_text())
         }
-        _ => "since no rotation that the ledger has".to_owned(),
+        _ => "not rotated yet, as far as the ledger tells".to_owned(),
     }
 }
 
@@ -60,7 +61,7 @@ pub(crate) fn rotate(context: &Context, args: KeysRotate) -> Result<ExitCode, Pr
             reply.entry
         ));
         if reply.key.is_some() {
-            text.line("keep a copy of the key file as it is now: copies from before open copies of the workspace from before alone");
+            text.line("keep a copy of the key file as it is now: older ones only open copies of the workspace from before this rotation");
         }
         Ok(())
     })?;
@@ -71,7 +72,7 @@ pub(crate) fn passphrase(context: &Context, args: &KeysPassphrase) -> Result<Exi
     let new = match (&context.settings.new_passphrase, args.none) {
         (_, true) => None,
         (Some(new), false) => Some(new.clone()),
-        (None, false) => Some(ask_twice()?),
+        (None, false) => Some(new_passphrase()?.to_string()),
     };
     let reply = context.client()?.change_passphrase(&PassphraseRequest {
         old: context.settings.passphrase.clone(),
@@ -89,13 +90,8 @@ pub(crate) fn passphrase(context: &Context, args: &KeysPassphrase) -> Result<Exi
     Ok(ExitCode::Done)
 }
 
-fn ask_twice() -> Result<String, Problem> {
-    let new = ask("new passphrase")?;
-    if ask("the same passphrase again")? == new {
-        Ok(new)
-    } else {
-        Err(Problem::new(code::KEY_013, "there is no passphrase")
-            .because("the two differ")
-            .hint("repeat the command; nothing was changed"))
-    }
+fn new_passphrase() -> Result<Zeroizing<String>, Problem> {
+    ask_new("new passphrase", code::KEY_013).map_err(|problem| {
+        problem.hint("set CUSTODY_NEW_PASSPHRASE, type it, or write it on standard input; `--none` puts the key file under none")
+    })
 }

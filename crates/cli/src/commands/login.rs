@@ -1,6 +1,5 @@
 //! `custody login` and `custody logout`.
 
-use std::io::{BufRead, IsTerminal};
 use std::time::Duration;
 
 use custody_backends::machine::SystemEntropy;
@@ -16,6 +15,7 @@ use custody_wire::{
 use crate::args::LoginArgs;
 use crate::context::Context;
 use crate::login::{self, Login, unknown};
+use crate::secrets;
 
 /// How long a terminal waits at least and at most before it asks again whether its code was confirmed.
 const SHORTEST: Duration = Duration::from_millis(100);
@@ -183,50 +183,19 @@ fn enrol(context: &Context, client: &Client, user: &str) -> Result<SessionReply,
     })
 }
 
-/// Asks for a secret: it is typed at a terminal, which does not show it, or is the next line of standard input.
-pub(crate) fn ask(what: &str) -> Result<String, Problem> {
-    let read = if std::io::stdin().is_terminal() {
-        rpassword::prompt_password(format!("{what}: "))
-    } else {
-        line()
-    };
-    let missing = |because: &str| {
-        unknown(format!("the {what} is missing"))
-            .because(because)
-            .hint("type it, or give it on standard input, a line for each that is asked for")
-    };
-    let text = read.map_err(|error| missing(&error.to_string()))?;
-    let text = text.trim_end_matches(['\r', '\n']);
-    if text.is_empty() {
-        return Err(missing("the line was empty"));
-    }
-    Ok(text.to_owned())
+/// Asks for what somebody signs in by.
+fn ask(what: &str) -> Result<String, Problem> {
+    secrets::ask(what, code::SERVE_004).map(|secret| secret.to_string())
 }
 
-fn line() -> std::io::Result<String> {
-    let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line)?;
-    Ok(line)
-}
-
-/// Reads the token, which no terminal shows.
+/// Reads the token: that of the environment, or one that is given now.
 fn token(context: &Context) -> Result<String, Problem> {
-    if let Some(token) = &context.settings.token {
-        return Ok(token.clone());
-    }
-    let missing = |because: &str| {
-        unknown("there is no token")
-            .because(because)
-            .hint("set CUSTODY_TOKEN, or give it on standard input: `custody login … <token.txt`")
-    };
-    if std::io::stdin().is_terminal() {
-        return Err(missing(
-            "this program does not ask for secrets on a terminal that shows them",
-        ));
-    }
-    let line = line().map_err(|error| missing(&error.to_string()))?;
-    match line.trim() {
-        "" => Err(missing("the line was empty")),
-        token => Ok(token.to_owned()),
+    match &context.settings.token {
+        Some(token) => Ok(token.clone()),
+        None => ask("token").map_err(|problem| {
+            problem.hint(
+                "set CUSTODY_TOKEN, or give it on standard input: `custody login … <token.txt`",
+            )
+        }),
     }
 }

@@ -555,7 +555,7 @@ registry! {
     KEY_013 "CUS-KEY-013" Invalid:
         "there is no passphrase",
         "A key file with a passphrase was asked for, and none came.",
-        "Set CUSTODY_PASSPHRASE, or write it on standard input.";
+        "Set CUSTODY_PASSPHRASE (of a new one CUSTODY_NEW_PASSPHRASE), type it, or write it on standard input.";
     KEY_014 "CUS-KEY-014" Unavailable:
         "the keys of a project cannot be wrapped",
         "The machine gives no random numbers, or a key could not be wrapped. Nothing was made.",
