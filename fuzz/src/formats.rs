@@ -8,6 +8,7 @@ use custody_attest::dsse::{Envelope, IN_TOTO};
 use custody_attest::lock::Lock;
 use custody_attest::statement::Statement;
 use custody_ledger::fuzzing::write_ahead_log;
+use custody_oidc::{Expected, IdToken, Issuer, KeySet, Metadata, read_json};
 use custody_signing::certificate::{Certificate, RevocationList, Times, verify_chain};
 use custody_signing::{Bundle, Manifest};
 use custody_store::fuzzing::{manifest, pack};
@@ -23,12 +24,14 @@ pub(crate) type Property = fn(&[u8]) -> Result<bool, String>;
 /// The targets, and their corpora. A property tells whether the input was of the format.
 pub(crate) const TARGETS: &[(&str, Property)] = &[
     ("format_dsse", dsse),
+    ("format_id_token", id_token),
     ("format_lock", lock),
     ("format_manifest", manifest),
     ("format_model_signature", model_signature),
     ("format_note", note),
     ("format_pack", pack),
     ("format_pipeline", pipeline),
+    ("format_provider", provider),
     ("format_tar", tar),
     ("format_write_ahead_log", write_ahead_log),
     ("format_x509", x509),
@@ -196,4 +199,55 @@ fn x509(input: &[u8]) -> Result<bool, String> {
         return Err("what no authority signed is not believed".to_owned());
     }
     Ok(read.is_ok() || Certificate::from_der(leaf).is_ok())
+}
+
+/// The keys of RFC 7515, appendix A.3, and RFC 8037, appendix A.4.
+const KEYS: &str = include_str!("../corpus/format_provider/keys");
+
+/// A token by which a provider says who somebody is. Nobody signs for the fuzzer, and what the standards have signed is for
+/// nobody: none is believed.
+fn id_token(input: &[u8]) -> Result<bool, String> {
+    let Some(token) = std::str::from_utf8(input).ok().map(IdToken::read) else {
+        return Ok(false);
+    };
+    let Ok(token) = token else { return Ok(false) };
+    let keys = KeySet::read(KEYS.as_bytes())?;
+    let expected = Expected {
+        issuer: "joe",
+        client: "custody",
+        nonce: None,
+        access_token: None,
+        began: 1_300_819_370,
+        now: 1_300_819_370,
+        groups: Some("groups"),
+    };
+    match token.verify(&keys, &expected) {
+        Ok(_) => Err("what nobody signed for this client is not believed".to_owned()),
+        Err(_) => Ok(true),
+    }
+}
+
+/// What a provider says of itself, or its keys.
+fn provider(input: &[u8]) -> Result<bool, String> {
+    if let Ok(read) = read_json(input)
+        && serde_json::from_slice::<serde_json::Value>(input).ok() != Some(read)
+    {
+        return Err("JSON is read as others read it".to_owned());
+    }
+    let issuer: Issuer = "https://issuer.example"
+        .parse()
+        .map_err(|_| "the issuer is one")?;
+    if let Ok(read) = Metadata::read(input, &issuer, &std::collections::BTreeSet::new()) {
+        let own = [&read.authorization, &read.token, &read.keys];
+        let foreign = |url: &&url::Url| {
+            url.scheme() != "https"
+                || url.host_str() != Some("issuer.example")
+                || url.port_or_known_default() != Some(443)
+        };
+        if own.into_iter().chain(&read.device).any(|url| foreign(&url)) {
+            return Err("requests go to the issuer's own host".to_owned());
+        }
+        return Ok(true);
+    }
+    Ok(KeySet::read(input).is_ok())
 }

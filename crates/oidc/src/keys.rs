@@ -223,3 +223,48 @@ impl Material {
 fn text<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
     fields.get(name)?.as_str()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What standards give as examples: the key, and a message in the compact form that it signed.
+    const SIGNED: [(&str, &str, Algorithm); 2] = [
+        // RFC 7515, appendix A.3.
+        (
+            r#"{"kty": "EC", "crv": "P-256", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+                "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#,
+            "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q",
+            Algorithm::Es256,
+        ),
+        // RFC 8037, appendix A.4.
+        (
+            r#"{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#,
+            "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg",
+            Algorithm::EdDsa,
+        ),
+    ];
+
+    #[test]
+    fn what_the_standards_give_as_signed_is_and_with_a_byte_changed_it_is_not() {
+        for (key, text, algorithm) in SIGNED {
+            let set = KeySet::read(format!("{{\"keys\": [{key}]}}").as_bytes()).unwrap();
+            let (message, signature) = text.rsplit_once('.').unwrap();
+            let signature = BASE64URL.decode(signature).unwrap();
+            let message = message.as_bytes();
+            assert_eq!(set.verify(algorithm, None, message, &signature), Ok(()));
+            for place in [0, message.len() - 1] {
+                let mut changed = message.to_vec();
+                changed[place] ^= 1;
+                let verified = set.verify(algorithm, None, &changed, &signature);
+                assert_eq!(verified, Err(KeyError::Signature));
+            }
+            let mut forged = signature.clone();
+            forged[7] ^= 1;
+            let verified = set.verify(algorithm, None, message, &forged);
+            assert_eq!(verified, Err(KeyError::Signature));
+            let named = set.verify(algorithm, Some("other"), message, &signature);
+            assert_eq!(named, Err(KeyError::Unknown));
+        }
+    }
+}
