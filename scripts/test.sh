@@ -25,7 +25,7 @@ scripts/python-env.sh tests/scan/requirements.lock target/scan/python >/dev/null
 
 # Installs what the tests need of the system: a browser; a client of HTTP that is not ours; a token in software, for keys that
 # never leave it; what tells which writes reached the disk; what the identity provider runs by, unless it came by another way.
-install() {
+install_packages() {
     local needed=(chromium curl softhsm2 strace)
     command -v node >/dev/null && command -v npm >/dev/null || needed+=(nodejs npm)
     if ! dpkg --status "${needed[@]}" >/dev/null 2>&1; then
@@ -33,7 +33,7 @@ install() {
         apt-get install --yes --quiet --quiet "${needed[@]}" >/dev/null
     fi
 }
-(install && scripts/oidc-provider.sh target/oidc) >/dev/null 2>&1 &
+(install_packages && scripts/oidc-provider.sh target/oidc) >/dev/null 2>&1 &
 installing=$!
 
 stage "build" "build"
@@ -43,7 +43,7 @@ stage "format, lints, dependencies, documentation"
 scripts/lint.sh
 stage "packages of the system" "what the tests need of the system"
 wait "$installing" || true
-install
+install_packages
 stage "unit, property and end-to-end tests" "unit, property and end-to-end tests"
 if cargo nextest --version >/dev/null 2>&1; then
     cargo nextest run --locked --workspace --no-fail-fast

@@ -123,9 +123,14 @@ class Served:
 
     def __init__(self, folder):
         self.folder = folder
+        self.process = self.corp = self.other = None
         self.project = folder / "project"
         (self.project / "policies").mkdir(parents=True)
         (folder / "elsewhere").mkdir()
+
+    def start(self):
+        """Start the server and the providers, and bind who signs in."""
+        folder = self.folder
         (self.project / "secret").write_text("provider's secret & more\n")
         ports = [free_port(), free_port()]
         plain = [f"--oidc-plain=http://127.0.0.1:{port}" for port in ports]
@@ -153,11 +158,13 @@ class Served:
         self.custody("account", "add", "ada", "--oidc", self.corp.issuer, "7")
 
     def close(self):
-        """End all of it."""
-        self.process.terminate()
-        self.process.communicate(timeout=20)
-        self.corp.stop()
-        self.other.stop()
+        """End all that was started."""
+        if self.process:
+            self.process.terminate()
+            self.process.communicate(timeout=20)
+        for provider in (self.corp, self.other):
+            if provider:
+                provider.stop()
 
     def environment(self, home):
         """The environment of somebody with a home of their own."""
@@ -230,8 +237,11 @@ class Served:
 def served(tmp_path_factory):
     """A workspace that is served, with its providers."""
     served = Served(tmp_path_factory.mktemp("oidc"))
-    yield served
-    served.close()
+    try:
+        served.start()
+        yield served
+    finally:
+        served.close()
 
 
 def test_a_person_signs_in_with_a_browser_as_who_they_are_to_one_provider(served):

@@ -4,7 +4,7 @@ use std::process::{Child, Stdio};
 
 use serde_json::Value;
 
-use crate::world::World;
+use crate::world::{World, text};
 
 const PRINCIPALS: &str = r#"{"users": {
   "ada": {"roles": ["data_scientist"]},
@@ -17,8 +17,12 @@ impl World {
         let world = Self::of_words();
         world.write("count.sh", "sleep 600\n");
         let run = world.start(&["run"]);
-        // It goes on for longer than the first step takes.
         drop(world.socket());
+        // Its endless step is the second one.
+        let id = world.only_run().1;
+        let shown = || text(&world.run(&["runs", "show", &id]));
+        let mut asked = (0..200).map(|_| shown());
+        assert!(asked.any(|shown| shown.contains("count: started")));
         (world, run)
     }
 
