@@ -272,7 +272,7 @@ impl Door {
             match set {
                 Some(set) => {
                     let known = Known::of(self, set);
-                    reply.then = explained(past, &known, past.time, listed);
+                    reply.then = Some(explained(past, &known, past.time, listed));
                 }
                 None if digest.is_none() => reply
                     .withheld
@@ -283,7 +283,7 @@ impl Door {
             }
         }
         let known = Known::of(self, policies);
-        reply.now = explained(past, &known, inner.now(), listed);
+        reply.now = Some(explained(past, &known, inner.now(), listed));
         let was = reply.recorded.as_ref().map(|recorded| recorded.permit);
         let is = reply.now.as_ref().map(|now| now.permit);
         reply.differs = past.looked_up && is.is_some() && was != is;
@@ -309,13 +309,13 @@ fn explained(
     known: &Known,
     now: custody_types::Timestamp,
     listed: bool,
-) -> Option<ExplanationView> {
+) -> ExplanationView {
     let actor = known.actor(&past.person);
     let set: &PolicySet = &known.set;
     let explanation = past.request(&actor, now, |request| {
         set.explain(request, set.decide_again(request))
     });
-    explanation.map(|explanation| told(explanation, listed))
+    told(explanation, listed)
 }
 
 /// Returns what is meant by an action where nothing is named.

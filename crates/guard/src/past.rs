@@ -3,9 +3,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use custody_identity::{Authentication, Directory, Method};
+use custody_identity::{Authentication, Directory, LOCAL, Method, REMOTE};
 use custody_ledger::{Entry, Phase, ToldFact};
-use custody_policy::{PolicySet, Request, ResourceFacts, STEP_SCOPE, Source, TOKEN_SCOPE};
+use custody_policy::{
+    DEVICE_SCOPE, PolicySet, Request, ResourceFacts, STEP_SCOPE, Source, TOKEN_SCOPE,
+};
 use custody_types::{
     Action, Actor, ActorKind, Alias, ArtifactName, Classification, Digest, Kind, NameError,
     Problem, ProjectName, Purpose, Reference, Resource, ResourceKind, Timestamp, VersionName, code,
@@ -49,6 +51,8 @@ pub(crate) struct Past {
     pub(crate) purpose: Option<Purpose>,
     via: String,
     told: ToldFact,
+    method: Method,
+    network: &'static str,
     alias: Option<Alias>,
     pub(crate) time: Timestamp,
     pub(crate) identity: Option<Digest>,
@@ -61,23 +65,19 @@ impl Past {
         actor: &Actor,
         now: Timestamp,
         ask: impl FnOnce(&Request<'_>) -> T,
-    ) -> Option<T> {
+    ) -> T {
         let step = Actor::step("run", "step");
-        // Which roles an identity provider's groups gave is not known afterwards.
-        let method = Method::named(&self.told.method).filter(|one| !one.is_by_provider())?;
-        let network = ["local", "remote"].into_iter();
-        let network = network.into_iter().find(|one| *one == self.told.network)?;
         let authentication = Authentication {
             actor: actor.clone(),
-            method,
+            method: self.method,
             time: self.told.time,
-            network,
+            network: self.network,
             expires: self.told.expires,
             token: None,
             session: None,
             asserted: None,
         };
-        Some(ask(&Request {
+        ask(&Request {
             actor: if self.step { &step } else { actor },
             on_behalf_of: self.step.then_some(actor),
             action: self.action,
@@ -89,7 +89,7 @@ impl Past {
             via: &self.via,
             authentication: &authentication,
             now,
-        }))
+        })
     }
 }
 
@@ -108,7 +108,7 @@ impl Door {
             return Decided::Nothing;
         }
         let refused = decision.effect == custody_ledger::Effect::Forbid;
-        if refused && (by(STEP_SCOPE) || by(TOKEN_SCOPE)) {
+        if refused && [STEP_SCOPE, TOKEN_SCOPE, DEVICE_SCOPE].into_iter().any(by) {
             return Decided::ByLimit;
         }
         let Some(told) = &decision.told else {
@@ -116,6 +116,17 @@ impl Door {
                 "an earlier program entered it without what the policies were told",
             );
         };
+        let mut networks = [LOCAL, REMOTE].into_iter();
+        let network = networks.find(|one| *one == told.network);
+        let method = Method::named(&told.method);
+        let Some((method, network)) = method.zip(network) else {
+            return Decided::Unknown("this program does not know how who asked was authenticated");
+        };
+        if method.is_by_provider() {
+            return Decided::Unknown(
+                "which roles an identity provider's groups gave then is not known afterwards",
+            );
+        }
         let Some(action) = entry.action() else {
             return Decided::Unknown("this program does not know the action");
         };
@@ -137,6 +148,8 @@ impl Door {
             purpose: entry.purpose.clone(),
             via: subject.via.clone(),
             told: told.clone(),
+            method,
+            network,
             alias,
             time: entry.ts,
             identity: decision.identity,

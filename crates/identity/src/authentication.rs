@@ -93,7 +93,7 @@ impl Credentials {
 /// The network of who is at the machine itself.
 pub const LOCAL: &str = "local";
 /// That of everybody else.
-const REMOTE: &str = "remote";
+pub const REMOTE: &str = "remote";
 
 /// That somebody proved to be who they are.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,7 +16,7 @@ mod sign_in;
 mod token;
 
 pub use attempts::{Attempts, Guesser};
-pub use authentication::{Authentication, Credentials, LOCAL, Method, ShownToken};
+pub use authentication::{Authentication, Credentials, LOCAL, Method, REMOTE, ShownToken};
 pub use change::{Change, Right};
 pub use directory::{Account, Directory, Group, IdentityError, Party, Rights};
 pub use provider::{Asserted, ProviderIdentity};

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use custody_identity::{Account, Authentication, Directory, Group, Method, Party, RoleBinding};
+use custody_identity::{
+    Account, Authentication, Directory, Group, LOCAL, Method, Party, REMOTE, RoleBinding,
+};
 use custody_types::{
     Action, Actor, Alias, Classification, Digest, Kind, ProjectName, Purpose, Resource,
     ResourceKind, Timestamp,
@@ -329,8 +331,8 @@ impl PolicySet {
             method: context.method,
             time: context.signed_in.unwrap_or(context.now),
             network: match context.network {
-                Network::Local => "local",
-                Network::Remote => "remote",
+                Network::Local => LOCAL,
+                Network::Remote => REMOTE,
             },
             expires: context.expires,
             token: None,

@@ -18,6 +18,8 @@ use crate::set::PolicySet;
 pub const STEP_SCOPE: &str = "step-scope";
 /// What decides that a token reaches no further than its limits.
 pub const TOKEN_SCOPE: &str = "token-scope";
+/// What decides that a code which was confirmed at an identity provider is not for what is for people alone.
+pub const DEVICE_SCOPE: &str = "device-scope";
 /// The name of the one organisation.
 const ORGANISATION: &str = "organisation";
 
@@ -341,7 +343,7 @@ fn beyond_device(request: &Request<'_>) -> Option<Decision> {
     (is_weak && FOR_PEOPLE.contains(&request.action)).then(|| Decision {
         hint: Some("sign in by the browser or by a password for it: `custody login ADDRESS --user NAME`; or do it on the machine where the workspace is".to_owned()),
         ..refuse(
-            "device-scope",
+            DEVICE_SCOPE,
             "it asks for more than a code that was confirmed at an identity provider",
         )
     })

@@ -22,7 +22,9 @@ mod settings;
 pub use cases::{BUILTIN_TESTS, FailedTest, TESTS, TestReport};
 pub use change::Seen;
 pub use check::{Checked, Finding, Severity, principals_finding};
-pub use decide::{Decision, Request, ResourceFacts, STEP_SCOPE, StepScope, TOKEN_SCOPE};
+pub use decide::{
+    DEVICE_SCOPE, Decision, Request, ResourceFacts, STEP_SCOPE, StepScope, TOKEN_SCOPE,
+};
 pub use difference::{Difference, Flipped};
 pub use explain::{Determining, Explanation, Fact, HeldRole};
 pub use grid::{Case, GridRow, NO_ROLE, grid_text};

@@ -7,7 +7,7 @@ use custody_ledger::{Entry, Outcome};
 use custody_oidc::Algorithm;
 use custody_oidc::testing::{CLIENT, ISSUER, Provider as Keys};
 use custody_types::{Clock, Code};
-use custody_wire::{DevicePollRequest, DeviceRequest, PolicySource, SessionReply};
+use custody_wire::{DevicePollRequest, DeviceRequest, PolicySource, ReplayRequest, SessionReply};
 use serde_json::{Value, json};
 
 use super::*;
@@ -305,6 +305,21 @@ fn who_is_bound_to_nothing_is_told_what_an_owner_does() {
     assert_eq!(code(place.sign_in()), code::IDENTITY_002);
     place.said(|said| said.claims = json!({"sub": "x".repeat(255), "groups": ["team"]}));
     assert!(place.sign_in().unwrap().account.to_string().len() < 256);
+    // Made again under the same policies nothing comes out otherwise: what nobody can know is counted, what no policy decided is
+    // no decision of policies.
+    let request = ReplayRequest {
+        sources: settings(SETTINGS),
+        seconds: None,
+        limit: None,
+        after: None,
+    };
+    let told = place.door.replay(&owner, request).unwrap();
+    assert_eq!((told.otherwise, told.next), (0, None), "{:?}", told.changed);
+    let unknown: Vec<_> = told.unknown.keys().collect();
+    assert_eq!(
+        unknown,
+        ["which roles an identity provider's groups gave then is not known afterwards"]
+    );
     drop(place.door);
     let known = place.world.open();
     let who = ProviderIdentity::new(ISSUER, "it's me").unwrap();
