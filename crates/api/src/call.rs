@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::body::Body;
-use custody_guard::Session;
 use custody_types::{ByteSize, Problem, code};
 use custody_wire::stream::{Piece, PieceReader, PieceWriter, channel};
 use custody_wire::{Document, PROBLEM_JSON, ProblemDetails, Schema};
@@ -22,147 +21,140 @@ const DOCUMENT_BYTES: u64 = 16 << 20;
 /// That of who is not known yet.
 const ARRIVAL_BYTES: u64 = 16 << 10;
 
-/// One call, on a thread that may block.
+/// What a request carries, on a thread that may block.
 #[derive(Debug)]
 pub(crate) struct Call {
-    /// Who asks.
-    pub(crate) session: Session,
     /// What the path names.
     id: Option<String>,
     query: String,
+    /// What the body says that it is.
+    media_type: Option<String>,
     body: PieceReader,
+    /// The largest document that is read.
+    most: u64,
 }
 
 impl Call {
     pub(crate) fn new(
-        session: Session,
         id: Option<String>,
-        query: String,
+        query: &str,
+        media_type: Option<&str>,
         body: PieceReader,
     ) -> Self {
         Self {
-            session,
             id,
-            query,
+            query: query.to_owned(),
+            media_type: media_type.map(ToOwned::to_owned),
             body,
+            most: DOCUMENT_BYTES,
         }
     }
 
-    /// Returns the id in the path.
-    pub(crate) fn id(&self) -> Result<String, Problem> {
-        self.id
-            .clone()
-            .ok_or_else(|| malformed(&"the path names nothing"))
+    /// Of who is not known yet, small documents are read.
+    pub(crate) fn of_a_stranger(self) -> Self {
+        Self {
+            most: ARRIVAL_BYTES,
+            ..self
+        }
     }
 
-    /// Reads the query string.
+    /// Takes what the path names.
+    pub(crate) fn id(&mut self) -> Result<String, Problem> {
+        let id = self.id.take();
+        id.ok_or_else(|| malformed(&"the path names nothing"))
+    }
+
+    /// Takes the query as it came.
+    pub(crate) fn raw_query(&mut self) -> String {
+        std::mem::take(&mut self.query)
+    }
+
+    /// Reads the query.
     pub(crate) fn query<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         serde_urlencoded::from_str(&self.query).map_err(|error| malformed(&error))
     }
 
     /// Reads the body as a JSON document.
     pub(crate) fn document<T: DeserializeOwned>(self) -> Result<T, Problem> {
-        document(self.body, DOCUMENT_BYTES)
+        let Self { most, .. } = self;
+        let body = self.body_of_type("application/json")?;
+        let mut bytes = Zeroizing::new(Vec::new());
+        body.take(most + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|error| malformed(&error))?;
+        if u64::try_from(bytes.len()).is_ok_and(|size| size > most) {
+            let what = format!("the request has more than {}", ByteSize::from_bytes(most));
+            return Err(Problem::new(code::API_018, what).hint("ask for less at once"));
+        }
+        serde_json::from_slice(&bytes).map_err(|error| malformed(&error))
     }
 
-    /// Hands out the body as a stream of bytes.
-    pub(crate) fn into_stream(self) -> PieceReader {
-        self.body
+    /// Takes the body, which says that it is of `media_type`: what is not what it says is not guessed at (RFC 9110, section
+    /// 8.3). Parameters say nothing of these types.
+    pub(crate) fn body_of_type(self, media_type: &str) -> Result<PieceReader, Problem> {
+        let said = self.media_type.as_deref().map(|said| {
+            let (said, _) = said.split_once(';').unwrap_or((said, ""));
+            said.trim().to_ascii_lowercase()
+        });
+        if said.as_deref() == Some(media_type) {
+            return Ok(self.body);
+        }
+        let what = format!("the body of the request is no `{media_type}`");
+        let because = match said {
+            None => "it does not say what it is".to_owned(),
+            Some(said) => format!("it says that it is `{said}`"),
+        };
+        Err(Problem::new(code::API_024, what)
+            .because(because)
+            .hint(format!("send it with `Content-Type: {media_type}`")))
+    }
+
+    /// Checks that there is no body.
+    pub(crate) fn no_body(mut self) -> Result<(), Problem> {
+        match self.body.read(&mut [0]) {
+            Ok(0) => Ok(()),
+            Ok(_) => Err(malformed(&"this request has no body")),
+            Err(error) => Err(malformed(&error)),
+        }
     }
 }
 
-/// Somebody who is not known yet, on a thread that may block.
+/// Somebody who is not known yet.
 #[derive(Debug)]
-pub(crate) struct Arrival {
+pub(crate) struct Visitor {
     /// Where they come from.
     pub(crate) address: IpAddr,
     /// What they show, if anything.
     pub(crate) token: Option<String>,
     /// What a browser keeps of the sign-in that it began, if anything.
     pub(crate) cookie: Option<String>,
-    /// The query.
-    pub(crate) query: String,
-    body: PieceReader,
 }
 
-impl Arrival {
-    pub(crate) fn new(
-        address: IpAddr,
-        (token, cookie): (Option<String>, Option<String>),
-        query: String,
-        body: PieceReader,
-    ) -> Self {
-        Self {
-            address,
-            token,
-            cookie,
-            query,
-            body,
-        }
-    }
-
-    /// Reads the query string.
-    pub(crate) fn query<T: DeserializeOwned>(&self) -> Result<T, Problem> {
-        serde_urlencoded::from_str(&self.query).map_err(|error| malformed(&error))
-    }
-
-    /// Reads the body as a JSON document, which is small.
-    pub(crate) fn document<T: DeserializeOwned>(self) -> Result<T, Problem> {
-        document(self.body, ARRIVAL_BYTES)
-    }
-}
-
-fn document<T: DeserializeOwned>(body: PieceReader, most: u64) -> Result<T, Problem> {
-    let mut bytes = Zeroizing::new(Vec::new());
-    body.take(most + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| malformed(&error))?;
-    if u64::try_from(bytes.len()).is_ok_and(|size| size > most) {
-        let what = format!("the request has more than {}", ByteSize::from_bytes(most));
-        return Err(Problem::new(code::API_018, what).hint("ask for less at once"));
-    }
-    serde_json::from_slice(&bytes).map_err(|error| malformed(&error))
-}
-
-fn malformed(error: &dyn std::fmt::Display) -> Problem {
+pub(crate) fn malformed(error: &dyn std::fmt::Display) -> Problem {
     Problem::new(code::API_010, "the request cannot be understood").because(error)
 }
 
 /// Answers with a document.
 pub(crate) fn reply<T: Serialize + Schema>(body: T) -> Result<Response<Body>, Problem> {
     let bytes = serde_json::to_vec(&Document::new(body)).map_err(|error| unwritable(&error))?;
-    Response::builder()
-        .header(header::CONTENT_TYPE, "application/json")
-        .body(Body::from(bytes))
-        .map_err(|error| unwritable(&error))
+    answer(StatusCode::OK, "application/json", Body::from(bytes))
 }
 
-/// Sends a browser elsewhere, with something to keep until it comes back.
-pub(crate) fn sent(place: &str, cookie: &str) -> Result<Response<Body>, Problem> {
-    Response::builder()
-        .status(StatusCode::SEE_OTHER)
-        .header(header::LOCATION, place)
-        .header(header::SET_COOKIE, cookie)
-        .header(header::REFERRER_POLICY, "no-referrer")
-        .body(Body::empty())
-        .map_err(|error| unwritable(&error))
-}
-
-/// Answers that something goes on by itself, which is found at `place` from now on.
-pub(crate) fn created<T: Serialize + Schema>(
-    place: &str,
-    body: T,
+pub(crate) fn answer(
+    status: StatusCode,
+    media_type: &str,
+    body: Body,
 ) -> Result<Response<Body>, Problem> {
-    let mut response = reply(body)?;
-    *response.status_mut() = StatusCode::ACCEPTED;
-    let place = HeaderValue::from_str(place).map_err(|error| unwritable(&error))?;
-    response.headers_mut().insert(header::LOCATION, place);
-    Ok(response)
+    Response::builder()
+        .status(status)
+        .header(header::CONTENT_TYPE, media_type)
+        .body(body)
+        .map_err(|error| unwritable(&error))
 }
 
 /// Answers with a stream that `write` produces on a thread of its own.
 pub(crate) fn stream(
-    content_type: &str,
+    media_type: &str,
     write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()> + Send + 'static,
 ) -> Result<Response<Body>, Problem> {
     let (sender, receiver) = channel();
@@ -173,10 +165,7 @@ pub(crate) fn stream(
             Err(error) => writer.fail(error),
         }
     });
-    Response::builder()
-        .header(header::CONTENT_TYPE, content_type)
-        .body(body_of(receiver))
-        .map_err(|error| unwritable(&error))
+    answer(StatusCode::OK, media_type, body_of(receiver))
 }
 
 /// Answers with a problem, under the status that fits it.
@@ -196,7 +185,7 @@ pub(crate) fn problem(problem: &Problem) -> Response<Body> {
     response
 }
 
-fn unwritable(error: &dyn std::fmt::Display) -> Problem {
+pub(crate) fn unwritable(error: &dyn std::fmt::Display) -> Problem {
     Problem::new(code::API_011, "the answer cannot be written").because(error)
 }
 
@@ -244,11 +233,8 @@ mod tests {
             let mut writer = PieceWriter::new(sender);
             writer.write_all(&body).and_then(|()| writer.finish())
         });
-        let account = "ada".to_owned();
-        let shown = custody_guard::Credentials::OperatingSystem { account };
-        let now = "2026-01-01T00:00:00Z".parse().unwrap();
-        let session = Session::new(shown.authenticate(now), None, "test");
-        Call::new(session, None, String::new(), PieceReader::new(receiver))
+        let media_type = Some("Application/JSON; charset=utf-8");
+        Call::new(None, "", media_type, PieceReader::new(receiver))
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
-use axum::body::Body;
 use custody_guard::{
     Approve, ChangeRules, Collect, CommittedVersion, Export, ExportLedger, List, NewToken,
     NewVersion, ReadIdentity, ReadKeys, ReadLedger, ReadPolicy, ReadRun, RebuildIndex, Reject,
@@ -16,86 +15,109 @@ use custody_pipeline::collect;
 use custody_pipeline::file::Origin;
 use custody_pipeline::run::Runner;
 use custody_types::{Kind, Problem, Reference};
+use custody_wire::stream::PieceReader;
 use custody_wire::{
     AcceptRollbackReply, AcceptRollbackRequest, AliasReply, AliasRequest, ApproveChangeRequest,
-    ApproveRequest, ArtifactQuery, BreakGlassRequest, CandidateRequest, CompareRequest, DataQuery,
-    DevicePollRequest, DeviceRequest, DiffRequest, Document, EnrolRequest, EntryQuery,
-    ExplainRequest, IdentityRequest, InviteRequest, LedgerVerifyReply, ListQuery, ListReply,
-    MetricsRequest, OriginOfPut, PassphraseRequest, PolicySource, ProjectQuery, ProviderQuery,
-    PutQuery, PutReply, RejectReply, RejectRequest, RemoveRequest, ReplayRequest, RescanReply,
-    RescanRequest, RevokeTokenRequest, RotateKeysRequest, RulesReply, RunEvent, RunMomentQuery,
-    RunQuery, RunRequest, ShredRequest, SignInRequest, SignOutReply, StatusRequest, TokenRequest,
-    TraceQuery, VerifyRequest,
+    ApproveReply, ApproveRequest, ArtifactQuery, BreakGlassReply, BreakGlassRequest, CancelReply,
+    CandidateRequest, CompareReply, CompareRequest, DataQuery, DevicePollReply, DevicePollRequest,
+    DeviceReply, DeviceRequest, DiffReply, DiffRequest, Document, EnrolRequest, EntryProofReply,
+    EntryQuery, EvaluationReply, ExplainReply, ExplainRequest, HeadReply, IdentityReply,
+    IdentityRequest, InviteReply, InviteRequest, KeysReply, LedgerReply, LedgerVerifyReply,
+    ListQuery, ListReply, MetricsReply, MetricsRequest, OriginOfPut, PassphraseReply,
+    PassphraseRequest, PolicyDiffReply, PolicyReply, PolicySource, PolicyTestReply, ProfileReply,
+    ProjectQuery, ProjectsReply, ProposalsReply, ProviderQuery, ProvidersReply, PutQuery, PutReply,
+    RejectReply, RejectRequest, RemoveReply, RemoveRequest, ReplayReply, ReplayRequest,
+    ReproduceReply, ReproduceRequest, RescanReply, RescanRequest, RevokeTokenRequest,
+    RotateKeysRequest, RotationReply, RulesReply, RunEvent, RunListReply, RunMoment,
+    RunMomentQuery, RunQuery, RunRequest, RunShowReply, RunStarted, SchemaReply, SessionReply,
+    ShowReply, ShredReply, ShredRequest, SignInRequest, SignOutReply, SigningReply, SigningRequest,
+    StatusReply, StatusRequest, TokenReply, TokenRequest, TokensReply, TraceQuery, TraceReply,
+    ValidateReply, VerifyReply, VerifyRequest, WaitingReply,
 };
-use http::header::SET_COOKIE;
-use http::{HeaderValue, Response};
 
 use crate::app::App;
-use crate::call::{self, Arrival, Call, created, reply, stream};
+use crate::asked::{Json, Named, Query, RawQuery, Upload};
+use crate::call::Visitor;
 use crate::operations::sign_in_cookie;
+use crate::told::{Bom, Claims, Forgetting, Lines, RunAnswer, Sent, Stream, Tar};
 
-type Answer = Result<Response<Body>, Problem>;
+type Answer<T> = Result<T, Problem>;
 
-pub(crate) fn list(app: &App, call: Call) -> Answer {
-    let query: ListQuery = call.query()?;
+pub(crate) fn list_versions(
+    app: &App,
+    session: &Session,
+    Query(query): Query<ListQuery>,
+) -> Answer<ListReply> {
     let target = match (&query.project, &query.artifact) {
         (Some(project), _) => ResourceRef::Project(project.clone()),
         (None, Some(artifact)) => ResourceRef::Project(artifact.project().clone()),
         (None, None) => ResourceRef::Workspace,
     };
-    let grant = app.door.ask::<List>(&call.session, target)?;
+    let grant = app.door.ask::<List>(session, target)?;
     let listed = grant.views(&query)?;
     grant.finish()?;
-    reply(listed)
+    Ok(listed)
 }
 
-pub(crate) fn projects(app: &App, call: Call) -> Answer {
-    let query: ProjectQuery = call.query()?;
-    let grant = app
-        .door
-        .ask::<List>(&call.session, ResourceRef::Workspace)?;
+pub(crate) fn list_projects(
+    app: &App,
+    session: &Session,
+    Query(query): Query<ProjectQuery>,
+) -> Answer<ProjectsReply> {
+    let grant = app.door.ask::<List>(session, ResourceRef::Workspace)?;
     let listed = grant.projects(&query)?;
     grant.finish()?;
-    reply(listed)
+    Ok(listed)
 }
 
-pub(crate) fn waiting(app: &App, call: Call) -> Answer {
-    let grant = app
-        .door
-        .ask::<List>(&call.session, ResourceRef::Workspace)?;
+pub(crate) fn list_approvals(app: &App, session: &Session, (): ()) -> Answer<WaitingReply> {
+    let grant = app.door.ask::<List>(session, ResourceRef::Workspace)?;
     let waiting = grant.waiting()?;
     grant.finish()?;
-    reply(waiting)
+    Ok(waiting)
 }
 
-pub(crate) fn show(app: &App, call: Call) -> Answer {
-    let reference = reference(&call)?;
+pub(crate) fn show_version(
+    app: &App,
+    session: &Session,
+    Query(query): Query<ArtifactQuery>,
+) -> Answer<ShowReply> {
+    let reference = parse_reference(&query.reference)?;
     let grant = app
         .door
-        .ask::<List>(&call.session, ResourceRef::Named(reference))?;
+        .ask::<List>(session, ResourceRef::Named(reference))?;
     let shown = grant.show()?;
     grant.finish()?;
-    reply(shown)
+    Ok(shown)
 }
 
-pub(crate) fn sign(app: &App, call: Call) -> Answer {
-    let session = call.session.clone();
-    let ArtifactQuery { reference } = call.document()?;
+pub(crate) fn list_signable(
+    app: &App,
+    session: &Session,
+    Json(SigningRequest { reference }): Json<SigningRequest>,
+) -> Answer<SigningReply> {
     let target = ResourceRef::Named(parse_reference(&reference)?);
-    let grant = app.door.ask::<SignModel>(&session, target)?;
+    let grant = app.door.ask::<SignModel>(session, target)?;
     let files = grant.signable()?;
     grant.finish()?;
-    reply(files)
+    Ok(files)
 }
 
-pub(crate) fn put(app: &App, call: Call) -> Answer {
-    let PutQuery {
-        artifact,
-        kind,
-        classification,
-        purposes,
-        origin,
-    } = call.query()?;
+pub(crate) fn put_version(
+    app: &App,
+    session: &Session,
+    asked: Upload<PutQuery>,
+) -> Answer<PutReply> {
+    let Upload(
+        PutQuery {
+            artifact,
+            kind,
+            classification,
+            purposes,
+            origin,
+        },
+        files,
+    ) = asked;
     let mut new = NewVersion::new(artifact, kind, classification);
     for purpose in purposes.split(',').filter(|purpose| !purpose.is_empty()) {
         new.purposes
@@ -104,7 +126,7 @@ pub(crate) fn put(app: &App, call: Call) -> Answer {
             })?);
     }
     let made = match origin {
-        None => made::<Write>(app, call, new)?,
+        None => made::<Write>(app, session, new, files)?,
         Some(origin) => {
             let (declared, put) = origin_of(&origin)?;
             new.classification = declared.classification;
@@ -112,14 +134,14 @@ pub(crate) fn put(app: &App, call: Call) -> Answer {
                 &declared,
                 &put.what,
                 (put.sha256, put.files),
-                (app.door.now(), app.door.pseudonym(call.session.actor())),
+                (app.door.now(), app.door.pseudonym(session.actor())),
             ));
-            made::<Collect>(app, call, new)?
+            made::<Collect>(app, session, new, files)?
         }
     };
     let made =
         made.ok_or_else(|| Problem::new(custody_types::code::API_015, "nothing was made"))?;
-    reply(PutReply {
+    Ok(PutReply {
         version: made.view,
         stored: made.stored,
         entry: made.entry,
@@ -131,17 +153,18 @@ pub(crate) fn put(app: &App, call: Call) -> Answer {
 /// Makes a version of the files that come.
 fn made<A: WriteAccess>(
     app: &App,
-    call: Call,
+    session: &Session,
     new: NewVersion,
+    files: PieceReader,
 ) -> Result<Option<CommittedVersion>, Problem> {
     let target = ResourceRef::New {
         artifact: new.artifact.clone(),
         kind: new.kind,
         classification: new.classification,
     };
-    let grant = app.door.ask::<A>(&call.session, target)?;
+    let grant = app.door.ask::<A>(session, target)?;
     let mut making = VersionBuilder::start(&grant)?;
-    making.tar(call.into_stream())?;
+    making.tar(files)?;
     making.finish(grant, new)?;
     Ok(making.commit(None)?.pop())
 }
@@ -160,124 +183,162 @@ fn origin_of(text: &str) -> Result<(Origin, OriginOfPut), Problem> {
     Ok((declared, put))
 }
 
-pub(crate) fn export(app: &App, call: Call) -> Answer {
-    let reference = reference(&call)?;
+pub(crate) fn export_version(
+    app: &App,
+    session: &Session,
+    Query(query): Query<ArtifactQuery>,
+) -> Answer<Stream<Tar>> {
+    let reference = parse_reference(&query.reference)?;
     let grant = app
         .door
-        .ask::<Export>(&call.session, ResourceRef::Named(reference))?;
-    stream("application/x-tar", move |out| grant.write_tar(out))
+        .ask::<Export>(session, ResourceRef::Named(reference))?;
+    Ok(Stream::new(move |out| grant.write_tar(out)))
 }
 
-pub(crate) fn data_schema(app: &App, call: Call) -> Answer {
-    let query: DataQuery = call.query()?;
+pub(crate) fn data_schema(
+    app: &App,
+    session: &Session,
+    Query(query): Query<DataQuery>,
+) -> Answer<SchemaReply> {
     let reference = parse_reference(&query.reference)?;
-    reply(app.runner.schema(&call.session, reference)?)
+    app.runner.schema(session, reference)
 }
 
-pub(crate) fn data_head(app: &App, call: Call) -> Answer {
-    let query: DataQuery = call.query()?;
+pub(crate) fn data_head(
+    app: &App,
+    session: &Session,
+    Query(query): Query<DataQuery>,
+) -> Answer<HeadReply> {
     let reference = parse_reference(&query.reference)?;
-    reply(app.runner.head(&call.session, reference, query.rows)?)
+    app.runner.head(session, reference, query.rows)
 }
 
-pub(crate) fn data_profile(app: &App, call: Call) -> Answer {
-    let query: DataQuery = call.query()?;
+pub(crate) fn data_profile(
+    app: &App,
+    session: &Session,
+    Query(query): Query<DataQuery>,
+) -> Answer<ProfileReply> {
     let reference = parse_reference(&query.reference)?;
-    reply(app.runner.profile(&call.session, reference)?)
+    app.runner.profile(session, reference)
 }
 
-pub(crate) fn data_diff(app: &App, call: Call) -> Answer {
-    let session = call.session.clone();
-    let request: DiffRequest = call.document()?;
-    reply(app.runner.diff(&session, &request)?)
+pub(crate) fn data_diff(
+    app: &App,
+    session: &Session,
+    Json(request): Json<DiffRequest>,
+) -> Answer<DiffReply> {
+    app.runner.diff(session, &request)
 }
 
-pub(crate) fn set_alias(app: &App, call: Call) -> Answer {
-    let session = call.session.clone();
-    let AliasRequest {
+pub(crate) fn set_alias(
+    app: &App,
+    session: &Session,
+    Json(AliasRequest {
         artifact,
         alias,
         to,
         expected,
-    } = call.document()?;
+    }): Json<AliasRequest>,
+) -> Answer<AliasReply> {
     let version = artifact.version(to);
     let grant = app
         .door
-        .ask_alias(&session, ResourceRef::Named(version.clone().into()), &alias)?;
+        .ask_alias(session, ResourceRef::Named(version.clone().into()), &alias)?;
     let entry = grant.set(&alias, expected)?;
-    reply(AliasReply {
+    Ok(AliasReply {
         alias,
         version,
         entry,
     })
 }
 
-pub(crate) fn trace(app: &App, call: Call) -> Answer {
-    let query: TraceQuery = call.query()?;
-    reply(app.runner.trace(&call.session, &query)?)
+pub(crate) fn trace(
+    app: &App,
+    session: &Session,
+    Query(query): Query<TraceQuery>,
+) -> Answer<TraceReply> {
+    app.runner.trace(session, &query)
 }
 
-/// Answers with a CycloneDX document.
-pub(crate) fn bom(app: &App, call: Call) -> Answer {
-    let query: ArtifactQuery = call.query()?;
-    let document = app.runner.bom(&call.session, &query.reference)?;
-    stream(custody_attest::cyclonedx::MEDIA_TYPE, move |out| {
-        out.write_all(&document)
-    })
+pub(crate) fn bom(
+    app: &App,
+    session: &Session,
+    Query(query): Query<ArtifactQuery>,
+) -> Answer<Stream<Bom>> {
+    let document = app.runner.bom(session, &query.reference)?;
+    Ok(Stream::new(move |out| out.write_all(&document)))
 }
 
-/// Answers with the lines of a file of claims.
-pub(crate) fn claims(app: &App, call: Call) -> Answer {
-    let query: ArtifactQuery = call.query()?;
-    let lines = app.runner.claims(&call.session, &query.reference)?;
-    stream("application/x-ndjson", move |out| out.write_all(&lines))
+pub(crate) fn claims(
+    app: &App,
+    session: &Session,
+    Query(query): Query<ArtifactQuery>,
+) -> Answer<Stream<Claims>> {
+    let lines = app.runner.claims(session, &query.reference)?;
+    Ok(Stream::new(move |out| out.write_all(&lines)))
 }
 
-pub(crate) fn verify(app: &App, call: Call) -> Answer {
-    let session = call.session.clone();
-    let request: VerifyRequest = call.document()?;
-    reply(app.runner.verify(&session, &request)?)
+pub(crate) fn verify(
+    app: &App,
+    session: &Session,
+    Json(request): Json<VerifyRequest>,
+) -> Answer<VerifyReply> {
+    app.runner.verify(session, &request)
 }
 
-pub(crate) fn reproduce(app: &App, call: Call) -> Answer {
-    let session = call.session.clone();
-    let request: VerifyRequest = call.document()?;
-    let reference: Reference = parse_reference(request.reference.as_deref().unwrap_or_default())?;
-    reply(app.runner.reproduce(&session, &reference)?)
+pub(crate) fn reproduce(
+    app: &App,
+    session: &Session,
+    Json(request): Json<ReproduceRequest>,
+) -> Answer<ReproduceReply> {
+    let reference = parse_reference(&request.reference)?;
+    app.runner.reproduce(session, &reference)
 }
 
-pub(crate) fn status(app: &App, call: Call) -> Answer {
-    let session = call.session.clone();
-    let request: StatusRequest = call.document()?;
-    reply(app.runner.status(&session, &request)?)
+pub(crate) fn show_status(
+    app: &App,
+    session: &Session,
+    Json(request): Json<StatusRequest>,
+) -> Answer<StatusReply> {
+    app.runner.status(session, &request)
 }
 
-pub(crate) fn metrics(app: &App, call: Call) -> Answer {
-    let session = call.session.clone();
-    let request: MetricsRequest = call.document()?;
-    reply(app.runner.metrics(&session, &request)?)
+pub(crate) fn list_metrics(
+    app: &App,
+    session: &Session,
+    Json(request): Json<MetricsRequest>,
+) -> Answer<MetricsReply> {
+    app.runner.metrics(session, &request)
 }
 
-pub(crate) fn evaluation(app: &App, call: Call) -> Answer {
-    let reference = reference(&call)?;
-    reply(app.runner.evaluation(&call.session, &reference)?)
+pub(crate) fn show_evaluation(
+    app: &App,
+    session: &Session,
+    Query(query): Query<ArtifactQuery>,
+) -> Answer<EvaluationReply> {
+    let reference = parse_reference(&query.reference)?;
+    app.runner.evaluation(session, &reference)
 }
 
-pub(crate) fn compare(app: &App, call: Call) -> Answer {
-    let session = call.session.clone();
-    let request: CompareRequest = call.document()?;
-    reply(app.runner.compare(&session, &request)?)
+pub(crate) fn compare_models(
+    app: &App,
+    session: &Session,
+    Json(request): Json<CompareRequest>,
+) -> Answer<CompareReply> {
+    app.runner.compare(session, &request)
 }
 
 /// Answers with a line for each event, the last of them the result.
-pub(crate) fn run(app: &App, call: Call) -> Answer {
-    let session = call.session.clone();
-    let request: RunRequest = call.document()?;
-    let runner = app.runner.clone();
+pub(crate) fn start_run(
+    app: &App,
+    session: &Session,
+    Json(request): Json<RunRequest>,
+) -> Answer<RunAnswer> {
+    let (runner, session) = (app.runner.clone(), session.clone());
     if request.detached {
-        return accepted(&runner, session, request);
+        return started(&runner, session, request).map(RunAnswer::GoesOn);
     }
-    stream("application/x-ndjson", move |out| {
+    Ok(RunAnswer::Told(Stream::new(move |out| {
         let mut broken = None;
         let mut tell = |event: RunEvent| {
             let written = serde_json::to_vec(&Document::new(event))
@@ -298,11 +359,11 @@ pub(crate) fn run(app: &App, call: Call) -> Answer {
         };
         tell(last);
         broken.map_or(Ok(()), Err)
-    })
+    })))
 }
 
-/// Starts a run that goes on by itself, and answers once it has its entry, or says why it could not start.
-fn accepted(runner: &Arc<Runner>, session: Session, request: RunRequest) -> Answer {
+/// Starts a run that goes on by itself, and returns once it has its entry, or says why it could not start.
+fn started(runner: &Arc<Runner>, session: Session, request: RunRequest) -> Answer<RunStarted> {
     let runner = runner.clone();
     let (sender, started) = sync_channel(1);
     // A thread of its own: of those for blocking work, all may wait here.
@@ -324,37 +385,44 @@ fn accepted(runner: &Arc<Runner>, session: Session, request: RunRequest) -> Answ
             .hint("see what was done with `custody runs`, then start it again")
     };
     work.map_err(|error| ended().because(error))?;
-    let started = started.recv().map_err(|_| ended())?;
-    let started = started?;
-    let place = format!("/v1/runs/{}", started.run);
-    created(&place, started)
+    started.recv().map_err(|_| ended())?
 }
 
-pub(crate) fn runs(app: &App, call: Call) -> Answer {
-    let query: RunQuery = call.query()?;
+pub(crate) fn list_runs(
+    app: &App,
+    session: &Session,
+    Query(query): Query<RunQuery>,
+) -> Answer<RunListReply> {
     let target = query
         .project
         .clone()
         .map_or(ResourceRef::Workspace, ResourceRef::Project);
-    let grant = app.door.ask::<ReadRun>(&call.session, target)?;
+    let grant = app.door.ask::<ReadRun>(session, target)?;
     let listed = grant.runs(&query)?;
     grant.finish()?;
-    reply(listed)
+    Ok(listed)
 }
 
-pub(crate) fn show_run(app: &App, call: Call) -> Answer {
-    let grant = app.door.ask_run::<ReadRun>(&call.session, &call.id()?)?;
+pub(crate) fn show_run(
+    app: &App,
+    session: &Session,
+    Named(id, ()): Named<String>,
+) -> Answer<RunShowReply> {
+    let grant = app.door.ask_run::<ReadRun>(session, &id)?;
     let shown = grant.run()?;
     grant.finish()?;
-    reply(shown)
+    Ok(shown)
 }
 
 /// Tells what happens in a run, a line each, from the entry after the given one to the end of the run.
-pub(crate) fn run_events(app: &App, call: Call) -> Answer {
+pub(crate) fn run_events(
+    app: &App,
+    session: &Session,
+    Named(id, Query(RunMomentQuery { mut after })): Named<String, Query<RunMomentQuery>>,
+) -> Answer<Stream<Lines<RunMoment>>> {
     const PAUSE: Duration = Duration::from_millis(100);
-    let RunMomentQuery { mut after } = call.query()?;
-    let grant = app.door.ask_run::<ReadRun>(&call.session, &call.id()?)?;
-    stream("application/x-ndjson", move |out| {
+    let grant = app.door.ask_run::<ReadRun>(session, &id)?;
+    Ok(Stream::new(move |out| {
         loop {
             let size = grant.ledger_size();
             let (moments, ended) = grant.moments(after).map_err(std::io::Error::other)?;
@@ -373,159 +441,175 @@ pub(crate) fn run_events(app: &App, call: Call) -> Answer {
                 std::thread::sleep(PAUSE);
             }
         }
-    })
+    }))
 }
 
-pub(crate) fn cancel_run(app: &App, call: Call) -> Answer {
-    reply(app.runner.cancel(&call.session, &call.id()?)?)
+pub(crate) fn cancel_run(
+    app: &App,
+    session: &Session,
+    Named(id, ()): Named<String>,
+) -> Answer<CancelReply> {
+    app.runner.cancel(session, &id)
 }
 
-pub(crate) fn ledger_entries(app: &App, call: Call) -> Answer {
-    let query: EntryQuery = call.query()?;
-    let grant = app
-        .door
-        .ask::<ReadLedger>(&call.session, ResourceRef::Ledger)?;
+pub(crate) fn ledger_entries(
+    app: &App,
+    session: &Session,
+    Query(query): Query<EntryQuery>,
+) -> Answer<LedgerReply> {
+    let grant = app.door.ask::<ReadLedger>(session, ResourceRef::Ledger)?;
     let entries = grant.entries(&query)?;
     grant.finish()?;
-    reply(entries)
+    Ok(entries)
 }
 
-pub(crate) fn ledger_entry(app: &App, call: Call) -> Answer {
-    let index = call.id()?;
-    let grant = app
-        .door
-        .ask::<ReadLedger>(&call.session, ResourceRef::Ledger)?;
-    let index = index.parse::<u64>().map_err(|_| {
-        Problem::new(
-            custody_types::code::API_014,
-            format!("`{index}` is no place in the ledger"),
-        )
-        .hint("entries are counted from 0")
-    });
-    let entry = match index.and_then(|index| grant.proved(index)) {
-        Ok(entry) => entry,
+pub(crate) fn ledger_entry(
+    app: &App,
+    session: &Session,
+    Named(index, ()): Named<u64>,
+) -> Answer<EntryProofReply> {
+    let grant = app.door.ask::<ReadLedger>(session, ResourceRef::Ledger)?;
+    match grant.proved(index) {
+        Ok(entry) => {
+            grant.finish()?;
+            Ok(entry)
+        }
         Err(problem) => {
             grant.fail(problem.code);
-            return Err(problem);
+            Err(problem)
         }
-    };
-    grant.finish()?;
-    reply(entry)
+    }
 }
 
-pub(crate) fn verify_ledger(app: &App, call: Call) -> Answer {
-    let grant = app
-        .door
-        .ask::<ReadLedger>(&call.session, ResourceRef::Ledger)?;
+pub(crate) fn verify_ledger(app: &App, session: &Session, (): ()) -> Answer<LedgerVerifyReply> {
+    let grant = app.door.ask::<ReadLedger>(session, ResourceRef::Ledger)?;
     let checks = grant.verify();
     grant.finish()?;
     let ok = checks
         .iter()
         .all(|check| check.result != custody_wire::CheckResult::Broken);
-    reply(LedgerVerifyReply { ok, checks })
+    Ok(LedgerVerifyReply { ok, checks })
 }
 
-pub(crate) fn accept_rollback(app: &App, call: Call) -> Answer {
-    let session = call.session.clone();
-    let request: AcceptRollbackRequest = call.document()?;
+pub(crate) fn accept_rollback(
+    app: &App,
+    session: &Session,
+    Json(request): Json<AcceptRollbackRequest>,
+) -> Answer<AcceptRollbackReply> {
     let entry = app
         .door
-        .accept_rollback(&session, &request.workspace, &request.reason)?;
-    reply(AcceptRollbackReply { entry })
+        .accept_rollback(session, &request.workspace, &request.reason)?;
+    Ok(AcceptRollbackReply { entry })
 }
 
-pub(crate) fn export_ledger(app: &App, call: Call) -> Answer {
-    let grant = app
-        .door
-        .ask::<ExportLedger>(&call.session, ResourceRef::Ledger)?;
-    stream("application/x-tar", move |out| grant.write_tar(out))
+pub(crate) fn export_ledger(app: &App, session: &Session, (): ()) -> Answer<Stream<Tar>> {
+    let grant = app.door.ask::<ExportLedger>(session, ResourceRef::Ledger)?;
+    Ok(Stream::new(move |out| grant.write_tar(out)))
 }
 
-pub(crate) fn policy(app: &App, call: Call) -> Answer {
-    let grant = app
-        .door
-        .ask::<ReadPolicy>(&call.session, ResourceRef::Policy)?;
+pub(crate) fn show_policy(app: &App, session: &Session, (): ()) -> Answer<PolicyReply> {
+    let grant = app.door.ask::<ReadPolicy>(session, ResourceRef::Policy)?;
     let policies = grant.policies();
     grant.finish()?;
-    reply(policies)
+    Ok(policies)
 }
 
-pub(crate) fn change_policy(app: &App, call: Call) -> Answer {
-    let session = call.session.clone();
-    let sources: Vec<PolicySource> = call.document()?;
-    reply(app.door.change_policies(&session, sources)?)
+pub(crate) fn change_policy(
+    app: &App,
+    session: &Session,
+    Json(sources): Json<Vec<PolicySource>>,
+) -> Answer<PolicyReply> {
+    app.door.change_policies(session, sources)
 }
 
-pub(crate) fn proposals(app: &App, call: Call) -> Answer {
-    reply(app.door.proposals(&call.session)?)
+pub(crate) fn list_proposals(app: &App, session: &Session, (): ()) -> Answer<ProposalsReply> {
+    app.door.proposals(session)
 }
 
-pub(crate) fn approve_change(app: &App, call: Call) -> Answer {
-    let session = call.session.clone();
-    let request: ApproveChangeRequest = call.document()?;
+pub(crate) fn approve_change(
+    app: &App,
+    session: &Session,
+    Json(request): Json<ApproveChangeRequest>,
+) -> Answer<PolicyReply> {
     let reference = parse_reference(&request.reference)?;
-    reply(app.door.approve_change(&session, &reference)?)
+    app.door.approve_change(session, &reference)
 }
 
-pub(crate) fn break_glass(app: &App, call: Call) -> Answer {
-    let session = call.session.clone();
-    let request: BreakGlassRequest = call.document()?;
+pub(crate) fn break_glass(
+    app: &App,
+    session: &Session,
+    Json(request): Json<BreakGlassRequest>,
+) -> Answer<BreakGlassReply> {
     let door = &app.door;
-    reply(door.break_glass(&session, &request.workspace, &request.reason)?)
+    door.break_glass(session, &request.workspace, &request.reason)
 }
 
-pub(crate) fn validate_policies(app: &App, call: Call) -> Answer {
-    let session = call.session.clone();
-    let CandidateRequest { sources } = call.document()?;
-    reply(app.door.validate_policies(&session, sources)?)
+pub(crate) fn validate_policies(
+    app: &App,
+    session: &Session,
+    Json(CandidateRequest { sources }): Json<CandidateRequest>,
+) -> Answer<ValidateReply> {
+    app.door.validate_policies(session, sources)
 }
 
-pub(crate) fn test_policies(app: &App, call: Call) -> Answer {
-    let session = call.session.clone();
-    let CandidateRequest { sources } = call.document()?;
-    reply(app.door.test_policies(&session, sources)?)
+pub(crate) fn test_policies(
+    app: &App,
+    session: &Session,
+    Json(CandidateRequest { sources }): Json<CandidateRequest>,
+) -> Answer<PolicyTestReply> {
+    app.door.test_policies(session, sources)
 }
 
-pub(crate) fn compare_policies(app: &App, call: Call) -> Answer {
-    let session = call.session.clone();
-    let CandidateRequest { sources } = call.document()?;
-    reply(app.door.compare_policies(&session, sources)?)
+pub(crate) fn compare_policies(
+    app: &App,
+    session: &Session,
+    Json(CandidateRequest { sources }): Json<CandidateRequest>,
+) -> Answer<PolicyDiffReply> {
+    app.door.compare_policies(session, sources)
 }
 
-pub(crate) fn explain(app: &App, call: Call) -> Answer {
-    let session = call.session.clone();
-    let request: ExplainRequest = call.document()?;
-    reply(app.door.explain(&session, &request)?)
+pub(crate) fn explain(
+    app: &App,
+    session: &Session,
+    Json(request): Json<ExplainRequest>,
+) -> Answer<ExplainReply> {
+    app.door.explain(session, &request)
 }
 
-pub(crate) fn replay(app: &App, call: Call) -> Answer {
-    let session = call.session.clone();
-    let request: ReplayRequest = call.document()?;
-    reply(app.door.replay(&session, request)?)
+pub(crate) fn replay(
+    app: &App,
+    session: &Session,
+    Json(request): Json<ReplayRequest>,
+) -> Answer<ReplayReply> {
+    app.door.replay(session, request)
 }
 
-pub(crate) fn identity(app: &App, call: Call) -> Answer {
+pub(crate) fn show_identity(app: &App, session: &Session, (): ()) -> Answer<IdentityReply> {
     let grant = app
         .door
-        .ask::<ReadIdentity>(&call.session, ResourceRef::Identity)?;
+        .ask::<ReadIdentity>(session, ResourceRef::Identity)?;
     let identity = grant.identity();
     grant.finish()?;
-    reply(identity)
+    Ok(identity)
 }
 
-pub(crate) fn change_identity(app: &App, call: Call) -> Answer {
-    let session = call.session.clone();
-    let request: IdentityRequest = call.document()?;
-    reply(app.door.change_accounts(&session, request.changes)?)
+pub(crate) fn change_identity(
+    app: &App,
+    session: &Session,
+    Json(request): Json<IdentityRequest>,
+) -> Answer<IdentityReply> {
+    app.door.change_accounts(session, request.changes)
 }
 
-pub(crate) fn tokens(app: &App, call: Call) -> Answer {
-    reply(app.door.tokens(&call.session)?)
+pub(crate) fn list_tokens(app: &App, session: &Session, (): ()) -> Answer<TokensReply> {
+    app.door.tokens(session)
 }
 
-pub(crate) fn create_token(app: &App, call: Call) -> Answer {
-    let session = call.session.clone();
-    let request: TokenRequest = call.document()?;
+pub(crate) fn create_token(
+    app: &App,
+    session: &Session,
+    Json(request): Json<TokenRequest>,
+) -> Answer<TokenReply> {
     let new = NewToken {
         account: request.account,
         days: request.days,
@@ -535,23 +619,27 @@ pub(crate) fn create_token(app: &App, call: Call) -> Answer {
         purpose: request.purpose,
         networks: request.networks,
     };
-    reply(app.door.create_token(&session, new)?)
+    app.door.create_token(session, new)
 }
 
-pub(crate) fn revoke_token(app: &App, call: Call) -> Answer {
-    let session = call.session.clone();
-    let request: RevokeTokenRequest = call.document()?;
-    reply(app.door.revoke_token(&session, &request.id)?)
+pub(crate) fn revoke_token(
+    app: &App,
+    session: &Session,
+    Json(request): Json<RevokeTokenRequest>,
+) -> Answer<TokensReply> {
+    app.door.revoke_token(session, &request.id)
 }
 
-pub(crate) fn rescan(app: &App, call: Call) -> Answer {
-    let session = call.session.clone();
-    let request: RescanRequest = call.document()?;
+pub(crate) fn rescan(
+    app: &App,
+    session: &Session,
+    Json(request): Json<RescanRequest>,
+) -> Answer<RescanReply> {
     let target = match &request.reference {
         Some(text) => ResourceRef::Named(parse_reference(text)?),
         None => ResourceRef::Workspace,
     };
-    let grant = app.door.ask::<List>(&session, target)?;
+    let grant = app.door.ask::<List>(session, target)?;
     let evidence = grant.evidence();
     let versions = match &request.reference {
         Some(_) => vec![grant.version()?.clone()],
@@ -575,11 +663,11 @@ pub(crate) fn rescan(app: &App, call: Call) -> Answer {
         }
         let grant = app
             .door
-            .ask::<ScanModel>(&session, ResourceRef::Version(Box::new(version)))?;
+            .ask::<ScanModel>(session, ResourceRef::Version(Box::new(version)))?;
         scanned.push(grant.rescan(&mut known)?);
     }
     grant.finish()?;
-    reply(RescanReply {
+    Ok(RescanReply {
         rules: in_force
             .iter()
             .map(|pack| format!("{} {}", pack.name, pack.version))
@@ -589,79 +677,93 @@ pub(crate) fn rescan(app: &App, call: Call) -> Answer {
     })
 }
 
-pub(crate) fn approve(app: &App, call: Call) -> Answer {
-    let session = call.session.clone();
-    let request: ApproveRequest = call.document()?;
+pub(crate) fn approve(
+    app: &App,
+    session: &Session,
+    Json(request): Json<ApproveRequest>,
+) -> Answer<ApproveReply> {
     let reference = parse_reference(&request.reference)?;
     let grant = app
         .door
-        .ask::<Approve>(&session, ResourceRef::Named(reference))?;
-    reply(grant.approve(&request.reason)?)
+        .ask::<Approve>(session, ResourceRef::Named(reference))?;
+    grant.approve(&request.reason)
 }
 
-pub(crate) fn reject(app: &App, call: Call) -> Answer {
-    let session = call.session.clone();
-    let request: RejectRequest = call.document()?;
+pub(crate) fn reject(
+    app: &App,
+    session: &Session,
+    Json(request): Json<RejectRequest>,
+) -> Answer<RejectReply> {
     let reference = parse_reference(&request.reference)?;
     let grant = app
         .door
-        .ask::<Reject>(&session, ResourceRef::Named(reference))?;
+        .ask::<Reject>(session, ResourceRef::Named(reference))?;
     let (version, entry) = grant.reject(&request.reason)?;
-    reply(RejectReply { version, entry })
+    Ok(RejectReply { version, entry })
 }
 
-pub(crate) fn remove(app: &App, call: Call) -> Answer {
-    let session = call.session.clone();
-    let request: RemoveRequest = call.document()?;
+pub(crate) fn remove(
+    app: &App,
+    session: &Session,
+    Json(request): Json<RemoveRequest>,
+) -> Answer<RemoveReply> {
     let reference = parse_reference(&request.reference)?;
     let grant = app
         .door
-        .ask::<Remove>(&session, ResourceRef::Named(reference))?;
-    reply(grant.remove()?)
+        .ask::<Remove>(session, ResourceRef::Named(reference))?;
+    grant.remove()
 }
 
-pub(crate) fn shred(app: &App, call: Call) -> Answer {
-    let session = call.session.clone();
-    let request: ShredRequest = call.document()?;
+pub(crate) fn shred(
+    app: &App,
+    session: &Session,
+    Json(request): Json<ShredRequest>,
+) -> Answer<ShredReply> {
     let target = ResourceRef::Project(request.project);
-    let grant = app.door.ask::<Shred>(&session, target)?;
-    reply(grant.shred(&request.reason)?)
+    let grant = app.door.ask::<Shred>(session, target)?;
+    grant.shred(&request.reason)
 }
 
-pub(crate) fn keys(app: &App, call: Call) -> Answer {
-    let grant = app.door.ask::<ReadKeys>(&call.session, ResourceRef::Keys)?;
-    reply(grant.keys()?)
+pub(crate) fn show_keys(app: &App, session: &Session, (): ()) -> Answer<KeysReply> {
+    let grant = app.door.ask::<ReadKeys>(session, ResourceRef::Keys)?;
+    grant.keys()
 }
 
-pub(crate) fn rotate_keys(app: &App, call: Call) -> Answer {
-    let session = call.session.clone();
-    let request: RotateKeysRequest = call.document()?;
-    let grant = app.door.ask::<RotateKeys>(&session, ResourceRef::Keys)?;
-    reply(grant.rotate(&request)?)
+pub(crate) fn rotate_keys(
+    app: &App,
+    session: &Session,
+    Json(request): Json<RotateKeysRequest>,
+) -> Answer<RotationReply> {
+    let grant = app.door.ask::<RotateKeys>(session, ResourceRef::Keys)?;
+    grant.rotate(&request)
 }
 
-pub(crate) fn change_passphrase(app: &App, call: Call) -> Answer {
-    let session = call.session.clone();
-    let request: PassphraseRequest = call.document()?;
-    let grant = app.door.ask::<RotateKeys>(&session, ResourceRef::Keys)?;
-    reply(grant.change_passphrase(&request)?)
+pub(crate) fn change_passphrase(
+    app: &App,
+    session: &Session,
+    Json(request): Json<PassphraseRequest>,
+) -> Answer<PassphraseReply> {
+    let grant = app.door.ask::<RotateKeys>(session, ResourceRef::Keys)?;
+    grant.change_passphrase(&request)
 }
 
-pub(crate) fn change_rules(app: &App, call: Call) -> Answer {
-    let session = call.session.clone();
-    let sources: Vec<PolicySource> = call.document()?;
-    let grant = app.door.ask::<ChangeRules>(&session, ResourceRef::Policy)?;
-    reply(RulesReply {
+pub(crate) fn change_rules(
+    app: &App,
+    session: &Session,
+    Json(sources): Json<Vec<PolicySource>>,
+) -> Answer<RulesReply> {
+    let grant = app.door.ask::<ChangeRules>(session, ResourceRef::Policy)?;
+    Ok(RulesReply {
         rules: grant.apply(&sources)?,
     })
 }
 
-pub(crate) fn rebuild_index(app: &App, call: Call) -> Answer {
+pub(crate) fn rebuild_index(app: &App, session: &Session, (): ()) -> Answer<ListReply> {
     let grant = app
         .door
-        .ask::<RebuildIndex>(&call.session, ResourceRef::Workspace)?;
+        .ask::<RebuildIndex>(session, ResourceRef::Workspace)?;
     let versions = grant.rebuild()?;
-    reply(ListReply {
+    Ok(ListReply {
         versions,
         held_back: 0,
         lacking: 0,
@@ -669,9 +771,85 @@ pub(crate) fn rebuild_index(app: &App, call: Call) -> Answer {
     })
 }
 
-fn reference(call: &Call) -> Result<Reference, Problem> {
-    let query: ArtifactQuery = call.query()?;
-    parse_reference(&query.reference)
+pub(crate) fn invite(
+    app: &App,
+    session: &Session,
+    Json(request): Json<InviteRequest>,
+) -> Answer<InviteReply> {
+    app.door.invite(session, &request.account)
+}
+
+pub(crate) fn sign_in(
+    app: &App,
+    visitor: &Visitor,
+    Json(request): Json<SignInRequest>,
+) -> Answer<SessionReply> {
+    app.door.sign_in_person(&request, visitor.address)
+}
+
+pub(crate) fn enrol(
+    app: &App,
+    visitor: &Visitor,
+    Json(request): Json<EnrolRequest>,
+) -> Answer<SessionReply> {
+    app.door.enrol(&request, visitor.address)
+}
+
+pub(crate) fn sign_out(app: &App, visitor: &Visitor, (): ()) -> Answer<SignOutReply> {
+    app.door
+        .sign_out(visitor.token.as_deref().unwrap_or_default())?;
+    Ok(SignOutReply {})
+}
+
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "every handler may fail but this one"
+)]
+pub(crate) fn providers(app: &App, _: &Visitor, (): ()) -> Answer<ProvidersReply> {
+    Ok(app.door.providers())
+}
+
+pub(crate) fn begin_in_browser(
+    app: &App,
+    visitor: &Visitor,
+    Query(query): Query<ProviderQuery>,
+) -> Answer<Sent> {
+    let begun = app
+        .door
+        .begin_in_browser(query.provider.as_deref(), visitor.address)?;
+    Ok(Sent {
+        place: begun.location,
+        cookie: sign_in_cookie(&begun.cookie, begun.seconds),
+    })
+}
+
+pub(crate) fn return_to_browser(
+    app: &App,
+    visitor: &Visitor,
+    RawQuery(query): RawQuery,
+) -> Answer<Forgetting<SessionReply>> {
+    let cookie = visitor.cookie.as_deref();
+    let body = app
+        .door
+        .return_to_browser(&query, cookie, visitor.address)?;
+    let cookie = sign_in_cookie("", 0);
+    Ok(Forgetting { body, cookie })
+}
+
+pub(crate) fn begin_device(
+    app: &App,
+    visitor: &Visitor,
+    Json(request): Json<DeviceRequest>,
+) -> Answer<DeviceReply> {
+    app.door.begin_device(&request, visitor.address)
+}
+
+pub(crate) fn poll_device(
+    app: &App,
+    visitor: &Visitor,
+    Json(request): Json<DevicePollRequest>,
+) -> Answer<DevicePollReply> {
+    app.door.poll_device(&request, visitor.address)
 }
 
 fn parse_reference(text: &str) -> Result<Reference, Problem> {
@@ -679,69 +857,4 @@ fn parse_reference(text: &str) -> Result<Reference, Problem> {
         Problem::new(custody_types::code::API_014, error.to_string())
             .hint("write `project/artifact`, with `@` and a number, an alias or a digest after it")
     })
-}
-
-pub(crate) fn invite(app: &App, call: Call) -> Answer {
-    let session = call.session.clone();
-    let request: InviteRequest = call.document()?;
-    reply(app.door.invite(&session, &request.account)?)
-}
-
-pub(crate) fn sign_in(app: &App, arrival: Arrival) -> Answer {
-    let address = arrival.address;
-    let request: SignInRequest = arrival.document()?;
-    reply(app.door.sign_in_person(&request, address)?)
-}
-
-pub(crate) fn enrol(app: &App, arrival: Arrival) -> Answer {
-    let address = arrival.address;
-    let request: EnrolRequest = arrival.document()?;
-    reply(app.door.enrol(&request, address)?)
-}
-
-pub(crate) fn sign_out(app: &App, arrival: Arrival) -> Answer {
-    app.door
-        .sign_out(arrival.token.as_deref().unwrap_or_default())?;
-    reply(SignOutReply {})
-}
-
-pub(crate) fn providers(app: &App, _: Arrival) -> Answer {
-    reply(app.door.providers())
-}
-
-pub(crate) fn begin_in_browser(app: &App, arrival: Arrival) -> Answer {
-    let query: ProviderQuery = arrival.query()?;
-    let begun = app
-        .door
-        .begin_in_browser(query.provider.as_deref(), arrival.address)?;
-    call::sent(
-        &begun.location,
-        &sign_in_cookie(&begun.cookie, begun.seconds),
-    )
-}
-
-pub(crate) fn return_to_browser(app: &App, arrival: Arrival) -> Answer {
-    let cookie = arrival.cookie.as_deref();
-    let session = app
-        .door
-        .return_to_browser(&arrival.query, cookie, arrival.address)?;
-    let mut response = reply(session)?;
-    // What was kept for it is of no use any more.
-    let gone = HeaderValue::from_str(&sign_in_cookie("", 0));
-    if let Ok(gone) = gone {
-        response.headers_mut().insert(SET_COOKIE, gone);
-    }
-    Ok(response)
-}
-
-pub(crate) fn begin_device(app: &App, arrival: Arrival) -> Answer {
-    let address = arrival.address;
-    let request: DeviceRequest = arrival.document()?;
-    reply(app.door.begin_device(&request, address)?)
-}
-
-pub(crate) fn poll_device(app: &App, arrival: Arrival) -> Answer {
-    let address = arrival.address;
-    let request: DevicePollRequest = arrival.document()?;
-    reply(app.door.poll_device(&request, address)?)
 }

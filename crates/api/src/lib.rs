@@ -6,11 +6,15 @@
 #![forbid(unsafe_code)]
 
 mod app;
+mod asked;
 mod call;
 mod handlers;
+mod openapi;
 mod operations;
+mod told;
 
 pub use app::{App, Entrance, Peer};
 pub use custody_guard::{Credentials, Door, ProviderAccess, test_policies, validate_policies};
 pub use custody_pipeline::run::Runner;
+pub use openapi::openapi;
 pub use operations::{CALLBACK, ENTRANCES, EntranceOperation, OPERATIONS, Operation, router};

@@ -15,8 +15,11 @@ use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, Status
 use http_body::Body as _;
 
 use crate::app::{App, Entrance, Peer};
-use crate::call::{self, Arrival, Call};
+use crate::asked::{Asked, Asks};
+use crate::call::{self, Call, Visitor};
 use crate::handlers;
+use crate::openapi::openapi;
+use crate::told::{Tells, Told};
 
 /// How long the next piece of a body may take that comes over the network.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,338 +33,108 @@ pub struct Operation {
     pub path: &'static str,
     /// The actions that it asks the door for, the first of them always.
     pub actions: &'static [Action],
+    /// What it is called among the operations.
+    pub id: &'static str,
+    /// What it does, in a phrase.
+    pub summary: &'static str,
+    pub(crate) shape: Shape,
     handler: Handler,
 }
 
-type Handler = fn(&App, Call) -> Result<Response<Body>, Problem>;
+/// What a request of an operation carries, and how it is answered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    pub(crate) asks: Asks,
+    pub(crate) tells: &'static [Tells],
+}
 
-const fn operation(
-    method: Method,
-    path: &'static str,
-    actions: &'static [Action],
-    handler: Handler,
-) -> Operation {
-    Operation {
-        method,
-        path,
-        actions,
-        handler,
+/// Returns the shape of the operation that a handler carries out for `W`, who asks.
+const fn shape<W, A: Asked, T: Told>(_: fn(&App, &W, A) -> Result<T, Problem>) -> Shape {
+    Shape {
+        asks: A::ASKS,
+        tells: T::TELLS,
     }
 }
 
+type Handler = fn(&App, &Session, Call) -> Result<Response<Body>, Problem>;
+
+/// An operation by method, path, actions, and the handler, which bears its name.
+macro_rules! operation {
+    ($method:ident $path:literal, [$($action:ident),+], $handler:ident, $summary:literal) => {
+        Operation {
+            method: Method::$method,
+            path: $path,
+            actions: &[$(Action::$action),+],
+            id: stringify!($handler),
+            summary: $summary,
+            shape: shape(handlers::$handler),
+            handler: |app, session, call| {
+                handlers::$handler(app, session, Asked::read(call)?)?.tell()
+            },
+        }
+    };
+}
+
 /// Everything that can be asked.
+#[rustfmt::skip]
 pub static OPERATIONS: &[Operation] = &[
-    operation(Method::GET, "/v1/versions", &[Action::List], handlers::list),
-    operation(
-        Method::GET,
-        "/v1/projects",
-        &[Action::List],
-        handlers::projects,
-    ),
-    operation(
-        Method::POST,
-        "/v1/versions",
-        &[Action::Write],
-        handlers::put,
-    ),
-    operation(Method::GET, "/v1/version", &[Action::List], handlers::show),
-    operation(
-        Method::GET,
-        "/v1/files",
-        &[Action::Export],
-        handlers::export,
-    ),
-    operation(
-        Method::GET,
-        "/v1/data/schema",
-        &[Action::List],
-        handlers::data_schema,
-    ),
-    operation(
-        Method::GET,
-        "/v1/data/head",
-        &[Action::Read, Action::ReadLog],
-        handlers::data_head,
-    ),
-    operation(
-        Method::GET,
-        "/v1/data/profile",
-        &[Action::Read, Action::ReadLog],
-        handlers::data_profile,
-    ),
-    operation(
-        Method::POST,
-        "/v1/data/diff",
-        &[Action::Read, Action::ReadLog],
-        handlers::data_diff,
-    ),
-    operation(
-        Method::POST,
-        "/v1/aliases",
-        &[Action::SetAlias],
-        handlers::set_alias,
-    ),
-    operation(Method::GET, "/v1/trace", &[Action::Trace], handlers::trace),
-    operation(Method::GET, "/v1/bom", &[Action::Trace], handlers::bom),
-    operation(
-        Method::GET,
-        "/v1/claims",
-        &[Action::Trace],
-        handlers::claims,
-    ),
-    operation(
-        Method::POST,
-        "/v1/verify",
-        &[Action::Verify],
-        handlers::verify,
-    ),
-    operation(
-        Method::POST,
-        "/v1/reproduce",
-        &[Action::Reproduce],
-        handlers::reproduce,
-    ),
-    operation(Method::POST, "/v1/runs", &[Action::StartRun], handlers::run),
-    operation(Method::GET, "/v1/runs", &[Action::ReadRun], handlers::runs),
-    operation(
-        Method::GET,
-        "/v1/runs/{id}",
-        &[Action::ReadRun],
-        handlers::show_run,
-    ),
-    operation(
-        Method::GET,
-        "/v1/runs/{id}/events",
-        &[Action::ReadRun],
-        handlers::run_events,
-    ),
-    operation(
-        Method::POST,
-        "/v1/runs/{id}/cancel",
-        &[Action::CancelRun],
-        handlers::cancel_run,
-    ),
-    operation(
-        Method::POST,
-        "/v1/status",
-        &[Action::Trace, Action::List],
-        handlers::status,
-    ),
-    operation(
-        Method::POST,
-        "/v1/metrics",
-        &[Action::Trace, Action::Read],
-        handlers::metrics,
-    ),
-    operation(
-        Method::GET,
-        "/v1/evaluation",
-        &[Action::Read],
-        handlers::evaluation,
-    ),
-    operation(
-        Method::POST,
-        "/v1/compare",
-        &[Action::Trace, Action::Read],
-        handlers::compare,
-    ),
-    operation(
-        Method::GET,
-        "/v1/ledger/entries",
-        &[Action::ReadLedger],
-        handlers::ledger_entries,
-    ),
-    operation(
-        Method::GET,
-        "/v1/ledger/entries/{index}",
-        &[Action::ReadLedger],
-        handlers::ledger_entry,
-    ),
-    operation(
-        Method::POST,
-        "/v1/ledger/verify",
-        &[Action::ReadLedger],
-        handlers::verify_ledger,
-    ),
-    operation(
-        Method::POST,
-        "/v1/ledger/rollback",
-        &[Action::AcceptRollback],
-        handlers::accept_rollback,
-    ),
-    operation(
-        Method::GET,
-        "/v1/ledger/export",
-        &[Action::ExportLedger],
-        handlers::export_ledger,
-    ),
-    operation(
-        Method::GET,
-        "/v1/policy",
-        &[Action::ReadPolicy],
-        handlers::policy,
-    ),
-    operation(
-        Method::POST,
-        "/v1/policy",
-        &[
-            Action::ChangePolicy,
-            Action::ChangeIdentity,
-            Action::ProposeChange,
-        ],
-        handlers::change_policy,
-    ),
-    operation(
-        Method::GET,
-        "/v1/policy/proposals",
-        &[Action::ReadPolicy, Action::ReadIdentity],
-        handlers::proposals,
-    ),
-    operation(
-        Method::POST,
-        "/v1/policy/approvals",
-        &[Action::ChangePolicy, Action::ChangeIdentity],
-        handlers::approve_change,
-    ),
-    operation(
-        Method::POST,
-        "/v1/policy/break-glass",
-        &[Action::ChangePolicy, Action::ChangeIdentity],
-        handlers::break_glass,
-    ),
-    operation(
-        Method::POST,
-        "/v1/policy/validations",
-        &[Action::ReadPolicy, Action::ReadIdentity],
-        handlers::validate_policies,
-    ),
-    operation(
-        Method::POST,
-        "/v1/policy/tests",
-        &[Action::ReadPolicy],
-        handlers::test_policies,
-    ),
-    operation(
-        Method::POST,
-        "/v1/policy/differences",
-        &[Action::ReadPolicy],
-        handlers::compare_policies,
-    ),
-    operation(
-        Method::POST,
-        "/v1/policy/explanations",
-        &[Action::ReadPolicy, Action::ReadIdentity, Action::ReadLedger],
-        handlers::explain,
-    ),
-    operation(
-        Method::POST,
-        "/v1/policy/replays",
-        &[Action::ReadPolicy, Action::ReadLedger],
-        handlers::replay,
-    ),
-    operation(
-        Method::GET,
-        "/v1/identity",
-        &[Action::ReadIdentity],
-        handlers::identity,
-    ),
-    operation(
-        Method::POST,
-        "/v1/identity",
-        &[Action::ChangeIdentity, Action::ProposeChange],
-        handlers::change_identity,
-    ),
-    operation(
-        Method::GET,
-        "/v1/tokens",
-        &[Action::ReadIdentity],
-        handlers::tokens,
-    ),
-    operation(
-        Method::POST,
-        "/v1/tokens",
-        &[Action::CreateToken],
-        handlers::create_token,
-    ),
-    operation(
-        Method::POST,
-        "/v1/invitations",
-        &[Action::Invite],
-        handlers::invite,
-    ),
-    operation(
-        Method::POST,
-        "/v1/tokens/revocations",
-        &[Action::RevokeToken],
-        handlers::revoke_token,
-    ),
-    operation(
-        Method::POST,
-        "/v1/scans",
-        &[Action::List, Action::ScanModel],
-        handlers::rescan,
-    ),
-    operation(
-        Method::GET,
-        "/v1/approvals",
-        &[Action::List],
-        handlers::waiting,
-    ),
-    operation(
-        Method::POST,
-        "/v1/approvals",
-        &[Action::Approve],
-        handlers::approve,
-    ),
-    operation(
-        Method::POST,
-        "/v1/rejections",
-        &[Action::Reject],
-        handlers::reject,
-    ),
-    operation(
-        Method::POST,
-        "/v1/removals",
-        &[Action::Remove],
-        handlers::remove,
-    ),
-    operation(
-        Method::POST,
-        "/v1/shreddings",
-        &[Action::Shred],
-        handlers::shred,
-    ),
-    operation(Method::GET, "/v1/keys", &[Action::ReadKeys], handlers::keys),
-    operation(
-        Method::POST,
-        "/v1/keys/rotate",
-        &[Action::RotateKeys],
-        handlers::rotate_keys,
-    ),
-    operation(
-        Method::POST,
-        "/v1/keys/passphrase",
-        &[Action::RotateKeys],
-        handlers::change_passphrase,
-    ),
-    operation(
-        Method::POST,
-        "/v1/rules",
-        &[Action::ChangeRules],
-        handlers::change_rules,
-    ),
-    operation(
-        Method::POST,
-        "/v1/signatures",
-        &[Action::SignModel],
-        handlers::sign,
-    ),
-    operation(
-        Method::POST,
-        "/v1/index/rebuild",
-        &[Action::RebuildIndex],
-        handlers::rebuild_index,
-    ),
+    operation!(GET "/v1/versions", [List], list_versions, "List versions, a page at a time"),
+    operation!(GET "/v1/projects", [List], list_projects, "List the projects in which the caller may see something"),
+    operation!(POST "/v1/versions", [Write], put_version, "Make a version of files"),
+    operation!(GET "/v1/version", [List], show_version, "Show a version with its files and evidence"),
+    operation!(GET "/v1/files", [Export], export_version, "Take out the files of a version"),
+    operation!(GET "/v1/data/schema", [List], data_schema, "Show the columns of a version"),
+    operation!(GET "/v1/data/head", [Read, ReadLog], data_head, "Show the first rows of a version"),
+    operation!(GET "/v1/data/profile", [Read, ReadLog], data_profile, "Profile the columns of a version"),
+    operation!(POST "/v1/data/diff", [Read, ReadLog], data_diff, "Compare the rows of two versions"),
+    operation!(POST "/v1/aliases", [SetAlias], set_alias, "Let an alias name a version"),
+    operation!(GET "/v1/trace", [Trace], trace, "Trace what a version was made of, or what was made of it"),
+    operation!(GET "/v1/bom", [Trace], bom, "Make a bill of materials of a version"),
+    operation!(GET "/v1/claims", [Trace], claims, "Take out the signed statements about a version"),
+    operation!(POST "/v1/verify", [Verify], verify, "Verify a version, or everything"),
+    operation!(POST "/v1/reproduce", [Reproduce], reproduce, "Make a version again and compare"),
+    operation!(POST "/v1/runs", [StartRun], start_run, "Run a pipeline"),
+    operation!(GET "/v1/runs", [ReadRun], list_runs, "List runs, the newest first"),
+    operation!(GET "/v1/runs/{id}", [ReadRun], show_run, "Show a run with what happened in it"),
+    operation!(GET "/v1/runs/{id}/events", [ReadRun], run_events, "Follow a run to its end"),
+    operation!(POST "/v1/runs/{id}/cancel", [CancelRun], cancel_run, "End a run"),
+    operation!(POST "/v1/status", [Trace, List], show_status, "Say which steps of a pipeline would run, and why"),
+    operation!(POST "/v1/metrics", [Trace, Read], list_metrics, "List the figures of models and runs"),
+    operation!(GET "/v1/evaluation", [Read], show_evaluation, "Show the evaluation of a model"),
+    operation!(POST "/v1/compare", [Trace, Read], compare_models, "Compare two models or runs"),
+    operation!(GET "/v1/ledger/entries", [ReadLedger], ledger_entries, "List entries of the ledger"),
+    operation!(GET "/v1/ledger/entries/{index}", [ReadLedger], ledger_entry, "Show an entry with the proof that it is in the ledger"),
+    operation!(POST "/v1/ledger/verify", [ReadLedger], verify_ledger, "Verify the ledger"),
+    operation!(POST "/v1/ledger/rollback", [AcceptRollback], accept_rollback, "Accept that the workspace was put back to an earlier state"),
+    operation!(GET "/v1/ledger/export", [ExportLedger], export_ledger, "Take out the ledger"),
+    operation!(GET "/v1/policy", [ReadPolicy], show_policy, "Show the policies in force"),
+    operation!(POST "/v1/policy", [ChangePolicy, ChangeIdentity, ProposeChange], change_policy, "Put other policies in force, or propose them"),
+    operation!(GET "/v1/policy/proposals", [ReadPolicy, ReadIdentity], list_proposals, "List the changes that wait for a second person"),
+    operation!(POST "/v1/policy/approvals", [ChangePolicy, ChangeIdentity], approve_change, "Put in force what another person proposed"),
+    operation!(POST "/v1/policy/break-glass", [ChangePolicy, ChangeIdentity], break_glass, "Put the built-in policies back, as the holder of the key"),
+    operation!(POST "/v1/policy/validations", [ReadPolicy, ReadIdentity], validate_policies, "Validate policies that are not in force"),
+    operation!(POST "/v1/policy/tests", [ReadPolicy], test_policies, "Run the tests of policies that are not in force"),
+    operation!(POST "/v1/policy/differences", [ReadPolicy], compare_policies, "Say what policies would decide otherwise than those in force"),
+    operation!(POST "/v1/policy/explanations", [ReadPolicy, ReadIdentity, ReadLedger], explain, "Explain a decision"),
+    operation!(POST "/v1/policy/replays", [ReadPolicy, ReadLedger], replay, "Decide again by other policies what was decided"),
+    operation!(GET "/v1/identity", [ReadIdentity], show_identity, "Show accounts and groups with their rights"),
+    operation!(POST "/v1/identity", [ChangeIdentity, ProposeChange], change_identity, "Change accounts and groups, or propose it"),
+    operation!(GET "/v1/tokens", [ReadIdentity], list_tokens, "List tokens"),
+    operation!(POST "/v1/tokens", [CreateToken], create_token, "Make a token"),
+    operation!(POST "/v1/invitations", [Invite], invite, "Invite a person to sign in"),
+    operation!(POST "/v1/tokens/revocations", [RevokeToken], revoke_token, "Take a token back"),
+    operation!(POST "/v1/scans", [List, ScanModel], rescan, "Scan models again"),
+    operation!(GET "/v1/approvals", [List], list_approvals, "List what waits for approvals"),
+    operation!(POST "/v1/approvals", [Approve], approve, "Approve what waits"),
+    operation!(POST "/v1/rejections", [Reject], reject, "Reject what waits"),
+    operation!(POST "/v1/removals", [Remove], remove, "Remove the bytes of a version"),
+    operation!(POST "/v1/shreddings", [Shred], shred, "Shred a project: forget its keys"),
+    operation!(GET "/v1/keys", [ReadKeys], show_keys, "Show which keys are in use"),
+    operation!(POST "/v1/keys/rotate", [RotateKeys], rotate_keys, "Let new keys take the place of those in use"),
+    operation!(POST "/v1/keys/passphrase", [RotateKeys], change_passphrase, "Change the passphrase of the key file"),
+    operation!(POST "/v1/rules", [ChangeRules], change_rules, "Put other rules of the scanner in force"),
+    operation!(POST "/v1/signatures", [SignModel], list_signable, "List what may be signed of a model"),
+    operation!(POST "/v1/index/rebuild", [RebuildIndex], rebuild_index, "Rebuild the index from the store and the ledger"),
 ];
 
 /// Something that is asked before it is known who asks.
@@ -371,19 +144,27 @@ pub struct EntranceOperation {
     pub method: Method,
     /// The path.
     pub path: &'static str,
-    handler: fn(&App, Arrival) -> Result<Response<Body>, Problem>,
+    pub(crate) id: &'static str,
+    pub(crate) summary: &'static str,
+    pub(crate) shape: Shape,
+    handler: Entering,
 }
 
-const fn entrance(
-    method: Method,
-    path: &'static str,
-    handler: fn(&App, Arrival) -> Result<Response<Body>, Problem>,
-) -> EntranceOperation {
-    EntranceOperation {
-        method,
-        path,
-        handler,
-    }
+type Entering = fn(&App, &Visitor, Call) -> Result<Response<Body>, Problem>;
+
+macro_rules! entrance {
+    ($method:ident $path:expr, $handler:ident, $summary:literal) => {
+        EntranceOperation {
+            method: Method::$method,
+            path: $path,
+            id: stringify!($handler),
+            summary: $summary,
+            shape: shape(handlers::$handler),
+            handler: |app, visitor, call| {
+                handlers::$handler(app, visitor, Asked::read(call)?)?.tell()
+            },
+        }
+    };
 }
 
 /// Where browsers come back to from an identity provider. Whoever names the place to the provider names this path.
@@ -398,19 +179,16 @@ pub(crate) fn sign_in_cookie(value: &str, seconds: i64) -> String {
 }
 
 /// By what people sign in over the network. On the machine itself the operating system says who they are.
+#[rustfmt::skip]
 pub static ENTRANCES: &[EntranceOperation] = &[
-    entrance(Method::POST, "/v1/sessions", handlers::sign_in),
-    entrance(Method::POST, "/v1/sessions/enrolments", handlers::enrol),
-    entrance(Method::POST, "/v1/sessions/end", handlers::sign_out),
-    entrance(Method::GET, "/v1/sessions/providers", handlers::providers),
-    entrance(Method::GET, "/v1/sessions/oidc", handlers::begin_in_browser),
-    entrance(Method::GET, CALLBACK, handlers::return_to_browser),
-    entrance(Method::POST, "/v1/sessions/device", handlers::begin_device),
-    entrance(
-        Method::POST,
-        "/v1/sessions/device/poll",
-        handlers::poll_device,
-    ),
+    entrance!(POST "/v1/sessions", sign_in, "Sign in by password and code"),
+    entrance!(POST "/v1/sessions/enrolments", enrol, "Set a password and an authenticator by an invitation"),
+    entrance!(POST "/v1/sessions/end", sign_out, "End one's session"),
+    entrance!(GET "/v1/sessions/providers", providers, "List the identity providers"),
+    entrance!(GET "/v1/sessions/oidc", begin_in_browser, "Begin to sign in by a provider, in a browser"),
+    entrance!(GET CALLBACK, return_to_browser, "Come back from a provider"),
+    entrance!(POST "/v1/sessions/device", begin_device, "Begin to sign in by a provider, at a terminal"),
+    entrance!(POST "/v1/sessions/device/poll", poll_device, "Ask whether the code of a terminal was confirmed"),
 ];
 
 fn filter(method: &Method) -> MethodFilter {
@@ -444,9 +222,17 @@ pub fn router(app: App) -> Router {
             );
             router = router.route(entrance.path, service);
         }
+        let description = openapi().to_string();
         router = router
             .route("/health", on(MethodFilter::GET, async || told(true)))
-            .route("/ready", on(MethodFilter::GET, ready));
+            .route("/ready", on(MethodFilter::GET, ready))
+            .route(
+                "/v1/openapi.json",
+                on(MethodFilter::GET, async move || {
+                    call::answer(StatusCode::OK, "application/json", description.into())
+                        .unwrap_or_else(|problem| call::problem(&problem))
+                }),
+            );
     }
     with_fallbacks(router).with_state(app)
 }
@@ -471,12 +257,18 @@ fn told(is_well: bool) -> Response<Body> {
 fn with_fallbacks<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
     router
         .fallback(no_operation)
-        .method_not_allowed_fallback(no_operation)
+        .method_not_allowed_fallback(no_method)
 }
 
 async fn no_operation(method: Method, uri: Uri) -> Response<Body> {
     let what = format!("there is no operation `{method} {}`", uri.path());
     call::problem(&Problem::new(code::API_019, what))
+}
+
+/// The router says in `Allow` which methods there are.
+async fn no_method(method: Method, uri: Uri) -> Response<Body> {
+    let what = format!("`{}` cannot be asked by the method `{method}`", uri.path());
+    call::problem(&Problem::new(code::API_023, what))
 }
 
 async fn answer(
@@ -485,48 +277,62 @@ async fn answer(
     request: Request<Body>,
     handler: Handler,
 ) -> Response<Body> {
-    if request.method() == Method::GET && !request.body().is_end_stream() {
-        let what = "a request of the method `GET` has no body";
-        return call::problem(&Problem::new(code::API_010, what));
-    }
     let session = match session(&app, request.headers(), request.extensions()) {
         Ok(session) => session,
         Err(problem) => return call::problem(&problem),
     };
-    let query = request.uri().query().unwrap_or_default().to_owned();
     let patience = match app.entrance {
         Entrance::Machine(_) => None,
         Entrance::Network => Some(PATIENCE),
     };
-    let body = call::reader_of(request.into_body(), patience);
-    on_a_thread(move || handler(&app, Call::new(session, id, query, body))).await
+    let call = match call_of(id, request, patience) {
+        Ok(call) => call,
+        Err(problem) => return call::problem(&problem),
+    };
+    on_a_thread(move || handler(&app, &session, call)).await
 }
 
-async fn arrive(
-    app: App,
-    request: Request<Body>,
-    handler: fn(&App, Arrival) -> Result<Response<Body>, Problem>,
-) -> Response<Body> {
-    if request.method() == Method::GET && !request.body().is_end_stream() {
-        let what = "a request of the method `GET` has no body";
-        return call::problem(&Problem::new(code::API_010, what));
+async fn arrive(app: App, request: Request<Body>, handler: Entering) -> Response<Body> {
+    let arrived = visitor(&request).and_then(|visitor| {
+        let call = call_of(None, request, Some(PATIENCE))?;
+        Ok((visitor, call.of_a_stranger()))
+    });
+    match arrived {
+        Ok((visitor, call)) => on_a_thread(move || handler(&app, &visitor, call)).await,
+        Err(problem) => call::problem(&problem),
     }
-    let shown = text(request.headers(), AUTHORIZATION.as_str());
-    let token = match shown {
-        Ok(field) => field.and_then(bearer).map(ToOwned::to_owned),
-        Err(problem) => return call::problem(&problem),
-    };
-    let cookie = match cookie(request.headers()) {
-        Ok(cookie) => cookie.map(ToOwned::to_owned),
-        Err(problem) => return call::problem(&problem),
-    };
-    let query = request.uri().query().unwrap_or_default().to_owned();
+}
+
+/// Reads who asks before it is known.
+fn visitor(request: &Request<Body>) -> Result<Visitor, Problem> {
+    let token = text(request.headers(), AUTHORIZATION.as_str())?.and_then(bearer);
+    let cookie = cookie(request.headers())?;
     let Some(Peer(address)) = request.extensions().get::<Peer>().copied() else {
         let what = "it is not known where the request comes from";
-        return call::problem(&Problem::new(code::DOOR_020, what));
+        return Err(Problem::new(code::DOOR_020, what));
     };
-    let body = call::reader_of(request.into_body(), Some(PATIENCE));
-    on_a_thread(move || handler(&app, Arrival::new(address, (token, cookie), query, body))).await
+    Ok(Visitor {
+        address,
+        token: token.map(ToOwned::to_owned),
+        cookie: cookie.map(ToOwned::to_owned),
+    })
+}
+
+/// Takes what a request carries. `patience`: how long the next piece of its body may take.
+fn call_of(
+    id: Option<String>,
+    request: Request<Body>,
+    patience: Option<Duration>,
+) -> Result<Call, Problem> {
+    if request.method() == Method::GET && !request.body().is_end_stream() {
+        let what = "a request of the method `GET` has no body";
+        return Err(Problem::new(code::API_010, what));
+    }
+    let (head, body) = request.into_parts();
+    let media_type = text(&head.headers, CONTENT_TYPE.as_str())?;
+    let query = head.uri.query().unwrap_or_default();
+    let body = call::reader_of(body, patience);
+    Ok(Call::new(id, query, media_type, body))
 }
 
 /// Answers with what `work` comes to, on a thread that may block.
@@ -616,6 +422,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Probl
 #[cfg(test)]
 mod tests {
     use custody_wire::{PROBLEM_JSON, ProblemDetails};
+    use http::header::ALLOW;
     use http_body_util::BodyExt;
     use tower::ServiceExt;
 
@@ -674,21 +481,34 @@ mod tests {
             "/v1/versions",
             on(MethodFilter::GET, async || "there are none"),
         ));
-        for (method, path) in [(Method::GET, "/v1/none"), (Method::DELETE, "/v1/versions")] {
+        for (method, path, status, code, what) in [
+            (
+                Method::GET,
+                "/v1/none",
+                404,
+                code::API_019,
+                "there is no operation `GET /v1/none`",
+            ),
+            (
+                Method::DELETE,
+                "/v1/versions",
+                405,
+                code::API_023,
+                "`/v1/versions` cannot be asked by the method `DELETE`",
+            ),
+        ] {
             let request = Request::builder().method(&method).uri(path);
             let request = request.body(Body::empty()).unwrap();
             let answer = router.clone().oneshot(request).await.unwrap();
             assert_eq!(answer.headers()["content-type"], PROBLEM_JSON);
-            let status = answer.status().as_u16();
+            let told = answer.status().as_u16();
+            let allowed = answer.headers().get(ALLOW).cloned();
+            assert_eq!(allowed.is_some(), told == 405, "{allowed:?}");
             let bytes = answer.into_body().collect().await.unwrap().to_bytes();
             let details: ProblemDetails = serde_json::from_slice(&bytes).unwrap();
-            assert_eq!((status, details.status), (404, 404));
+            assert_eq!((told, details.status), (status, status));
             let problem = details.problem().unwrap();
-            assert_eq!(problem.code, code::API_019);
-            assert_eq!(
-                problem.what,
-                format!("there is no operation `{method} {path}`")
-            );
+            assert_eq!((problem.code, problem.what.as_str()), (code, what));
         }
     }
 }

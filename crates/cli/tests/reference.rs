@@ -1,4 +1,4 @@
-//! `docs/reference/cli.md` and `errors.md` are what the program says of itself. `make generate` writes them anew.
+//! `docs/reference/cli.md`, `errors.md` and `openapi.json` are what the program says of itself. `make generate` writes them anew.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -141,6 +141,13 @@ fn the_reference_has_every_code() {
     }
     assert_eq!(told, code::ALL.len(), "an area has no heading");
     is_fresh("errors.md", &text);
+}
+
+#[test]
+fn the_reference_of_the_api_is_what_a_server_says() {
+    let mut text = serde_json::to_string_pretty(&custody_api::openapi()).unwrap();
+    text.push('\n');
+    is_fresh("openapi.json", &text);
 }
 
 /// Lists the product's code in a folder, without its tests.

@@ -23,12 +23,12 @@ use custody_wire::{
     PassphraseReply, PassphraseRequest, PolicyDiffReply, PolicyReply, PolicySource,
     PolicyTestReply, ProblemDetails, ProfileReply, ProjectQuery, ProjectsReply, ProposalsReply,
     ProvidersReply, PutQuery, PutReply, RejectReply, RejectRequest, RemoveReply, RemoveRequest,
-    ReplayReply, ReplayRequest, ReproduceReply, RescanReply, RescanRequest, RevokeTokenRequest,
-    RotateKeysRequest, RotationReply, RulesReply, RunEvent, RunListReply, RunMoment,
-    RunMomentQuery, RunQuery, RunReply, RunRequest, RunShowReply, RunStarted, Schema, SchemaReply,
-    SessionReply, ShowReply, ShredReply, ShredRequest, SignInRequest, SignOutReply, SigningReply,
-    StatusReply, StatusRequest, TokenReply, TokenRequest, TokensReply, TraceQuery, TraceReply,
-    ValidateReply, VerifyReply, VerifyRequest, WaitingReply,
+    ReplayReply, ReplayRequest, ReproduceReply, ReproduceRequest, RescanReply, RescanRequest,
+    RevokeTokenRequest, RotateKeysRequest, RotationReply, RulesReply, RunEvent, RunListReply,
+    RunMoment, RunMomentQuery, RunQuery, RunReply, RunRequest, RunShowReply, RunStarted, Schema,
+    SchemaReply, SessionReply, ShowReply, ShredReply, ShredRequest, SignInRequest, SignOutReply,
+    SigningReply, SigningRequest, StatusReply, StatusRequest, TokenReply, TokenRequest,
+    TokensReply, TraceQuery, TraceReply, ValidateReply, VerifyReply, VerifyRequest, WaitingReply,
 };
 use http::{Extensions, HeaderValue, Method, Request, Response, StatusCode};
 use serde::Serialize;
@@ -222,7 +222,7 @@ impl Client {
     /// # Errors
     /// The API's [`Problem`].
     pub fn sign_out(&self) -> Result<SignOutReply, Problem> {
-        self.post("/v1/sessions/end", &())
+        self.post_nothing("/v1/sessions/end")
     }
 
     /// Shows one version.
@@ -237,8 +237,8 @@ impl Client {
     ///
     /// # Errors
     /// The API's [`Problem`].
-    pub fn signable(&self, query: &ArtifactQuery) -> Result<SigningReply, Problem> {
-        self.post("/v1/signatures", query)
+    pub fn signable(&self, request: &SigningRequest) -> Result<SigningReply, Problem> {
+        self.post("/v1/signatures", request)
     }
 
     /// Tells the columns of a version's table.
@@ -294,7 +294,9 @@ impl Client {
                 }
             }
         });
-        let request = self.request(Method::POST, "/v1/versions", query)?;
+        let request = self
+            .request(Method::POST, "/v1/versions", query)?
+            .header(http::header::CONTENT_TYPE, "application/x-tar");
         let reply = self.send(request, transport::pieces_body(receiver));
         let fed = feeder
             .join()
@@ -381,9 +383,8 @@ impl Client {
     pub fn reproduce(&self, reference: &str) -> Result<ReproduceReply, Problem> {
         self.post(
             "/v1/reproduce",
-            &VerifyRequest {
-                reference: Some(reference.to_owned()),
-                require: Vec::new(),
+            &ReproduceRequest {
+                reference: reference.to_owned(),
             },
         )
     }
@@ -468,7 +469,7 @@ impl Client {
     /// # Errors
     /// The API's [`Problem`].
     pub fn cancel_run(&self, id: &str) -> Result<CancelReply, Problem> {
-        self.post(&run_path(id, "/cancel")?, &())
+        self.post_nothing(&run_path(id, "/cancel")?)
     }
 
     /// Tells what would run, and why.
@@ -516,7 +517,7 @@ impl Client {
     /// # Errors
     /// The API's [`Problem`]; that something is broken is an answer, not a problem.
     pub fn verify_ledger(&self) -> Result<LedgerVerifyReply, Problem> {
-        self.post("/v1/ledger/verify", &())
+        self.post_nothing("/v1/ledger/verify")
     }
 
     /// Accepts that the ledger is not the one that was here before.
@@ -751,7 +752,7 @@ impl Client {
     /// # Errors
     /// The API's [`Problem`].
     pub fn rebuild_index(&self) -> Result<ListReply, Problem> {
-        self.post("/v1/index/rebuild", &())
+        self.post_nothing("/v1/index/rebuild")
     }
 
     fn get<Q: Serialize + ?Sized, T: DeserializeOwned + Schema>(
@@ -772,6 +773,12 @@ impl Client {
         let body = serde_json::to_vec(body).map_err(|error| garbled(&error))?;
         let request = self.json_request(Method::POST, path)?;
         let response = self.send(request, Body::from(body))?;
+        self.document(response)
+    }
+
+    fn post_nothing<T: DeserializeOwned + Schema>(&self, path: &str) -> Result<T, Problem> {
+        let request = self.request(Method::POST, path, &())?;
+        let response = self.send(request, Body::empty())?;
         self.document(response)
     }
 

@@ -135,7 +135,7 @@ impl Door {
     ) -> Result<(ResourceFacts, Option<String>), Problem> {
         let on = question.action.resources();
         let may = |kind: ResourceKind| on.contains(&kind);
-        let named = |error: NameError| Problem::new(code::API_013, error.to_string());
+        let named = |error: NameError| Problem::new(code::POLICY_011, error.to_string());
         let Some(name) = &question.resource else {
             return Ok((nothing_named(question.action)?.facts(None), None));
         };

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use custody_types::{Actor, Purpose, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::directory::{Account, Directory, Group, IdentityError, OWNER, Party};
@@ -10,7 +11,7 @@ use crate::provider::ProviderIdentity;
 use crate::role::RoleBinding;
 
 /// What an account or a group may be given.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Right {
     /// A role.
@@ -24,7 +25,7 @@ pub enum Right {
 }
 
 /// A change of a directory.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "change", deny_unknown_fields)]
 pub enum Change {
     /// An account, or a group, that was not there.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use custody_types::{Actor, ActorKind, Digest, Purpose, Timestamp, steers};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use unicode_normalization::is_nfc;
 
@@ -18,8 +19,11 @@ const NAME_BYTES: usize = 256;
 
 /// An account, or a group of accounts. As text: `ada`, `service:ci`, `group:risk`; `user:…` for a person whose name
 /// begins like one of the others.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("format" = "account", "minLength" = 1))]
 pub enum Party {
     /// A person.
     User(String),
@@ -102,7 +106,7 @@ fn check_name(name: &str) -> Result<(), IdentityError> {
 }
 
 /// One account.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Account {
     /// The roles: those of the built-in policy, or of the workspace's own.
@@ -120,7 +124,7 @@ pub struct Account {
 }
 
 /// A group: what it has, each of its members has.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Group {
     /// The roles.
@@ -153,7 +157,7 @@ impl Rights<'_> {
 }
 
 /// The accounts and groups of a workspace. One account owns it: it is always there, and always an owner.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Directory {
     /// People, by the names of their accounts.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use custody_types::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::directory::IdentityError;
@@ -14,7 +15,9 @@ const SUBJECT_BYTES: usize = 255;
 
 /// Who somebody is to an identity provider: the issuer and the subject, both letter by letter. Neither an address of e-mail nor
 /// a name says it: those change, and are given to others.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(try_from = "IdentityText", into = "IdentityText")]
 pub struct ProviderIdentity {
     issuer: String,
@@ -62,10 +65,12 @@ impl fmt::Display for ProviderIdentity {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct IdentityText {
+    #[schemars(length(max = 512), regex(pattern = "^[!-~]+$"))]
     issuer: String,
+    #[schemars(length(max = 255), regex(pattern = "^[!-~]([ -~]*[!-~])?$"))]
     subject: String,
 }
 

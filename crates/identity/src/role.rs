@@ -3,10 +3,11 @@
 use std::fmt;
 
 use custody_types::{ProjectName, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A role that somebody has: in every project, or in one; for good, or until a time.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "RoleText", into = "RoleText")]
 pub struct RoleBinding {
     /// The role.
@@ -61,7 +62,7 @@ impl fmt::Display for RoleBinding {
 
 /// As it is written: `"auditor"` or `{"role": "data_scientist", "project": "employment", "until": "2027-01-31T00:00:00Z"}`
 /// with one of the last two at least.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "a role is a text, or an object with `role` and `project`, `until` or both"
@@ -71,7 +72,7 @@ enum RoleText {
     Limited(Limited),
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, try_from = "Fields")]
 struct Limited {
     role: String,
@@ -82,13 +83,16 @@ struct Limited {
 }
 
 /// As [`Limited`], before it is known that it limits anything. A field that is there says something: `null` is nothing.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("anyOf" = [{"required": ["project"]}, {"required": ["until"]}]))]
 struct Fields {
     role: String,
     #[serde(default, deserialize_with = "some")]
+    #[schemars(with = "ProjectName")]
     project: Option<ProjectName>,
     #[serde(default, deserialize_with = "some")]
+    #[schemars(with = "Timestamp")]
     until: Option<Timestamp>,
 }
 

@@ -6,19 +6,25 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use bytes::Bytes;
 use custody_api::Peer;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -31,6 +37,11 @@ const HEADERS: [(HeaderName, &str); 3] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::STRICT_TRANSPORT_SECURITY, "max-age=63072000"),
 ];
+
+/// How much of a body that nobody asks for is read, and for how long: who sends it still hears the answer. A connection that is
+/// closed while something is sent is reset, and what was answered may be lost (RFC 9112, section 9.6).
+const LINGER_BYTES: u64 = 1 << 20;
+const LINGER: Duration = Duration::from_secs(5);
 
 /// How much who connects may take.
 #[derive(Debug, Clone, Copy)]
@@ -150,7 +161,13 @@ async fn answer(
     router: Router,
 ) -> Result<Response<Body>, Infallible> {
     let mut response = if is_clear(request.headers()) {
-        let mut request = request.map(Body::new);
+        // Who waits to be told to go on sends nothing that would have to be read.
+        let waits = request.headers().contains_key(header::EXPECT);
+        let mut request = if waits {
+            request.map(Body::new)
+        } else {
+            request.map(|body| Body::new(Lingering(Some(body))))
+        };
         request.extensions_mut().insert(peer);
         router.oneshot(request).await?
     } else {
@@ -168,6 +185,54 @@ async fn answer(
             .or_insert(HeaderValue::from_static(value));
     }
     Ok(response)
+}
+
+/// The body of a request. What is left of it when it is let go is read all the same, within limits.
+#[derive(Debug)]
+struct Lingering(Option<Incoming>);
+
+impl http_body::Body for Lingering {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut self.0 {
+            Some(body) => Pin::new(body).poll_frame(context),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.as_ref().is_none_or(http_body::Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0
+            .as_ref()
+            .map_or_else(SizeHint::default, http_body::Body::size_hint)
+    }
+}
+
+impl Drop for Lingering {
+    fn drop(&mut self) {
+        let body = self.0.take().filter(|body| !body.is_end_stream());
+        let (Some(mut body), Ok(runtime)) = (body, Handle::try_current()) else {
+            return;
+        };
+        runtime.spawn(timeout(LINGER, async move {
+            let mut left = LINGER_BYTES;
+            while let Some(Ok(frame)) = body.frame().await {
+                let size = frame.data_ref().map_or(0, Bytes::len);
+                match left.checked_sub(size as u64) {
+                    Some(less) => left = less,
+                    None => break,
+                }
+            }
+        }));
+    }
 }
 
 /// Whether a head is read by everybody alike: it names one host (RFC 9112, section 3.2), and one length of its body

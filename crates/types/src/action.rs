@@ -1,14 +1,18 @@
 //! What is asked of the door: who does what to what, and why.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::{Digest, NameError};
 
 /// Whether the actor is a person or a machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum ActorKind {
     /// A person.
@@ -31,7 +35,9 @@ impl ActorKind {
 }
 
 /// Who acts.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub struct Actor {
     /// Person or machine.
     pub kind: ActorKind,
@@ -72,8 +78,11 @@ impl fmt::Display for Actor {
 }
 
 /// Why the actor asks: one of the purposes that the policy knows, such as `model-development`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("pattern" = r"^[a-z0-9-]{1,63}$"))]
 pub struct Purpose(String);
 
 impl Purpose {
@@ -297,6 +306,21 @@ impl<'de> Deserialize<'de> for Action {
     }
 }
 
+impl JsonSchema for Action {
+    fn schema_name() -> Cow<'static, str> {
+        "Action".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let names: Vec<_> = Self::ALL.iter().map(|action| action.name()).collect();
+        json_schema!({
+            "type": "string",
+            "description": "What is asked of the door, by its name in policies.",
+            "enum": names
+        })
+    }
+}
+
 impl FromStr for Action {
     type Err = NameError;
 
@@ -319,7 +343,9 @@ impl fmt::Display for Action {
 }
 
 /// What kind of thing a resource is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum ResourceKind {
     /// A project as a whole.
@@ -378,7 +404,7 @@ impl ResourceKind {
 }
 
 /// What is acted upon.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Resource {
     /// What kind of thing.
     pub kind: ResourceKind,

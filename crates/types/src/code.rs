@@ -4,9 +4,11 @@
 
 mod registry;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::problem::{ExitCode, Retry};
@@ -81,6 +83,20 @@ impl Serialize for Code {
     }
 }
 
+impl JsonSchema for Code {
+    fn schema_name() -> Cow<'static, str> {
+        "Code".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "The code of a problem; `docs/reference/errors.md` lists all of them.",
+            "pattern": "^CUS-[A-Z]+-[0-9]{3}$"
+        })
+    }
+}
+
 impl<'de> Deserialize<'de> for Code {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
@@ -94,9 +110,17 @@ impl<'de> Deserialize<'de> for Code {
 pub struct UnknownCode;
 
 /// What kind of problem it is: whoever acts upon a problem asks for this. The exit code and the HTTP status follow from it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum ProblemKind {
+    /// A request is not what the operation takes.
+    Malformed,
+    /// There is no such method of what was asked.
+    Method,
+    /// The body of a request is of another type than the operation takes.
+    MediaType,
     /// What was asked does not make sense: usage, settings, a file of the user's.
     Invalid,
     /// It is larger than it may be.
@@ -135,7 +159,10 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// Every kind.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
+        Self::Malformed,
+        Self::Method,
+        Self::MediaType,
         Self::Invalid,
         Self::TooLarge,
         Self::TooMany,
@@ -158,7 +185,9 @@ impl ProblemKind {
     /// Returns the exit code of a command that ends with such a problem.
     pub const fn exit(self) -> ExitCode {
         match self {
-            Self::Invalid | Self::TooLarge => ExitCode::Usage,
+            Self::Malformed | Self::Method | Self::MediaType | Self::Invalid | Self::TooLarge => {
+                ExitCode::Usage
+            }
             Self::Unauthenticated | Self::Denied => ExitCode::Denied,
             Self::NotFound | Self::Conflict => ExitCode::NotFound,
             Self::Refused | Self::Failed => ExitCode::No,
@@ -175,13 +204,15 @@ impl ProblemKind {
     /// Returns the status of an HTTP answer that tells such a problem (RFC 9110, section 15; 507: RFC 4918, section 11.5).
     pub const fn status(self) -> u16 {
         match self {
-            Self::Invalid => 400,
+            Self::Malformed => 400,
             Self::Unauthenticated => 401,
             Self::Denied => 403,
             Self::NotFound => 404,
+            Self::Method => 405,
             Self::Conflict | Self::Held => 409,
             Self::TooLarge => 413,
-            Self::Refused | Self::Failed => 422,
+            Self::MediaType => 415,
+            Self::Invalid | Self::Refused | Self::Failed => 422,
             Self::TooMany => 429,
             Self::Integrity | Self::Fault => 500,
             Self::Isolation => 501,
@@ -202,6 +233,9 @@ impl ProblemKind {
     /// Returns what it tells, in a sentence.
     pub const fn meaning(self) -> &'static str {
         match self {
+            Self::Malformed => "A request is not what the operation takes.",
+            Self::Method => "There is no such method of what was asked.",
+            Self::MediaType => "The body of a request is of another type than the operation takes.",
             Self::Invalid => {
                 "What was asked does not make sense: usage, settings, a file of yours."
             }
@@ -227,6 +261,9 @@ impl ProblemKind {
     /// Returns the word that documents use.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Malformed => "malformed",
+            Self::Method => "method",
+            Self::MediaType => "media_type",
             Self::Invalid => "invalid",
             Self::TooLarge => "too_large",
             Self::TooMany => "too_many",

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{ByteSize, Digest, NameError};
@@ -11,8 +12,9 @@ use crate::{ByteSize, Digest, NameError};
 ///
 /// No part is empty, `.` or `..`, and none holds a control character or a backslash, so a path can
 /// be joined to a folder on any machine and printed on one line. At most 4,096 bytes.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("minLength" = 1, "maxLength" = 4096))]
 pub struct FilePath(String);
 
 impl FilePath {
@@ -76,7 +78,7 @@ impl fmt::Debug for FilePath {
 }
 
 /// One file of a version: where it stands, how long it is, what it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileEntry {
     /// The path inside the version.
     pub path: FilePath,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Digest;
@@ -59,8 +60,9 @@ macro_rules! text_type {
 }
 
 /// A project: the unit of policy and of the encryption domain.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("pattern" = r"^[a-z0-9][a-z0-9_-]{0,62}$"))]
 pub struct ProjectName(String);
 
 impl ProjectName {
@@ -91,8 +93,9 @@ impl fmt::Display for ProjectName {
 text_type!(ProjectName);
 
 /// An artifact: a named line of versions in a project, written `project/artifact`.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("pattern" = r"^[a-z0-9][a-z0-9_-]{0,62}/[a-z0-9][a-z0-9_-]{0,62}$"))]
 pub struct ArtifactName {
     project: ProjectName,
     name: String,
@@ -157,8 +160,11 @@ impl fmt::Display for ArtifactName {
 text_type!(ArtifactName);
 
 /// The number of a version within its artifact, counted from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(try_from = "u32", into = "u32")]
+#[schemars(extend("minimum" = 1))]
 pub struct VersionNumber(u32);
 
 impl VersionNumber {
@@ -208,8 +214,9 @@ impl fmt::Display for VersionNumber {
 }
 
 /// The name of one version: `employment/raw@3`.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("pattern" = r"^[a-z0-9][a-z0-9_-]{0,62}/[a-z0-9][a-z0-9_-]{0,62}@[1-9][0-9]{0,8}$"))]
 pub struct VersionName {
     /// The artifact.
     pub artifact: ArtifactName,
@@ -242,8 +249,9 @@ impl fmt::Display for VersionName {
 text_type!(VersionName);
 
 /// A name that moves from version to version: `production`.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("pattern" = r"^[a-z][a-z0-9_-]{0,62}$", "not" = {"const": "latest"}))]
 pub struct Alias(String);
 
 impl Alias {
@@ -293,8 +301,9 @@ pub enum Selector {
 
 /// What a user types to name a version: `employment/model`, `employment/model@1`,
 /// `employment/model@production` or `employment/model@sha256:…`.
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("pattern" = r"^[a-z0-9][a-z0-9_-]{0,62}/[a-z0-9][a-z0-9_-]{0,62}(@(latest|[1-9][0-9]{0,8}|[a-z][a-z0-9_-]{0,62}|sha256:[0-9a-f]{64}))?$"))]
 pub struct Reference {
     /// The artifact.
     pub artifact: ArtifactName,
@@ -396,7 +405,7 @@ macro_rules! word_enum {
 
 word_enum! {
     /// What an artifact's versions are.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
     Kind, "kind", "use `dataset`, `features`, `code`, `environment`, `model`, `report`, `policy` or `baseline`" {
         /// Rows or files collected or made.
         Dataset = "dataset",
@@ -419,7 +428,7 @@ word_enum! {
 
 word_enum! {
     /// A kind of evidence that may be demanded of a version.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
     EvidenceKind, "kind of evidence", "use `gate`, `contract`, `scan` or `signature`" {
         /// A gate that was passed by this very content.
         Gate = "gate",
@@ -436,7 +445,7 @@ word_enum! {
     /// How sensitive data is; a later one is the more sensitive.
     ///
     /// What is made from several inputs has the greatest classification among them.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
     Classification, "classification", "use `public`, `internal`, `confidential`, `personal` or `special`" {
         /// Anyone may see it.
         Public = "public",

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use schemars::JsonSchema;
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -17,7 +18,7 @@ use crate::visible;
 /// type name of the program, a secret, or governed data that the caller may not see.
 ///
 /// Its documents say the kind too, and whether to try again; both follow from the code.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct Problem {
     /// The stable, documented code, from the registry.
     pub code: Code,
@@ -33,7 +34,7 @@ pub struct Problem {
 }
 
 /// Whether the same call may work later without a change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Retry {
     /// Something must be changed first.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::NameError;
@@ -12,8 +13,9 @@ use crate::NameError;
 ///
 /// Written as RFC 3339 with six decimals and `Z`: `2026-11-23T09:30:00.000000Z`. From the year 0 to
 /// the year 9999, so that the text has always the same length and sorts as the time does.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("format" = "date-time"))]
 pub struct Timestamp(DateTime<Utc>);
 
 impl Timestamp {

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use custody_identity::{Party, RoleBinding};
 use custody_types::{Action, Alias, Classification, Digest, Kind, Purpose, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::policy::PolicySource;
 
 /// A set of policies that is not in force: `*.cedar`, `settings.json`, `tests.json`, and `principals.json` where the accounts are
 /// part of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CandidateRequest {
     /// Its files.
@@ -18,7 +19,7 @@ pub struct CandidateRequest {
 }
 
 /// What is wrong with a set of policies.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ValidateReply {
     /// Whether it could be put in force.
     pub valid: bool,
@@ -32,7 +33,7 @@ pub struct ValidateReply {
 }
 
 /// Something that is wrong with a set of policies.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FindingView {
     /// `error`: it cannot be put in force; `warning`: it can, and does something else than is likely meant.
     pub severity: String,
@@ -53,7 +54,7 @@ pub struct FindingView {
 }
 
 /// How the tests of policies came out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PolicyTestReply {
     /// Whether all hold.
     pub ok: bool,
@@ -64,7 +65,7 @@ pub struct PolicyTestReply {
 }
 
 /// A test that came out otherwise than it must.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FailedTestView {
     /// The test.
     pub name: String,
@@ -75,7 +76,7 @@ pub struct FailedTestView {
 }
 
 /// What a set of policies would change against the one in force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PolicyDiffReply {
     /// The digest of the set in force.
     pub before: Digest,
@@ -92,7 +93,7 @@ pub struct PolicyDiffReply {
 }
 
 /// A policy that differs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PolicyChange {
     /// Its id.
     pub id: String,
@@ -103,7 +104,7 @@ pub struct PolicyChange {
 }
 
 /// What a role may that it might not, or the other way round.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EffectView {
     /// The role.
     pub role: String,
@@ -118,7 +119,7 @@ pub struct EffectView {
 }
 
 /// Asks why something was decided, or would be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum ExplainRequest {
     /// Why the decision of an entry of the ledger was made.
@@ -128,7 +129,7 @@ pub enum ExplainRequest {
 }
 
 /// What might be asked of the policies.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExplainQuestion {
     /// Who; none: who asks.
@@ -154,7 +155,7 @@ pub struct ExplainQuestion {
 }
 
 /// Why something was decided, or would be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExplainReply {
     /// Who: a name where there is one, else the pseudonym.
     pub actor: String,
@@ -182,7 +183,7 @@ pub struct ExplainReply {
 }
 
 /// What an entry says of a decision.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordedDecision {
     /// The entry.
     pub entry: u64,
@@ -200,7 +201,7 @@ pub struct RecordedDecision {
 }
 
 /// A decision, and what led to it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExplanationView {
     /// Whether it is permitted.
     pub permit: bool,
@@ -219,7 +220,7 @@ pub struct ExplanationView {
 }
 
 /// A policy that decided.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeterminingView {
     /// Its id.
     pub id: String,
@@ -239,7 +240,7 @@ pub struct DeterminingView {
 }
 
 /// A role that somebody has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HeldRoleView {
     /// The role.
     pub role: RoleBinding,
@@ -254,7 +255,7 @@ pub struct HeldRoleView {
 }
 
 /// Asks how the decisions that the ledger has would have come out under other policies.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReplayRequest {
     /// The files of the other policies; with a `principals.json` among them, its accounts count, else those of the time.
@@ -271,7 +272,7 @@ pub struct ReplayRequest {
 }
 
 /// How decisions would have come out under other policies: of a page of entries.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReplayReply {
     /// The digest that the other set would have.
     pub candidate: Digest,
@@ -295,7 +296,7 @@ pub struct ReplayReply {
 }
 
 /// A decision that would have come out otherwise.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChangedDecision {
     /// The entry.
     pub entry: u64,

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use custody_types::{ProjectName, VersionName};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Snapshot;
 
 /// Which steps to look at.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct StatusRequest {
     /// The steps, with what they need; empty: all.
     #[serde(default)]
@@ -19,7 +21,7 @@ pub struct StatusRequest {
 }
 
 /// Where the steps of a project stand.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StatusReply {
     /// The project.
     pub project: String,
@@ -30,7 +32,7 @@ pub struct StatusReply {
 }
 
 /// Where a step stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StepStatus {
     /// The step's name.
     pub step: String,
@@ -53,7 +55,8 @@ pub struct StepStatus {
 }
 
 /// Whose figures are asked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct MetricsRequest {
     /// Versions or runs; empty: the newest of each model and report of the project.
     #[serde(default)]
@@ -70,7 +73,7 @@ pub struct MetricsRequest {
 }
 
 /// The figures that were asked for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MetricsReply {
     /// In the order in which they were asked for.
     pub subjects: Vec<Figures>,
@@ -80,7 +83,7 @@ pub struct MetricsReply {
 }
 
 /// What an evaluation measured, as its report has it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EvaluationReply {
     /// The report.
     pub version: VersionName,
@@ -89,7 +92,7 @@ pub struct EvaluationReply {
 }
 
 /// The figures of a version.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Figures {
     /// The version.
     pub version: VersionName,
@@ -105,7 +108,8 @@ pub struct Figures {
 }
 
 /// What to compare.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct CompareRequest {
     /// A version or a run.
     pub a: String,
@@ -114,7 +118,7 @@ pub struct CompareRequest {
 }
 
 /// What tells two versions or runs apart.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CompareReply {
     /// The first.
     pub a: String,
@@ -128,7 +132,7 @@ pub struct CompareReply {
 }
 
 /// One respect in which two are compared.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Section {
     /// The respect: `parameters`, `figures`, `data`, `code`, `environment`.
     pub name: String,
@@ -137,7 +141,7 @@ pub struct Section {
 }
 
 /// One thing of two.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Compared {
     /// The name.
     pub name: String,

@@ -4,13 +4,16 @@
 //! everything else is text, as are decimals (their digits stay exact) and the infinite (`inf`, `-inf`, `NaN`).
 
 use custody_types::VersionName;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// Which table is meant, in a query string.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct DataQuery {
     /// The reference as typed: `employment/raw@1`.
+    #[schemars(with = "custody_types::Reference")]
     pub reference: String,
     /// How many rows are wanted, where rows are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -18,7 +21,7 @@ pub struct DataQuery {
 }
 
 /// A column of a table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ColumnView {
     /// The name.
     pub name: String,
@@ -28,7 +31,7 @@ pub struct ColumnView {
 }
 
 /// The columns of a table.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct SchemaReply {
     /// The version.
     pub version: VersionName,
@@ -41,7 +44,7 @@ pub struct SchemaReply {
 }
 
 /// The first rows of a table.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct HeadReply {
     /// The version.
     pub version: VersionName,
@@ -54,7 +57,7 @@ pub struct HeadReply {
 }
 
 /// The profile of a version.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ProfileReply {
     /// The version.
     pub version: VersionName,
@@ -63,7 +66,7 @@ pub struct ProfileReply {
 }
 
 /// What a table looks like.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TableProfile {
     /// How many rows it has.
     pub rows: u64,
@@ -76,7 +79,7 @@ pub struct TableProfile {
 }
 
 /// What a column looks like. What has no meaning for its type is left out.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ColumnProfile {
     /// The name.
     pub name: String,
@@ -122,7 +125,7 @@ pub struct ColumnProfile {
 }
 
 /// A quantile.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Quantile {
     /// The share of the values up to it, in percent.
     pub percent: u8,
@@ -131,7 +134,7 @@ pub struct Quantile {
 }
 
 /// A value that stands often.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TopValue {
     /// The value.
     pub value: Value,
@@ -140,7 +143,7 @@ pub struct TopValue {
 }
 
 /// A bin of a histogram: from one end up to the other, which only the last bin includes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HistogramBin {
     /// Its lower end.
     pub from: Value,
@@ -151,7 +154,7 @@ pub struct HistogramBin {
 }
 
 /// How long texts are, in characters.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TextLengths {
     /// The shortest.
     pub min: u64,
@@ -164,18 +167,21 @@ pub struct TextLengths {
 }
 
 /// Which versions are compared.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct DiffRequest {
     /// The version before, as typed.
+    #[schemars(with = "custody_types::Reference")]
     pub before: String,
     /// The version after, as typed.
+    #[schemars(with = "custody_types::Reference")]
     pub after: String,
     /// The columns by which rows are the same.
     pub key: Vec<String>,
 }
 
 /// What differs between two versions.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct DiffReply {
     /// The version before.
     pub before: VersionName,
@@ -186,7 +192,7 @@ pub struct DiffReply {
 }
 
 /// What differs between two tables.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TableDiff {
     /// The columns by which rows are the same.
     pub key: Vec<String>,
@@ -213,7 +219,7 @@ pub struct TableDiff {
 }
 
 /// A column with another type.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Retyped {
     /// The name.
     pub name: String,
@@ -224,7 +230,7 @@ pub struct Retyped {
 }
 
 /// How a column differs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ColumnDiff {
     /// The name.
     pub name: String,
@@ -240,7 +246,7 @@ pub struct ColumnDiff {
 }
 
 /// How far the values of a column moved, over all rows of both versions.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "measure", rename_all = "snake_case")]
 pub enum Drift {
     /// Of numbers, dates and times: the greatest distance of the two distribution functions (Kolmogorov and Smirnov);

@@ -1,12 +1,15 @@
 //! Provenance and its verification.
 
 use custody_types::{Digest, EvidenceKind, VersionName};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Where to look from a version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct TraceQuery {
     /// The version from which to look.
+    #[schemars(with = "custody_types::Reference")]
     pub reference: String,
     /// Towards what was made from it, instead of what it was made from.
     #[serde(default)]
@@ -14,7 +17,7 @@ pub struct TraceQuery {
 }
 
 /// The graph of what was made from what.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TraceReply {
     /// The version from which the search began.
     pub root: VersionName,
@@ -33,7 +36,7 @@ pub struct TraceReply {
 }
 
 /// An input of a project that who asks may not look at, or that was shredded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ClosedInput {
     /// Its identity.
     pub digest: Digest,
@@ -47,7 +50,7 @@ pub struct ClosedInput {
 }
 
 /// One version in the graph and how it was made.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Node {
     /// The version.
     pub version: VersionName,
@@ -79,7 +82,7 @@ pub struct Node {
 }
 
 /// `to` was made from `from`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Edge {
     /// What went in.
     pub from: VersionName,
@@ -90,10 +93,12 @@ pub struct Edge {
 }
 
 /// What to verify.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct VerifyRequest {
     /// The version; `None`: everything.
     #[serde(default)]
+    #[schemars(with = "Option<custody_types::Reference>")]
     pub reference: Option<String>,
     /// The kinds of evidence that must be there, beside those that the policy requires. Of everything: for
     /// every model.
@@ -101,8 +106,17 @@ pub struct VerifyRequest {
     pub require: Vec<EvidenceKind>,
 }
 
+/// What to make again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReproduceRequest {
+    /// The version.
+    #[schemars(with = "custody_types::Reference")]
+    pub reference: String,
+}
+
 /// A kind of evidence that does not exist.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AbsentEvidence {
     /// Of which version; `None`: there is no version of which it could be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -116,7 +130,7 @@ pub struct AbsentEvidence {
 }
 
 /// How a named check ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckResult {
     /// It holds.
@@ -132,7 +146,7 @@ pub enum CheckResult {
 }
 
 /// A named check and its evidence.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct NamedCheck {
     /// The name: `bytes`, `model-signature`, `provenance`.
     pub name: String,
@@ -145,7 +159,7 @@ pub struct NamedCheck {
 }
 
 /// What a verification found.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct VerifyReply {
     /// What was verified: a version, or `everything`.
     pub subject: String,
@@ -159,7 +173,7 @@ pub struct VerifyReply {
 }
 
 /// One step that was run again.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ReproducedStep {
     /// The step.
     pub step: String,
@@ -174,7 +188,7 @@ pub struct ReproducedStep {
 }
 
 /// What a reproduction found.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ReproduceReply {
     /// The version that was reproduced.
     pub version: VersionName,

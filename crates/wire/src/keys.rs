@@ -3,10 +3,11 @@
 use std::fmt;
 
 use custody_types::{ProjectName, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Which keys are in use: ids and epochs, never a key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KeysReply {
     /// The id of the key-encryption key under which all others are wrapped.
     pub key: String,
@@ -25,7 +26,7 @@ pub struct KeysReply {
 }
 
 /// The content keys of a project.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProjectKeysView {
     /// The project.
     pub project: ProjectName,
@@ -36,7 +37,7 @@ pub struct ProjectKeysView {
 }
 
 /// Which keys shall be new.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RotateKeysRequest {
     /// The project whose content key alone shall be new; none: the key-encryption key, and the content keys of all projects.
@@ -45,7 +46,7 @@ pub struct RotateKeysRequest {
 }
 
 /// Which keys are new.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RotationReply {
     /// The id of the new key-encryption key, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,7 +58,7 @@ pub struct RotationReply {
 }
 
 /// Another passphrase of the key file.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PassphraseRequest {
     /// The one that it is under, if there is one.
@@ -75,7 +76,7 @@ impl fmt::Debug for PassphraseRequest {
 }
 
 /// What became of the passphrase.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PassphraseReply {
     /// Whether the key file is under a passphrase.
     pub is_under_passphrase: bool,

@@ -1,12 +1,14 @@
 //! The ledger as a reader sees it.
 
 use custody_types::{Digest, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::NamedCheck;
 
 /// Which entries to show; all conditions must hold.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct EntryQuery {
     /// The actor's account name, or a pseudonym.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,7 +37,7 @@ pub struct EntryQuery {
 }
 
 /// One entry, with the actor's name where the reader may know it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct EntryView {
     /// The position, counted from 0.
     pub index: u64,
@@ -51,7 +53,7 @@ pub struct EntryView {
 }
 
 /// The entries that match, oldest first.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct LedgerReply {
     /// How many entries the ledger has.
     pub size: u64,
@@ -68,7 +70,7 @@ pub struct LedgerReply {
 ///
 /// Who checks it hashes the bytes of `entry` to its leaf (RFC 6962, section 2.1), the leaf with the hashes of `proof` to the root
 /// (RFC 9162, section 2.1.3.2), and compares that with the root that `checkpoint` signs (C2SP tlog-checkpoint).
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct EntryProofReply {
     /// The entry.
     pub view: EntryView,
@@ -85,7 +87,8 @@ pub struct EntryProofReply {
 }
 
 /// Accepts that the ledger is not the one that was here before.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct AcceptRollbackRequest {
     /// The workspace's id, repeated by who accepts it.
     pub workspace: String,
@@ -94,14 +97,14 @@ pub struct AcceptRollbackRequest {
 }
 
 /// An older state of the ledger was accepted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AcceptRollbackReply {
     /// The entry that says so.
     pub entry: crate::EntryRef,
 }
 
 /// What a check of the whole ledger found.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct LedgerVerifyReply {
     /// Whether all checks hold.
     pub ok: bool,

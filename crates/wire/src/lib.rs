@@ -21,6 +21,7 @@ pub mod stream;
 mod token;
 mod version;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use candidate::{
@@ -42,7 +43,7 @@ pub use data::{
 };
 pub use evidence::{
     AbsentEvidence, CheckResult, ClosedInput, Edge, NamedCheck, Node, ReproduceReply,
-    ReproducedStep, TraceQuery, TraceReply, VerifyReply, VerifyRequest,
+    ReproduceRequest, ReproducedStep, TraceQuery, TraceReply, VerifyReply, VerifyRequest,
 };
 pub use keys::{
     KeysReply, PassphraseReply, PassphraseRequest, ProjectKeysView, RotateKeysRequest,
@@ -73,11 +74,11 @@ pub use version::{
     ListQuery, ListReply, Origin, OriginOfPut, ProjectQuery, ProjectsReply, PutQuery, PutReply,
     RejectReply, RejectRequest, RemoveReply, RemoveRequest, RescanReply, RescanRequest, Rescanned,
     RulesReply, SIGNATURE_KEY, ScanView, ShowReply, ShredReply, ShredRequest, SignatureView,
-    SigningReply, VersionView, WaitingReply, WaitingView,
+    SigningReply, SigningRequest, VersionView, WaitingReply, WaitingView,
 };
 
 /// An answer with the name and version of its schema in front.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Document<T> {
     /// The name and version of the schema, such as `custody/list/1`.
     pub schema: String,

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use custody_identity::{Change, Directory, Party};
 use custody_types::{Digest, Timestamp, VersionName};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One file of the workspace's policies.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct PolicySource {
     /// The file's name.
     pub name: String,
@@ -16,7 +18,7 @@ pub struct PolicySource {
 }
 
 /// The policies in force.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct PolicyReply {
     /// The identity of the set, as each decision in the ledger names it.
     pub digest: Digest,
@@ -37,14 +39,14 @@ pub struct PolicyReply {
 }
 
 /// Changes of the policies and accounts that wait for a second person.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ProposalsReply {
     /// The changes, the newest first.
     pub proposals: Vec<ProposalView>,
 }
 
 /// A change that waits for a second person.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ProposalView {
     /// The version that holds it.
     pub name: VersionName,
@@ -59,15 +61,16 @@ pub struct ProposalView {
 }
 
 /// Puts a proposed change in force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApproveChangeRequest {
     /// The change.
+    #[schemars(with = "custody_types::Reference")]
     pub reference: String,
 }
 
 /// Who there is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct IdentityReply {
     /// The identity of the directory, as each decision in the ledger names it.
     pub digest: Digest,
@@ -83,7 +86,7 @@ pub struct IdentityReply {
 }
 
 /// What is to be changed of it: all, or nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IdentityRequest {
     /// The changes, in their order.
@@ -91,7 +94,7 @@ pub struct IdentityRequest {
 }
 
 /// Asks to put the built-in policies alone in force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BreakGlassRequest {
     /// The workspace's id, repeated by who asks.
@@ -101,7 +104,7 @@ pub struct BreakGlassRequest {
 }
 
 /// The policies were taken back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BreakGlassReply {
     /// The digest of the policies in force.
     pub policies: Digest,

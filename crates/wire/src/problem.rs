@@ -1,6 +1,7 @@
 //! A problem as an HTTP answer: RFC 9457, `application/problem+json`.
 
 use custody_types::{Code, Problem, ProblemKind, Retry};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The media type of an answer that tells a problem.
@@ -12,7 +13,7 @@ const TYPES: &str = "https://custody.dev/errors#";
 ///
 /// `type`, `title`, `status` and `detail` are those of RFC 9457, section 3.1. There is no `instance`: the occurrence is the
 /// entry of the ledger, which who may not read it is not told. The other members are ours (section 3.2).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProblemDetails {
     /// A URI for what the code means: `docs/reference/errors.md` has it under this fragment.
     #[serde(rename = "type")]

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use custody_types::{Digest, FilePath, ProjectName, Timestamp, VersionName};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::EntryRef;
 
 /// What to run.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct RunRequest {
     /// The steps to reach; empty: all that are not marked as manual.
     #[serde(default)]
@@ -31,7 +33,8 @@ pub struct RunRequest {
 }
 
 /// What a project's folder held when a run was asked for, kept as versions: all that the pipeline file names.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Snapshot {
     /// The version of `custody.yaml`, the lock files and the code, by their paths below the folder.
     pub folder: VersionName,
@@ -47,7 +50,8 @@ pub struct Snapshot {
 }
 
 /// Where a project's folder stands in its history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Commit {
     /// The identity of the commit.
     pub id: String,
@@ -60,14 +64,14 @@ pub struct Commit {
 }
 
 /// A run has started, and goes on by itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RunStarted {
     /// The run's id.
     pub run: String,
 }
 
 /// What became of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StepState {
     /// It ran and made what it declares.
@@ -85,7 +89,7 @@ pub enum StepState {
 }
 
 /// A step of the plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedStep {
     /// The step's name.
     pub step: String,
@@ -101,7 +105,7 @@ pub struct PlannedStep {
 }
 
 /// How a step ended.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct StepOutcome {
     /// The step's name.
     pub step: String,
@@ -132,7 +136,7 @@ impl StepOutcome {
 }
 
 /// What happens during a run; one JSON object a line.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum RunEvent {
     /// The run has its entry in the ledger, and can be cancelled.
@@ -169,7 +173,7 @@ pub enum RunEvent {
 }
 
 /// How a run ended.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct RunReply {
     /// The run's id; empty for a dry run.
     pub run: String,
@@ -193,7 +197,8 @@ pub struct RunReply {
 }
 
 /// Which runs to list.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct RunQuery {
     /// Only those of this project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -207,7 +212,7 @@ pub struct RunQuery {
 }
 
 /// How far a run or a step is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
     /// It goes on.
@@ -239,7 +244,7 @@ impl RunState {
 }
 
 /// A run, as the ledger tells it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RunView {
     /// Its id: a UUID version 7.
     pub id: String,
@@ -260,7 +265,7 @@ pub struct RunView {
 }
 
 /// A page of runs, the newest first.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct RunListReply {
     /// The runs.
     pub runs: Vec<RunView>,
@@ -270,7 +275,7 @@ pub struct RunListReply {
 }
 
 /// A run with what happened in it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct RunShowReply {
     /// The run.
     pub run: RunView,
@@ -279,7 +284,8 @@ pub struct RunShowReply {
 }
 
 /// What to tell of a run.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct RunMomentQuery {
     /// Only what happened after this entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -287,7 +293,7 @@ pub struct RunMomentQuery {
 }
 
 /// Something that happened in a run, by the entry that says so.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RunMoment {
     /// The entry: a reader who was cut off goes on after it.
     pub at: u64,
@@ -299,7 +305,7 @@ pub struct RunMoment {
 }
 
 /// What the ledger says of the course of a run. What steps print is not in it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum RunMark {
     /// The run started.
@@ -332,7 +338,7 @@ pub enum RunMark {
 }
 
 /// A run is being cancelled.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CancelReply {
     /// The run's id. It ends when its steps have.
     pub run: String,

@@ -4,10 +4,11 @@ use std::fmt;
 
 use custody_identity::Party;
 use custody_types::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A person who shall be invited.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InviteRequest {
     /// Their account.
@@ -15,7 +16,7 @@ pub struct InviteRequest {
 }
 
 /// An invitation.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 pub struct InviteReply {
     /// Whose.
     pub account: Party,
@@ -32,7 +33,7 @@ impl fmt::Debug for InviteReply {
 }
 
 /// What a person shows to sign in.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignInRequest {
     /// The name of their account.
@@ -50,7 +51,7 @@ impl fmt::Debug for SignInRequest {
 }
 
 /// What a person sets by an invitation.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EnrolRequest {
     /// The name of their account.
@@ -72,7 +73,7 @@ impl fmt::Debug for EnrolRequest {
 }
 
 /// A session of a person.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 pub struct SessionReply {
     /// Whose.
     pub account: Party,
@@ -95,14 +96,14 @@ impl fmt::Debug for SessionReply {
 }
 
 /// The identity providers by which people sign in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProvidersReply {
     /// Each of them.
     pub providers: Vec<ProviderView>,
 }
 
 /// An identity provider.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProviderView {
     /// The name that it has here.
     pub name: String,
@@ -111,7 +112,7 @@ pub struct ProviderView {
 }
 
 /// Where somebody begins to sign in with a browser.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProviderQuery {
     /// The provider; without it, the only one.
@@ -120,7 +121,7 @@ pub struct ProviderQuery {
 }
 
 /// Where somebody begins to sign in at a terminal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeviceRequest {
     /// The provider; without it, the only one.
@@ -129,7 +130,7 @@ pub struct DeviceRequest {
 }
 
 /// A sign-in at a terminal that waits until its code is confirmed.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 pub struct DeviceReply {
     /// The provider.
     pub provider: String,
@@ -152,7 +153,7 @@ impl fmt::Debug for DeviceReply {
 }
 
 /// Asks whether somebody confirmed a code.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DevicePollRequest {
     /// What [`DeviceReply`] had.
@@ -166,7 +167,7 @@ impl fmt::Debug for DevicePollRequest {
 }
 
 /// Whether somebody confirmed a code.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct DevicePollReply {
     /// The session, once somebody did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -176,5 +177,5 @@ pub struct DevicePollReply {
 }
 
 /// A session was ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SignOutReply {}

@@ -4,16 +4,18 @@ use std::collections::BTreeSet;
 
 use custody_identity::Party;
 use custody_types::{Action, ProjectName, Purpose, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A token that shall be made.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenRequest {
     /// Whose; none: of who asks.
     #[serde(default)]
     pub account: Option<Party>,
     /// How long it counts, in days: 1 to 90.
+    #[schemars(range(min = 1, max = 90))]
     pub days: u32,
     /// What it is for, in somebody's words.
     #[serde(default)]
@@ -33,7 +35,7 @@ pub struct TokenRequest {
 }
 
 /// What is known of a token.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TokenView {
     /// Its name.
     pub id: String,
@@ -56,7 +58,7 @@ pub struct TokenView {
 }
 
 /// A token that was made.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TokenReply {
     /// What is known of it.
     pub token: TokenView,
@@ -71,14 +73,14 @@ impl std::fmt::Debug for TokenReply {
 }
 
 /// The tokens that count.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TokensReply {
     /// They, in the order of their names.
     pub tokens: Vec<TokenView>,
 }
 
 /// A token that is taken back.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeTokenRequest {
     /// Its name.

@@ -4,10 +4,12 @@ use custody_types::{
     Alias, ArtifactName, ByteSize, Classification, Digest, FileEntry, Kind, ProjectName, Purpose,
     Timestamp, VersionName, VersionNumber,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Which versions to list.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ListQuery {
     /// Only those of this project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,14 +32,16 @@ pub struct ListQuery {
 }
 
 /// Which artifact version is meant, in a query string.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ArtifactQuery {
     /// The reference as typed: `employment/model@1`.
+    #[schemars(with = "custody_types::Reference")]
     pub reference: String,
 }
 
 /// The versions that the caller may see.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ListReply {
     /// In the order of artifact and number.
     pub versions: Vec<VersionView>,
@@ -54,7 +58,8 @@ pub struct ListReply {
 }
 
 /// Which projects to list.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ProjectQuery {
     /// At most this many; 100 when nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,7 +70,7 @@ pub struct ProjectQuery {
 }
 
 /// The projects in which the caller may see something.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProjectsReply {
     /// In the order of their names.
     pub projects: Vec<ProjectName>,
@@ -75,7 +80,7 @@ pub struct ProjectsReply {
 }
 
 /// The decisions of gates that wait for approvals and that the caller may see.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WaitingReply {
     /// Of each gate the newest, in the order of their names.
     pub waiting: Vec<WaitingView>,
@@ -85,7 +90,7 @@ pub struct WaitingReply {
 }
 
 /// A decision of a gate that waits for approvals.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WaitingView {
     /// The version that holds it.
     pub name: VersionName,
@@ -102,7 +107,7 @@ pub struct WaitingView {
 }
 
 /// One version as its record tells it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct VersionView {
     /// The name: `employment/raw@3`.
     pub name: VersionName,
@@ -142,7 +147,7 @@ pub struct VersionView {
 }
 
 /// Where collected data came from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Origin {
     /// Who published it.
@@ -173,7 +178,7 @@ pub struct Origin {
 }
 
 /// One version with its files and what is known about it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ShowReply {
     /// The version.
     pub version: VersionView,
@@ -192,7 +197,7 @@ pub struct ShowReply {
 }
 
 /// The approvals that a gate's decision asks for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ApprovalsView {
     /// How many.
     pub needed: usize,
@@ -200,8 +205,17 @@ pub struct ApprovalsView {
     pub given: Vec<String>,
 }
 
+/// What shall be signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SigningRequest {
+    /// The reference as typed: `employment/model@1`.
+    #[schemars(with = "custody_types::Reference")]
+    pub reference: String,
+}
+
 /// What may be signed, each file with its digest: the bytes stay where they are.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct SigningReply {
     /// The version.
     pub name: VersionName,
@@ -210,7 +224,8 @@ pub struct SigningReply {
 }
 
 /// What a new version is.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct PutQuery {
     /// The artifact that gets a new version.
     pub artifact: ArtifactName,
@@ -227,7 +242,8 @@ pub struct PutQuery {
 }
 
 /// Where files that are put came from.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct OriginOfPut {
     /// What was declared.
     pub declared: serde_json::Value,
@@ -240,7 +256,7 @@ pub struct OriginOfPut {
 }
 
 /// A place in the ledger.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EntryRef {
     /// The position, counted from 0.
     pub index: u64,
@@ -249,7 +265,7 @@ pub struct EntryRef {
 }
 
 /// A version was made.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct PutReply {
     /// The version.
     pub version: VersionView,
@@ -272,7 +288,7 @@ pub struct PutReply {
 pub const SIGNATURE_KEY: &str = "CUSTODY.signature";
 
 /// Somebody else's signature that holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SignatureView {
     /// `key`, `certificate` or `sigstore`.
     pub method: String,
@@ -286,7 +302,7 @@ pub struct SignatureView {
 }
 
 /// What a scan says of a model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ScanView {
     /// `clean`, `review`, `unscannable` or `malicious`.
     pub verdict: String,
@@ -301,10 +317,12 @@ pub struct ScanView {
 }
 
 /// Which models shall be scanned again.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct RescanRequest {
     /// The version; `None`: every model.
     #[serde(default)]
+    #[schemars(with = "Option<custody_types::Reference>")]
     pub reference: Option<String>,
     /// Those too that were scanned by the rules in force.
     #[serde(default)]
@@ -312,7 +330,7 @@ pub struct RescanRequest {
 }
 
 /// What scanning again found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RescanReply {
     /// The rule packs in force, `name version` each.
     pub rules: Vec<String>,
@@ -323,7 +341,7 @@ pub struct RescanReply {
 }
 
 /// A model that was scanned again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Rescanned {
     /// The version.
     pub version: VersionName,
@@ -348,16 +366,18 @@ pub struct Rescanned {
 }
 
 /// Lets a version out of quarantine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ApproveRequest {
     /// The version.
+    #[schemars(with = "custody_types::Reference")]
     pub reference: String,
     /// Why.
     pub reason: String,
 }
 
 /// A version was let out of quarantine.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ApproveReply {
     /// The version.
     pub version: VersionView,
@@ -369,16 +389,18 @@ pub struct ApproveReply {
 }
 
 /// Keeps a version in quarantine for good.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct RejectRequest {
     /// The version.
+    #[schemars(with = "custody_types::Reference")]
     pub reference: String,
     /// Why.
     pub reason: String,
 }
 
 /// A version stays in quarantine.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct RejectReply {
     /// The version.
     pub version: VersionView,
@@ -387,14 +409,16 @@ pub struct RejectReply {
 }
 
 /// Takes the bytes of a rejected version away.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct RemoveRequest {
     /// The version.
+    #[schemars(with = "custody_types::Reference")]
     pub reference: String,
 }
 
 /// The bytes of a version were taken away.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct RemoveReply {
     /// The version.
     pub version: VersionView,
@@ -407,7 +431,8 @@ pub struct RemoveReply {
 }
 
 /// Destroys the keys of a project.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ShredRequest {
     /// The project.
     pub project: ProjectName,
@@ -416,7 +441,7 @@ pub struct ShredRequest {
 }
 
 /// The keys of a project were destroyed, and its packs deleted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ShredReply {
     /// The project.
     pub project: ProjectName,
@@ -429,14 +454,15 @@ pub struct ShredReply {
 }
 
 /// The rule packs in force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RulesReply {
     /// `name version` each, the program's own first.
     pub rules: Vec<String>,
 }
 
 /// Where an alias shall point.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct AliasRequest {
     /// The artifact.
     pub artifact: ArtifactName,
@@ -450,7 +476,7 @@ pub struct AliasRequest {
 }
 
 /// An alias was moved.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct AliasReply {
     /// The alias.
     pub alias: Alias,

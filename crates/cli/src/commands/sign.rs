@@ -20,7 +20,7 @@ use custody_signing::verification_policy::{Named, PUBLIC_INSTANCE, VerificationP
 use custody_signing::verify::{NotCovered, Verified};
 use custody_signing::{Bundle, HashType, Method};
 use custody_types::{Clock, Digest, ExitCode, FileEntry, Problem, Timestamp, code, counted};
-use custody_wire::{ArtifactQuery, Schema};
+use custody_wire::{Schema, SigningRequest};
 use serde::Serialize;
 
 use crate::args::{SignArgs, SignHash, SignatureTrust, TimestampArgs, VerifySignature};
@@ -55,7 +55,7 @@ pub(crate) fn run(context: &Context, args: &SignArgs) -> Result<ExitCode, Proble
     let signer = signer(context, args)?;
     let subject = if args.stored {
         let reference = args.path.to_string_lossy().into_owned();
-        let reply = context.client()?.signable(&ArtifactQuery { reference })?;
+        let reply = context.client()?.signable(&SigningRequest { reference })?;
         Subject::Stored {
             name: reply.name.to_string(),
             files: reply.files,

@@ -247,6 +247,25 @@ fn nobody_is_let_in_without_a_token_that_counts() {
     assert!(twice.starts_with("HTTP/1.1 400"), "{twice}");
     let body = ask(&["--request", "GET", "--data", "{}"]);
     assert!(body.starts_with("HTTP/1.1 400"), "{body}");
+    // What is not what it says, or does not say it, is refused.
+    for media_type in [
+        "Content-Type:",
+        "Content-Type: text/plain",
+        "Content-Type: application/x-www-form-urlencoded",
+    ] {
+        let status = format!("https://localhost:{}/v1/status", served.port());
+        let answer = served.curl(&[
+            "--header", &bearer, "--header", media_type, "--data", "{}", &status,
+        ]);
+        assert!(answer.starts_with("HTTP/1.1 415"), "{media_type}: {answer}");
+    }
+    // Who sends much and is refused at its beginning hears it all the same.
+    served.elsewhere.write("large", &"x".repeat(900_000));
+    let large = format!("@{}", served.elsewhere.path("large").display());
+    for _ in 0..20 {
+        let answer = served.curl(&["--header", "Expect:", "--data-binary", &large, &versions]);
+        assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    }
     for path in [
         "/v1/versions/",
         "//v1/versions",
@@ -797,7 +816,11 @@ fn a_stranger_learns_nothing_at_the_door_and_waits_after_some_tries() {
             .starts_with("HTTP/1.1 400")
     );
     let at = |path: &str| served.curl(&[&format!("https://localhost:{}{path}", served.port())]);
-    assert!(at("/v1/sessions").starts_with("HTTP/1.1 404"));
+    let method = at("/v1/sessions");
+    assert!(
+        method.starts_with("HTTP/1.1 405") && method.contains("allow: POST"),
+        "{method}"
+    );
     // Whoever keeps it running is told that it runs, and no more.
     for path in ["/health", "/ready"] {
         let well = at(path);

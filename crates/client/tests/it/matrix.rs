@@ -242,20 +242,23 @@ async fn answers(app: App, shown: Option<&str>, run: &str) -> Vec<u16> {
         if !is_named && !query.is_empty() {
             uri = format!("{uri}?{query}");
         }
-        let bytes = match (body, path) {
-            (_, "/v1/versions") if method == Method::POST => archive(),
-            (Value::Null, _) => Vec::new(),
-            (body, _) => serde_json::to_vec(body).unwrap(),
+        let (media_type, body) = match (body, path) {
+            (_, "/v1/versions") if method == Method::POST => {
+                (Some("application/x-tar"), Body::from(archive()))
+            }
+            (Value::Null, _) => (None, Body::empty()),
+            (body, _) => {
+                let body = serde_json::to_vec(body).unwrap();
+                (Some("application/json"), Body::from(body))
+            }
         };
         let mut request = Request::builder().method(&method).uri(uri);
+        if let Some(media_type) = media_type {
+            request = request.header("content-type", media_type);
+        }
         if let Some(shown) = shown {
             request = request.header("authorization", format!("Bearer {shown}"));
         }
-        let body = if bytes.is_empty() {
-            Body::empty()
-        } else {
-            Body::from(bytes)
-        };
         let mut request = request.body(body).unwrap();
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
         request.extensions_mut().insert(Peer(address));

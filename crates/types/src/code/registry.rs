@@ -49,7 +49,7 @@ registry! {
         "the process that works in this workspace ended before it answered",
         "Another command had the workspace and answered this one's requests; it was killed, or the machine is going down. What was asked may have been done.",
         "See what was done with `custody ledger log`, then repeat the command.";
-    API_010 "CUS-API-010" Invalid:
+    API_010 "CUS-API-010" Malformed:
         "the request cannot be understood",
         "The query or the document of the request has a field that is missing, unknown or of another type.",
         "Compare the request with what the cause names.";
@@ -61,11 +61,11 @@ registry! {
         "the work behind the API stopped",
         "The program met a fault while it worked on the request.",
         "Nothing acknowledged is lost; report what you did.";
-    API_013 "CUS-API-013" Invalid:
+    API_013 "CUS-API-013" Malformed:
         "the purpose cannot be read",
         "A purpose is a name of lower-case letters, digits and hyphens.",
         "Name a purpose that `custody policy show` lists.";
-    API_014 "CUS-API-014" Invalid:
+    API_014 "CUS-API-014" Malformed:
         "the reference cannot be read",
         "What names a version has not the form of a reference.",
         "Write `project/artifact`, with `@` and a number, an alias or a digest after it.";
@@ -87,9 +87,9 @@ registry! {
         "Ask for less at once; files are sent as a stream, which has no such limit.";
     API_019 "CUS-API-019" NotFound:
         "the API has no such operation",
-        "No operation has this path and method.",
-        "Compare the path and the method with the operations of this version.";
-    API_020 "CUS-API-020" Invalid:
+        "No operation has this path.",
+        "Compare the path with the operations of this version; `/v1/openapi.json` of a server describes them.";
+    API_020 "CUS-API-020" Malformed:
         "a header cannot be read",
         "A header that says for what or as whom a request is made is no UTF-8, or is there more than once.",
         "Send it once, in UTF-8.";
@@ -101,6 +101,14 @@ registry! {
         "the server does not answer",
         "It cannot be reached, shows a certificate that is not trusted, or broke off.",
         "See that the address is right and the server runs; what was begun there is told by `custody ledger log`.";
+    API_023 "CUS-API-023" Method:
+        "this cannot be asked by the method",
+        "The path is that of an operation, and the method of the request is that of none.",
+        "Use a method that the answer names in `Allow`; `/v1/openapi.json` of a server describes its operations.";
+    API_024 "CUS-API-024" MediaType:
+        "the body of the request is of another type",
+        "An operation takes a body of one type, and the request says that its body is of another, or does not say it.",
+        "Send what the operation takes, with its type in `Content-Type`.";
 
     // Statements and their signatures.
     ATTEST_001 "CUS-ATTEST-001" Fault:

@@ -407,7 +407,7 @@ fn a_person_sets_a_password_and_an_authenticator_and_signs_in() {
     let code = server.code(&secret);
     let differ = send(&mut browser, PASSWORD, "other", &code);
     assert!(
-        differ.status == StatusCode::BAD_REQUEST
+        differ.status == StatusCode::UNPROCESSABLE_ENTITY
             && differ.text.contains("the two passwords differ")
     );
     // What was typed and drawn stays; passwords do not.
