@@ -169,7 +169,7 @@ pub(crate) fn stream(
 }
 
 /// Answers with a problem, under the status that fits it.
-pub(crate) fn problem(problem: &Problem) -> Response<Body> {
+pub fn problem(problem: &Problem) -> Response<Body> {
     let details = ProblemDetails::from(problem);
     let bytes = serde_json::to_vec(&details).unwrap_or_default();
     let mut response = Response::new(Body::from(bytes));

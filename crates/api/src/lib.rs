@@ -14,6 +14,7 @@ mod operations;
 mod told;
 
 pub use app::{App, Entrance, Peer};
+pub use call::problem as problem_response;
 pub use custody_guard::{Credentials, Door, ProviderAccess, test_policies, validate_policies};
 pub use custody_pipeline::run::Runner;
 pub use openapi::openapi;

@@ -121,6 +121,11 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Account(Account),
     Serve(Serve),
+    /// Give a server that was started without the passphrase of its key file what it waits for, on its machine
+    ///
+    /// The passphrase comes from CUSTODY_PASSPHRASE, or is asked for. Run it as the user that runs the server.
+    #[command(after_help = "Example:\n  custody unseal")]
+    Unseal,
     Login(LoginArgs),
     /// Forget the server that somebody logged in to; its token goes on to count until it is revoked
     #[command(after_help = "Example:\n  custody logout")]

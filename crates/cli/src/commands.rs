@@ -38,6 +38,7 @@ mod snapshot;
 mod status;
 mod token;
 mod trace;
+mod unseal;
 mod verify;
 
 use custody_types::{ExitCode, Problem};
@@ -102,6 +103,7 @@ pub(crate) fn dispatch(context: &Context, command: Command) -> Result<ExitCode, 
         Command::Policy(Policy::BreakGlass(args)) => policy::break_glass(context, args),
         Command::Account(args) => account::run(context, args),
         Command::Serve(args) => serve::run(context, &args),
+        Command::Unseal => unseal::run(context),
         Command::Login(args) => login::login(context, &args),
         Command::Logout => login::logout(context),
         Command::Token(Token::Ls) => token::list(context),

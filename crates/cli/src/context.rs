@@ -23,6 +23,7 @@ use custody_wire::InviteReply;
 use crate::args::Global;
 use crate::login;
 use crate::output::Output;
+use crate::sealed::{Gate, not_sealed};
 use crate::settings::Settings;
 use crate::sharing::{self, Reached, Sharing};
 
@@ -143,11 +144,23 @@ impl Context {
     }
 
     fn unlock(&self) -> Result<Unlocked, Problem> {
-        Unlocked::unlock(
-            self.workspace()?,
-            |id| self.key_file(id),
-            self.settings.passphrase.as_deref(),
-        )
+        self.unlock_with(self.settings.passphrase.as_deref())
+    }
+
+    fn unlock_with(&self, passphrase: Option<&str>) -> Result<Unlocked, Problem> {
+        Unlocked::unlock(self.workspace()?, |id| self.key_file(id), passphrase)
+    }
+
+    /// Returns a way to the sealed server that works in the workspace on this machine.
+    pub(crate) fn sealed(&self) -> Result<Client, Problem> {
+        let ledger = ledger_of(&self.workspace()?);
+        match sharing::connect(&ledger) {
+            Reached::Open(stream) => {
+                let transport = Transport::Socket(Connection::new(stream));
+                Client::new(transport).map_err(|error| no_threads(&error))
+            }
+            Reached::Closed | Reached::Silent => Err(not_sealed()),
+        }
     }
 
     fn places(&self) -> Places {
@@ -172,14 +185,34 @@ impl Context {
     /// machine come in beside, by the socket. `root_key`: where the private key of a new root goes; none: the server has
     /// certificates of its own.
     /// `names`: those under which the server is known, where they are.
+    ///
+    /// Where the key file is under a passphrase that was not given, it is *sealed*: `sealed` is called once, and whoever runs
+    /// commands on this machine as the same user may give it by the socket. Nothing else is answered until then.
     pub(crate) fn serve(
         &self,
         root_key: Option<&Path>,
         names: Option<Vec<String>>,
+        sealed: impl FnOnce() -> Result<(), Problem>,
+        is_ending: &dyn Fn() -> bool,
     ) -> Result<Served, Problem> {
-        let unlocked = self.unlock()?;
-        let ledger = unlocked.ledger();
+        let workspace = self.workspace()?;
+        let ledger = ledger_of(&workspace);
+        let is_sealed = self.settings.passphrase.is_none()
+            && Unlocked::needs_passphrase(&workspace, |id| self.key_file(id))?;
+        // Who works in the workspace has it from before its keys are open.
         let folder = LedgerFolder::take(&ledger).map_err(|error| ledger_problem(&error))?;
+        let (unlocked, gate) = if is_sealed {
+            let (gate, router) = Gate::new();
+            let sharing =
+                Sharing::start_now(ledger.clone(), router).map_err(|error| unreachable(&error))?;
+            let _ = self.sharing.set(sharing);
+            sealed()?;
+            let unlock = |passphrase: &str| self.unlock_with(Some(passphrase));
+            let (unlocked, attempt) = gate.wait(unlock, is_ending)?;
+            (unlocked, Some((gate, attempt)))
+        } else {
+            (self.unlock()?, None)
+        };
         let authority = root_key.map(|place| unlocked.server_authority(place));
         let authority = authority.transpose()?;
         let (door, runner) = unlocked.open(
@@ -195,8 +228,15 @@ impl Context {
         let session = door.authenticate(&shown, None, "cli");
         let invited = is_first.then(|| door.invite_owner(&session)).transpose()?;
         let here = router(self.here(door.clone(), runner.clone()));
-        let sharing = Sharing::start(ledger, here).map_err(|error| no_threads(&error))?;
-        let _ = self.sharing.set(sharing);
+        match gate {
+            Some((gate, attempt)) => {
+                gate.open(here, attempt, door.unsealed(&session))?;
+            }
+            None => {
+                let sharing = Sharing::start(ledger, here).map_err(|error| no_threads(&error))?;
+                let _ = self.sharing.set(sharing);
+            }
+        }
         Ok(Served {
             door: door.clone(),
             authority,
@@ -300,6 +340,17 @@ enum Way {
 enum Entered {
     Here(LedgerFolder),
     There(UnixStream),
+}
+
+fn ledger_of(workspace: &Workspace) -> PathBuf {
+    workspace.root().join("ledger")
+}
+
+fn unreachable(error: &std::io::Error) -> Problem {
+    let what = "the server is sealed, and nobody can unseal it: it cannot listen at its socket";
+    Problem::new(code::SERVE_006, what)
+        .because(error)
+        .hint("give it the passphrase at its start, by CUSTODY_PASSPHRASE")
 }
 
 fn no_threads(error: &std::io::Error) -> Problem {

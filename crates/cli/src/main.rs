@@ -22,6 +22,7 @@ mod login;
 mod output;
 mod panics;
 mod progress;
+mod sealed;
 mod secrets;
 mod settings;
 mod sharing;

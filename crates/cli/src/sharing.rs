@@ -43,19 +43,39 @@ pub(crate) struct Sharing {
 impl Sharing {
     /// Starts soon. `ledger`: the ledger's folder, which this process holds.
     pub(crate) fn start(ledger: PathBuf, router: Router) -> io::Result<Self> {
+        Self::start_after(SHARED_AFTER, ledger, router).map(|(sharing, _)| sharing)
+    }
+
+    /// Starts, and returns once others can come in.
+    ///
+    /// # Errors
+    /// Where there are no sockets.
+    pub(crate) fn start_now(ledger: PathBuf, router: Router) -> io::Result<Self> {
+        let (sharing, listening) = Self::start_after(Duration::ZERO, ledger, router)?;
+        listening.recv().map_err(io::Error::other)?;
+        Ok(sharing)
+    }
+
+    fn start_after(
+        after: Duration,
+        ledger: PathBuf,
+        router: Router,
+    ) -> io::Result<(Self, mpsc::Receiver<()>)> {
+        let (listens, listening) = mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let (ending, ended) = mpsc::channel();
         let thread = std::thread::Builder::new().name("sharing".to_owned());
         let thread = thread.spawn(move || {
             // Where there are no sockets, others wait until this process has ended.
-            let _ = serve(&ledger, router, stopped);
+            let _ = serve(&ledger, router, after, listens, stopped);
             let _ = ending.send(());
         })?;
-        Ok(Self {
+        let sharing = Self {
             stop: Some(stop),
             ended,
             thread: Some(thread),
-        })
+        };
+        Ok((sharing, listening))
     }
 }
 
@@ -76,18 +96,26 @@ impl Drop for Sharing {
     }
 }
 
-fn serve(ledger: &Path, router: Router, mut stopped: oneshot::Receiver<()>) -> io::Result<()> {
+fn serve(
+    ledger: &Path,
+    router: Router,
+    after: Duration,
+    listens: mpsc::Sender<()>,
+    mut stopped: oneshot::Receiver<()>,
+) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
         tokio::select! {
             _ = &mut stopped => return Ok(()),
-            () = tokio::time::sleep(SHARED_AFTER) => {}
+            () = tokio::time::sleep(after) => {}
         }
         let listener = meeting::listen(ledger)?;
         listener.set_nonblocking(true)?;
         let mut listener = UnixListener::from_std(listener)?;
+        // Most do not wait for it.
+        let _ = listens.send(());
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {

@@ -28,7 +28,8 @@ use custody_wire::{
     RunMoment, RunMomentQuery, RunQuery, RunReply, RunRequest, RunShowReply, RunStarted, Schema,
     SchemaReply, SessionReply, ShowReply, ShredReply, ShredRequest, SignInRequest, SignOutReply,
     SigningReply, SigningRequest, StatusReply, StatusRequest, TokenReply, TokenRequest,
-    TokensReply, TraceQuery, TraceReply, ValidateReply, VerifyReply, VerifyRequest, WaitingReply,
+    TokensReply, TraceQuery, TraceReply, UnsealReply, UnsealRequest, ValidateReply, VerifyReply,
+    VerifyRequest, WaitingReply,
 };
 use http::{Extensions, HeaderValue, Method, Request, Response, StatusCode};
 use serde::Serialize;
@@ -726,6 +727,14 @@ impl Client {
     /// The API's [`Problem`].
     pub fn rotate_keys(&self, request: &RotateKeysRequest) -> Result<RotationReply, Problem> {
         self.post("/v1/keys/rotate", request)
+    }
+
+    /// Opens a server that is sealed, by the socket of its machine.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn unseal(&self, request: &UnsealRequest) -> Result<UnsealReply, Problem> {
+        self.post("/v1/unseal", request)
     }
 
     /// Puts the key file under another passphrase.

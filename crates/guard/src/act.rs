@@ -126,6 +126,8 @@ acts! {
     ReadKeys;
     /// [`Action::RotateKeys`].
     RotateKeys;
+    /// [`Action::Unseal`].
+    Unseal;
     /// [`Action::RebuildIndex`].
     RebuildIndex;
 }

@@ -9,10 +9,11 @@ use custody_wire::{
     RotationReply,
 };
 
-use crate::act::{ActionMarker, ReadKeys, RotateKeys};
-use crate::door::lock;
+use crate::act::{ActionMarker, ReadKeys, RotateKeys, Unseal};
+use crate::door::{Door, lock};
 use crate::grant::Grant;
 use crate::problem;
+use crate::session::Session;
 use crate::target::ResourceRef;
 
 /// The fact that names the new key-encryption key.
@@ -62,6 +63,19 @@ impl Grant<ReadKeys> {
         };
         self.finish()?;
         Ok(reply)
+    }
+}
+
+impl Door {
+    /// Enters that a server was unsealed by `session`, once its keys are open, and returns the entry.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the policies do not let them, or the ledger takes nothing.
+    pub fn unsealed(&self, session: &Session) -> Result<u64, Problem> {
+        let grant = self.ask::<Unseal>(session, ResourceRef::Keys)?;
+        let entry = grant.entry();
+        grant.finish()?;
+        Ok(entry)
     }
 }
 

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use custody_backends::blobs::LocalBlobs;
 use custody_backends::catalog::{PlaceSeal, SqliteCatalog};
-use custody_backends::key_file::KeyAccessError;
+use custody_backends::key_file::{KeyAccessError, OpenKeyFile};
 use custody_backends::ledger_files::LedgerFolder;
 use custody_backends::machine::{SystemClock, SystemEntropy};
 use custody_backends::scratch::ScratchFolder;
 use custody_backends::workspace::{Workspace, WorkspaceError};
 use custody_crypto::aead::Aead;
+use custody_crypto::key_file::KeyFileError;
 use custody_crypto::sign::SigningKey;
 use custody_crypto::{KeyError, Secret, aead};
 use custody_engine::Spill;
@@ -94,6 +95,21 @@ impl Unlocked {
             entropy,
             aead,
         })
+    }
+
+    /// Whether the key file that `key_file` names for a workspace is under a passphrase.
+    ///
+    /// # Errors
+    /// A [`Problem`] when it cannot be read.
+    pub fn needs_passphrase(
+        workspace: &Workspace,
+        key_file: impl Fn(&str) -> PathBuf,
+    ) -> Result<bool, Problem> {
+        match OpenKeyFile::read(&key_file(&workspace.about().id), None) {
+            Ok(_) => Ok(false),
+            Err(KeyAccessError::File(KeyFileError::PassphraseNeeded)) => Ok(true),
+            Err(error) => Err(key_problem(&error)),
+        }
     }
 
     /// Returns the folder of the ledger, whose lock whoever works in the workspace holds.
@@ -271,7 +287,6 @@ pub(crate) fn keyring_problem(error: &KeyError) -> Problem {
 
 /// Tells why a key file does not open.
 pub fn key_problem(error: &KeyAccessError) -> Problem {
-    use custody_crypto::key_file::KeyFileError;
     let (code, hint) = match error {
         KeyAccessError::Io { path, source } if is_no_room(source) => {
             return Problem::no_room(format!("the key file `{path}`"));

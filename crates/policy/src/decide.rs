@@ -350,7 +350,7 @@ fn beyond_device(request: &Request<'_>) -> Option<Decision> {
 }
 
 /// What nobody does by a token, nor by a code that was confirmed at an identity provider.
-const FOR_PEOPLE: [Action; 13] = [
+const FOR_PEOPLE: [Action; 14] = [
     Action::Approve,
     Action::Reject,
     Action::Remove,
@@ -364,6 +364,7 @@ const FOR_PEOPLE: [Action; 13] = [
     Action::RevokeToken,
     Action::Invite,
     Action::RotateKeys,
+    Action::Unseal,
 ];
 
 /// Refuses what lies outside a step's declaration.

@@ -288,6 +288,8 @@ actions! {
     ReadKeys = "readKeys", "keys.read", "see", [Keys];
     /// Let new keys take the place of those in use, or change the passphrase that they are under.
     RotateKeys = "rotateKeys", "keys.rotate", "change", [Keys];
+    /// Open the keys of a workspace for a server that was started without the passphrase.
+    Unseal = "unseal", "keys.unseal", "unseal", [Keys];
     /// Rebuild the index from the store and the ledger.
     RebuildIndex = "rebuildIndex", "admin.index", "rebuild the index of", [Project];
 }

@@ -14,7 +14,10 @@ use crate::{ByteSize, Digest, NameError};
 /// be joined to a folder on any machine and printed on one line. At most 4,096 bytes.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schemars(extend("minLength" = 1, "maxLength" = 4096))]
+#[schemars(extend(
+    "maxLength" = 4096,
+    "pattern" = r"^(?!\.{1,2}(/|$))[^/\\\u0000-\u001f\u007f-\u009f]+(/(?!\.{1,2}(/|$))[^/\\\u0000-\u001f\u007f-\u009f]+)*$"
+))]
 pub struct FilePath(String);
 
 impl FilePath {

@@ -57,6 +57,27 @@ pub struct RotationReply {
     pub entry: u64,
 }
 
+/// What opens a server that is sealed.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UnsealRequest {
+    /// The passphrase of the key file.
+    pub passphrase: String,
+}
+
+impl fmt::Debug for UnsealRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UnsealRequest(…)")
+    }
+}
+
+/// A server is not sealed any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UnsealReply {
+    /// The position of the ledger entry that says so.
+    pub entry: u64,
+}
+
 /// Another passphrase of the key file.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -47,7 +47,7 @@ pub use evidence::{
 };
 pub use keys::{
     KeysReply, PassphraseReply, PassphraseRequest, ProjectKeysView, RotateKeysRequest,
-    RotationReply,
+    RotationReply, UnsealReply, UnsealRequest,
 };
 pub use ledger::{
     AcceptRollbackReply, AcceptRollbackRequest, EntryProofReply, EntryQuery, EntryView,
@@ -164,6 +164,7 @@ schemas! {
     KeysReply = "custody/keys/1";
     RotationReply = "custody/keys-rotate/1";
     PassphraseReply = "custody/keys-passphrase/1";
+    UnsealReply = "custody/unseal/1";
     RulesReply = "custody/rules-apply/1";
 }
 

@@ -12,7 +12,8 @@ use custody_wire::Party;
 ///
 /// TLS 1.3 alone. Without files, the server makes a certificate of its own authority; its root is what clients trust, and
 /// the root's private key is written once, for you to keep elsewhere. Projects come to the server as versions: it reads no
-/// folder. The first signal to end lets what runs finish, the second ends it.
+/// folder. Where the key file is under a passphrase that CUSTODY_PASSPHRASE does not give, the server starts sealed, and waits for
+/// `custody unseal`. The first signal to end lets what runs finish, the second ends it.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  custody serve\n  custody serve --listen 0.0.0.0:8443 --name custody.example.org\n  custody serve --certificate chain.pem --certificate-key key.pem"

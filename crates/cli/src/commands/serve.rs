@@ -47,6 +47,17 @@ struct Serving {
     invitation: Option<String>,
 }
 
+/// That the server waits for the passphrase.
+#[derive(Debug, Clone, Serialize)]
+struct Sealed {
+    /// Where it will take connections.
+    address: SocketAddr,
+}
+
+impl Schema for Sealed {
+    const NAME: &'static str = "custody/sealed/1";
+}
+
 impl Schema for Serving {
     const NAME: &'static str = "custody/serving/1";
 }
@@ -74,6 +85,19 @@ pub(crate) fn run(context: &Context, args: &Serve) -> Result<ExitCode, Problem> 
     let listener = runtime.block_on(TcpListener::bind(args.listen));
     let listener = listener.map_err(|error| unlistenable(args.listen, &error))?;
     let address = listener.local_addr().unwrap_or(args.listen);
+    let listener = Arc::new(listener);
+    let mut closing = None;
+    let sealed = || {
+        closing = Some(runtime.spawn(turn_away(listener.clone())));
+        context.output.answer(Sealed { address }, |_, text| {
+            text.line("the server is sealed: it waits for the passphrase of its key file, and answers nothing");
+            text.line("  unseal it on this machine: custody unseal");
+            Ok(())
+        })?;
+        // Whoever waits for the line gets it.
+        let _closed = std::io::stdout().flush();
+        Ok(())
+    };
     let here = &context.settings.here;
     let root_key = args
         .certificate
@@ -85,7 +109,15 @@ pub(crate) fn run(context: &Context, args: &Serve) -> Result<ExitCode, Problem> 
         invited,
         runner,
         router,
-    } = context.serve(root_key.as_deref(), known_names(args))?;
+    } = context.serve(root_key.as_deref(), known_names(args), sealed, &|| {
+        stopped.has_changed().is_err()
+    })?;
+    if let Some(closing) = closing {
+        closing.abort();
+        let _aborted = runtime.block_on(closing);
+    }
+    let listener = Arc::into_inner(listener)
+        .ok_or_else(|| unlistenable(address, &std::io::Error::other("it is listened at twice")))?;
     let is_new = authority.as_ref().is_some_and(|(_, is_new)| *is_new);
     let source = match authority {
         Some((authority, _)) => Source::own(args, authority)?,
@@ -118,6 +150,15 @@ pub(crate) fn run(context: &Context, args: &Serve) -> Result<ExitCode, Problem> 
     }
     context.output.note("the server has ended");
     Ok(ExitCode::Done)
+}
+
+/// Ends each connection at once: who comes learns that nobody answers yet, and holds nothing.
+async fn turn_away(listener: Arc<TcpListener>) {
+    loop {
+        if listener.accept().await.is_err() {
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
 }
 
 /// Returns the names under which the server is known: those that were given, or those of its own certificate. A certificate of

@@ -23,6 +23,7 @@ mod policies;
 mod privacy;
 mod projects;
 mod runs;
+mod sealed;
 mod seen;
 mod server;
 mod sharing;

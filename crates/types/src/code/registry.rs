@@ -1090,6 +1090,14 @@ registry! {
         "identity providers cannot be asked as it is said",
         "A secret or root of `--oidc-…` cannot be read, or a network or address is none.",
         "Correct what is named, then start the server again.";
+    SERVE_006 "CUS-SERVE-006" Unavailable:
+        "the server that works in this workspace is sealed",
+        "It was started without the passphrase of the key file, and answers nothing until it is given.",
+        "Unseal it with `custody unseal`, as the user that runs it.";
+    SERVE_007 "CUS-SERVE-007" Conflict:
+        "no sealed server works in this workspace",
+        "There is none, it is another user's, or it was unsealed already.",
+        "Start one with `custody serve`; one that has the passphrase needs no unsealing.";
 
     // Model signatures.
     SIGN_001 "CUS-SIGN-001" Invalid:
