@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::server::in_both;
 use crate::world::{World, assert_ok, check, text};
 
 /// A text that stands in the source and must be nowhere in clear afterwards.
@@ -112,47 +113,48 @@ steps:
 
 #[test]
 fn a_pipeline_runs_is_reused_traced_verified_and_reproduced() {
-    let world = World::of_words();
-    assert_ok(&world.run(&["run"]));
-    let again = world.run(&["run"]);
-    assert_ok(&again);
-    assert_eq!(
-        text(&again).matches("reused").count(),
-        2,
-        "{}",
-        text(&again)
-    );
-    check(
-        &world.run(&["trace", "demo/count@1"]),
-        0,
-        "demo/words@1 (words)",
-    );
-    check(
-        &world.run(&["trace", "--down", "demo/words@1"]),
-        0,
-        "demo/count@1",
-    );
-    check(
-        &world.run(&["verify", "demo/count@1"]),
-        0,
-        "everything holds",
-    );
-    check(&world.run(&["verify", "--all"]), 0, "everything holds");
-    check(&world.run(&["reproduce", "demo/count@1"]), 0, "count");
-    // The program changed: only it and what follows runs again.
-    world.write("count.sh", "wc -w < \"$CUSTODY_INPUT_WORDS\"/words.txt > \"$CUSTODY_OUTPUT_COUNT\"/count.txt; echo x > \"$CUSTODY_OUTPUT_COUNT\"/x\n");
-    let plan = world.run(&["run", "--dry-run"]);
-    check(&plan, 0, "1 of 2 steps would run");
-    let changed = text(&world.run(&["run"]));
-    assert!(
-        changed.contains("reused   collect")
-            && changed.contains("made     count")
-            && changed.contains("demo/count@2"),
-        "{changed}"
-    );
-    // One row changed: everything runs again on the new version.
-    world.write("words.txt", "one\n");
-    check(&world.run(&["run"]), 0, "demo/words@2");
+    in_both(|world| {
+        assert_ok(&world.run(&["run"]));
+        let again = world.run(&["run"]);
+        assert_ok(&again);
+        assert_eq!(
+            text(&again).matches("reused").count(),
+            2,
+            "{}",
+            text(&again)
+        );
+        check(
+            &world.run(&["trace", "demo/count@1"]),
+            0,
+            "demo/words@1 (words)",
+        );
+        check(
+            &world.run(&["trace", "--down", "demo/words@1"]),
+            0,
+            "demo/count@1",
+        );
+        check(
+            &world.run(&["verify", "demo/count@1"]),
+            0,
+            "everything holds",
+        );
+        check(&world.run(&["verify", "--all"]), 0, "everything holds");
+        check(&world.run(&["reproduce", "demo/count@1"]), 0, "count");
+        // The program changed: only it and what follows runs again.
+        world.write("count.sh", "wc -w < \"$CUSTODY_INPUT_WORDS\"/words.txt > \"$CUSTODY_OUTPUT_COUNT\"/count.txt; echo x > \"$CUSTODY_OUTPUT_COUNT\"/x\n");
+        let plan = world.run(&["run", "--dry-run"]);
+        check(&plan, 0, "1 of 2 steps would run");
+        let changed = text(&world.run(&["run"]));
+        assert!(
+            changed.contains("reused   collect")
+                && changed.contains("made     count")
+                && changed.contains("demo/count@2"),
+            "{changed}"
+        );
+        // One row changed: everything runs again on the new version.
+        world.write("words.txt", "one\n");
+        check(&world.run(&["run"]), 0, "demo/words@2");
+    });
 }
 
 #[test]
@@ -238,21 +240,24 @@ fn what_is_made_of_personal_data_is_personal() {
 /// The log of figures carries names and numbers, not rows.
 #[test]
 fn what_a_step_logs_is_figures() {
-    let world = World::of_words();
-    let counting = "echo 1 > \"$CUSTODY_OUTPUT_COUNT\"/count.txt; ";
-    world.write(
-        "count.sh",
-        &format!("{counting} cat \"$CUSTODY_INPUT_WORDS\"/words.txt > \"$CUSTODY_METRICS\""),
-    );
-    let ran = world.run(&["run"]);
-    check(&ran, 1, "logged something that is no figure");
-    assert!(!text(&ran).contains(CANARY), "{}", text(&ran));
-    world.write(
-        "count.sh",
-        &format!("{counting} echo '{{\"name\": \"rows\", \"value\": 3}}' > \"$CUSTODY_METRICS\""),
-    );
-    check(&world.run(&["run"]), 0, "logged rows = 3");
-    check(&world.run(&["show", "demo/count@1"]), 0, "name: rows");
+    in_both(|world| {
+        let counting = "echo 1 > \"$CUSTODY_OUTPUT_COUNT\"/count.txt; ";
+        world.write(
+            "count.sh",
+            &format!("{counting} cat \"$CUSTODY_INPUT_WORDS\"/words.txt > \"$CUSTODY_METRICS\""),
+        );
+        let ran = world.run(&["run"]);
+        check(&ran, 1, "logged something that is no figure");
+        assert!(!text(&ran).contains(CANARY), "{}", text(&ran));
+        world.write(
+            "count.sh",
+            &format!(
+                "{counting} echo '{{\"name\": \"rows\", \"value\": 3}}' > \"$CUSTODY_METRICS\""
+            ),
+        );
+        check(&world.run(&["run"]), 0, "logged rows = 3");
+        check(&world.run(&["show", "demo/count@1"]), 0, "name: rows");
+    });
 }
 
 /// A project inside a folder of the system would be seen by every step.
@@ -303,32 +308,36 @@ fn refusals_are_told_and_entered() {
 
 #[test]
 fn what_goes_wrong_says_what_why_and_the_way_out() {
-    let world = World::of_words();
-    let broken = |from: &str, to: &str| world.write("custody.yaml", &PIPELINE.replace(from, to));
-    broken("{words: words}", "{words: wards}");
-    check(&world.run(&["run"]), 2, "no step makes `wards`");
-    broken("file: words.txt", "file: missing.txt");
-    check(&world.run(&["run"]), 5, "missing.txt");
-    broken("project:", "projekt:");
-    check(&world.run(&["run"]), 2, "projekt");
-    world.write("custody.yaml", PIPELINE);
-    let program = |text: &str| world.write("count.sh", text);
-    program("echo told; exit 7\n");
-    check(&world.run(&["run"]), 1, "told");
-    program("true\n");
-    check(&world.run(&["run"]), 1, "wrote nothing");
-    program("ln -s /etc/passwd \"$CUSTODY_OUTPUT_COUNT\"/link\n");
-    check(&world.run(&["run"]), 1, "symbolic link");
-    program("echo x > /out/other; test ! -e /out/other && echo x > \"$CUSTODY_OUTPUT_COUNT\"/x\n");
-    check(&world.run(&["run"]), 0, "made     count");
-    broken(
-        "outputs: {count:",
-        "limits: {time_s: 1}\n      outputs: {count:",
-    );
-    program("sleep 60\n");
-    check(&world.run(&["run"]), 124, "ran out of its 1 s");
-    check(&world.run(&["show", "demo/none"]), 5, "there is no version");
-    check(&world.run(&["init"]), 5, "already a workspace");
+    in_both(|world| {
+        let broken =
+            |from: &str, to: &str| world.write("custody.yaml", &PIPELINE.replace(from, to));
+        broken("{words: words}", "{words: wards}");
+        check(&world.run(&["run"]), 2, "no step makes `wards`");
+        broken("file: words.txt", "file: missing.txt");
+        check(&world.run(&["run"]), 5, "missing.txt");
+        broken("project:", "projekt:");
+        check(&world.run(&["run"]), 2, "projekt");
+        world.write("custody.yaml", PIPELINE);
+        let program = |text: &str| world.write("count.sh", text);
+        program("echo told; exit 7\n");
+        check(&world.run(&["run"]), 1, "told");
+        program("true\n");
+        check(&world.run(&["run"]), 1, "wrote nothing");
+        program("ln -s /etc/passwd \"$CUSTODY_OUTPUT_COUNT\"/link\n");
+        check(&world.run(&["run"]), 1, "symbolic link");
+        program(
+            "echo x > /out/other; test ! -e /out/other && echo x > \"$CUSTODY_OUTPUT_COUNT\"/x\n",
+        );
+        check(&world.run(&["run"]), 0, "made     count");
+        broken(
+            "outputs: {count:",
+            "limits: {time_s: 1}\n      outputs: {count:",
+        );
+        program("sleep 60\n");
+        check(&world.run(&["run"]), 124, "ran out of its 1 s");
+        check(&world.run(&["show", "demo/none"]), 5, "there is no version");
+    });
+    check(&World::of_words().run(&["init"]), 5, "already a workspace");
 }
 
 #[test]

@@ -683,6 +683,24 @@ impl Served {
     }
 }
 
+/// Does the same with a workspace in the folder of the project, and with one that a server has, to which its owner logged in.
+pub(crate) fn in_both(work: impl Fn(&World)) {
+    work(&World::of_words());
+    let world = World::empty();
+    world.yes(&["init"]);
+    let served = Served::of(world);
+    let owner = served.world.json(&["account", "ls"]);
+    let owner = owner["users"].as_object().unwrap().keys().next().unwrap();
+    let token = served.enrol(owner, &served.invitation);
+    let there = World::without_workspace();
+    there.write("../root.pem", &served.root);
+    let login = ["login", &served.address, "--root", "../root.pem"];
+    let login = there.command(&login).env("CUSTODY_TOKEN", token).output();
+    check(&login.unwrap(), 0, "");
+    work(&there);
+    assert!(!there.path(".custody").exists());
+}
+
 #[test]
 fn people_sign_in_and_decide_from_elsewhere() {
     let served = Served::new();
