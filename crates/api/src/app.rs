@@ -6,6 +6,8 @@ use std::sync::Arc;
 use custody_guard::{Credentials, Door};
 use custody_pipeline::run::Runner;
 
+use crate::budgets::Budgets;
+
 /// The parts behind the edge, put together by the composition root.
 #[derive(Debug, Clone)]
 pub struct App {
@@ -22,8 +24,8 @@ pub struct App {
 pub enum Entrance {
     /// In one process, or through a socket of one user: as the account of the operating system.
     Machine(Credentials),
-    /// Over the network: each request shows a token, and comes from a [`Peer`].
-    Network,
+    /// Over the network: each request shows a token, and comes from a [`Peer`]; within budgets.
+    Network(Budgets),
 }
 
 /// The address that a request comes from: the other end of its connection, as an extension of the request.

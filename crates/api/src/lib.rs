@@ -7,6 +7,7 @@
 
 mod app;
 mod asked;
+mod budgets;
 mod call;
 mod handlers;
 mod openapi;
@@ -14,6 +15,7 @@ mod operations;
 mod told;
 
 pub use app::{App, Entrance, Peer};
+pub use budgets::{Budget, Budgets};
 pub use call::problem as problem_response;
 pub use custody_guard::{Credentials, Door, ProviderAccess, test_policies, validate_policies};
 pub use custody_pipeline::run::Runner;

@@ -213,7 +213,7 @@ pub fn router(app: App) -> Router {
         );
         router = router.route(operation.path, service);
     }
-    if matches!(app.entrance, Entrance::Network) {
+    if matches!(app.entrance, Entrance::Network(_)) {
         for entrance in ENTRANCES {
             let handler = entrance.handler;
             let service = on(
@@ -279,20 +279,46 @@ async fn answer(
 ) -> Response<Body> {
     let session = match session(&app, request.headers(), request.extensions()) {
         Ok(session) => session,
-        Err(problem) => return call::problem(&problem),
+        Err(problem) => {
+            let too_many = of_stranger(&app, &request).err();
+            return too_many.map_or_else(|| call::problem(&problem), |answer| *answer);
+        }
     };
-    let patience = match app.entrance {
-        Entrance::Machine(_) => None,
-        Entrance::Network => Some(PATIENCE),
+    let Entrance::Network(budgets) = &app.entrance else {
+        return match call_of(id, request, None) {
+            Ok(call) => on_a_thread(move || handler(&app, &session, call)).await,
+            Err(problem) => call::problem(&problem),
+        };
     };
-    let call = match call_of(id, request, patience) {
-        Ok(call) => call,
-        Err(problem) => return call::problem(&problem),
+    let admitted = match budgets.admit(&session) {
+        Ok(admitted) => admitted,
+        Err(answer) => return *answer,
     };
-    on_a_thread(move || handler(&app, &session, call)).await
+    let share = admitted.clone();
+    let request = match *request.method() {
+        // It has no body, which is to be seen.
+        Method::GET => request,
+        _ => request.map(|body| share.body(body)),
+    };
+    let answer = match call_of(id, request, Some(PATIENCE)) {
+        Ok(call) => on_a_thread(move || handler(&app, &session, call)).await,
+        Err(problem) => call::problem(&problem),
+    };
+    answer.map(|body| admitted.body(body))
+}
+
+/// Counts a request of somebody who is not known.
+fn of_stranger(app: &App, request: &Request<Body>) -> Result<(), Box<Response<Body>>> {
+    match (&app.entrance, request.extensions().get::<Peer>()) {
+        (Entrance::Network(budgets), Some(Peer(address))) => budgets.stranger(*address),
+        _ => Ok(()),
+    }
 }
 
 async fn arrive(app: App, request: Request<Body>, handler: Entering) -> Response<Body> {
+    if let Err(answer) = of_stranger(&app, &request) {
+        return *answer;
+    }
     let arrived = visitor(&request).and_then(|visitor| {
         let call = call_of(None, request, Some(PATIENCE))?;
         Ok((visitor, call.of_a_stranger()))
@@ -342,9 +368,9 @@ async fn on_a_thread(
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(response)) => response,
         Ok(Err(problem)) => call::problem(&problem),
-        Err(error) => call::problem(
+        // What the fault says may hold what was worked on.
+        Err(_) => call::problem(
             &Problem::new(code::API_012, "the work behind the API stopped")
-                .because(error)
                 .hint("nothing acknowledged is lost; please report what you did"),
         ),
     }
@@ -363,7 +389,7 @@ fn session(app: &App, headers: &HeaderMap, extensions: &Extensions) -> Result<Se
             let person = app.door.authenticate(shown, purpose, "cli");
             app.door.act_as(&person, name)
         }
-        (Entrance::Network, act_as) => {
+        (Entrance::Network(_), act_as) => {
             // Without an address nobody is let in.
             let peer = extensions.get::<Peer>();
             let token = text(headers, AUTHORIZATION.as_str())?.and_then(bearer);

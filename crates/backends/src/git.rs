@@ -45,7 +45,7 @@ pub fn commit(folder: &Path) -> Option<Commit> {
     Some(Commit {
         id,
         branch,
-        dirty: dirty(folder),
+        dirty: dirty(&fs::canonicalize(folder).ok()?, &git, &common, &head),
     })
 }
 
@@ -98,15 +98,51 @@ fn identity(text: &str) -> Option<String> {
     whole.then(|| text.to_owned())
 }
 
-/// Asks git whether anything below the folder differs. It runs no program that the repository's settings name for
-/// watching files, and writes nothing.
-fn dirty(folder: &Path) -> Option<bool> {
+/// Asks git whether anything below the folder differs. Git runs programs that the settings of a repository name (filters,
+/// watchers, hooks, transports), and a repository may come from anywhere. So it is asked under settings of ours: a folder that
+/// has the commit, and the objects and the index of the repository, but none of its settings. It writes nothing.
+///
+/// What differs by a filter alone, such as large files kept elsewhere, is told to differ where git looks into it.
+fn dirty(folder: &Path, git: &Path, common: &Path, head: &str) -> Option<bool> {
+    let own = tempfile::tempdir().ok()?;
+    let write = |name: &str, text: &[u8]| fs::write(own.path().join(name), text).ok();
+    let objects = common.join("objects");
+    let id = match head.strip_prefix("ref: ") {
+        None => identity(head)?,
+        Some(name) => resolve(git, common, name, MOST_STEPS)?,
+    };
+    write("HEAD", format!("{id}\n").as_bytes())?;
+    let format = if id.len() == 64 {
+        "[core]\nrepositoryformatversion = 1\n[extensions]\nobjectformat = sha256\n"
+    } else {
+        "[core]\nrepositoryformatversion = 0\n"
+    };
+    write("config", format.as_bytes())?;
+    fs::create_dir(own.path().join("refs")).ok()?;
+    fs::create_dir(own.path().join("objects")).ok()?;
+    let tree = folder
+        .ancestors()
+        .find(|above| above.join(".git").exists())?;
     let answer = Command::new("git")
+        .env_clear()
+        .envs(std::env::vars_os().filter(|(name, _)| name == "PATH"))
+        .env("GIT_DIR", own.path())
+        .env("GIT_WORK_TREE", tree)
+        .env("GIT_OBJECT_DIRECTORY", objects)
+        .env("GIT_INDEX_FILE", git.join("index"))
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_ATTR_NOSYSTEM", "1")
         .arg("--no-optional-locks")
-        .args(["-c", "core.fsmonitor=false"])
         .arg("-C")
         .arg(folder)
-        .args(["status", "--porcelain", "--ignore-submodules", "--", "."])
+        .args([
+            "status",
+            "--porcelain",
+            "--ignore-submodules=all",
+            "--",
+            ".",
+        ])
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output()
@@ -158,6 +194,47 @@ mod tests {
         );
         write(root, ".git/worktrees/tree/commondir", "../..\n");
         assert_eq!(told(&root.join("tree")), expected);
+    }
+
+    #[test]
+    fn a_repository_from_elsewhere_runs_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let git = |arguments: &[&str]| {
+            let done = Command::new("git")
+                .args(["-c", "user.name=a", "-c", "user.email=a@example.org"])
+                .arg("-C")
+                .arg(root)
+                .args(arguments)
+                .output()
+                .unwrap();
+            assert!(done.status.success(), "{done:?}");
+        };
+        git(&["init", "--quiet"]);
+        write(root, "a.txt", "text\n");
+        write(root, "below/b.txt", "text\n");
+        git(&["add", "."]);
+        git(&["commit", "--quiet", "--message", "first"]);
+        let dirty = |folder: &Path| commit(folder).unwrap().dirty;
+        assert_eq!(dirty(root), Some(false));
+        let ran = root.join("ran");
+        let program = format!("touch {}; cat", ran.display());
+        for (name, value) in [
+            ("filter.x.clean", program.as_str()),
+            ("filter.x.process", &program),
+            ("core.fsmonitor", &program),
+            ("core.hooksPath", "."),
+        ] {
+            git(&["config", name, value]);
+        }
+        write(root, ".git/info/attributes", "* filter=x\n");
+        write(root, "a.txt", "text \n");
+        assert_eq!(dirty(root), Some(true));
+        assert_eq!(dirty(&root.join("below")), Some(false));
+        write(root, ".gitattributes", "* filter=x\n");
+        write(root, "below/b.txt", "other\n");
+        assert_eq!(dirty(&root.join("below")), Some(true));
+        assert!(!ran.exists());
     }
 
     #[test]

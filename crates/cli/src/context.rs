@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use custody_api::{App, Credentials, Door, Entrance, Runner, router};
+use custody_api::{App, Budget, Budgets, Credentials, Door, Entrance, Runner, router};
 use custody_backends::ledger_files::LedgerFolder;
 use custody_backends::machine::{SystemClock, SystemEntropy};
 use custody_backends::workspace::Workspace;
@@ -192,6 +192,7 @@ impl Context {
         &self,
         root_key: Option<&Path>,
         names: Option<Vec<String>>,
+        budget: Budget,
         sealed: impl FnOnce() -> Result<(), Problem>,
         is_ending: &dyn Fn() -> bool,
     ) -> Result<Served, Problem> {
@@ -246,7 +247,7 @@ impl Context {
                 router(App {
                     door,
                     runner,
-                    entrance: Entrance::Network,
+                    entrance: Entrance::Network(Budgets::new(budget)),
                 }),
                 custody_web::Settings {
                     names,

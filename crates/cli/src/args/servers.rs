@@ -35,7 +35,28 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "FILE", default_value = "custody-root.key")]
     pub(crate) root_key: PathBuf,
     #[command(flatten)]
+    pub(crate) budget: Budgeted,
+    #[command(flatten)]
     pub(crate) providers: Providers,
+}
+
+/// What each account may take of the server.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Budget of each account")]
+pub(crate) struct Budgeted {
+    /// Requests a second, ten times as many at once; 0: any number
+    #[arg(long = "budget-requests", value_name = "NUMBER", default_value_t = 100)]
+    pub(crate) requests: u32,
+    /// Requests that are answered at the same time
+    #[arg(
+        long = "budget-concurrent",
+        value_name = "NUMBER",
+        default_value_t = 64
+    )]
+    pub(crate) concurrent: usize,
+    /// Mebibytes a second, sent and received; 0: any number
+    #[arg(long = "budget-mib", value_name = "NUMBER", default_value_t = 0)]
+    pub(crate) mebibytes: u32,
 }
 
 /// How the server asks the identity providers that `settings.json` declares.

@@ -2,10 +2,12 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use custody_api::Budget;
 use custody_backends::machine::SystemClock;
 use custody_backends::user_files;
 use custody_host::user_files_problem;
@@ -17,7 +19,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 
-use crate::args::Serve;
+use crate::args::{Budgeted, Serve};
 use crate::commands::providers;
 use crate::context::{Context, Served};
 use crate::interrupt;
@@ -109,9 +111,13 @@ pub(crate) fn run(context: &Context, args: &Serve) -> Result<ExitCode, Problem> 
         invited,
         runner,
         router,
-    } = context.serve(root_key.as_deref(), known_names(args), sealed, &|| {
-        stopped.has_changed().is_err()
-    })?;
+    } = context.serve(
+        root_key.as_deref(),
+        known_names(args),
+        budget(args),
+        sealed,
+        &|| stopped.has_changed().is_err(),
+    )?;
     if let Some(closing) = closing {
         closing.abort();
         let _aborted = runtime.block_on(closing);
@@ -150,6 +156,20 @@ pub(crate) fn run(context: &Context, args: &Serve) -> Result<ExitCode, Problem> 
     }
     context.output.note("the server has ended");
     Ok(ExitCode::Done)
+}
+
+/// Returns what each account may take.
+fn budget(args: &Serve) -> Budget {
+    let Budgeted {
+        requests,
+        concurrent,
+        mebibytes,
+    } = args.budget;
+    Budget {
+        requests: NonZeroU32::new(requests),
+        concurrent,
+        bytes: NonZeroU32::new(mebibytes.saturating_mul(1 << 20)),
+    }
 }
 
 /// Ends each connection at once: who comes learns that nobody answers yet, and holds nothing.

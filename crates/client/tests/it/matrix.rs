@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 
 use axum::body::Body;
-use custody_api::{App, Credentials, Entrance, OPERATIONS, Peer, router};
+use custody_api::{App, Budget, Budgets, Credentials, Entrance, OPERATIONS, Peer, router};
 use custody_types::{Classification, Kind};
 use custody_wire::{Change, Right, RoleBinding, TokenRequest};
 use http::{Method, Request};
@@ -93,7 +93,7 @@ fn entered(server: &Server, who: &Who) -> (App, Option<String>) {
         owner.create_token(&request).unwrap()
     };
     let network = App {
-        entrance: Entrance::Network,
+        entrance: Entrance::Network(Budgets::new(Budget::default())),
         ..server.app.clone()
     };
     match who {

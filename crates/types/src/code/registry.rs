@@ -109,6 +109,10 @@ registry! {
         "the body of the request is of another type",
         "An operation takes a body of one type, and the request says that its body is of another, or does not say it.",
         "Send what the operation takes, with its type in `Content-Type`.";
+    API_025 "CUS-API-025" TooMany:
+        "more is asked of the server than the budget gives",
+        "An account, or somebody who is not known at an address, asks too often, or for too much at the same time.",
+        "Ask again after the seconds that `Retry-After` names; budgets are set with `custody serve --budget-…`.";
 
     // Statements and their signatures.
     ATTEST_001 "CUS-ATTEST-001" Fault:

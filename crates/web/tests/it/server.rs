@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use custody_api::{App, Credentials, Entrance, Peer, router};
+use custody_api::{App, Budget, Budgets, Credentials, Entrance, Peer, router};
 use custody_client::{Client, Transport};
 use custody_guard::testing::World;
 use custody_pipeline::testing::runner;
@@ -63,7 +63,7 @@ impl Server {
         let app = App {
             door,
             runner,
-            entrance: Entrance::Network,
+            entrance: Entrance::Network(Budgets::new(Budget::default())),
         };
         let pages = custody_web::router(
             router(app.clone()),
