@@ -192,6 +192,31 @@ fn the_codes_of_the_registry_are_those_that_are_told() {
     assert!(silent.is_empty(), "nobody is told {silent:?}");
 }
 
+/// Who reads on the page by which test something is shown finds that test, and who reads where it is done finds that file.
+#[test]
+fn every_test_that_the_asvs_page_names_is_there() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let page = std::fs::read_to_string(format!("{root}/docs/asvs.md")).unwrap();
+    let mut named = BTreeSet::new();
+    // Every second piece is one between backticks.
+    for code in page.split('`').skip(1).step_by(2) {
+        let folders = ["crates/", "scripts/", "tests/", "xtask/"];
+        if !folders.iter().any(|folder| code.starts_with(folder)) {
+            continue;
+        }
+        let Some((path, name)) = code.split_once(": ") else {
+            assert!(Path::new(root).join(code).exists(), "`{code}` is not there");
+            continue;
+        };
+        let text = std::fs::read_to_string(format!("{root}/{path}")).unwrap_or_default();
+        let keyword = if path.ends_with("py") { "def" } else { "fn" };
+        let function = format!("{keyword} {name}(");
+        assert!(text.contains(&function), "`{code}` is not there");
+        named.insert(code);
+    }
+    assert!(named.len() >= 80, "{}", named.len());
+}
+
 /// Every command shows how it is used.
 #[test]
 fn every_command_has_examples() {
