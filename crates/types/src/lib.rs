@@ -11,6 +11,7 @@
 mod action;
 pub mod code;
 mod digest;
+mod endpoint;
 mod files;
 mod listing;
 mod name;
@@ -24,6 +25,7 @@ mod visible;
 pub use action::{Action, Actor, ActorKind, Purpose, Resource, ResourceKind};
 pub use code::{Code, ProblemKind, UnknownCode};
 pub use digest::{Digest, DigestError};
+pub use endpoint::{Endpoint, Host, embedded, is_public};
 pub use files::{ReadError, VersionFiles};
 pub use listing::{FileEntry, FilePath, listing_digest};
 pub use name::{
