@@ -21,6 +21,7 @@ fn step() -> Result<f64, Failure> {
         code: None,
         inputs: BTreeMap::new(),
         outputs: vec!["made".to_owned()],
+        network: None,
         limits: Limits::default(),
         observe: custody_sandbox::Observe::Nothing,
         interrupt: custody_sandbox::Interrupt::default(),

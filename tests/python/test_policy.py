@@ -45,7 +45,8 @@ def entities(role, thing, case):
     all_of_them.append(entity("User", "somebody", roles, purposes=[PURPOSE] if roles else []))
     organisation = ("Organisation", "organisation")
     all_of_them.append(entity(*organisation))
-    if thing in ("Artifact", "Run"):
+    of_project = thing in ("Artifact", "Run", "Endpoint")
+    if of_project:
         all_of_them.append(entity("Project", "project", [organisation]))
     attributes = {}
     if thing == "Artifact":
@@ -56,7 +57,16 @@ def entities(role, thing, case):
             "quarantined": case == "quarantined",
             "purposes": [],
         }
-    parent = ("Project", "project") if thing in ("Artifact", "Run") else organisation
+    if thing == "Endpoint":
+        attributes = {
+            "project": "project",
+            "host": "api.example.com",
+            "port": 443,
+            "classification": "personal" if case.startswith("personal") else "public",
+            "private": False,
+            "listed": False,
+        }
+    parent = ("Project", "project") if of_project else organisation
     all_of_them.append(entity(thing, "thing", [parent], **attributes))
     return all_of_them
 

@@ -144,6 +144,7 @@ fn one(path: &Path, kind: &str, installed: Option<&Installed>) -> Result<Vec<Tol
             ("trial".to_owned(), Arc::new(program) as _),
         ]),
         outputs: Vec::new(),
+        network: None,
         limits: LIMITS,
         observe: Observe::From(trial::START.to_owned()),
         interrupt: Interrupt::default(),

@@ -64,6 +64,8 @@ acts! {
     CancelRun;
     /// [`Action::RunStep`].
     RunStep: MetadataAccess;
+    /// [`Action::Connect`].
+    Connect;
     /// [`Action::ReadLog`].
     ReadLog;
     /// [`Action::Declassify`].

@@ -344,6 +344,25 @@ impl Door {
         Ok(grant)
     }
 
+    /// Says in advance whether something that will be asked would be refused now. A refusal is entered; that it is permitted is
+    /// entered when it is asked.
+    ///
+    /// # Errors
+    /// As [`Door::ask`].
+    pub fn expect<A: ActionMarker>(
+        &self,
+        session: &Session,
+        target: ResourceRef,
+    ) -> Result<(), Problem> {
+        let facts = target.facts(None);
+        let decision = self.0.decide(session, A::ACTION, &facts, None);
+        if decision.permit && self.fault().is_none() {
+            return Ok(());
+        }
+        // It is decided anew, so that what is told is what is entered.
+        self.ask::<A>(session, target)?.finish()
+    }
+
     /// Enters a grant, and hands it out once its entry is durable.
     pub(crate) fn let_in<A: ActionMarker>(
         &self,

@@ -4,7 +4,8 @@ use custody_identity::Party;
 use custody_ledger::{Effect, Entry};
 use custody_policy::{Explanation, PolicySet, Request, ResourceFacts};
 use custody_types::{
-    Action, Actor, ArtifactName, NameError, Problem, ProjectName, Reference, ResourceKind, code,
+    Action, Actor, ArtifactName, Classification, NameError, Problem, ProjectName, Reference,
+    ResourceKind, code,
 };
 use custody_wire::{
     DeterminingView, ExplainQuestion, ExplainReply, ExplainRequest, ExplanationView, HeldRoleView,
@@ -139,6 +140,14 @@ impl Door {
         let Some(name) = &question.resource else {
             return Ok((nothing_named(question.action)?.facts(None), None));
         };
+        if may(ResourceKind::Endpoint) {
+            return Ok((endpoint_in_question(name, question)?.facts(None), None));
+        }
+        if question.kind.is_some() != question.classification.is_some() {
+            let what = "how sensitive what is to be made will be is asked with its kind";
+            return Err(Problem::new(code::POLICY_011, what)
+                .hint("give both `--kind` and `--classification`, or neither"));
+        }
         if !name.contains('/') {
             let project: ProjectName = name.parse().map_err(named)?;
             let target = if may(ResourceKind::Project) || !may(ResourceKind::Run) {
@@ -318,6 +327,20 @@ fn explained(
     told(explanation, listed)
 }
 
+/// Reads `project/host:port`. What is not said of the inputs counts as the most sensitive.
+fn endpoint_in_question(name: &str, question: &ExplainQuestion) -> Result<ResourceRef, Problem> {
+    let unknown = |error: NameError| {
+        Problem::new(code::POLICY_011, error.to_string())
+            .hint("name it with `--resource project/host:port`, and how sensitive the inputs of the step are with `--classification`")
+    };
+    let (project, endpoint) = name.split_once('/').unwrap_or((name, ""));
+    Ok(ResourceRef::Endpoint {
+        project: project.parse().map_err(unknown)?,
+        endpoint: endpoint.parse().map_err(unknown)?,
+        classification: question.classification.unwrap_or(Classification::Special),
+    })
+}
+
 /// Returns what is meant by an action where nothing is named.
 fn nothing_named(action: Action) -> Result<ResourceRef, Problem> {
     let mut on = action.resources().iter();
@@ -327,9 +350,13 @@ fn nothing_named(action: Action) -> Result<ResourceRef, Problem> {
         ResourceKind::Policy => Some(ResourceRef::Policy),
         ResourceKind::Identity => Some(ResourceRef::Identity),
         ResourceKind::Keys => Some(ResourceRef::Keys),
-        ResourceKind::Artifact | ResourceKind::Run => None,
+        ResourceKind::Artifact | ResourceKind::Run | ResourceKind::Endpoint => None,
     });
     target.ok_or_else(|| {
+        if action == Action::Connect {
+            return Problem::new(code::POLICY_011, format!("`{action}` is asked on an endpoint"))
+                .hint("name it with `--resource project/host:port`, and how sensitive the inputs of the step are with `--classification`");
+        }
         Problem::new(code::POLICY_011, format!("`{action}` is asked on a version"))
             .hint("name it with `--resource project/name@1`; of one that is to be made, add `--kind` and `--classification`")
     })

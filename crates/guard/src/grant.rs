@@ -145,13 +145,19 @@ impl<A: ActionMarker> Grant<A> {
     }
 
     /// Enters that it was not done, and why.
-    pub fn fail(mut self, code: Code) {
+    pub fn fail(self, code: Code) {
+        self.fail_with(code, BTreeMap::new());
+    }
+
+    /// Enters that it was not done, or broke off, and why, with short facts by name.
+    pub fn fail_with(mut self, code: Code, facts: BTreeMap<String, String>) {
         self.finished = true;
         let draft = EntryDraft {
             error: Some(code),
+            facts,
             ..self.outcome(Outcome::Error)
         };
-        // Without facts it is no larger than the grant's own entry but for an id.
+        // With no more than short facts it is little larger than the grant's own entry.
         let _ = self.door.0.later(draft);
     }
 }

@@ -41,7 +41,10 @@ pub(crate) fn refused(
             )
         });
     }
-    let hint = decision.hint.clone().unwrap_or_else(|| {
+    let unsaid = action == Action::Connect && decision.policies.is_empty();
+    let hint = decision.hint.clone().unwrap_or_else(|| if unsaid {
+        "have it read less sensitive inputs, or ask who may change the policies to permit `connect` to this very endpoint: `docs/how-to/pipeline-file.md`".to_owned()
+    } else {
         "see the policies with `custody policy show`; the refusal stands in the ledger: `custody ledger log --outcome denied`".to_owned()
     });
     problem.hint(hint)

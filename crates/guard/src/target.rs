@@ -3,7 +3,7 @@
 use custody_policy::ResourceFacts;
 use custody_store::Version;
 use custody_types::{
-    ArtifactName, Classification, Kind, ProjectName, Reference, Resource, ResourceKind,
+    ArtifactName, Classification, Endpoint, Kind, ProjectName, Reference, Resource, ResourceKind,
 };
 
 /// What an action is asked on.
@@ -30,6 +30,15 @@ pub enum ResourceRef {
         project: ProjectName,
         /// The run's id, or `<run>/<step>`.
         id: String,
+    },
+    /// Something outside that a step connects to.
+    Endpoint {
+        /// The project of the step.
+        project: ProjectName,
+        /// The host and the port.
+        endpoint: Endpoint,
+        /// How sensitive what goes into the step is.
+        classification: Classification,
     },
     /// The ledger.
     Ledger,
@@ -75,6 +84,18 @@ impl ResourceRef {
                 )
             },
             Self::Run { project, id } => plain(ResourceKind::Run, id, Some(project.clone())),
+            Self::Endpoint {
+                project,
+                endpoint,
+                classification,
+            } => ResourceFacts {
+                classification: Some(*classification),
+                ..plain(
+                    ResourceKind::Endpoint,
+                    &endpoint.to_string(),
+                    Some(project.clone()),
+                )
+            },
             Self::Ledger => plain(ResourceKind::Ledger, "ledger", None),
             Self::Policy => plain(ResourceKind::Policy, "policy", None),
             Self::Identity => plain(ResourceKind::Identity, "identity", None),

@@ -60,6 +60,7 @@ impl Scanner for ConfinedScanner {
                 ("rules".to_owned(), Arc::new(self::packs(packs)?) as _),
             ]),
             outputs: vec!["scan".to_owned()],
+            network: None,
             limits: LIMITS,
             observe: custody_sandbox::Observe::Nothing,
             interrupt: Interrupt::default(),

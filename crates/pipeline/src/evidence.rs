@@ -19,6 +19,7 @@ use custody_wire::{
 use serde_json::Value;
 
 use crate::compare::commit_text;
+use crate::egress;
 use crate::run::{COMMIT, Runner, STEP_KEY, has_passed};
 
 /// The most versions that a trace goes through.
@@ -378,6 +379,11 @@ fn node(evidence: &Evidence<'_>, link: &Link) -> Node {
         .and_then(Value::as_array)
         .into_iter()
         .flatten();
+    let byproducts = link
+        .provenance
+        .as_ref()
+        .map(|provenance| provenance.run_details.byproducts.as_slice());
+    let connected = byproducts.and_then(egress::told).unwrap_or_default();
     let line = |pair: &Value| {
         Some(format!(
             "{}: {}",
@@ -405,7 +411,7 @@ fn node(evidence: &Evidence<'_>, link: &Link) -> Node {
         commit: internal
             .and_then(|internal| internal.get(COMMIT))
             .map(commit_text),
-        isolation: isolation.filter_map(line).collect(),
+        isolation: isolation.filter_map(line).chain(connected).collect(),
         statement: record.statement,
         entry: link.version.entry,
     }
@@ -539,6 +545,9 @@ fn examine(
             sources.join(", ")
         }
     ));
+    provenance
+        .evidence
+        .extend(links.values().filter_map(networked));
     let signed = signatures(evidence, links.values());
     let scanned = scans(evidence, links.values(), now);
     let checks = vec![
@@ -553,6 +562,21 @@ fn examine(
         gates(evidence, roots).named("gate"),
     ];
     (checks, links)
+}
+
+/// Tells of a version that it was made with a network, so that what went into it is not all kept.
+fn networked(link: &Link) -> Option<String> {
+    let byproducts = &link.provenance.as_ref()?.run_details.byproducts;
+    let connected = egress::told(byproducts)?;
+    let connected = if connected.is_empty() {
+        "connected to nothing".to_owned()
+    } else {
+        connected.join("; ")
+    };
+    let name = link.version.name();
+    Some(format!(
+        "`{name}` was made with a network, and what its step was answered is not kept: {connected}"
+    ))
 }
 
 /// Reads every pack, those of shredded projects apart, which nothing can read.

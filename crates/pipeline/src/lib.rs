@@ -13,6 +13,7 @@ pub mod collect;
 mod compare;
 mod data;
 pub mod draft;
+mod egress;
 mod evidence;
 mod figures;
 pub mod file;

@@ -9,6 +9,7 @@ use custody_sandbox::Interrupt;
 use custody_types::{Problem, VersionFiles, code};
 use serde_json::Value;
 
+use crate::egress::{Connections, Egress};
 use crate::file::Step;
 use crate::outputs::Outputs;
 use crate::ports::Installed;
@@ -34,6 +35,8 @@ pub(crate) struct StepInputs {
     pub(crate) environment: Option<Installed>,
     /// Whether the person may see what the step prints.
     pub(crate) show_log: bool,
+    /// The way out, for a step that has a network.
+    pub(crate) egress: Option<Arc<Egress>>,
     /// What ends the step early.
     pub(crate) interrupt: Interrupt,
     /// Over how many rows figures are less sensitive than the rows.
@@ -59,6 +62,18 @@ pub(crate) struct StepReport {
     pub(crate) rows: Option<u64>,
     /// What was enforced.
     pub(crate) enforced: Vec<(String, String)>,
+}
+
+impl StepReport {
+    /// Takes in what the step connected to, if it could.
+    fn take_connections(&mut self, connections: Option<&Connections>) {
+        let Some(connections) = connections else {
+            return;
+        };
+        self.notes.extend(connections.made());
+        self.notes.extend(connections.troubles());
+        self.byproducts.push(connections.byproduct());
+    }
 }
 
 /// Carries out steps.

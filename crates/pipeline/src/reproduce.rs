@@ -48,6 +48,7 @@ impl Runner {
             equal: true,
             steps: Vec::new(),
             sources: Vec::new(),
+            networked: Vec::new(),
         };
         let mut done: BTreeMap<Digest, BTreeMap<String, Digest>> = BTreeMap::new();
         for link in &links {
@@ -56,6 +57,11 @@ impl Runner {
             };
             if matches!(step, Step::Source(_)) {
                 reply.sources.push(link.version.name());
+                continue;
+            }
+            // What it was answered is not kept, and to connect again would be another act, not the same.
+            if !step.network().is_empty() {
+                reply.networked.push(link.version.name());
                 continue;
             }
             let statement = link
@@ -79,6 +85,13 @@ impl Runner {
                 reproduced,
                 equal: recorded == reproduced,
             });
+        }
+        if reply.steps.is_empty() && !reply.networked.is_empty() {
+            grant.fail(code::RUN_035);
+            let what = format!("`{}` cannot be made again", reply.version);
+            return Err(Problem::new(code::RUN_035, what)
+                .because("it was made with a network, and what its step was answered is not kept")
+                .hint("check its bytes with `custody verify`; `custody trace` tells what it was connected to"));
         }
         if reply.steps.is_empty() {
             grant.fail(code::RUN_035);

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use custody_engine::{Engine, Spill};
 use custody_guard::{Door, Evidence, Grant, ResourceRef, Session, StartRun, StepResult, Version};
+use custody_outgoing::{Resolve, System};
 use custody_sandbox::Interrupt;
 use custody_types::{
     ArtifactName, ByteSize, Classification, Digest, Kind, Problem, Purpose, VersionName, code,
@@ -65,6 +66,8 @@ pub struct Runner {
     /// The runs that go on, by their ids, and what ends each.
     running: Arc<Mutex<BTreeMap<String, Interrupt>>>,
     spill: Spill,
+    /// Finds the addresses of the names that steps connect to.
+    resolve: Arc<dyn Resolve>,
     workshop: Arc<OnceLock<StepExecutor>>,
 }
 
@@ -115,6 +118,7 @@ impl Runner {
             interrupt,
             running: Arc::default(),
             spill,
+            resolve: Arc::new(System),
             workshop: Arc::default(),
         }
     }

@@ -1,7 +1,8 @@
 //! What the runner needs to know of a step, whatever its kind.
 
+use custody_outgoing::RelayLimits;
 use custody_sandbox::Limits as SandboxLimits;
-use custody_types::{ByteSize, Classification, Kind};
+use custody_types::{ByteSize, Classification, Endpoint, Kind};
 
 use crate::file::{Limits, Step, VALIDATION, VALIDATION_PREDICTIONS};
 
@@ -71,6 +72,19 @@ impl Step {
             Self::Evaluate(evaluate) => evaluate.predictions.is_none(),
             _ => false,
         }
+    }
+
+    /// Lists what it may connect to.
+    pub(crate) fn network(&self) -> &[Endpoint] {
+        match self {
+            Self::Run(run) => &run.network,
+            _ => &[],
+        }
+    }
+
+    /// Returns whether what it makes is more than its inputs, code and environment make of it, so that it is made anew.
+    pub(crate) fn runs_each_time(&self) -> bool {
+        matches!(self, Self::Run(run) if !run.network.is_empty() && !run.reuse)
     }
 
     /// Returns the name of the environment that it runs its program with, if it names one.
@@ -169,6 +183,20 @@ impl Limits {
                 .output_mib
                 .map_or(default.output, ByteSize::from_mebibytes),
             files: self.output_files.unwrap_or(default.files),
+        }
+    }
+
+    pub(crate) fn for_network(&self) -> RelayLimits {
+        let default = RelayLimits::default();
+        RelayLimits {
+            bytes: self
+                .network_mib
+                .map_or(default.bytes, |size| ByteSize::from_mebibytes(size).bytes()),
+            in_all: self
+                .connections
+                .and_then(|count| usize::try_from(count).ok())
+                .unwrap_or(default.in_all),
+            ..default
         }
     }
 }

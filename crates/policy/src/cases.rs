@@ -6,7 +6,7 @@ use custody_identity::{
     Account, Authentication, Directory, Group, LOCAL, Method, Party, REMOTE, RoleBinding,
 };
 use custody_types::{
-    Action, Actor, Alias, Classification, Digest, Kind, ProjectName, Purpose, Resource,
+    Action, Actor, Alias, Classification, Digest, Endpoint, Kind, ProjectName, Purpose, Resource,
     ResourceKind, Timestamp,
 };
 use serde::{Deserialize, Deserializer};
@@ -22,6 +22,8 @@ pub const BUILTIN_TESTS: &str = include_str!("builtin.tests.json");
 const MOST_TESTS: usize = 10_000;
 /// The account that owns the workspace of a test; no test is about it.
 const OWNER: &str = "owner of the tests";
+/// What is connected to, where a test does not say.
+const ENDPOINT: &str = "api.example.com:443";
 /// Who asks in a test.
 const WHO: &str = "who asks";
 
@@ -102,6 +104,7 @@ struct Thing {
     classification: Classification,
     purposes: Vec<Purpose>,
     quarantined: bool,
+    endpoint: Option<Endpoint>,
 }
 
 impl Default for Thing {
@@ -113,6 +116,7 @@ impl Default for Thing {
             classification: Classification::Internal,
             purposes: Vec::new(),
             quarantined: false,
+            endpoint: None,
         }
     }
 }
@@ -342,6 +346,7 @@ impl PolicySet {
         let step = Actor::step("run", "step");
         let scope = StepScope {
             inputs: facts.resource.digest.into_iter().collect(),
+            endpoints: facts.resource.name.parse().into_iter().collect(),
             outputs: facts
                 .resource
                 .name
@@ -406,14 +411,21 @@ impl Thing {
         let artifact = on == ResourceKind::Artifact;
         let of_project = matches!(
             on,
-            ResourceKind::Artifact | ResourceKind::Run | ResourceKind::Project
+            ResourceKind::Artifact
+                | ResourceKind::Run
+                | ResourceKind::Project
+                | ResourceKind::Endpoint
         );
+        let sensitive = artifact || on == ResourceKind::Endpoint;
         let project = self.project.clone().or_else(|| "project".parse().ok());
         let project = project.filter(|_| of_project);
         let within = project.as_ref().map_or("", ProjectName::as_str);
         let resource = if artifact {
             let name = format!("{within}/artifact@1");
             Resource::new(on, name).with_digest(Digest::of(b"artifact"))
+        } else if on == ResourceKind::Endpoint {
+            let named = self.endpoint.as_ref().map(ToString::to_string);
+            Resource::new(on, named.as_deref().unwrap_or(ENDPOINT))
         } else {
             Resource::new(
                 on,
@@ -428,7 +440,7 @@ impl Thing {
             resource,
             project,
             kind: artifact.then_some(self.kind),
-            classification: artifact.then_some(self.classification),
+            classification: sensitive.then_some(self.classification),
             quarantined: artifact && self.quarantined,
             purposes: self.purposes.clone(),
         }

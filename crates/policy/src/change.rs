@@ -172,6 +172,9 @@ impl PolicySet {
             return not_theirs(format!("they get the purpose `{purpose}` themselves"));
         }
         self.check_sign_in(before).or_else(not_theirs)?;
+        if let Some(endpoint) = self.settings().newly_listed(before.settings()) {
+            return not_theirs(format!("steps may declare `{endpoint}` that might not"));
+        }
         let (now, then) = (statements(self), statements(before));
         let beyond = |these: &Statements, those: &Statements, effect| {
             let mut gone = these.iter().filter(|(key, _)| !those.contains_key(*key));
@@ -373,6 +376,39 @@ mod tests {
         let ended = Directory::parse(&until("2000-01-01T00:00:00Z"), &Actor::user("owner"));
         let alone = two.with_directory(ended.unwrap());
         assert!(!seen(|seen| alone.needs_second_person(seen)));
+    }
+
+    #[test]
+    fn endpoints_of_networks_that_are_not_public_are_let_in_by_owners_alone() {
+        let with = |text: &str| {
+            let settings = Source {
+                name: "settings.json".to_owned(),
+                text: text.to_owned(),
+            };
+            let directory = Directory::parse(OFFICER, &Actor::user("owner")).unwrap();
+            PolicySet::parse(&[settings], directory).unwrap()
+        };
+        let one = r#"{"private_endpoints": ["10.0.0.1:5432"]}"#;
+        let more = r#"{"private_endpoints": ["10.0.0.1:5432", "10.0.0.1:22"]}"#;
+        let lab = r#"{"private_endpoints": ["10.0.0.1:5432"], "projects": {"lab": {"private_endpoints": ["10.0.0.1:22"]}}}"#;
+        let closed = r#"{"private_endpoints": ["10.0.0.1:5432"], "projects": {"lab": {"private_endpoints": []}}}"#;
+        for (before, after, theirs) in [
+            (one, one, true),
+            (more, one, true),
+            (one, "{}", true),
+            (one, closed, true),
+            (closed, one, false),
+            ("{}", one, false),
+            (one, more, false),
+            (one, lab, false),
+        ] {
+            let check = |who: &str| {
+                seen(|seen| with(after).check_change(&with(before), &Actor::user(who), seen))
+                    .is_ok()
+            };
+            assert_eq!(check("olga"), theirs, "{before} {after}");
+            assert!(check("owner"));
+        }
     }
 
     #[test]

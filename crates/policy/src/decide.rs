@@ -8,8 +8,8 @@ use cedar_policy::{
 };
 use custody_identity::{Authentication, Method, RoleBinding};
 use custody_types::{
-    Action, Actor, ActorKind, Alias, Classification, Digest, Kind, ProjectName, Purpose, Resource,
-    ResourceKind, Timestamp,
+    Action, Actor, ActorKind, Alias, Classification, Digest, Endpoint, Kind, ProjectName, Purpose,
+    Resource, ResourceKind, Timestamp,
 };
 
 use crate::set::PolicySet;
@@ -47,6 +47,8 @@ pub struct StepScope {
     pub inputs: BTreeSet<Digest>,
     /// The artifacts that it may make versions of: `project/name`.
     pub outputs: BTreeSet<String>,
+    /// What it may connect to.
+    pub endpoints: BTreeSet<Endpoint>,
 }
 
 /// What is asked.
@@ -197,7 +199,7 @@ impl PolicySet {
         )
         .map_err(text)?;
         let mut entities = vec![user];
-        entities.extend(resource_entities(&resource, request.resource)?);
+        entities.extend(self.resource_entities(&resource, request.resource)?);
         entities.extend(parents.into_iter().map(Entity::with_uid));
         let entities = Entities::from_entities(entities, Some(&self.schema)).map_err(text)?;
         let mut context = vec![
@@ -269,6 +271,96 @@ impl PolicySet {
             .into_iter()
             .flat_map(|(provider, said)| provider.roles(&said.groups))
             .filter(|role| !role.has_ended(request.now))
+    }
+
+    /// The thing that is acted upon, and what it is in: a project, and all of them in one organisation.
+    fn resource_entities(
+        &self,
+        uid: &EntityUid,
+        facts: &ResourceFacts,
+    ) -> Result<Vec<Entity>, String> {
+        let string = |text: &str| RestrictedExpression::new_string(text.to_owned());
+        let mut attributes = HashMap::new();
+        let kind = facts.resource.kind;
+        if kind == ResourceKind::Artifact {
+            // What is not known counts as the most sensitive.
+            let classification = facts.classification.unwrap_or(Classification::Special);
+            attributes.insert(
+                "project".to_owned(),
+                string(facts.project.as_ref().map_or("", ProjectName::as_str)),
+            );
+            attributes.insert(
+                "kind".to_owned(),
+                string(facts.kind.map_or("", Kind::as_str)),
+            );
+            attributes.insert("classification".to_owned(), string(classification.as_str()));
+            attributes.insert(
+                "quarantined".to_owned(),
+                RestrictedExpression::new_bool(facts.quarantined),
+            );
+            attributes.insert(
+                "purposes".to_owned(),
+                strings(facts.purposes.iter().map(Purpose::as_str)),
+            );
+        }
+        if kind == ResourceKind::Endpoint {
+            attributes = self.endpoint_attributes(facts)?;
+        }
+        let organisation = self::uid("Organisation", ORGANISATION)?;
+        let mut entities = vec![Entity::with_uid(organisation.clone())];
+        let is_of_project = matches!(
+            kind,
+            ResourceKind::Artifact | ResourceKind::Run | ResourceKind::Endpoint
+        );
+        let parent = match &facts.project {
+            Some(project) if is_of_project => {
+                let project = self::uid("Project", project.as_str())?;
+                let above = HashSet::from([organisation]);
+                entities.push(Entity::new(project.clone(), HashMap::new(), above).map_err(text)?);
+                Some(project)
+            }
+            None if is_of_project => None,
+            _ => Some(organisation),
+        };
+        let parents = parent.into_iter().collect();
+        entities.push(Entity::new(uid.clone(), attributes, parents).map_err(text)?);
+        Ok(entities)
+    }
+
+    /// What policies are told of an endpoint. One whose name cannot be read is none that is listed.
+    fn endpoint_attributes(
+        &self,
+        facts: &ResourceFacts,
+    ) -> Result<HashMap<String, RestrictedExpression>, String> {
+        let endpoint: Endpoint = facts.resource.name.parse().map_err(text)?;
+        let string = |text: &str| RestrictedExpression::new_string(text.to_owned());
+        let classification = facts.classification.unwrap_or(Classification::Special);
+        let listed = self.lists(facts, &endpoint);
+        let attributes = [
+            (
+                "project",
+                string(facts.project.as_ref().map_or("", ProjectName::as_str)),
+            ),
+            ("host", string(&endpoint.host().to_string())),
+            (
+                "port",
+                RestrictedExpression::new_long(endpoint.port().into()),
+            ),
+            ("classification", string(classification.as_str())),
+            (
+                "private",
+                RestrictedExpression::new_bool(endpoint.is_private()),
+            ),
+            ("listed", RestrictedExpression::new_bool(listed)),
+        ];
+        let attributes = attributes.map(|(name, value)| (name.to_owned(), value));
+        Ok(attributes.into())
+    }
+
+    /// Whether the settings name an endpoint of a network that is not public.
+    pub(crate) fn lists(&self, facts: &ResourceFacts, endpoint: &Endpoint) -> bool {
+        let listed = self.settings().private_endpoints(facts.project.as_ref());
+        listed.contains(endpoint)
     }
 
     /// Tells who may not do what no policy permits which of their roles has ended.
@@ -379,6 +471,10 @@ fn outside(request: &Request<'_>, scope: &StepScope) -> Option<Decision> {
         let artifact = resource.name.split('@').next().unwrap_or_default();
         scope.outputs.contains(artifact)
     };
+    let is_endpoint = || {
+        let endpoint = resource.name.parse();
+        endpoint.is_ok_and(|endpoint| scope.endpoints.contains(&endpoint))
+    };
     let outside = match request.action {
         action if !action.is_for_steps() => "a step may only read its inputs and make its outputs",
         Action::Read | Action::Validate | Action::EvaluateModel | Action::DecideGate
@@ -395,6 +491,7 @@ fn outside(request: &Request<'_>, scope: &StepScope) -> Option<Decision> {
         {
             "the artifact is not a declared output of the step"
         }
+        Action::Connect if !is_endpoint() => "the endpoint is not declared by the step",
         _ => return None,
     };
     Some(refuse(STEP_SCOPE, outside))
@@ -408,49 +505,6 @@ pub(crate) fn holds(binding: &RoleBinding, request: &Request<'_>) -> bool {
     binding.project.is_none()
         || binding.project == facts.project
         || whole && request.action == Action::List
-}
-
-/// The thing that is acted upon, and what it is in: a project, and all of them in one organisation.
-fn resource_entities(uid: &EntityUid, facts: &ResourceFacts) -> Result<Vec<Entity>, String> {
-    let string = |text: &str| RestrictedExpression::new_string(text.to_owned());
-    let mut attributes = HashMap::new();
-    let kind = facts.resource.kind;
-    if kind == ResourceKind::Artifact {
-        // What is not known counts as the most sensitive.
-        let classification = facts.classification.unwrap_or(Classification::Special);
-        attributes.insert(
-            "project".to_owned(),
-            string(facts.project.as_ref().map_or("", ProjectName::as_str)),
-        );
-        attributes.insert(
-            "kind".to_owned(),
-            string(facts.kind.map_or("", Kind::as_str)),
-        );
-        attributes.insert("classification".to_owned(), string(classification.as_str()));
-        attributes.insert(
-            "quarantined".to_owned(),
-            RestrictedExpression::new_bool(facts.quarantined),
-        );
-        attributes.insert(
-            "purposes".to_owned(),
-            strings(facts.purposes.iter().map(Purpose::as_str)),
-        );
-    }
-    let organisation = self::uid("Organisation", ORGANISATION)?;
-    let mut entities = vec![Entity::with_uid(organisation.clone())];
-    let parent = match &facts.project {
-        Some(project) if matches!(kind, ResourceKind::Artifact | ResourceKind::Run) => {
-            let project = self::uid("Project", project.as_str())?;
-            let above = HashSet::from([organisation]);
-            entities.push(Entity::new(project.clone(), HashMap::new(), above).map_err(text)?);
-            Some(project)
-        }
-        None if matches!(kind, ResourceKind::Artifact | ResourceKind::Run) => None,
-        _ => Some(organisation),
-    };
-    let parents = parent.into_iter().collect();
-    entities.push(Entity::new(uid.clone(), attributes, parents).map_err(text)?);
-    Ok(entities)
 }
 
 /// How who asks proved to be who they are.
@@ -693,10 +747,12 @@ mod tests {
     }
 
     fn plain(kind: ResourceKind) -> ResourceFacts {
+        let endpoint = kind == ResourceKind::Endpoint;
+        let name = if endpoint { "api.example.com:443" } else { "x" };
         ResourceFacts {
-            resource: Resource::new(kind, "x"),
+            resource: Resource::new(kind, name),
             kind: None,
-            classification: None,
+            classification: endpoint.then_some(Classification::Public),
             ..data(Classification::Public)
         }
     }
@@ -932,6 +988,7 @@ mod tests {
         let (ada, rex) = (Actor::user("ada"), Actor::user("rex"));
         let purpose = "model-development".parse().unwrap();
         let scope = StepScope {
+            endpoints: BTreeSet::from(["api.example.com:443".parse().unwrap()]),
             inputs: [Digest::of(b"raw")].into(),
             outputs: ["loans/model".to_owned()].into(),
         };
@@ -970,9 +1027,109 @@ mod tests {
             &plain(ResourceKind::Ledger),
             Some(&scope)
         ));
+        let declared = plain(ResourceKind::Endpoint);
+        let mut undeclared = declared.clone();
+        undeclared.resource.name = "api.example.com:80".to_owned();
+        assert!(decide(Some(&ada), Action::Connect, &declared, Some(&scope)));
+        assert!(!decide(
+            Some(&ada),
+            Action::Connect,
+            &undeclared,
+            Some(&scope)
+        ));
+        assert!(!decide(
+            Some(&rex),
+            Action::Connect,
+            &declared,
+            Some(&scope)
+        ));
         assert!(!decide(Some(&rex), Action::Read, &input, Some(&scope)));
         assert!(!decide(None, Action::Read, &input, Some(&scope)));
         assert!(!decide(Some(&ada), Action::Read, &input, None));
+    }
+
+    /// Settings let addresses in, letter by letter and project by project; policies decide about what is sensitive.
+    #[test]
+    fn an_endpoint_is_let_in_by_settings_and_by_policies() {
+        use Classification::{Confidential, Internal, Personal, Public, Special};
+
+        let set = set(&[
+            source(
+                "settings.json",
+                r#"{"private_endpoints": ["10.0.0.1:5432"], "projects": {"care": {"private_endpoints": []}}}"#,
+            ),
+            source(
+                "own.cedar",
+                r#"permit (principal in Role::"data_scientist", action == Action::"connect", resource == Endpoint::"scores.example:443")
+                   when { resource.project == "loans" && resource.host == "scores.example" && resource.port == 443 };"#,
+            ),
+        ]);
+        for (who, project, endpoint, class, permit) in [
+            ("ada", "loans", "api.example:443", Public, true),
+            ("ada", "loans", "api.example:443", Internal, true),
+            ("ada", "loans", "api.example:443", Confidential, false),
+            ("ada", "loans", "scores.example:443", Personal, true),
+            ("ada", "loans", "scores.example:80", Personal, false),
+            ("ada", "care", "scores.example:443", Personal, false),
+            ("ada", "loans", "10.0.0.1:5432", Internal, true),
+            ("ada", "loans", "10.0.0.1:5433", Internal, false),
+            ("ada", "loans", "10.0.0.2:5432", Internal, false),
+            ("ada", "care", "10.0.0.1:5432", Internal, false),
+            ("ada", "loans", "10.0.0.1:5432", Confidential, false),
+            ("ada", "loans", "169.254.169.254:80", Public, false),
+            ("root", "loans", "api.example:443", Internal, true),
+            ("root", "loans", "api.example:443", Confidential, false),
+            ("root", "loans", "api.example:443", Special, false),
+            ("root", "care", "127.0.0.1:80", Public, false),
+            ("rex", "loans", "api.example:443", Public, false),
+            ("sol", "loans", "api.example:443", Public, false),
+        ] {
+            let facts = ResourceFacts {
+                resource: Resource::new(ResourceKind::Endpoint, endpoint),
+                project: Some(project.parse().unwrap()),
+                ..data(class)
+            };
+            let decision = ask(&set, who, Action::Connect, &facts, None);
+            assert_eq!(
+                decision.permit, permit,
+                "{who} {project} {endpoint} {class}"
+            );
+            assert_eq!(decision.errors, [""; 0]);
+            let told = set.explain(
+                &Request {
+                    actor: &Actor::user(who),
+                    on_behalf_of: None,
+                    action: Action::Connect,
+                    resource: &facts,
+                    purpose: None,
+                    scope: None,
+                    own: false,
+                    alias: None,
+                    via: "cli",
+                    authentication: &shown(),
+                    now: now(),
+                },
+                decision,
+            );
+            let facts = told.policies.iter().flat_map(|one| &one.facts);
+            for fact in facts {
+                assert!(!fact.value.is_empty(), "{fact:?}");
+            }
+        }
+        let listed = |text: &str| {
+            let settings = format!(r#"{{"private_endpoints": [{text}]}}"#);
+            PolicySet::parse(&[source("settings.json", &settings)], nobody_else())
+        };
+        for (text, because) in [
+            (r#""db.example:5432""#, "no address of a network"),
+            (r#""1.1.1.1:443""#, "no address of a network"),
+            (r#""10.0.0.0/8""#, "no endpoint"),
+            (r#""10.0.0.1""#, "no endpoint"),
+        ] {
+            let told = listed(text).unwrap_err().to_string();
+            assert!(told.contains(because), "{told}");
+        }
+        assert!(listed(r#""127.0.0.1:80", "[fd00::1]:443""#).is_ok());
     }
 
     #[test]

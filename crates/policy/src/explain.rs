@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use cedar_policy::{Effect, PolicyId};
 use custody_identity::{Party, RoleBinding};
-use custody_types::{Actor, ActorKind, Kind, ProjectName, Purpose};
+use custody_types::{Actor, ActorKind, Endpoint, Kind, ProjectName, Purpose};
 use serde_json::Value;
 
-use crate::decide::{Decision, Request, holds};
+use crate::decide::{Decision, Request, ResourceFacts, holds};
 use crate::set::PolicySet;
 
 /// A decision, and what led to it.
@@ -157,6 +157,9 @@ impl PolicySet {
                     .classification
                     .map_or("special (not known)", |one| one.as_str()),
             ),
+            "resource.host" | "resource.port" | "resource.private" | "resource.listed" => {
+                self.of_endpoint(name, facts)
+            }
             "resource.quarantined" => facts.quarantined.to_string(),
             "resource.purposes" => purposes(&facts.purposes),
             "principal.purposes" => {
@@ -181,6 +184,19 @@ impl PolicySet {
                 shown.time.to_seconds_text()
             ),
             other => self.belongs(other, person, request),
+        }
+    }
+
+    /// Returns what a fact of an endpoint was.
+    fn of_endpoint(&self, name: &str, facts: &ResourceFacts) -> String {
+        let Ok(endpoint) = facts.resource.name.parse::<Endpoint>() else {
+            return String::new();
+        };
+        match name {
+            "resource.host" => endpoint.host().to_string(),
+            "resource.port" => endpoint.port().to_string(),
+            "resource.private" => endpoint.is_private().to_string(),
+            _ => self.lists(facts, &endpoint).to_string(),
         }
     }
 
@@ -275,7 +291,6 @@ mod tests {
     use custody_types::{Action, Classification, Resource, ResourceKind, Timestamp};
 
     use super::*;
-    use crate::decide::ResourceFacts;
 
     #[test]
     fn what_led_to_a_decision_is_told_with_the_facts() {

@@ -17,6 +17,8 @@ pub const NO_ROLE: &str = "(no role)";
 const OWNER: &str = "owner of the grid";
 /// The project in which everything is asked.
 const PROJECT: &str = "project";
+/// What is connected to.
+const ENDPOINT: &str = "api.example.com:443";
 /// The aliases that are asked to be moved: one that nothing guards unless the settings say so, and others that may be gated.
 const OPEN_ALIAS: &str = "candidate";
 
@@ -68,6 +70,7 @@ impl Case {
     fn plainest(self, kind: ResourceKind, action: Action) -> Self {
         match self {
             Self::Gated if action != Action::SetAlias => Self::Public,
+            Self::Personal if kind == ResourceKind::Endpoint => Self::Personal,
             Self::Personal | Self::Quarantined | Self::Gated if kind != ResourceKind::Artifact => {
                 Self::Public
             }
@@ -183,6 +186,7 @@ impl Asked {
         let scope = StepScope {
             inputs: facts.resource.digest.into_iter().collect(),
             outputs: BTreeSet::from([format!("{PROJECT}/it")]),
+            endpoints: ENDPOINT.parse().into_iter().collect(),
         };
         let by_step = case == Case::Step;
         let alias = if case == Case::Gated {
@@ -218,9 +222,14 @@ fn facts(on: ResourceKind, case: Case) -> ResourceFacts {
     };
     let project = matches!(
         on,
-        ResourceKind::Artifact | ResourceKind::Project | ResourceKind::Run
+        ResourceKind::Artifact | ResourceKind::Project | ResourceKind::Run | ResourceKind::Endpoint
     );
-    let name = if artifact { "project/it@1" } else { PROJECT };
+    let sensitive = artifact || on == ResourceKind::Endpoint;
+    let name = match on {
+        ResourceKind::Artifact => "project/it@1",
+        ResourceKind::Endpoint => ENDPOINT,
+        _ => PROJECT,
+    };
     let resource = Resource::new(on, name);
     ResourceFacts {
         resource: if artifact {
@@ -230,7 +239,7 @@ fn facts(on: ResourceKind, case: Case) -> ResourceFacts {
         },
         project: if project { PROJECT.parse().ok() } else { None },
         kind: artifact.then_some(Kind::Dataset),
-        classification: artifact.then_some(classification),
+        classification: sensitive.then_some(classification),
         quarantined: case == Case::Quarantined,
         purposes: Vec::new(),
     }

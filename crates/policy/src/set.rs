@@ -161,6 +161,11 @@ impl PolicySet {
                 settings = serde_json::from_str(text)
                     .map_err(|error| PolicyError::Settings(error.to_string()))?;
                 providers::check(&settings.sign_in).map_err(PolicyError::Settings)?;
+                if let Some(endpoint) = settings.needlessly_listed() {
+                    return Err(PolicyError::Settings(format!(
+                        "`private_endpoints` names `{endpoint}`, which is no address of a network that is not public: policies alone decide about all others"
+                    )));
+                }
             } else if name.strip_suffix(".cedar").is_some() {
                 add(&mut policies, name, text)?;
             } else {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use custody_identity::Asserted;
-use custody_types::{Alias, EvidenceKind, Kind, ProjectName, Purpose};
+use custody_types::{Alias, Endpoint, EvidenceKind, Kind, ProjectName, Purpose};
 use serde::{Deserialize, Serialize};
 
 use crate::providers::{Provider, Providers};
@@ -65,6 +65,9 @@ pub struct Settings {
     /// How many approvals of other people a gate's decision needs at least, whatever its pipeline asks for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approvals: Option<u8>,
+    /// The endpoints of networks that are not public which a step may declare: each an address and a port.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub private_endpoints: BTreeSet<Endpoint>,
     /// By which identity providers people sign in, by the names that they have here.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sign_in: Providers,
@@ -86,6 +89,9 @@ pub struct ProjectSettings {
     /// How many approvals of other people a gate's decision needs at least. Without it: as everywhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approvals: Option<u8>,
+    /// The endpoints of networks that are not public which a step may declare. Without it: as everywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private_endpoints: Option<BTreeSet<Endpoint>>,
 }
 
 impl Settings {
@@ -99,6 +105,30 @@ impl Settings {
         let own = self.projects.get(project);
         let own = own.and_then(|settings| settings.approvals);
         own.or(self.approvals).unwrap_or(0)
+    }
+
+    /// Lists the endpoints of networks that are not public which the steps of a project may declare.
+    pub fn private_endpoints(&self, project: Option<&ProjectName>) -> &BTreeSet<Endpoint> {
+        let own = project.and_then(|name| self.projects.get(name)?.private_endpoints.as_ref());
+        own.unwrap_or(&self.private_endpoints)
+    }
+
+    /// Returns an endpoint that is listed and need not be, for it is of the public network, or a name.
+    pub(crate) fn needlessly_listed(&self) -> Option<&Endpoint> {
+        let projects = self.projects.values();
+        let of_projects = projects.filter_map(|project| project.private_endpoints.as_ref());
+        let mut listed = of_projects.chain([&self.private_endpoints]).flatten();
+        listed.find(|endpoint| !endpoint.is_private())
+    }
+
+    /// Returns an endpoint that the steps of some project may declare by these settings, and not by those of before.
+    pub(crate) fn newly_listed<'a>(&'a self, before: &'a Self) -> Option<&'a Endpoint> {
+        let named = self.projects.keys().chain(before.projects.keys()).map(Some);
+        let mut anywhere = named.chain([None]);
+        anywhere.find_map(|project| {
+            let then = before.private_endpoints(project);
+            self.private_endpoints(project).difference(then).next()
+        })
     }
 
     /// Returns over how many rows figures are less sensitive than the rows.

@@ -19,6 +19,7 @@ use landlock::{
 
 use custody_types::ByteSize;
 
+use crate::network;
 use crate::outputs;
 use crate::seccomp::Filters;
 use crate::spec::{Enforced, Exit, Limits};
@@ -132,6 +133,7 @@ fn launch(socket: &mut UnixStream, built_in: &[BuiltIn]) -> io::Result<()> {
     // Becoming another user forgets the wish.
     sys::die_with_parent()?;
     sys::raise_loopback().map_err(at("no loopback of its own"))?;
+    network::listen(socket, &orders.endpoints).map_err(at("an endpoint cannot be listened at"))?;
     let memory = build(&host, &orders)?;
     drop(host);
     for (place, files) in &orders.trees {
@@ -290,7 +292,10 @@ fn build(host: &Host, orders: &Orders) -> io::Result<&'static str> {
     file("/etc/group", &format!("step:x:{}:\n", orders.uid))?;
     file(
         "/etc/hosts",
-        &format!("127.0.0.1 localhost {HOST}\n::1 localhost\n"),
+        &format!(
+            "127.0.0.1 localhost {HOST}\n::1 localhost\n{}",
+            network::hosts(&orders.endpoints)?
+        ),
     )?;
     // A name may have an address of each kind.
     file("/etc/host.conf", "multi on\n")?;
@@ -659,10 +664,7 @@ fn enforced(orders: &Orders, memory: &str, landlock: &str) -> Vec<Enforced> {
             "writes only its outputs, /tmp and /dev/shm",
             format!("read-only mounts; {landlock}"),
         ),
-        (
-            "no network",
-            "network namespace with a loopback of its own alone".to_owned(),
-        ),
+        network::enforced(&orders.endpoints),
         (
             "sees and signals no other process",
             "process and IPC namespaces".to_owned(),

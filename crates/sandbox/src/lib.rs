@@ -8,6 +8,10 @@
 //! INVARIANT: what cannot be enforced stops the run before the step's first instruction
 //! ([`SandboxError::Unavailable`]).
 //!
+//! A step has no network but a loopback of its own. What it may connect to ([`Spec::network`]) are listeners there, which the
+//! launcher opens before the step starts and hands to a [`Carrier`] outside: what is accepted is the carrier's, and there is no
+//! other way out.
+//!
 //! A step can be *observed* ([`Spec::observe`]): what it asks the kernel for is written down, call by call.
 //! Observing reports and never decides. [`trial`] reads such a list of the load of a model.
 //!
@@ -16,6 +20,7 @@
 mod event;
 mod interrupt;
 mod launcher;
+mod network;
 mod observer;
 mod outputs;
 mod probe;
@@ -32,6 +37,7 @@ mod wire;
 pub use event::{Act, Answer, Event, MOST_EVENTS, Observe, Observed, Subject};
 pub use interrupt::Interrupt;
 pub use launcher::{BuiltIn, launcher_main};
+pub use network::{Carrier, Network};
 pub use probe::{Probe, probe};
 pub use spec::{
     Enforced, Exit, Finished, Limits, OutputFile, Over, SandboxError, Spec, TakeOutput,

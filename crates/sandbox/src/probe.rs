@@ -30,6 +30,7 @@ pub fn probe(launcher: &Path) -> Vec<Probe> {
         code: None,
         inputs: BTreeMap::new(),
         outputs: Vec::new(),
+        network: None,
         limits: Limits::default(),
         observe: Observe::Nothing,
         interrupt: Interrupt::default(),

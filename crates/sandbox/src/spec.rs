@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{Observe, Observed};
 use crate::interrupt::Interrupt;
+use crate::network::Network;
 
 /// How much a step may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +58,8 @@ pub struct Spec {
     pub inputs: BTreeMap<String, Arc<dyn VersionFiles>>,
     /// The folders under `/out` that may be written.
     pub outputs: Vec<String>,
+    /// What it may connect to; `None`: nothing, its own loopback apart.
+    pub network: Option<Network>,
     /// The limits.
     pub limits: Limits,
     /// What is written down of what the step asks for.

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read, Write};
+use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::fchown;
 use std::os::unix::net::UnixStream;
@@ -18,6 +19,7 @@ use custody_types::{ByteSize, FilePath, VersionFiles};
 
 use crate::LAUNCHER_WORD;
 use crate::event::{Observe, Observed};
+use crate::network::Network;
 use crate::observer::Observer;
 use crate::processors;
 use crate::spec::{Exit, Finished, OutputFile, SandboxError, Spec, TakeOutput};
@@ -166,6 +168,11 @@ fn orders(spec: &Spec, processors: &[u32]) -> Orders {
         environment: spec.environment.clone(),
         trees: code.chain(inputs).collect(),
         outputs: spec.outputs.clone(),
+        endpoints: spec
+            .network
+            .iter()
+            .flat_map(|network| network.endpoints.clone())
+            .collect(),
         limits: spec.limits,
         uid: INSIDE,
         processors: processors.to_vec(),
@@ -216,6 +223,17 @@ fn serve(
         unavailable(format!("the user namespace could not be mapped ({error})"))
     })?;
     wire::send(&mut socket, b"mapped").map_err(broken)?;
+    if let Some(network) = spec
+        .network
+        .as_ref()
+        .filter(|network| !network.endpoints.is_empty())
+    {
+        match wire::hear(&mut socket).map_err(broken)? {
+            Report::Listening => hand_over(&socket, network).map_err(broken)?,
+            Report::Unavailable(missing) => return Err(unavailable(missing)),
+            other => return Err(SandboxError::Broken(format!("it said {other:?}"))),
+        }
+    }
     let mut trees: BTreeMap<String, &Arc<dyn VersionFiles>> = BTreeMap::new();
     trees.extend(spec.code.iter().map(|files| ("/code".to_owned(), files)));
     trees.extend(
@@ -235,6 +253,13 @@ fn serve(
         }
     }
     hear(&mut socket, &spec.observe, observer, take)
+}
+
+/// Gives the carrier the listeners that the launcher opened.
+fn hand_over(socket: &UnixStream, network: &Network) -> io::Result<()> {
+    let endpoints = network.endpoints.iter();
+    let listeners = endpoints.map(|_| sys::receive_descriptor(socket).map(TcpListener::from));
+    network.carrier.carry(listeners.collect::<io::Result<_>>()?)
 }
 
 /// Sends every file in frames. The launcher knows the sizes.
@@ -316,7 +341,9 @@ fn hear(
             Report::Unavailable(missing) => return Err(SandboxError::Unavailable { missing }),
             Report::NoCommand(because) => return Err(SandboxError::NoCommand { because }),
             Report::Done => return Ok(finished),
-            Report::Unshared => return Err(SandboxError::Broken("it unshared twice".to_owned())),
+            Report::Unshared | Report::Listening => {
+                return Err(SandboxError::Broken("it began twice".to_owned()));
+            }
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use std::ffi::{CString, OsStr};
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -442,18 +443,75 @@ pub(crate) fn stay_on(processors: &[u32]) -> io::Result<()> {
     Ok(())
 }
 
-/// Raises the loopback of the network namespace, which has no other way.
-pub(crate) fn raise_loopback() -> io::Result<()> {
+/// Opens a socket by which the interfaces of the network namespace are set.
+fn interfaces(family: libc::c_int) -> io::Result<OwnedFd> {
     // SAFETY: takes numbers only.
-    let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
+    let fd = unsafe { libc::socket(family, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
     done(fd)?;
     // SAFETY: the call just returned this descriptor and nobody else has it.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Makes a request about an interface, whose name is shorter than 16 bytes.
+fn about(interface: &str) -> libc::ifreq {
     // SAFETY: all-zero is a value of this plain struct.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    for (place, letter) in request.ifr_name.iter_mut().zip(*b"lo") {
+    let name = interface.bytes().take(libc::IFNAMSIZ - 1);
+    for (place, letter) in request.ifr_name.iter_mut().zip(name) {
         *place = libc::c_char::from_ne_bytes([letter]);
     }
+    request
+}
+
+/// Gives the loopback of the network namespace a further address, its own alone; `number`: which one it is, from 1.
+pub(crate) fn add_address(number: u32, address: IpAddr) -> io::Result<()> {
+    match address {
+        IpAddr::V4(four) => add_four(number, four),
+        IpAddr::V6(six) => add_six(six),
+    }
+}
+
+fn add_four(number: u32, address: Ipv4Addr) -> io::Result<()> {
+    let fd = interfaces(libc::AF_INET)?;
+    // The whole network around the address would be here, until its mask says that it stands for itself alone.
+    for (what, octets) in [
+        (libc::SIOCSIFADDR, address.octets()),
+        (libc::SIOCSIFNETMASK, [255; 4]),
+    ] {
+        let mut request = about(&format!("lo:{number}"));
+        let mut data = [0; 14];
+        // After the port.
+        for (place, byte) in data.iter_mut().skip(2).zip(octets) {
+            *place = libc::c_char::from_ne_bytes([byte]);
+        }
+        request.ifr_ifru.ifru_addr = libc::sockaddr {
+            sa_family: libc::AF_INET.try_into().map_err(io::Error::other)?,
+            sa_data: data,
+        };
+        // SAFETY: the request reads this struct, whose name ends with a zero, and it outlives the call.
+        done(unsafe { libc::ioctl(fd.as_raw_fd(), what, &raw const request) })?;
+    }
+    Ok(())
+}
+
+fn add_six(address: Ipv6Addr) -> io::Result<()> {
+    let fd = interfaces(libc::AF_INET6)?;
+    let request = libc::in6_ifreq {
+        ifr6_addr: libc::in6_addr {
+            s6_addr: address.octets(),
+        },
+        ifr6_prefixlen: 128,
+        // The loopback is the first interface of its namespace.
+        ifr6_ifindex: 1,
+    };
+    // SAFETY: the request reads this struct, which outlives the call.
+    done(unsafe { libc::ioctl(fd.as_raw_fd(), libc::SIOCSIFADDR, &raw const request) })
+}
+
+/// Raises the loopback of the network namespace, which has no other way.
+pub(crate) fn raise_loopback() -> io::Result<()> {
+    let fd = interfaces(libc::AF_INET)?;
+    let mut request = about("lo");
     request.ifr_ifru.ifru_flags = libc::IFF_UP
         .try_into()
         .map_err(|_| io::Error::other("a flag that is no short number"))?;

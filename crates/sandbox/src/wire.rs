@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
-use custody_types::FileEntry;
+use custody_types::{Endpoint, FileEntry};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,8 @@ pub(crate) struct Orders {
     /// By place: `/code`, `/in/train`.
     pub(crate) trees: BTreeMap<String, Vec<FileEntry>>,
     pub(crate) outputs: Vec<String>,
+    /// What it may connect to.
+    pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) limits: Limits,
     pub(crate) uid: u32,
     /// The processors that the step may use; empty: any.
@@ -36,6 +38,8 @@ pub(crate) struct Orders {
 pub(crate) enum Report {
     /// It has its user namespace and waits for the mapping.
     Unshared,
+    /// A byte follows for each endpoint, in their order, and beside it the descriptor of its listener.
+    Listening,
     /// A byte follows, and beside it the descriptor at which the calls of the step are told.
     Listener,
     /// It is confined; the step starts.

@@ -44,6 +44,7 @@ fn spec(program: &str) -> Spec {
             Memory::of(&[("a.txt", "declared"), ("sub/b.txt", "too")]),
         )]),
         outputs: vec!["made".to_owned()],
+        network: None,
         limits: Limits {
             time_ms: 60_000,
             memory: ByteSize::from_mebibytes(1024),

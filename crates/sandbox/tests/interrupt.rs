@@ -26,6 +26,7 @@ fn spec(program: &str, mark: &str, observe: Observe) -> Spec {
         code: Some(Memory::of(&[("main.py", program)])),
         inputs: BTreeMap::new(),
         outputs: Vec::new(),
+        network: None,
         limits: Limits::default(),
         observe,
         interrupt: Interrupt::default(),

@@ -31,6 +31,7 @@ fn spec(program: &str) -> Spec {
         code: Some(Memory::of(&[("main.py", "")])),
         inputs: BTreeMap::new(),
         outputs: vec!["made".to_owned()],
+        network: None,
         limits: Limits {
             time_ms: 60_000,
             memory: ByteSize::from_mebibytes(256),

@@ -37,6 +37,7 @@ fn observe(program: &str, observe: Observe) -> (Finished, Written) {
         code: Some(Memory::of(&[("main.py", "print('code')")])),
         inputs: BTreeMap::from([("data".to_owned(), Memory::of(&[("a.txt", "declared")]))]),
         outputs: vec!["made".to_owned()],
+        network: None,
         limits: Limits {
             time_ms: 60_000,
             memory: ByteSize::from_mebibytes(1024),
@@ -335,6 +336,7 @@ fn a_step_that_is_killed_is_observed_to_its_end() {
             code: None,
             inputs: BTreeMap::new(),
             outputs: Vec::new(),
+            network: None,
             limits: Limits {
                 time_ms: 1500,
                 ..Limits::default()

@@ -55,6 +55,7 @@ fn spec(environment: Option<PathBuf>, files: &[(&str, &[u8])], words: &[&str]) -
         code: Some(Memory::of(&[("trial_load.py", PROGRAM)])),
         inputs: BTreeMap::from([("model".to_owned(), Memory::of(files))]),
         outputs: Vec::new(),
+        network: None,
         limits: Limits {
             time_ms: 60_000,
             output: ByteSize::from_mebibytes(64),

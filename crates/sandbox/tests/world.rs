@@ -28,6 +28,7 @@ fn says(program: &str, threads: u32) -> String {
         code: Some(Memory::of(&[("main.py", program)])),
         inputs: BTreeMap::new(),
         outputs: Vec::new(),
+        network: None,
         limits: Limits {
             time_ms: 60_000,
             memory: ByteSize::from_mebibytes(1024),

@@ -226,6 +226,8 @@ actions! {
     CancelRun = "cancelRun", "run.cancel", "cancel", [Run, Project];
     /// Carry out, or reuse, one step of a run.
     RunStep = "runStep", "run.step", "run a step of", [Run, Project], steps;
+    /// Let a step connect to an endpoint that it declares: what it sends there is out of the system.
+    Connect = "connect", "network.connect", "connect to", [Endpoint], steps;
     /// See what a step prints that reads a version: the log may repeat the data.
     ReadLog = "readLog", "run.log", "see what a step prints that reads", [Artifact];
     /// Declare what a step makes to be less sensitive than what it reads.
@@ -364,11 +366,13 @@ pub enum ResourceKind {
     Identity,
     /// The keys of the workspace.
     Keys,
+    /// A host and a port outside, as the steps of a project connect to it.
+    Endpoint,
 }
 
 impl ResourceKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Project,
         Self::Artifact,
         Self::Run,
@@ -376,6 +380,7 @@ impl ResourceKind {
         Self::Policy,
         Self::Identity,
         Self::Keys,
+        Self::Endpoint,
     ];
 
     /// Returns the type of the entity that stands for it in policies.
@@ -388,6 +393,7 @@ impl ResourceKind {
             Self::Policy => "Policy",
             Self::Identity => "Identity",
             Self::Keys => "Keys",
+            Self::Endpoint => "Endpoint",
         }
     }
 
@@ -401,6 +407,7 @@ impl ResourceKind {
             Self::Policy => "policy",
             Self::Identity => "identity",
             Self::Keys => "keys",
+            Self::Endpoint => "endpoint",
         }
     }
 }

@@ -198,4 +198,7 @@ pub struct ReproduceReply {
     pub steps: Vec<ReproducedStep>,
     /// The sources, which were taken from the store and not collected again.
     pub sources: Vec<VersionName>,
+    /// What steps with a network made, which was taken from the store: what they were answered is not kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub networked: Vec<VersionName>,
 }

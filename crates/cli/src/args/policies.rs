@@ -74,7 +74,8 @@ pub(crate) struct PolicyDiff {
 #[command(
     after_help = "Examples:\n  custody policy explain 4711\n  custody policy explain --action export --resource employment/raw@3 --purpose research\n  \
                   custody policy explain --actor ada --action setAlias --resource employment/release@1 --alias production\n  \
-                  custody policy explain --action write --resource employment/notes --kind dataset --classification internal"
+                  custody policy explain --action write --resource employment/notes --kind dataset --classification internal\n  \
+                  custody policy explain --action connect --resource employment/api.example.com:443 --classification personal"
 )]
 pub(crate) struct PolicyExplain {
     /// The entry of the decision: `custody ledger log` shows its number
@@ -86,14 +87,14 @@ pub(crate) struct PolicyExplain {
     /// What is to be done: an action of `docs/reference/policies.md`
     #[arg(long)]
     pub(crate) action: Option<Action>,
-    /// To what: a version, an artifact or a project; without it, the workspace
+    /// To what: a version, an artifact or a project, `PROJECT/HOST:PORT` for `connect`; without it, the workspace
     #[arg(long)]
     pub(crate) resource: Option<String>,
     /// Of a version that is to be made: its kind
     #[arg(long, requires = "classification")]
     pub(crate) kind: Option<Kind>,
-    /// Of a version that is to be made: how sensitive it is
-    #[arg(long, requires = "kind")]
+    /// Of a version that is to be made: how sensitive it is; for `connect`: how sensitive the step's inputs are
+    #[arg(long)]
     pub(crate) classification: Option<Classification>,
     /// The alias that is to be moved
     #[arg(long)]

@@ -14,6 +14,11 @@ pub(crate) fn run(context: &Context, args: &Reproduce) -> Result<ExitCode, Probl
         for source in &reply.sources {
             text.line(format!("  taken as stored  {source}"));
         }
+        for version in &reply.networked {
+            text.line(format!(
+                "  taken as stored  {version}: its step had a network"
+            ));
+        }
         for step in &reply.steps {
             let mark = if step.equal { "equal" } else { "DIFFERS" };
             text.line(format!("  {mark:<15}  {}: {}", step.step, step.version));
@@ -22,7 +27,12 @@ pub(crate) fn run(context: &Context, args: &Reproduce) -> Result<ExitCode, Probl
                 text.line(format!("                   {} now", step.reproduced));
             }
         }
-        text.line(if reply.equal {
+        text.line(if reply.equal && !reply.networked.is_empty() {
+            format!(
+                "{} is reproduced, bit for bit, from what its steps with a network had made",
+                reply.version
+            )
+        } else if reply.equal {
             format!("{} is reproduced, bit for bit", reply.version)
         } else {
             format!("{} is not reproduced", reply.version)

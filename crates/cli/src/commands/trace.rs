@@ -109,6 +109,22 @@ fn facts(node: &Node) -> Vec<String> {
     if let Some(commit) = &node.commit {
         lines.push(format!("from commit {commit}"));
     }
+    let network = node.parameters.pointer("/declared/run/network");
+    let network = network.and_then(serde_json::Value::as_array);
+    let network: Vec<_> = network
+        .into_iter()
+        .flatten()
+        .filter_map(|one| one.as_str())
+        .collect();
+    if !network.is_empty() {
+        lines.push(format!("with a network: {}", network.join(", ")));
+        let connected = node.isolation.iter();
+        lines.extend(
+            connected
+                .filter(|line| line.starts_with("connected to "))
+                .cloned(),
+        );
+    }
     if !node.isolation.is_empty() {
         let count = node.isolation.len();
         lines.push(format!(

@@ -113,6 +113,14 @@ fn every_action_is_asked() {
     ] {
         world.yes(&arguments.split(' ').collect::<Vec<_>>());
     }
+    let connects = PIPELINE.replace(
+        "      inputs: {rows: rows}\n      outputs:",
+        "      inputs: {rows: rows}\n      network: ['127.0.0.1:9']\n      outputs:",
+    );
+    world.write("custody.yaml", &connects);
+    let refused = "may not connect to endpoint `127.0.0.1:9`";
+    world.told(&["run", "train"], 3, refused);
+    world.write("custody.yaml", PIPELINE);
     // There is nothing to decide on, which is said after it was asked.
     let runs = world.json(&["runs"]);
     let run = runs["runs"][0]["id"].as_str().unwrap();

@@ -1,8 +1,8 @@
 //! The step `run`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use custody_types::{Classification, Kind};
+use custody_types::{Classification, Endpoint, Kind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,15 @@ pub struct Run {
     /// What it is told.
     #[serde(default)]
     pub parameters: BTreeMap<String, serde_json::Value>,
+    /// What it may connect to, each a host and a port: `api.example.com:443`. Without it, it has no network. What it sends
+    /// there is out of the system: the policy decides (`connect`), and each connection is entered in the ledger.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub network: Vec<Endpoint>,
+    /// Whether what it made before with the same inputs is reused although it has a network, so that what it is answered may
+    /// be something else today. Without it, it runs each time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reuse: bool,
     /// How much it may use.
     #[serde(default)]
     pub limits: Limits,
@@ -75,7 +84,16 @@ pub struct Limits {
     /// The number of files and folders in each output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_files: Option<u32>,
+    /// What it may send to its endpoints and be sent by them, together, in MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_mib: Option<u32>,
+    /// The number of connections that it may make in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections: Option<u32>,
 }
+
+/// The most endpoints that a step may declare.
+const MOST_ENDPOINTS: usize = 32;
 
 impl Run {
     pub(super) fn check(&self, place: &Place) -> Result<(), Wrong> {
@@ -90,6 +108,7 @@ impl Run {
                 return Err(Wrong::new(place, INEXACT));
             }
         }
+        self.check_network(place)?;
         let limits = [
             ("memory_mib", self.limits.memory_mib.map(u64::from)),
             ("time_s", self.limits.time_s),
@@ -97,6 +116,8 @@ impl Run {
             ("threads", self.limits.threads.map(u64::from)),
             ("output_mib", self.limits.output_mib.map(u64::from)),
             ("output_files", self.limits.output_files.map(u64::from)),
+            ("network_mib", self.limits.network_mib.map(u64::from)),
+            ("connections", self.limits.connections.map(u64::from)),
         ];
         match limits.iter().find(|(_, limit)| *limit == Some(0)) {
             Some((word, _)) => Err(Wrong::new(
@@ -105,6 +126,44 @@ impl Run {
             )),
             None => Ok(()),
         }
+    }
+}
+
+impl Run {
+    /// Checks that each endpoint is there once: an address by its own name, and a name beside none of its addresses is what
+    /// [`Endpoint`] sees to.
+    fn check_network(&self, place: &Place) -> Result<(), Wrong> {
+        let mut seen = BTreeSet::new();
+        for (number, endpoint) in self.network.iter().enumerate() {
+            if !seen.insert(endpoint) {
+                let place = place.key("network").item(number);
+                return Err(Wrong::new(place, format!("`{endpoint}` is there twice")));
+            }
+        }
+        let count = self.network.len();
+        if count > MOST_ENDPOINTS {
+            return Err(Wrong::new(
+                place.key("network"),
+                format!("there are {count} endpoints: a step may declare {MOST_ENDPOINTS}"),
+            ));
+        }
+        let limits = [
+            ("network_mib", self.limits.network_mib),
+            ("connections", self.limits.connections),
+        ];
+        let without = limits.iter().find(|(_, limit)| limit.is_some());
+        let place = match without {
+            Some((word, _)) => place.key("limits").key(word),
+            None if self.reuse => place.key("reuse"),
+            None => return Ok(()),
+        };
+        if self.network.is_empty() {
+            return Err(Wrong::new(
+                place,
+                "it is for steps with `network` alone, and this one has none",
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -158,6 +217,7 @@ mod tests {
     use serde_json::json;
 
     use super::{Place, is_exact, one_variable_each};
+    use crate::file::PipelineFile;
 
     #[test]
     fn names_that_share_a_variable_are_refused() {
@@ -173,6 +233,59 @@ mod tests {
                 "{because}"
             );
         }
+    }
+
+    #[test]
+    fn a_network_is_a_list_of_endpoints_each_of_which_is_there_once() {
+        let parse = |more: &str| {
+            let file = format!(
+                "project: p\nsteps:\n  s:\n    run:\n      command: [x]\n      outputs: {{o: {{artifact: o, kind: report}}}}\n      {more}\n"
+            );
+            PipelineFile::parse(&file)
+        };
+        let many = |count: usize| {
+            let all: Vec<_> = (0..count)
+                .map(|number| format!("h{number}.example:1"))
+                .collect();
+            format!("network: [{}]", all.join(", "))
+        };
+        for good in [
+            "network: []",
+            "network: [api.example.com:443, api.example.com:80, \"[::1]:80\"]",
+            "network: [a.example:1]\n      reuse: true\n      limits: {network_mib: 1, connections: 1}",
+            &many(32),
+        ] {
+            parse(good).unwrap();
+        }
+        for (wrong, because) in [
+            (
+                "network: [a.example:1, b.example:1, a.example:1]",
+                "`a.example:1` is there twice",
+            ),
+            ("network: [A.example:1]", "no capital letter"),
+            ("network: ['*.example:443']", "no pattern"),
+            ("network: [a.example]", "write `host:port`"),
+            ("network: [a.example:0]", "the port is a number"),
+            ("network: [localhost:80]", "in full"),
+            ("network: a.example:1", "a list is expected"),
+            (&many(33), "a step may declare 32"),
+            ("reuse: true", "for steps with `network` alone"),
+            ("limits: {connections: 5}", "for steps with `network` alone"),
+            (
+                "network: [a.example:1]\n      limits: {network_mib: 0}",
+                "at least 1",
+            ),
+        ] {
+            let told = parse(wrong).unwrap_err().because.join(" ");
+            // With the line, and a mark.
+            assert!(
+                told.contains(because) && told.contains('^') && told.contains(" | "),
+                "{told}"
+            );
+        }
+        // What says nothing of a network is declared as it was before there were any.
+        let step = serde_json::to_value(&parse("network: []").unwrap().steps["s"]).unwrap();
+        assert!(step["run"].get("network").is_none() && step["run"].get("reuse").is_none());
     }
 
     #[test]

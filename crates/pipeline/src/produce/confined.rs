@@ -11,6 +11,7 @@ use super::failure::{Failure, failed, sandbox};
 use super::lines::Lines;
 use super::run::malformed;
 use super::{StepExecutor, StepInputs, fault};
+use crate::egress::{Connections, Egress};
 use crate::file::variable;
 use crate::memory::{InMemory, MadeFile};
 use crate::outputs::Outputs;
@@ -58,6 +59,8 @@ pub(super) struct Confined {
     pub(super) written: BTreeSet<String>,
     /// What it logged, as it wrote it.
     pub(super) logged: Vec<u8>,
+    /// What it connected to, if it had a network.
+    pub(super) connections: Option<Connections>,
 }
 
 impl StepExecutor {
@@ -103,6 +106,7 @@ impl StepExecutor {
                 .cloned()
                 .chain([METRICS.to_owned()])
                 .collect(),
+            network: given.egress.as_ref().map(Egress::network),
             limits,
             observe: custody_sandbox::Observe::Nothing,
             interrupt: given.interrupt.clone(),
@@ -122,6 +126,10 @@ impl StepExecutor {
             })
         };
         let finished = custody_sandbox::run(&self.launcher, &spec, &mut told, &mut take);
+        // No process of it is left, whatever became of it.
+        let ended = matches!(&finished, Ok(finished) if finished.exit == Exit::Code(0));
+        let egress = given.egress.as_ref();
+        let connections = egress.map(|egress| egress.end(ended));
         // An interruption is told as one, also where it cut off what was being kept.
         let finished = finished.map_err(|error| match (error, not_kept) {
             (SandboxError::NotTaken { .. }, Some(problem)) => problem,
@@ -131,16 +139,20 @@ impl StepExecutor {
         match finished.exit {
             Exit::Code(0) => {}
             exit => {
-                return Err(failed(&Failure {
+                let problem = failed(&Failure {
                     name,
                     exit,
                     log: &finished.log,
                     shown: given.show_log,
                     limits,
+                    has_network: given.egress.is_some(),
                     project: given.project.as_deref(),
-                }));
+                });
+                let told = connections.iter().flat_map(Connections::told_of_failure);
+                return Err(told.fold(problem, Problem::because));
             }
         }
+        confined.connections = connections;
         let enforced = finished.enforced.into_iter();
         confined.enforced = enforced.map(|one| (one.what, one.by)).collect();
         Ok(confined)

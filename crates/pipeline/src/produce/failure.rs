@@ -84,6 +84,8 @@ pub(super) struct Failure<'a> {
     /// Whether the person may see what it printed.
     pub(super) shown: bool,
     pub(super) limits: Limits,
+    /// Whether it may connect to something.
+    pub(super) has_network: bool,
     /// The project's folder, where it is on this machine.
     pub(super) project: Option<&'a Path>,
 }
@@ -227,10 +229,12 @@ impl<'a> Cause<'a> {
             limits,
             project,
             shown,
+            has_network,
             ..
         } = failure;
         match self {
-            Self::Network => "steps have no network: declare the data as a source, or `custody put` it, and name it in `inputs`".to_owned(),
+            Self::Network if *has_network => "a step reaches the endpoints alone that it declares under `network`, by their exact names and ports".to_owned(),
+            Self::Network => "steps have no network but what they declare: declare the data as a source, or `custody put` it, and name it in `inputs`; or name the `host:port` under `network`".to_owned(),
             Self::Memory => format!("raise `limits.memory_mib` of the step (now {}), or have it read less at once", mebibytes(limits.memory)),
             Self::SharedMemory => format!("`/dev/shm` takes as much as `limits.memory_mib` of the step (now {}): raise it, or use fewer workers", mebibytes(limits.memory)),
             Self::Processes => format!("raise `limits.processes` of the step (now {}), or start fewer; `limits.threads` is {}; every thread takes of `limits.memory_mib` too", limits.processes, limits.threads),
@@ -437,6 +441,7 @@ mod tests {
             log: log.as_bytes(),
             shown,
             limits: Limits::default(),
+            has_network: false,
             project,
         })
     }

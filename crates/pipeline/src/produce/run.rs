@@ -37,12 +37,14 @@ impl StepExecutor {
         }
         let logged = metrics(name, &confined.logged)?;
         let note = |metric: &Metric| format!("logged {} = {}", metric.name, metric.value);
-        Ok(StepReport {
+        let mut report = StepReport {
             notes: logged.iter().map(note).collect(),
             logged,
             enforced: confined.enforced,
             ..StepReport::default()
-        })
+        };
+        report.take_connections(confined.connections.as_ref());
+        Ok(report)
     }
 }
 

@@ -158,6 +158,12 @@ impl Runner {
             {
                 outcome.notes.push(context.evidence.approval(&waiver)?);
             }
+            if !step.network().is_empty() {
+                outcome.notes.push(
+                    "it has a network: what it would be answered now may be something else"
+                        .to_owned(),
+                );
+            }
             let versions = reuse.versions.values();
             let done = StepResult {
                 ok: true,
@@ -332,5 +338,6 @@ fn scope(
             .map(|known| known.digest)
             .collect(),
         outputs: outputs.collect(),
+        endpoints: step.network().iter().cloned().collect(),
     }
 }

@@ -20,6 +20,7 @@ use super::inputs::Inputs;
 use super::reasons::last;
 use super::{COMMIT, Context, Known, RUNNER, Runner, STEP_KEY};
 use crate::collect::{self, Looked, SourceFile};
+use crate::egress::{Asker, Egress};
 use crate::file::{Source, Step};
 use crate::keep::{Products, StepOutput};
 use crate::memory::InMemory;
@@ -230,10 +231,12 @@ impl Runner {
         outputs: &mut dyn Outputs,
         teller: &Teller<'_>,
     ) -> Result<StepReport, Problem> {
+        let egress = self.egress(context, step, session, inputs)?;
         let logs = self.logs(context, step, inputs)?;
         let mut given = StepInputs {
             environment,
             show_log: logs.is_some(),
+            egress,
             interrupt: context.interrupt.clone(),
             file: Some(context.file.text.clone()),
             project: self.folder.root().map(ToOwned::to_owned),
@@ -298,6 +301,30 @@ impl Runner {
         validates.into_iter().try_for_each(Grant::finish)?;
         judged.finish()?;
         Ok(report)
+    }
+
+    /// Opens the way out of a step that has a network.
+    fn egress(
+        &self,
+        context: &Context<'_>,
+        step: &Step,
+        session: &Session,
+        inputs: &Inputs,
+    ) -> Result<Option<Arc<Egress>>, Problem> {
+        let Step::Run(run) = step else {
+            return Ok(None);
+        };
+        if run.network.is_empty() {
+            return Ok(None);
+        }
+        let asker = Asker {
+            door: self.door.clone(),
+            session: session.clone(),
+            project: context.file.project.clone(),
+            classification: inputs.classification(),
+        };
+        let limits = run.limits.for_network();
+        Egress::open(asker, &run.network, limits, self.resolve.clone()).map(Some)
     }
 
     /// Asks whether the person may see what the step prints: a grant for each of its inputs, or `None`

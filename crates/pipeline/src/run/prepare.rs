@@ -203,6 +203,11 @@ impl Runner {
                 let code = gather_code(self.folder.as_ref(), &run.code, &mut left_out)?;
                 prepared.code.insert(name.clone(), code);
             }
+            let network: Vec<_> = step.network().iter().map(ToString::to_string).collect();
+            if !network.is_empty() {
+                let note = format!("`{name}` has a network: {}", network.join(", "));
+                prepared.notes.push(note);
+            }
             if let Some(wanted) = self.wanted(&declared.file, step)? {
                 prepared.environments.insert(name.clone(), wanted);
             }

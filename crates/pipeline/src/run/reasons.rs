@@ -111,6 +111,9 @@ impl Runner {
         {
             told.push("this version of Custody runs steps in another way".to_owned());
         }
+        if step.runs_each_time() {
+            told.push("it has a network: what it is answered may be something else each time (`reuse: true` takes what it made)".to_owned());
+        }
         if told.is_empty() {
             let version = last.version.name();
             told.push(if last.version.quarantined {

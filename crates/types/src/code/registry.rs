@@ -966,6 +966,18 @@ registry! {
         "it waits for approvals",
         "The gate asks for approvals of other people (`approvals`) before what passed it is registered. They count for a week, and as long as the policies stay.",
         "Let others look at the decision with `custody show` and approve it with `custody approve`, then run again.";
+    RUN_045 "CUS-RUN-045" Failed:
+        "an endpoint of a step was not reached",
+        "Stands in the ledger alone: the step was permitted to connect, but the name was not known, or no address answered in time.",
+        "See that the name and the port under `network` are right, and that this machine reaches them.";
+    RUN_046 "CUS-RUN-046" Denied:
+        "an endpoint of a step leads elsewhere",
+        "Stands in the ledger alone: the name was resolved to an address that is not of the public network, or to the machine itself. Nothing was sent.",
+        "Declare the address instead of the name, and have `settings.json` name it under `private_endpoints`, if it is meant.";
+    RUN_047 "CUS-RUN-047" Failed:
+        "a connection of a step was cut at a limit",
+        "Stands in the ledger alone: nothing was carried for ten minutes, or all that `limits.network_mib` allows was.",
+        "Raise `limits.network_mib` of the step, or have it send less.";
     RUN_090 "CUS-RUN-090" Fault:
         "the run broke off",
         "The program met a state that must not be.",

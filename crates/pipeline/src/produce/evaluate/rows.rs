@@ -223,6 +223,7 @@ impl Measuring<'_> {
             code: None,
             environment: self.given.environment.clone(),
             show_log: self.given.show_log,
+            egress: None,
             interrupt: self.given.interrupt.clone(),
             fewest_rows: self.given.fewest_rows,
             file: None,
