@@ -8,6 +8,7 @@ use custody_attest::dsse::{Envelope, IN_TOTO};
 use custody_attest::lock::Lock;
 use custody_attest::statement::Statement;
 use custody_ledger::fuzzing::write_ahead_log;
+use custody_observe::Remote;
 use custody_oidc::{Expected, IdToken, Issuer, KeySet, Metadata, read_json};
 use custody_signing::certificate::{Certificate, RevocationList, Times, verify_chain};
 use custody_signing::{Bundle, Manifest};
@@ -33,6 +34,7 @@ pub(crate) const TARGETS: &[(&str, Property)] = &[
     ("format_pipeline", pipeline),
     ("format_provider", provider),
     ("format_tar", tar),
+    ("format_traceparent", traceparent),
     ("format_write_ahead_log", write_ahead_log),
     ("format_x509", x509),
 ];
@@ -140,6 +142,19 @@ fn pipeline(input: &[u8]) -> Result<bool, String> {
         return Err("a file that is read has an order of steps".to_owned());
     }
     Ok(file.is_ok())
+}
+
+/// Whatever a stranger says of traces is sixteen and eight bytes of it, or nothing.
+fn traceparent(input: &[u8]) -> Result<bool, String> {
+    let Some(remote) = Remote::read(input) else {
+        return Ok(false);
+    };
+    let hex = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
+    let said = format!("-{}-{}-", hex(&remote.trace.0), hex(&remote.span.0));
+    if input.get(2..53) != Some(said.as_bytes()) {
+        return Err("what is read is what was written".to_owned());
+    }
+    Ok(true)
 }
 
 fn tar(input: &[u8]) -> Result<bool, String> {

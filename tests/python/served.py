@@ -28,7 +28,7 @@ def code(secret, ahead=0):
 class Served:
     """A workspace that is served, and a project of a data scientist elsewhere."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *options):
         self.folder = folder
         (folder / "server").mkdir()
         (folder / "project").mkdir()
@@ -37,7 +37,7 @@ class Served:
         self.here("account", "add", "ada", "--role", "data_scientist", "--for", "testing")
         self.here("account", "add", "olga", "--role", "approver")
         self.here("account", "add", "grace", "--role", "auditor")
-        command = [TARGET / "custody", "--json", "serve", "--listen", "127.0.0.1:0"]
+        command = [TARGET / "custody", "--json", "serve", "--listen", "127.0.0.1:0", *options]
         self.errors = (folder / "errors").open("w")
         self.process = subprocess.Popen(
             command, cwd=folder / "server", env=self.environment, stdout=subprocess.PIPE, stderr=self.errors, text=True

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::body::Body;
+use custody_observe::carried;
 use custody_types::{ByteSize, Problem, code};
 use custody_wire::stream::{Piece, PieceReader, PieceWriter, channel};
 use custody_wire::{Document, PROBLEM_JSON, ProblemDetails, Schema};
@@ -158,13 +159,13 @@ pub(crate) fn stream(
     write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()> + Send + 'static,
 ) -> Result<Response<Body>, Problem> {
     let (sender, receiver) = channel();
-    tokio::task::spawn_blocking(move || {
+    tokio::task::spawn_blocking(carried(move || {
         let mut writer = PieceWriter::new(sender);
         match write(&mut writer) {
             Ok(()) => writer.finish().unwrap_or_default(),
             Err(error) => writer.fail(error),
         }
-    });
+    }));
     answer(StatusCode::OK, media_type, body_of(receiver))
 }
 
@@ -175,6 +176,7 @@ pub fn problem(problem: &Problem) -> Response<Body> {
     let mut response = Response::new(Body::from(bytes));
     *response.status_mut() =
         StatusCode::from_u16(details.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.extensions_mut().insert(details);
     let json = HeaderValue::from_static(PROBLEM_JSON);
     response.headers_mut().insert(header::CONTENT_TYPE, json);
     if response.status() == StatusCode::UNAUTHORIZED {

@@ -11,6 +11,7 @@ use custody_guard::{
     Remove, ResourceRef, RotateKeys, ScanModel, Session, Shred, SignModel, VersionBuilder, Write,
     WriteAccess,
 };
+use custody_observe::carried;
 use custody_pipeline::collect;
 use custody_pipeline::file::Origin;
 use custody_pipeline::run::Runner;
@@ -39,7 +40,7 @@ use crate::app::App;
 use crate::asked::{Json, Named, Query, RawQuery, Upload};
 use crate::call::Visitor;
 use crate::operations::sign_in_cookie;
-use crate::told::{Bom, Claims, Forgetting, Lines, RunAnswer, Sent, Stream, Tar};
+use crate::told::{Bom, Claims, Forgetting, Lines, OpenMetrics, RunAnswer, Sent, Stream, Tar};
 
 type Answer<T> = Result<T, Problem>;
 
@@ -368,7 +369,7 @@ fn started(runner: &Arc<Runner>, session: Session, request: RunRequest) -> Answe
     let (sender, started) = sync_channel(1);
     // A thread of its own: of those for blocking work, all may wait here.
     let thread = std::thread::Builder::new().name("run".to_owned());
-    let work = thread.spawn(move || {
+    let work = thread.spawn(carried(move || {
         let mut tell = |event: RunEvent| {
             if let RunEvent::Started(started) = event {
                 // Where nobody waits for it any more, the run goes on all the same.
@@ -379,7 +380,7 @@ fn started(runner: &Arc<Runner>, session: Session, request: RunRequest) -> Answe
             // One that began before has said so in the ledger.
             let _ = sender.try_send(Err(problem));
         }
-    });
+    }));
     let ended = || {
         Problem::new(custody_types::code::API_021, "the run did not start")
             .hint("see what was done with `custody runs`, then start it again")
@@ -756,6 +757,11 @@ pub(crate) fn change_rules(
     Ok(RulesReply {
         rules: grant.apply(&sources)?,
     })
+}
+
+/// Writes the figures of the process.
+pub(crate) fn server_metrics(app: &App, session: &Session, (): ()) -> Answer<OpenMetrics> {
+    app.door.metrics(session).map(OpenMetrics)
 }
 
 pub(crate) fn rebuild_index(app: &App, session: &Session, (): ()) -> Answer<ListReply> {

@@ -10,6 +10,7 @@ mod asked;
 mod budgets;
 mod call;
 mod handlers;
+mod observed;
 mod openapi;
 mod operations;
 mod told;

@@ -6,8 +6,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{RawPathParams, State};
+use axum::middleware::from_fn;
 use axum::routing::{MethodFilter, on};
 use custody_guard::Session;
+use custody_observe::{Route, at};
 use custody_types::{Action, Problem, Purpose, code};
 use custody_wire::{HEADER_AS, HEADER_PURPOSE};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE};
@@ -18,6 +20,7 @@ use crate::app::{App, Entrance, Peer};
 use crate::asked::{Asked, Asks};
 use crate::call::{self, Call, Visitor};
 use crate::handlers;
+use crate::observed::{self, routed};
 use crate::openapi::openapi;
 use crate::told::{Tells, Told};
 
@@ -132,6 +135,7 @@ pub static OPERATIONS: &[Operation] = &[
     operation!(GET "/v1/keys", [ReadKeys], show_keys, "Show which keys are in use"),
     operation!(POST "/v1/keys/rotate", [RotateKeys], rotate_keys, "Let new keys take the place of those in use"),
     operation!(POST "/v1/keys/passphrase", [RotateKeys], change_passphrase, "Change the passphrase of the key file"),
+    operation!(GET "/metrics", [ReadMetrics], server_metrics, "Take what the server counts of its work"),
     operation!(POST "/v1/rules", [ChangeRules], change_rules, "Put other rules of the scanner in force"),
     operation!(POST "/v1/signatures", [SignModel], list_signable, "List what may be signed of a model"),
     operation!(POST "/v1/index/rebuild", [RebuildIndex], rebuild_index, "Rebuild the index from the store and the ledger"),
@@ -208,7 +212,8 @@ pub fn router(app: App) -> Router {
             filter(&operation.method),
             move |State(app): State<App>, path: RawPathParams, request: Request<Body>| {
                 let id = path.iter().next().map(|(_, id)| id.to_owned());
-                answer(app, id, request, handler)
+                let route = Route::new(operation.method.as_str(), operation.path);
+                routed(route, answer(app, id, request, handler))
             },
         );
         router = router.route(operation.path, service);
@@ -218,23 +223,29 @@ pub fn router(app: App) -> Router {
             let handler = entrance.handler;
             let service = on(
                 filter(&entrance.method),
-                move |State(app): State<App>, request: Request<Body>| arrive(app, request, handler),
+                move |State(app): State<App>, request: Request<Body>| {
+                    let route = Route::new(entrance.method.as_str(), entrance.path);
+                    routed(route, arrive(app, request, handler))
+                },
             );
             router = router.route(entrance.path, service);
         }
         let description = openapi().to_string();
+        let described = async move || {
+            let described = call::answer(StatusCode::OK, "application/json", description.into());
+            let described = async { described.unwrap_or_else(|problem| call::problem(&problem)) };
+            routed(Route::new("GET", "/v1/openapi.json"), described).await
+        };
+        let health = async move || routed(Route::new("GET", "/health"), async { told(true) }).await;
+        let ready = async move |app| routed(Route::new("GET", "/ready"), ready(app)).await;
         router = router
-            .route("/health", on(MethodFilter::GET, async || told(true)))
+            .route("/health", on(MethodFilter::GET, health))
             .route("/ready", on(MethodFilter::GET, ready))
-            .route(
-                "/v1/openapi.json",
-                on(MethodFilter::GET, async move || {
-                    call::answer(StatusCode::OK, "application/json", description.into())
-                        .unwrap_or_else(|problem| call::problem(&problem))
-                }),
-            );
+            .route("/v1/openapi.json", on(MethodFilter::GET, described));
     }
-    with_fallbacks(router).with_state(app)
+    with_fallbacks(router)
+        .with_state(app)
+        .layer(from_fn(observed::named))
 }
 
 /// Tells whoever keeps the server running whether it takes work, and nothing else: neither what is wrong nor whose it is.
@@ -290,6 +301,7 @@ async fn answer(
             Err(problem) => call::problem(&problem),
         };
     };
+    let place = observed::place(request.extensions());
     let admitted = match budgets.admit(&session) {
         Ok(admitted) => admitted,
         Err(answer) => return *answer,
@@ -301,7 +313,7 @@ async fn answer(
         _ => request.map(|body| share.body(body)),
     };
     let answer = match call_of(id, request, Some(PATIENCE)) {
-        Ok(call) => on_a_thread(move || handler(&app, &session, call)).await,
+        Ok(call) => on_a_thread(at(place, move || handler(&app, &session, call))).await,
         Err(problem) => call::problem(&problem),
     };
     answer.map(|body| admitted.body(body))
@@ -316,6 +328,7 @@ fn of_stranger(app: &App, request: &Request<Body>) -> Result<(), Box<Response<Bo
 }
 
 async fn arrive(app: App, request: Request<Body>, handler: Entering) -> Response<Body> {
+    let place = observed::place(request.extensions());
     if let Err(answer) = of_stranger(&app, &request) {
         return *answer;
     }
@@ -324,7 +337,7 @@ async fn arrive(app: App, request: Request<Body>, handler: Entering) -> Response
         Ok((visitor, call.of_a_stranger()))
     });
     match arrived {
-        Ok((visitor, call)) => on_a_thread(move || handler(&app, &visitor, call)).await,
+        Ok((visitor, call)) => on_a_thread(at(place, move || handler(&app, &visitor, call))).await,
         Err(problem) => call::problem(&problem),
     }
 }

@@ -12,7 +12,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
 
 use crate::asked::Describe;
-use crate::call::{reply, stream, unwritable};
+use crate::call::{answer, reply, stream, unwritable};
 
 /// The media type of documents, a line each.
 pub(crate) const LINES: &str = "application/x-ndjson";
@@ -181,6 +181,23 @@ impl Told for RunAnswer {
                 Ok(response)
             }
         }
+    }
+}
+
+/// The figures of the process, in the format of `OpenMetrics` 1.0.
+#[derive(Debug)]
+pub(crate) struct OpenMetrics(pub(crate) String);
+
+impl Told for OpenMetrics {
+    const TELLS: &'static [Tells] = &[Tells {
+        status: StatusCode::OK,
+        what: "figures, as OpenMetrics 1.0 has them",
+        body: Some(("application/openmetrics-text", None)),
+    }];
+
+    fn tell(self) -> Answer {
+        let format = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        answer(StatusCode::OK, format, Body::from(self.0))
     }
 }
 

@@ -346,6 +346,19 @@ pub fn open(path: &Path) -> Result<(File, bool), UserFilesError> {
     Ok((file, metadata.permissions().mode() & 0o111 != 0))
 }
 
+/// Opens a file to which lines are added at its end, for its owner alone where it is made.
+///
+/// # Errors
+/// [`UserFilesError`] when it cannot be made or written.
+pub fn open_log(path: &Path) -> Result<File, UserFilesError> {
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(io_at(path))
+}
+
 /// Takes a stream in pieces.
 pub trait Pieces: Write {
     /// Takes over a large piece without copying it.

@@ -126,6 +126,9 @@ pub(crate) enum Command {
     /// The passphrase comes from CUSTODY_PASSPHRASE, or is asked for. Run it as the user that runs the server.
     #[command(after_help = "Example:\n  custody unseal")]
     Unseal,
+    /// See what a server counts of its work
+    #[command(subcommand)]
+    Server(ServerCommand),
     Login(LoginArgs),
     /// Forget the server that somebody logged in to; its token goes on to count until it is revoked
     #[command(after_help = "Example:\n  custody logout")]

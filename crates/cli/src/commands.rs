@@ -31,6 +31,7 @@ mod run;
 mod runs;
 pub(crate) mod scan;
 mod serve;
+mod server;
 mod show;
 mod shred;
 mod sign;
@@ -40,10 +41,13 @@ mod token;
 mod trace;
 mod unseal;
 mod verify;
+mod watching;
 
 use custody_types::{ExitCode, Problem};
 
-use crate::args::{Cache, Command, Data, Index, Keys, Ledger, Policy, RulesCommand, Token};
+use crate::args::{
+    Cache, Command, Data, Index, Keys, Ledger, Policy, RulesCommand, ServerCommand, Token,
+};
 use crate::completions;
 use crate::context::Context;
 
@@ -104,6 +108,7 @@ pub(crate) fn dispatch(context: &Context, command: Command) -> Result<ExitCode, 
         Command::Account(args) => account::run(context, args),
         Command::Serve(args) => serve::run(context, &args),
         Command::Unseal => unseal::run(context),
+        Command::Server(ServerCommand::Metrics) => server::metrics(context),
         Command::Login(args) => login::login(context, &args),
         Command::Logout => login::logout(context),
         Command::Token(Token::Ls) => token::list(context),

@@ -14,6 +14,7 @@ use custody_backends::workspace::Workspace;
 use custody_client::{Client, Connection, Transport};
 use custody_host::{LocalFolder, Places, Project, Unlocked, ledger_problem, workspace_problem};
 use custody_ledger::LedgerError;
+use custody_observe::Observer;
 use custody_pipeline::snapshot;
 use custody_sandbox::Interrupt;
 use custody_tls::Authority;
@@ -184,7 +185,7 @@ impl Context {
     /// Opens the workspace for a server: in this process, whose project's folder nothing is read from. Commands on this
     /// machine come in beside, by the socket. `root_key`: where the private key of a new root goes; none: the server has
     /// certificates of its own.
-    /// `names`: those under which the server is known, where they are.
+    /// `names`: those under which the server is known, where they are; `observer`: who is told what is done.
     ///
     /// Where the key file is under a passphrase that was not given, it is *sealed*: `sealed` is called once, and whoever runs
     /// commands on this machine as the same user may give it by the socket. Nothing else is answered until then.
@@ -193,6 +194,7 @@ impl Context {
         root_key: Option<&Path>,
         names: Option<Vec<String>>,
         budget: Budget,
+        observer: Observer,
         sealed: impl FnOnce() -> Result<(), Problem>,
         is_ending: &dyn Fn() -> bool,
     ) -> Result<Served, Problem> {
@@ -214,6 +216,7 @@ impl Context {
         } else {
             (self.unlock()?, None)
         };
+        let unlocked = unlocked.observed(observer);
         let authority = root_key.map(|place| unlocked.server_authority(place));
         let authority = authority.transpose()?;
         let (door, runner) = unlocked.open(

@@ -377,6 +377,21 @@ impl Client {
         })
     }
 
+    /// Returns what the process that answers counts of its work, in the format of `OpenMetrics`.
+    ///
+    /// # Errors
+    /// The API's [`Problem`].
+    pub fn server_metrics(&self) -> Result<String, Problem> {
+        let request = self.request(Method::GET, "/metrics", &())?;
+        self.download(request, |stream| {
+            let mut text = String::new();
+            stream
+                .read_to_string(&mut text)
+                .map_err(|error| garbled(&error))?;
+            Ok(text)
+        })
+    }
+
     /// Runs the steps that made a version again and compares.
     ///
     /// # Errors
@@ -854,7 +869,11 @@ impl Client {
             .runtime
             .block_on(read_to_end(response.into_body(), DOCUMENT_BYTES))
             .unwrap_or_default();
-        Err(problem_of(status, &bytes))
+        let problem = problem_of(status, &bytes);
+        Err(match &self.transport {
+            Transport::Server(_) if status.is_server_error() => with_request(problem, &bytes),
+            _ => problem,
+        })
     }
 
     fn document<T: DeserializeOwned + Schema>(
@@ -934,6 +953,24 @@ fn problem_of(status: StatusCode, bytes: &[u8]) -> Problem {
     }
 }
 
+/// Adds what a person tells who runs a server, by which they find what went wrong there.
+fn with_request(problem: Problem, bytes: &[u8]) -> Problem {
+    let details: Option<ProblemDetails> = serde_json::from_slice(bytes).ok();
+    let instance = details.and_then(|details| details.instance);
+    let Some(id) = instance
+        .as_deref()
+        .and_then(|id| id.strip_prefix("urn:uuid:"))
+    else {
+        return problem;
+    };
+    let told = format!("the log of the server has it under the request `{id}`");
+    let hint = match &problem.hint {
+        Some(hint) => format!("{hint}; {told}"),
+        None => told,
+    };
+    problem.hint(hint)
+}
+
 /// Returns the path of a run, or of a part of it. An id has letters, digits and hyphens.
 fn run_path(id: &str, part: &str) -> Result<String, Problem> {
     let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
@@ -1003,6 +1040,23 @@ mod tests {
         assert_eq!(
             silent.what,
             "the API answered 502 Bad Gateway without saying why"
+        );
+    }
+
+    #[test]
+    fn a_failure_of_a_server_is_told_with_what_finds_it_in_its_log() {
+        let problem = Problem::no_room("`a`");
+        let mut details = ProblemDetails::from(&problem);
+        let told = |details: &ProblemDetails| {
+            with_request(problem.clone(), &serde_json::to_vec(details).unwrap())
+        };
+        assert_eq!(told(&details), problem);
+        details.instance = Some("urn:uuid:0190a3c4-0000-7000-8000-000000000000".to_owned());
+        let hint = told(&details).hint.unwrap();
+        let end = "; the log of the server has it under the request `0190a3c4-0000-7000-8000-000000000000`";
+        assert!(
+            hint.starts_with(&problem.hint.clone().unwrap()) && hint.ends_with(end),
+            "{hint}"
         );
     }
 }

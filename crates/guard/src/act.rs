@@ -130,6 +130,8 @@ acts! {
     RotateKeys;
     /// [`Action::Unseal`].
     Unseal;
+    /// [`Action::ReadMetrics`].
+    ReadMetrics;
     /// [`Action::RebuildIndex`].
     RebuildIndex;
 }

@@ -13,6 +13,7 @@ use custody_ledger::{
     DecisionFact, Effect, EntryDraft, Ledger, LedgerError, Lineage, Object, Outcome, Phase,
     Subject, ToldFact,
 };
+use custody_observe::{Done, Observer, Work};
 use custody_policy::{Decision, PolicySet, Request, ResourceFacts};
 use custody_store::{Store, Version};
 use custody_types::{
@@ -24,6 +25,7 @@ use crate::act::{ActionMarker, Approve, CreateProject, List, Read, SetAlias};
 use crate::admin::{identity_problem, policy_problem};
 use crate::grant::Grant;
 use crate::locks::Locks;
+use crate::metrics::Lately;
 use crate::people::People;
 use crate::ports::{Keyring, LastSeenCheckpoint};
 use crate::problem;
@@ -61,6 +63,8 @@ pub struct DoorDeps {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
+    /// Who is told what is done.
+    pub observer: Observer,
     /// The account that owns the workspace.
     pub owner: Actor,
 }
@@ -100,6 +104,8 @@ pub(crate) struct Inner {
     pub(crate) signing_in: Mutex<()>,
     /// Keys take the place of others one time after the other.
     pub(crate) rotating: Mutex<()>,
+    /// Who saw lately what is counted.
+    pub(crate) lately: Lately,
     /// One project is made at a time: another set of keys would leave what the first sealed unreadable.
     projects: Mutex<()>,
 }
@@ -183,6 +189,7 @@ impl Door {
             people: People::default(),
             signing_in: Mutex::default(),
             rotating: Mutex::default(),
+            lately: Lately::default(),
             projects: Mutex::default(),
         };
         let door = Self(Arc::new(inner));
@@ -325,7 +332,10 @@ impl Door {
         let facts = target.facts(version.as_ref());
         let author = crate::target::author(&target, version.as_ref());
         let asked = Asked { author, alias };
-        let decision = self.0.decide_asked(session, A::ACTION, &facts, asked);
+        let decision = self.0.parts.observer.watch(
+            || self.0.decide_asked(session, A::ACTION, &facts, asked),
+            |decision| Done::decision(A::ACTION, decision.permit),
+        );
         let mut draft = self.0.draft(session, A::ACTION, Phase::Grant, &facts);
         let told = self.0.told(session, &facts, asked);
         draft.decision = Some(self.0.decision_fact(&decision, Some(told)));
@@ -843,7 +853,14 @@ impl Inner {
         drafts: Vec<EntryDraft>,
     ) -> Result<Vec<custody_ledger::Receipt>, Problem> {
         let told = drafts.clone();
-        let receipts = match self.parts.ledger.append_all(drafts) {
+        let appended = self.parts.observer.watch(
+            || self.parts.ledger.append_all(drafts),
+            |appended| Done {
+                work: Work::Entry,
+                ok: appended.is_ok(),
+            },
+        );
+        let receipts = match appended {
             Ok(receipts) => receipts,
             Err(error) => {
                 let problem = problem::ledger(&error);

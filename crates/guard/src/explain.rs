@@ -351,6 +351,7 @@ fn nothing_named(action: Action) -> Result<ResourceRef, Problem> {
         ResourceKind::Identity => Some(ResourceRef::Identity),
         ResourceKind::Keys => Some(ResourceRef::Keys),
         ResourceKind::Artifact | ResourceKind::Run | ResourceKind::Endpoint => None,
+        ResourceKind::Server => Some(ResourceRef::Server),
     });
     target.ok_or_else(|| {
         if action == Action::Connect {

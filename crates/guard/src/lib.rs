@@ -23,6 +23,7 @@ mod grant;
 mod keys;
 mod locks;
 mod making;
+mod metrics;
 mod overview;
 mod past;
 mod people;

@@ -174,6 +174,19 @@ fn unreadable(error: impl std::fmt::Display) -> Problem {
 }
 
 impl People {
+    /// Returns how many passwords are being hashed, and how many wait for that.
+    pub(crate) fn hashing(&self) -> (u64, u64) {
+        let hashing = lock(&self.hashing);
+        (hashing.busy as u64, hashing.waiting as u64)
+    }
+
+    /// Returns how many sessions are open.
+    pub(crate) fn open_sessions(&self, now: Timestamp) -> u64 {
+        let sessions = lock(&self.sessions);
+        let open = sessions.open.values().filter(|open| now < open.ends);
+        open.count() as u64
+    }
+
     /// Hashes in turn, so that many who come at once take no more memory than two.
     fn in_turn<T>(&self, hash: impl FnOnce() -> T) -> Result<T, Problem> {
         let too_many = || {

@@ -48,6 +48,8 @@ pub enum ResourceRef {
     Identity,
     /// The keys.
     Keys,
+    /// The process that works in the workspace.
+    Server,
     /// The whole workspace.
     Workspace,
 }
@@ -100,6 +102,7 @@ impl ResourceRef {
             Self::Policy => plain(ResourceKind::Policy, "policy", None),
             Self::Identity => plain(ResourceKind::Identity, "identity", None),
             Self::Keys => plain(ResourceKind::Keys, "keys", None),
+            Self::Server => plain(ResourceKind::Server, "server", None),
             Self::Workspace => plain(ResourceKind::Project, "*", None),
         }
     }

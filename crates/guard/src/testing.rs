@@ -15,6 +15,7 @@ use custody_crypto::sign::SigningKey;
 use custody_crypto::{DomainKeys, Secret};
 use custody_ledger::testing::{Disk, Stored};
 use custody_ledger::{Entry, Ledger, LedgerDeps};
+use custody_observe::Observer;
 use custody_store::testing::{MemoryCatalog, Place};
 use custody_store::{DomainId, Store, StoreDeps};
 use custody_tlog::note::NoteSigner;
@@ -40,6 +41,8 @@ pub struct World {
     pub clock: Arc<Ticks>,
     /// Draws numbers that nobody but a test may use.
     pub entropy: Arc<Counted>,
+    /// Who is told what is done.
+    pub observer: Observer,
     signing: Arc<SigningKey>,
     keys: Arc<Keys>,
     seen: Arc<Seen>,
@@ -53,6 +56,7 @@ impl Default for World {
             disk: Arc::default(),
             clock: Arc::default(),
             entropy: Arc::default(),
+            observer: Observer::default(),
             signing: Arc::new(SigningKey::read(&SigningKey::generate().unwrap()).unwrap()),
             keys: Arc::default(),
             seen: Arc::default(),
@@ -96,6 +100,7 @@ impl World {
             scanner: Arc::new(NoModels),
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
+            observer: self.observer.clone(),
             owner: Actor::user("owner"),
         })
         .unwrap()

@@ -237,6 +237,7 @@ impl World {
             scanner: Arc::new(NoModels),
             clock: Arc::new(SystemClock::start()),
             entropy: Arc::new(SystemEntropy),
+            observer: custody_observe::Observer::default(),
             owner: Actor::user("owner"),
         })
         .unwrap();

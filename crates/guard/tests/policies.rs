@@ -620,8 +620,9 @@ fn a_decision_on_whatever_it_was_is_made_again_and_explained() {
     let world = World::default();
     let door = world.open();
     let owner = world.person("owner");
-    let asked: [(Action, ResourceRef); 6] = [
+    let asked: [(Action, ResourceRef); 7] = [
         (Action::ReadKeys, ResourceRef::Keys),
+        (Action::ReadMetrics, ResourceRef::Server),
         (Action::ReadIdentity, ResourceRef::Identity),
         (Action::ReadPolicy, ResourceRef::Policy),
         (Action::ReadLedger, ResourceRef::Ledger),
@@ -632,6 +633,9 @@ fn a_decision_on_whatever_it_was_is_made_again_and_explained() {
         let done = match action {
             Action::ReadKeys => door
                 .ask::<custody_guard::ReadKeys>(&owner, target)
+                .map(drop),
+            Action::ReadMetrics => door
+                .ask::<custody_guard::ReadMetrics>(&owner, target)
                 .map(drop),
             Action::ReadIdentity => door
                 .ask::<custody_guard::ReadIdentity>(&owner, target)

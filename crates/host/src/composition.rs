@@ -17,6 +17,7 @@ use custody_crypto::{KeyError, Secret, aead};
 use custody_engine::Spill;
 use custody_guard::Door;
 use custody_ledger::{Ledger, LedgerError};
+use custody_observe::Observer;
 use custody_pipeline::Folder;
 use custody_pipeline::run::Runner;
 use custody_sandbox::Interrupt;
@@ -27,6 +28,7 @@ use custody_types::{Actor, ByteSize, Clock, Entropy, Problem, code, is_no_room};
 use crate::keys::{Keys, LocalKeyring};
 use crate::machine::{LocalAnchor, LocalEnvironments, LocalFolder, NoFolder};
 use crate::scanner::ConfinedScanner;
+use crate::watched::{WatchedBlobs, WatchedSequencer};
 
 /// The most that one query may put aside on the disk.
 const SPILL_LIMIT: ByteSize = ByteSize::from_mebibytes(64 << 10);
@@ -67,6 +69,7 @@ pub struct Unlocked {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     aead: Arc<dyn Aead>,
+    observer: Observer,
 }
 
 impl Unlocked {
@@ -94,7 +97,15 @@ impl Unlocked {
             clock,
             entropy,
             aead,
+            observer: Observer::default(),
         })
+    }
+
+    /// Tells an observer what is done.
+    #[must_use]
+    pub fn observed(mut self, observer: Observer) -> Self {
+        self.observer = observer;
+        self
     }
 
     /// Whether the key file that `key_file` names for a workspace is under a passphrase.
@@ -177,7 +188,7 @@ impl Unlocked {
         let catalog = SqliteCatalog::open_or_renew(&root.join("catalog.sqlite"), Arc::new(seal))
             .map_err(|error| unusable(error.into()))?;
         let parts = custody_store::StoreDeps {
-            blobs: Arc::new(blobs),
+            blobs: Arc::new(WatchedBlobs::new(blobs, self.observer.clone())),
             catalog: Arc::new(catalog),
             aead: self.aead.clone(),
             entropy: self.entropy.clone(),
@@ -215,7 +226,10 @@ impl Unlocked {
         let signer = NoteSigner::new(&format!("custody.local/{}", about.id), seed.expose())
             .map_err(|_| unreadable())?;
         let parts = custody_ledger::LedgerDeps {
-            sequencer: folder.sequencer(),
+            sequencer: Box::new(WatchedSequencer::new(
+                folder.sequencer(),
+                self.observer.clone(),
+            )),
             tiles: folder.tiles(),
             head: folder.head(),
             signer,
@@ -225,6 +239,7 @@ impl Unlocked {
         let index_key = pseudonyms.derive(INDEX_KEY);
         let store = self.store(root, signing.clone(), &index_key)?;
         let owner = owner(&about.owner);
+        let observer = self.observer.clone();
         let keyring = LocalKeyring::new(self.keys, folder);
         Door::open(custody_guard::DoorDeps {
             store,
@@ -236,6 +251,7 @@ impl Unlocked {
             scanner: Arc::new(ConfinedScanner::new(PathBuf::from(LAUNCHER))),
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
+            observer,
             owner,
         })
     }

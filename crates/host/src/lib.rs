@@ -11,6 +11,7 @@ mod machine;
 mod problems;
 mod scanner;
 mod texts;
+mod watched;
 
 pub use composition::{
     LAUNCHER, Places, Project, Unlocked, key_problem, ledger_problem, workspace_problem,

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use custody_oidc::{Answer, Ask, Form, Unreached, Web};
-use http::{HeaderValue, Method, Request, Response, header};
+use http::request::Builder;
+use http::{HeaderName, HeaderValue, Method, Request, Response, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1;
@@ -141,16 +142,51 @@ impl Connector {
         })
     }
 
-    async fn answer(&self, ask: &Ask<'_>) -> Result<Answer, Unreached> {
-        let is_plain = match ask.url.scheme() {
+    /// Sends `body` by `POST`, with `fields` in the head, and returns what came back, whatever its status. It blocks.
+    ///
+    /// # Errors
+    /// [`Unreached`].
+    pub fn post(
+        &self,
+        url: &Url,
+        fields: &[(HeaderName, HeaderValue)],
+        body: Bytes,
+    ) -> Result<Answer, Unreached> {
+        let mut request = head(url, Method::POST)?;
+        for (name, value) in fields {
+            request = request.header(name, value);
+        }
+        let request = request.body(Full::new(body));
+        self.exchange(url, request.map_err(|_| Unreached::Broken)?)
+    }
+
+    /// Sends a request and waits for its answer.
+    fn exchange(&self, url: &Url, request: Request<Full<Bytes>>) -> Result<Answer, Unreached> {
+        // Nobody waits for their turn: who would is told at once.
+        let _room = self.room.try_acquire().map_err(|_| Unreached::Busy)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|_| Unreached::Busy)?;
+        let answered = runtime.block_on(async {
+            let answered = timeout(self.limits.whole, self.answer(url, request)).await;
+            answered.unwrap_or(Err(Unreached::Time))
+        });
+        // A name that is still looked for is not waited for.
+        runtime.shutdown_background();
+        answered
+    }
+
+    async fn answer(&self, url: &Url, request: Request<Full<Bytes>>) -> Result<Answer, Unreached> {
+        let is_plain = match url.scheme() {
             "https" => false,
-            "http" if self.reach.plain.contains(&origin(ask.url)) => true,
+            "http" if self.reach.plain.contains(&origin(url)) => true,
             _ => return Err(Unreached::Scheme),
         };
-        let stream = self.connect(ask.url, is_plain).await?;
+        let stream = self.connect(url, is_plain).await?;
         let mut stream: Box<dyn Stream> = Box::new(stream);
         if !is_plain {
-            let host = ask.url.host_str().unwrap_or_default();
+            let host = url.host_str().unwrap_or_default();
             let name = host.trim_matches(['[', ']']).to_owned();
             let name = ServerName::try_from(name).map_err(|_| Unreached::Name)?;
             let spoken = TlsConnector::from(self.config.clone()).connect(name, stream);
@@ -158,7 +194,6 @@ impl Connector {
             let spoken = spoken.map_err(|_| Unreached::Time)?;
             stream = Box::new(spoken.map_err(|_| Unreached::Tls)?);
         }
-        let request = request(ask)?;
         let broken = |_: hyper::Error| Unreached::Broken;
         let (mut sender, connection) = http1::Builder::new()
             .max_headers(64)
@@ -241,19 +276,7 @@ impl Connector {
 
 impl Web for Connector {
     fn ask(&self, ask: &Ask<'_>) -> Result<Answer, Unreached> {
-        // Nobody waits for their turn: who would is told at once.
-        let _room = self.room.try_acquire().map_err(|_| Unreached::Busy)?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|_| Unreached::Busy)?;
-        let answered = runtime.block_on(async {
-            let answered = timeout(self.limits.whole, self.answer(ask)).await;
-            answered.unwrap_or(Err(Unreached::Time))
-        });
-        // A name that is still looked for is not waited for.
-        runtime.shutdown_background();
-        answered
+        self.exchange(ask.url, request(ask)?)
     }
 }
 
@@ -262,8 +285,8 @@ fn origin(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
 
-fn request(ask: &Ask<'_>) -> Result<Request<Full<Bytes>>, Unreached> {
-    let url = ask.url;
+/// Begins a request, with what each has.
+fn head(url: &Url, method: Method) -> Result<Builder, Unreached> {
     let place = match url.query() {
         Some(query) => format!("{}?{query}", url.path()),
         None => url.path().to_owned(),
@@ -273,13 +296,15 @@ fn request(ask: &Ask<'_>) -> Result<Request<Full<Bytes>>, Unreached> {
         (Some(host), None) => host.to_owned(),
         (None, _) => return Err(Unreached::Scheme),
     };
-    let method = ask.form.map_or(Method::GET, |_| Method::POST);
-    let mut request = Request::builder()
-        .method(method)
-        .uri(place)
+    let request = Request::builder().method(method).uri(place);
+    Ok(request
         .header(header::HOST, host)
-        .header(header::ACCEPT, "application/json")
-        .header(header::CONNECTION, "close");
+        .header(header::CONNECTION, "close"))
+}
+
+fn request(ask: &Ask<'_>) -> Result<Request<Full<Bytes>>, Unreached> {
+    let method = ask.form.map_or(Method::GET, |_| Method::POST);
+    let mut request = head(ask.url, method)?.header(header::ACCEPT, "application/json");
     if ask.form.is_some() {
         request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
     }
@@ -376,6 +401,40 @@ mod tests {
             let told = asked(&connector, &format!("{origin}/a?b=c")).map(|answer| answer.status);
             assert_eq!(told, expect, "{}", String::from_utf8_lossy(&bytes[..bytes.len().min(40)]));
         }
+    }
+
+    #[test]
+    fn what_is_posted_goes_as_it_is() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        let got = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let (mut got, mut piece) = (Vec::new(), [0; 1024]);
+            while !got.ends_with(b"\0\xffbody") {
+                let read = stream.read(&mut piece).unwrap();
+                assert!(read > 0, "it broke off");
+                got.extend_from_slice(&piece[..read]);
+            }
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+            stream.write_all(answer).unwrap();
+            String::from_utf8_lossy(&got).into_owned()
+        });
+        let connector = connector(std::slice::from_ref(&origin), Arc::new(System));
+        let url = Url::parse(&format!("{origin}/v1/traces")).unwrap();
+        let field = (
+            header::AUTHORIZATION,
+            HeaderValue::from_static("Bearer secret"),
+        );
+        let answer = connector.post(&url, &[field], Bytes::from_static(b"\0\xffbody"));
+        assert_eq!(answer.unwrap().body, b"ok");
+        let got = got.join().unwrap();
+        assert!(got.starts_with("POST /v1/traces HTTP/1.1\r\n"), "{got}");
+        for field in ["authorization: Bearer secret", "content-length: 6"] {
+            assert!(got.contains(field), "{field}: {got}");
+        }
+        let elsewhere = Url::parse("http://127.0.0.1:1/v1/traces").unwrap();
+        let told = connector.post(&elsewhere, &[], Bytes::new());
+        assert_eq!(told, Err(Unreached::Scheme));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use custody_engine::{Engine, Spill};
 use custody_guard::{Door, Evidence, Grant, ResourceRef, Session, StartRun, StepResult, Version};
 use custody_outgoing::{Resolve, System};
+use custody_observe::{RunEnd, RunId};
 use custody_sandbox::Interrupt;
 use custody_types::{
     ArtifactName, ByteSize, Classification, Digest, Kind, Problem, Purpose, VersionName, code,
@@ -42,7 +43,7 @@ pub(crate) use inputs::Inputs;
 pub(crate) use prepare::{Declared, Prepared, Wanted, gather_code, read_file, tell_left_out};
 pub(crate) use reasons::{ROWS, last, with_size};
 
-use carry_out::{Teller, deciding};
+use carry_out::{Teller, deciding, end_of, state};
 
 /// Part of every step's key: a runner that does something else has another.
 const RUNNER: u32 = 2;
@@ -188,6 +189,8 @@ impl Runner {
         let running = self.running(&id);
         let grant = self.door.ask::<StartRun>(&session, target)?;
         let first = grant.entry();
+        let observer = self.door.observer();
+        let going = (!request.dry_run).then(|| observer.run(RunId::read(&id)));
         tell(RunEvent::Started(RunStarted { run: id.clone() }));
         let prepared = self
             .prepare(&session, &declared, &steps)
@@ -253,6 +256,10 @@ impl Runner {
         };
         let last = grant.conclude(&done)?;
         reply.entries = Some((first, last.index));
+        if let Some(going) = going {
+            let problem = reply.problem.as_deref();
+            going.ended(problem.map_or(RunEnd::Ok, |problem| end_of(state(problem))));
+        }
         reply.took_ms = self.door.monotonic_ms().saturating_sub(started);
         Ok(reply)
     }

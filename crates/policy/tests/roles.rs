@@ -44,7 +44,7 @@ const DATA: [Action; 4] = [
     Action::Validate,
 ];
 /// What leaves everything as it was.
-const LOOKS: [Action; 10] = [
+const LOOKS: [Action; 11] = [
     Action::List,
     Action::Trace,
     Action::Verify,
@@ -54,6 +54,7 @@ const LOOKS: [Action; 10] = [
     Action::ReadPolicy,
     Action::ReadIdentity,
     Action::ReadKeys,
+    Action::ReadMetrics,
     Action::Reproduce,
 ];
 

@@ -4,6 +4,8 @@
 //! and whether it is allowed is the router's business.
 #![forbid(unsafe_code)]
 
+mod watched;
+
 use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
@@ -15,6 +17,7 @@ use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use custody_api::Peer;
+use custody_observe::{Event, Observer, Refusal};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
@@ -30,6 +33,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
+
+use crate::watched::{Connected, Watched};
 
 /// What every answer says: nothing of it is kept on the way, taken for what it is not, or asked for without TLS.
 const HEADERS: [(HeaderName, &str); 3] = [
@@ -87,13 +92,14 @@ impl Stopping {
     }
 }
 
-/// Takes connections until `stopped`, and returns once all of them have ended.
+/// Takes connections until `stopped`, and returns once all of them have ended. `observer` is told of each connection and request.
 pub async fn serve(
     listener: TcpListener,
     config: Arc<ServerConfig>,
     router: Router,
     limits: Limits,
     stopped: watch::Receiver<()>,
+    observer: Observer,
 ) {
     let acceptor = TlsAcceptor::from(config);
     let room = Arc::new(Semaphore::new(limits.connections));
@@ -109,15 +115,21 @@ pub async fn serve(
             _ = stopping.changed() => break,
             (permit, accepted) = next => match accepted {
                 Ok((stream, peer)) => {
+                    let connected = Connected::new(&observer);
                     let (acceptor, router, stopped) = (acceptor.clone(), router.clone(), stopped.clone());
+                    let observer = observer.clone();
                     open.spawn(async move {
                         let _permit = permit;
+                        let _connected = connected;
                         // What goes wrong with it, the other side is told.
-                        let _ = converse(stream, Peer(peer.ip()), acceptor, router, limits, stopped).await;
+                        let _ = converse(stream, Peer(peer.ip()), acceptor, (router, observer), limits, stopped).await;
                     });
                 }
                 // Too many open files, most often; some will be closed.
-                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+                Err(_) => {
+                    observer.note(&Event::Refused(Refusal::Accept));
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
             },
             Some(_) = open.join_next() => {}
         }
@@ -131,15 +143,19 @@ async fn converse(
     stream: TcpStream,
     peer: Peer,
     acceptor: TlsAcceptor,
-    router: Router,
+    (router, observer): (Router, Observer),
     limits: Limits,
     mut stopped: watch::Receiver<()>,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let stream = timeout(limits.handshake, acceptor.accept(stream)).await??;
+    let refused = |why| observer.note(&Event::Refused(why));
+    let spoken = timeout(limits.handshake, acceptor.accept(stream)).await;
+    let spoken = spoken.inspect_err(|_| refused(Refusal::Time))?;
+    let stream = spoken.inspect_err(|_| refused(Refusal::Tls))?;
+    let watching = observer.clone();
     let service = service_fn(move |request: Request<Incoming>| {
-        let router = router.clone();
-        async move { answer(request, peer, router).await }
+        let (router, observer) = (router.clone(), watching.clone());
+        async move { answer(request, peer, router, &observer).await }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -149,17 +165,29 @@ async fn converse(
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     tokio::select! {
-        ended = &mut connection => return ended.map_err(io::Error::other),
+        ended = &mut connection => return ended.map_err(ended_by(&observer)),
         _ = stopped.changed() => connection.as_mut().graceful_shutdown(),
     }
-    connection.await.map_err(io::Error::other)
+    connection.await.map_err(ended_by(&observer))
+}
+
+/// Tells of a connection that ended since what came was no request.
+fn ended_by(observer: &Observer) -> impl FnOnce(hyper::Error) -> io::Error {
+    |error| {
+        if error.is_parse() || error.is_parse_too_large() {
+            observer.note(&Event::Refused(Refusal::Head));
+        }
+        io::Error::other(error)
+    }
 }
 
 async fn answer(
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     peer: Peer,
     router: Router,
+    observer: &Observer,
 ) -> Result<Response<Body>, Infallible> {
+    let watched = Watched::begin(observer, &mut request);
     let mut response = if is_clear(request.headers()) {
         // Who waits to be told to go on sends nothing that would have to be read.
         let waits = request.headers().contains_key(header::EXPECT);
@@ -168,6 +196,9 @@ async fn answer(
         } else {
             request.map(|body| Body::new(Lingering(Some(body))))
         };
+        if let Some(watched) = &watched {
+            request = request.map(|body| watched.counted(body));
+        }
         request.extensions_mut().insert(peer);
         router.oneshot(request).await?
     } else {
@@ -184,7 +215,10 @@ async fn answer(
             .entry(name)
             .or_insert(HeaderValue::from_static(value));
     }
-    Ok(response)
+    Ok(match watched {
+        Some(watched) => watched.answer(response),
+        None => response,
+    })
 }
 
 /// The body of a request. What is left of it when it is let go is read all the same, within limits.

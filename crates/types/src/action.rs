@@ -292,6 +292,8 @@ actions! {
     RotateKeys = "rotateKeys", "keys.rotate", "change", [Keys];
     /// Open the keys of a workspace for a server that was started without the passphrase.
     Unseal = "unseal", "keys.unseal", "unseal", [Keys];
+    /// See what the server counts of its work: figures, without a name of anybody or anything.
+    ReadMetrics = "readMetrics", "server.metrics", "see the metrics of", [Server];
     /// Rebuild the index from the store and the ledger.
     RebuildIndex = "rebuildIndex", "admin.index", "rebuild the index of", [Project];
 }
@@ -368,11 +370,13 @@ pub enum ResourceKind {
     Keys,
     /// A host and a port outside, as the steps of a project connect to it.
     Endpoint,
+    /// The process that works in the workspace.
+    Server,
 }
 
 impl ResourceKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Project,
         Self::Artifact,
         Self::Run,
@@ -381,6 +385,7 @@ impl ResourceKind {
         Self::Identity,
         Self::Keys,
         Self::Endpoint,
+        Self::Server,
     ];
 
     /// Returns the type of the entity that stands for it in policies.
@@ -394,6 +399,7 @@ impl ResourceKind {
             Self::Identity => "Identity",
             Self::Keys => "Keys",
             Self::Endpoint => "Endpoint",
+            Self::Server => "Server",
         }
     }
 
@@ -408,6 +414,7 @@ impl ResourceKind {
             Self::Identity => "identity",
             Self::Keys => "keys",
             Self::Endpoint => "endpoint",
+            Self::Server => "server",
         }
     }
 }

@@ -12,6 +12,11 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
 
     /// Returns the milliseconds since some fixed point of this process. It never steps backwards.
     fn monotonic_ms(&self) -> u64;
+
+    /// Returns the microseconds since that point, as finely as the clock knows them.
+    fn monotonic_us(&self) -> u64 {
+        self.monotonic_ms().saturating_mul(1000)
+    }
 }
 
 /// Gives unpredictable bytes.

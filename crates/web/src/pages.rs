@@ -12,6 +12,7 @@ mod runs;
 mod version;
 
 use askama::Template;
+use custody_observe::RequestId;
 use custody_types::Problem;
 use custody_wire::RunState;
 use http::Method;
@@ -77,6 +78,8 @@ pub(crate) static ALL: &[Page] = &[
 pub(crate) struct Failed {
     pub(crate) shell: Shell,
     pub(crate) problem: Problem,
+    /// By what who runs the server finds it in the log.
+    pub(crate) request: Option<RequestId>,
 }
 
 /// How the mark of a run's or a step's state looks; the word says the same.

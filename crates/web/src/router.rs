@@ -1,6 +1,5 @@
 //! The table of pages, and the router that puts them beside the API.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +7,8 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{RawPathParams, State};
 use axum::routing::{MethodFilter, on};
-use custody_api::{CALLBACK, Peer};
+use custody_api::CALLBACK;
+use custody_observe::Route;
 use custody_types::{Clock, Entropy, Problem, ProblemKind, code};
 use custody_wire::{Document, ProblemDetails, SessionReply};
 use http::header::{ACCEPT, REFRESH, SET_COOKIE};
@@ -25,7 +25,7 @@ use crate::checks::{self, Fields, Refused};
 use crate::entrance::{self, Arrival, Entered};
 use crate::pages;
 use crate::shell::Place;
-use crate::visit::{Asking, Visit};
+use crate::visit::{Asking, Visit, Whence};
 
 /// How many pages are made at once, and how many who are not known yet are answered at once, so that strangers take nobody's turn.
 /// Each holds a thread and waits for others of the API, of which there are more.
@@ -127,7 +127,8 @@ pub fn router(api: Router, settings: Settings) -> Router {
             filter(&page.method),
             move |State(pages): State<Pages>, names: RawPathParams, request: Request<Body>| {
                 let names = names.iter().map(|(_, name)| name.to_owned()).collect();
-                visited(pages, Some(page), names, request)
+                let route = Route::new(page.method.as_str(), page.path);
+                routed(route, visited(pages, Some(page), names, request))
             },
         );
         router = router.route(page.path, service);
@@ -136,7 +137,8 @@ pub fn router(api: Router, settings: Settings) -> Router {
         let service = on(
             filter(&entrance.method),
             move |State(pages): State<Pages>, request: Request<Body>| {
-                arrived(pages, entrance, request)
+                let route = Route::new(entrance.method.as_str(), entrance.path);
+                routed(route, arrived(pages, entrance, request))
             },
         );
         router = router.route(entrance.path, service);
@@ -150,7 +152,7 @@ pub fn router(api: Router, settings: Settings) -> Router {
         .with_state(pages);
     Router::new().fallback(async move |request: Request<Body>| {
         let mut response = if is_return(&request) {
-            returned(kept, request).await
+            routed(Route::new("GET", CALLBACK), returned(kept, request)).await
         } else {
             let is_api = is_of_api(request.uri().path());
             let chosen = if is_api { api } else { pages };
@@ -164,6 +166,13 @@ pub fn router(api: Router, settings: Settings) -> Router {
     })
 }
 
+/// Answers as a page, which who watches over the server counts.
+async fn routed(route: Route, answer: impl Future<Output = Response<Body>>) -> Response<Body> {
+    let mut answer = answer.await;
+    answer.extensions_mut().insert(route);
+    answer
+}
+
 fn filter(method: &Method) -> MethodFilter {
     if *method == Method::GET {
         MethodFilter::GET
@@ -173,7 +182,8 @@ fn filter(method: &Method) -> MethodFilter {
 }
 
 fn is_of_api(path: &str) -> bool {
-    path == "/v1" || path.starts_with("/v1/") || path == "/health" || path == "/ready"
+    let own = ["/v1", "/health", "/ready", "/metrics"];
+    own.contains(&path) || path.starts_with("/v1/")
 }
 
 /// Whether a browser comes back from an identity provider: others are answered by the API.
@@ -185,7 +195,7 @@ fn is_return(request: &Request<Body>) -> bool {
 
 /// What was found out about a request before anything is done for it.
 struct Checked {
-    address: IpAddr,
+    whence: Whence,
     browser: Option<BrowserId>,
     query: Fields,
     form: Fields,
@@ -199,7 +209,7 @@ impl Pages {
         let host = checks::host(&head.headers, self.0.names.as_deref())?;
         let refused = |status, why| Refused { status, why };
         let unclear = refused(StatusCode::BAD_REQUEST, "the request cannot be understood");
-        let Some(Peer(address)) = head.extensions.get::<Peer>().copied() else {
+        let Some(whence) = Whence::of(&head.extensions) else {
             return Err(unclear);
         };
         let query = head.uri.query().unwrap_or_default();
@@ -213,7 +223,7 @@ impl Pages {
             form = Fields::read(&bytes).ok_or(unclear)?;
         }
         Ok(Checked {
-            address,
+            whence,
             browser: checks::browser(&head.headers),
             query,
             form,
@@ -221,11 +231,11 @@ impl Pages {
         })
     }
 
-    fn asking(&self, address: IpAddr) -> Asking {
+    fn asking(&self, whence: Whence) -> Asking {
         Asking {
             api: self.0.api.clone(),
             handle: Handle::current(),
-            address,
+            whence,
         }
     }
 
@@ -279,7 +289,8 @@ async fn visited(
 ) -> Response<Body> {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     if let Some(file) = assets::file(&path).filter(|_| method == Method::GET) {
-        return file;
+        let route = Route::new("GET", "/assets/{file}");
+        return routed(route, async { file }).await;
     }
     let place = request.uri().path_and_query().map(ToString::to_string);
     let checked = match pages.check(request).await {
@@ -303,7 +314,7 @@ async fn visited(
     if changes && !browsers.is_form_token(&id, checked.form.get("token")) {
         return too_old();
     }
-    let asking = pages.asking(checked.address);
+    let asking = pages.asking(checked.whence);
     pages
         .in_turn(
             |inner| &inner.turns,
@@ -359,9 +370,16 @@ fn told(visit: &Visit<'_>, problem: Problem) -> Response<Body> {
     }
     let status = status_of(&problem);
     let shell = visit.shell(problem.code.title(), Place::Nowhere);
-    let page = pages::Failed { shell, problem };
-    Answer::under(status, &page)
-        .map_or_else(|problem| bare(status, &problem.what), Answer::into_response)
+    let kind = problem.kind();
+    let page = pages::Failed {
+        shell,
+        problem,
+        request: visit.asking.whence.request,
+    };
+    let mut response = Answer::under(status, &page)
+        .map_or_else(|problem| bare(status, &problem.what), Answer::into_response);
+    response.extensions_mut().insert::<ProblemKind>(kind);
+    response
 }
 
 /// Answers who is not known yet.
@@ -382,7 +400,7 @@ async fn arrived(
     if changes && (is_new || !browsers.is_form_token(&id, checked.form.get("token"))) {
         return too_old();
     }
-    let asking = pages.asking(checked.address);
+    let asking = pages.asking(checked.whence);
     pages
         .in_turn(
             |inner| &inner.turns_of_strangers,
@@ -415,7 +433,7 @@ async fn returned(pages: Pages, request: Request<Body>) -> Response<Body> {
     }
     let browsers = &pages.0.browsers;
     let id = checks::browser(headers).unwrap_or_else(|| browsers.draw());
-    let Some(Peer(address)) = request.extensions().get::<Peer>().copied() else {
+    let Some(whence) = Whence::of(request.extensions()) else {
         return bare(StatusCode::BAD_REQUEST, "the request cannot be understood");
     };
     let answer = match pages.0.api.clone().oneshot(request).await {
@@ -427,7 +445,7 @@ async fn returned(pages: Pages, request: Request<Body>) -> Response<Body> {
         return bare(StatusCode::BAD_GATEWAY, "the answer is too large");
     };
     let session = session_of(head.status, &bytes);
-    let asking = pages.asking(address);
+    let asking = pages.asking(whence);
     let answered = pages.in_turn(
         |inner| &inner.turns_of_strangers,
         move |inner| {

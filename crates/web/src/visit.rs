@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use axum::Router;
 use custody_api::Peer;
 use custody_client::{Client, Transport};
+use custody_observe::{Place as TracePlace, RequestId};
 use custody_types::{Problem, Purpose, code};
+use http::Extensions;
 use tokio::runtime::Handle;
 use zeroize::Zeroizing;
 
@@ -14,19 +16,47 @@ use crate::checks::Fields;
 use crate::router::Inner;
 use crate::shell::{Place, Shell, notice};
 
+/// Where a request of a browser comes from, and which it is. What a page asks the API for belongs to it.
+#[derive(Debug, Clone)]
+pub(crate) struct Whence {
+    pub(crate) address: IpAddr,
+    pub(crate) request: Option<RequestId>,
+    place: Option<TracePlace>,
+}
+
+impl Whence {
+    /// Reads it from what the edge put beside the request.
+    pub(crate) fn of(extensions: &Extensions) -> Option<Self> {
+        let Peer(address) = extensions.get::<Peer>().copied()?;
+        Some(Self {
+            address,
+            request: extensions.get::<RequestId>().copied(),
+            place: extensions.get::<TracePlace>().cloned(),
+        })
+    }
+}
+
 /// How pages ask the API: as whoever comes from an address and shows a token, or nothing.
 #[derive(Debug, Clone)]
 pub(crate) struct Asking {
     pub(crate) api: Router,
     pub(crate) handle: Handle,
-    pub(crate) address: IpAddr,
+    pub(crate) whence: Whence,
 }
 
 impl Asking {
     /// Returns a client as whoever shows nothing yet.
     pub(crate) fn anybody(&self) -> Client {
         let transport = Transport::InProcess(self.api.clone());
-        Client::on(self.handle.clone(), transport).carrying(Peer(self.address))
+        let mut client =
+            Client::on(self.handle.clone(), transport).carrying(Peer(self.whence.address));
+        if let Some(request) = self.whence.request {
+            client = client.carrying(request);
+        }
+        if let Some(place) = &self.whence.place {
+            client = client.carrying(place.clone());
+        }
+        client
     }
 
     /// Returns a client as a session of the API.

@@ -11,8 +11,8 @@ const TYPES: &str = "https://custody.dev/errors#";
 
 /// The document of an answer that tells a problem.
 ///
-/// `type`, `title`, `status` and `detail` are those of RFC 9457, section 3.1. There is no `instance`: the occurrence is the
-/// entry of the ledger, which who may not read it is not told. The other members are ours (section 3.2).
+/// `type`, `title`, `status`, `detail` and `instance` are those of RFC 9457, section 3.1. The occurrence that `instance` names is
+/// the request, not the entry of the ledger, which who may not read it is not told. The other members are ours (section 3.2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProblemDetails {
     /// A URI for what the code means: `docs/reference/errors.md` has it under this fragment.
@@ -24,6 +24,9 @@ pub struct ProblemDetails {
     pub status: u16,
     /// What failed, on what.
     pub detail: String,
+    /// The request, as `urn:uuid:…`, by which who runs the server finds it in the log; none where there is no server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
     /// The code.
     pub code: String,
     /// What kind of problem it is.
@@ -49,6 +52,7 @@ impl From<&Problem> for ProblemDetails {
             title: code.title().to_owned(),
             status: problem.kind().status(),
             detail: problem.what.clone(),
+            instance: None,
             code: code.as_str().to_owned(),
             kind: problem.kind(),
             because: problem.because.clone(),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use custody_types::{Action, Digest, ProjectName, Purpose};
 use custody_wire::Party;
 
@@ -16,7 +16,7 @@ use custody_wire::Party;
 /// `custody unseal`. The first signal to end lets what runs finish, the second ends it.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  custody serve\n  custody serve --listen 0.0.0.0:8443 --name custody.example.org\n  custody serve --certificate chain.pem --certificate-key key.pem"
+    after_help = "Examples:\n  custody serve\n  custody serve --listen 0.0.0.0:8443 --name custody.example.org\n  custody serve --certificate chain.pem --certificate-key key.pem\n  custody serve --log-file /var/log/custody.log --otlp https://collector.example.org:4318"
 )]
 pub(crate) struct Serve {
     /// The address to listen at
@@ -38,6 +38,74 @@ pub(crate) struct Serve {
     pub(crate) budget: Budgeted,
     #[command(flatten)]
     pub(crate) providers: Providers,
+    #[command(flatten)]
+    pub(crate) watching: Watching,
+}
+
+/// What the server tells of its work, and to whom.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Log and traces")]
+pub(crate) struct Watching {
+    /// How lines of the log look [default: text on a terminal, else json]
+    #[arg(long = "log", value_name = "FORMAT")]
+    pub(crate) log: Option<LogFormat>,
+    /// How much is told
+    #[arg(long = "log-level", value_name = "LEVEL", default_value = "info")]
+    pub(crate) log_level: LogLevel,
+    /// The file to which lines are added [default: standard error]
+    #[arg(long = "log-file", value_name = "FILE")]
+    pub(crate) log_file: Option<PathBuf>,
+    /// A collector of traces that takes OTLP over HTTP, as `https://host:4318`; without TLS on this machine alone, as
+    /// `http://127.0.0.1:4318`
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) otlp: Option<String>,
+    /// What share of all traces is sent, from 0 to 1
+    #[arg(
+        long = "otlp-share",
+        value_name = "SHARE",
+        default_value_t = 1.0,
+        requires = "otlp"
+    )]
+    pub(crate) otlp_share: f64,
+    /// A file of fields that the collector asks for, such as a token, each on a line: `Name: value`
+    #[arg(long = "otlp-headers", value_name = "FILE", requires = "otlp")]
+    pub(crate) otlp_headers: Option<PathBuf>,
+    /// A network that the collector may lie in besides the public one; may be repeated
+    #[arg(long = "otlp-network", value_name = "NETWORK", requires = "otlp")]
+    pub(crate) otlp_networks: Vec<String>,
+    /// The roots below which the collector's certificate is, in PEM [default: those that the system trusts]
+    #[arg(long = "otlp-root", value_name = "FILE", requires = "otlp")]
+    pub(crate) otlp_root: Option<PathBuf>,
+}
+
+/// How lines of the log look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// A JSON object each
+    Json,
+    /// For people
+    Text,
+}
+
+/// How much the log tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogLevel {
+    /// What somebody must look into
+    Error,
+    /// What may need somebody
+    Warn,
+    /// What is done
+    Info,
+    /// How it is done
+    Debug,
+}
+
+/// Commands on what a server tells of itself.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ServerCommand {
+    /// Print what the server counts of its work, in the format of OpenMetrics, as its `/metrics` does
+    #[command(after_help = "Example:\n  custody server metrics")]
+    Metrics,
 }
 
 /// What each account may take of the server.

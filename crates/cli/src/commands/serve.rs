@@ -11,6 +11,7 @@ use custody_api::Budget;
 use custody_backends::machine::SystemClock;
 use custody_backends::user_files;
 use custody_host::user_files_problem;
+use custody_observe::{Event, Observer};
 use custody_server::{Limits, Stopping};
 use custody_tls::{Authority, Name, Shown};
 use custody_types::{Clock, Digest, ExitCode, Problem, Timestamp, code};
@@ -20,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 
 use crate::args::{Budgeted, Serve};
-use crate::commands::providers;
+use crate::commands::{providers, watching};
 use crate::context::{Context, Served};
 use crate::interrupt;
 use crate::output::Text;
@@ -81,8 +82,16 @@ pub(crate) fn run(context: &Context, args: &Serve) -> Result<ExitCode, Problem> 
     let runtime = Builder::new_multi_thread().enable_all().build();
     let runtime = runtime
         .map_err(|error| Problem::new(code::CLI_030, "no threads can be started").because(error))?;
+    let telemetry = watching::start(context, &args.watching)?;
+    let observer = telemetry.observer();
+    observer.note(&Event::Started);
     let (stopping, stopped) = Stopping::new();
-    interrupt::listen_after(Some(move || stopping.stop()), &context.interrupt)?;
+    let watcher = observer.clone();
+    let stop = move || {
+        watcher.note(&Event::Stopping);
+        stopping.stop();
+    };
+    interrupt::listen_after(Some(stop), &context.interrupt)?;
     // Who cannot listen opens nothing.
     let listener = runtime.block_on(TcpListener::bind(args.listen));
     let listener = listener.map_err(|error| unlistenable(args.listen, &error))?;
@@ -90,6 +99,7 @@ pub(crate) fn run(context: &Context, args: &Serve) -> Result<ExitCode, Problem> 
     let listener = Arc::new(listener);
     let mut closing = None;
     let sealed = || {
+        observer.note(&Event::Sealed);
         closing = Some(runtime.spawn(turn_away(listener.clone())));
         context.output.answer(Sealed { address }, |_, text| {
             text.line("the server is sealed: it waits for the passphrase of its key file, and answers nothing");
@@ -115,6 +125,7 @@ pub(crate) fn run(context: &Context, args: &Serve) -> Result<ExitCode, Problem> 
         root_key.as_deref(),
         known_names(args),
         budget(args),
+        observer.clone(),
         sealed,
         &|| stopped.has_changed().is_err(),
     )?;
@@ -143,18 +154,22 @@ pub(crate) fn run(context: &Context, args: &Serve) -> Result<ExitCode, Problem> 
     context.output.answer(serving, told)?;
     // Whoever waits for the line gets it before the first connection.
     let _closed = std::io::stdout().flush();
-    renew(source, shown);
+    observer.note(&Event::Listening {
+        port: address.port(),
+    });
+    renew(source, shown, observer.clone());
     runtime.block_on(custody_server::serve(
         listener,
         Arc::new(config),
         router,
         Limits::default(),
         stopped,
+        observer.clone(),
     ));
     while !runner.is_idle() {
         std::thread::sleep(PAUSE);
     }
-    context.output.note("the server has ended");
+    observer.note(&Event::Stopped);
     Ok(ExitCode::Done)
 }
 
@@ -328,19 +343,26 @@ enum Mark {
 }
 
 /// Shows another certificate from the next connection on, once there is one; one that cannot be used leaves the last.
-fn renew(source: Source, shown: Arc<Shown>) {
+fn renew(source: Source, shown: Arc<Shown>, observer: Observer) {
     let begun = SystemClock::start().now();
     let mut mark = source.mark(begun);
+    let mut unusable = None;
     // It ends with the program.
     std::thread::spawn(move || {
         loop {
             std::thread::sleep(EVERY);
             let now = source.mark(begun);
-            if now != mark
-                && let Ok(certificate) = source.certificate()
-            {
+            if now == mark {
+                continue;
+            }
+            if let Ok(certificate) = source.certificate() {
                 shown.replace(certificate);
                 mark = now;
+                observer.note(&Event::Certificate { ok: true });
+            } else if unusable.as_ref() != Some(&now) {
+                // It is tried again each time, and told once.
+                unusable = Some(now);
+                observer.note(&Event::Certificate { ok: false });
             }
         }
     });

@@ -125,6 +125,7 @@ fn every_action_is_asked() {
     let runs = world.json(&["runs"]);
     let run = runs["runs"][0]["id"].as_str().unwrap();
     world.told(&["runs", "cancel", run], 5, "has ended");
+    world.told(&["server", "metrics"], 5, "nothing is counted");
     world.told(&["approve", "demo/note@1", "--reason", "none"], 1, "");
     world.told(&["reject", "demo/note@1", "--reason", "none"], 1, "");
     world.told(&["remove", "demo/note@1"], 1, "");

@@ -481,6 +481,7 @@ const COMMANDS: &[(&str, &str)] = &[
         "POST /v1/signatures",
         "sign demo/count@1 --stored --key key.pem --signature x",
     ),
+    ("GET /metrics", "server metrics"),
     ("GET /v1/keys", "keys status"),
     ("POST /v1/keys/rotate", "keys rotate"),
     ("POST /v1/keys/passphrase", "keys passphrase --none"),

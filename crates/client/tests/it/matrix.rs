@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use axum::body::Body;
 use custody_api::{App, Budget, Budgets, Credentials, Entrance, OPERATIONS, Peer, router};
+use custody_observe::Route;
 use custody_types::{Classification, Kind};
 use custody_wire::{Change, Right, RoleBinding, TokenRequest};
 use http::{Method, Request};
@@ -213,6 +214,7 @@ fn asked(run: &str) -> BTreeMap<(Method, &'static str), (String, Value)> {
             "/v1/shreddings",
             json!({"project": "gone", "reason": "none"}),
         ),
+        get("/metrics", ""),
         get("/v1/keys", ""),
         post("/v1/keys/rotate", json!({})),
         post("/v1/keys/passphrase", json!({})),
@@ -264,6 +266,12 @@ async fn answers(app: App, shown: Option<&str>, run: &str) -> Vec<u16> {
         request.extensions_mut().insert(Peer(address));
         let answer = router.clone().oneshot(request).await.unwrap();
         answers.push(answer.status().as_u16());
+        // Who watches over a server learns which operation it was, whatever became of it.
+        let route = answer.extensions().get::<Route>().copied();
+        assert_eq!(
+            route.map(|route| (route.method, route.path)),
+            Some((method.as_str(), path))
+        );
         // What is still being told ends before the next is asked.
         let _ = axum::body::to_bytes(answer.into_body(), 16 << 20).await;
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use custody_guard::{ResourceRef, RunStep, StepResult, Waiver};
+use custody_observe::{Done, Place, RunEnd, RunId, at};
 use custody_types::{Problem, ProblemKind, code};
 use custody_wire::{RunEvent, StepOutcome, StepState};
 use serde_json::Value;
@@ -35,6 +36,8 @@ struct Steps<'a, 't> {
     teller: &'a Teller<'t>,
     /// What was made so far, by artifact.
     made: Mutex<BTreeMap<String, Known>>,
+    /// Where the run stands in its trace.
+    place: Option<Place>,
 }
 
 impl Work for Steps<'_, '_> {
@@ -49,7 +52,16 @@ impl Work for Steps<'_, '_> {
             made: made().clone(),
             ..self.context.clone()
         };
-        let (outcome, new) = self.runner.one(&context, name, step, self.teller);
+        let one = || {
+            self.runner.door.observer().watch(
+                || self.runner.one(&context, name, step, self.teller),
+                |(outcome, _)| {
+                    let run = RunId::read(&self.context.run);
+                    Done::step(run, end_of(outcome.state))
+                },
+            )
+        };
+        let (outcome, new) = at(self.place.clone(), one)();
         made().extend(new);
         outcome
     }
@@ -71,6 +83,8 @@ impl Work for Steps<'_, '_> {
                 outcome.problem = Some(Box::new(fault("the work on the step stopped")));
             }
         }
+        let done = Done::step(RunId::read(&self.context.run), end_of(outcome.state));
+        self.runner.door.observer().watch(|| (), |()| done);
         outcome
     }
 
@@ -103,6 +117,7 @@ impl Runner {
             context,
             teller,
             made: Mutex::new(context.made.clone()),
+            place: Place::now(),
         };
         schedule(&work, steps, &context.graph.needs, jobs)
     }
@@ -227,11 +242,23 @@ fn blank(name: &str, action: &str) -> StepOutcome {
     }
 }
 
-fn state(problem: &Problem) -> StepState {
+pub(super) fn state(problem: &Problem) -> StepState {
     match problem.kind() {
         ProblemKind::Interrupted => StepState::Interrupted,
         ProblemKind::Refused | ProblemKind::Held => StepState::Refused,
         _ => StepState::Failed,
+    }
+}
+
+/// Returns how it ended, in the words of who watches over the server.
+pub(super) const fn end_of(state: StepState) -> RunEnd {
+    match state {
+        StepState::Made => RunEnd::Ok,
+        StepState::Reused => RunEnd::Reused,
+        StepState::Refused => RunEnd::Refused,
+        StepState::Failed => RunEnd::Failed,
+        StepState::Blocked => RunEnd::Blocked,
+        StepState::Interrupted => RunEnd::Interrupted,
     }
 }
 

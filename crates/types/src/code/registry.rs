@@ -1114,6 +1114,14 @@ registry! {
         "no sealed server works in this workspace",
         "There is none, it is another user's, or it was unsealed already.",
         "Start one with `custody serve`; one that has the passphrase needs no unsealing.";
+    SERVE_008 "CUS-SERVE-008" NotFound:
+        "nothing is counted here",
+        "A command that works in the workspace by itself counts nothing of its work; a server does.",
+        "Ask a server: on its machine beside it, or from elsewhere.";
+    SERVE_009 "CUS-SERVE-009" Invalid:
+        "the server cannot be watched as it is said",
+        "The file of `--log-file` cannot be written, or the address, header, root or network of `--otlp…` cannot be used.",
+        "Correct what is named, then start the server again.";
 
     // Model signatures.
     SIGN_001 "CUS-SIGN-001" Invalid:

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use axum::body::Body;
+use custody_observe::RequestId;
 use custody_types::Kind;
 use http::{Method, StatusCode};
 
@@ -67,6 +68,42 @@ fn server() -> Server {
     server.add("eve", None);
     server.put("owner", "demo/note", Kind::Report, "note.txt", "a note");
     server
+}
+
+#[test]
+fn who_watches_over_the_server_learns_the_page_and_a_person_the_id_of_what_failed() {
+    let server = server();
+    let mut ada = server.browser("ada");
+    for (path, route) in [
+        ("/home", Some("/home")),
+        (
+            "/versions/demo/note/1",
+            Some("/versions/{project}/{artifact}/{selector}"),
+        ),
+        (
+            "/versions/demo/none/1",
+            Some("/versions/{project}/{artifact}/{selector}"),
+        ),
+        ("/nowhere", None),
+        ("/assets/none", None),
+        ("/health", Some("/health")),
+        ("/metrics", Some("/metrics")),
+    ] {
+        assert_eq!(ada.get(path).route, route, "{path}");
+    }
+    let id = RequestId::draw(server.world.clock.as_ref(), server.world.entropy.as_ref());
+    let mut request = ada
+        .request(Method::GET, "/versions/demo/none/1")
+        .body(Body::empty())
+        .unwrap();
+    request.extensions_mut().insert(id);
+    let failed = server.send(request);
+    assert_eq!(failed.status, StatusCode::NOT_FOUND);
+    assert!(
+        failed.text.contains(&format!("<code>{id}</code>")),
+        "{}",
+        failed.text
+    );
 }
 
 #[test]

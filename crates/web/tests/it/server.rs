@@ -8,6 +8,7 @@ use axum::body::Body;
 use custody_api::{App, Budget, Budgets, Credentials, Entrance, Peer, router};
 use custody_client::{Client, Transport};
 use custody_guard::testing::World;
+use custody_observe::Route;
 use custody_pipeline::testing::runner;
 use custody_types::{Classification, Clock, Kind};
 use custody_web::Settings;
@@ -35,6 +36,8 @@ pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: http::HeaderMap,
     pub(crate) text: String,
+    /// Which page it was, as who watches over the server learns it.
+    pub(crate) route: Option<&'static str>,
 }
 
 impl Reply {
@@ -151,6 +154,7 @@ impl Server {
                 status: head.status,
                 headers: head.headers,
                 text: String::from_utf8(bytes.to_vec()).unwrap(),
+                route: head.extensions.get::<Route>().map(|route| route.path),
             }
         })
     }
