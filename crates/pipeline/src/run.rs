@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use custody_engine::{Engine, Spill};
 use custody_guard::{Door, Evidence, Grant, ResourceRef, Session, StartRun, StepResult, Version};
-use custody_outgoing::{Resolve, System};
 use custody_observe::{RunEnd, RunId};
+use custody_outgoing::{Resolve, System};
 use custody_sandbox::Interrupt;
 use custody_types::{
     ArtifactName, ByteSize, Classification, Digest, Kind, Problem, Purpose, VersionName, code,
