@@ -39,9 +39,7 @@ class Served:
         self.here("account", "add", "grace", "--role", "auditor")
         command = [TARGET / "custody", "--json", "serve", "--listen", "127.0.0.1:0", *options]
         self.errors = (folder / "errors").open("w")
-        self.process = subprocess.Popen(
-            command, cwd=folder / "server", env=self.environment, stdout=subprocess.PIPE, stderr=self.errors, text=True
-        )
+        self.process = subprocess.Popen(command, cwd=folder / "server", env=self.environment, stdout=subprocess.PIPE, stderr=self.errors, text=True)
         serving = json.loads("".join(iter(self.process.stdout.readline, "}\n")) + "}")
         self.address, self.owner = serving["address"], serving["invitation"]
         (folder / "root.pem").write_text(serving["root"])

@@ -373,6 +373,7 @@ def everything_with_canaries(served):
         ("POST", f"/sign-in?next={CANARY}", f"account={CANARY}&password={CANARY}".encode(), forms),
         ("GET", f"/v1/sessions/oidc?provider={CANARY}&next={CANARY}", None, []),
         ("GET", f"/metrics?{CANARY}", None, scraper),
+        ("GET", "/metrics", None, scraper),
         ("GET", f"/ready?{CANARY}", None, []),
     ]:
         status, answered, _ = served.request(method, target, body, [*headers, *fields])

@@ -405,14 +405,60 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    use custody_observe::{Done, RequestId};
+    use custody_types::{Action, Clock, Entropy};
 
     use super::*;
     use crate::catalogue::METRICS;
+
+    #[derive(Debug)]
+    struct Zero;
+
+    impl Clock for Zero {
+        fn now(&self) -> Timestamp {
+            Timestamp::UNIX_EPOCH
+        }
+        fn monotonic_ms(&self) -> u64 {
+            0
+        }
+    }
+
+    impl Entropy for Zero {
+        fn fill(&self, buffer: &mut [u8]) {
+            buffer.fill(0);
+        }
+    }
 
     #[test]
     fn what_is_written_is_what_the_table_says() {
         let started = "2027-01-01T00:00:00.5Z".parse().unwrap();
         let metrics = Metrics::new("1.2.3", started);
+        // What has labels is written once there is one.
+        for work in [
+            Work::Request {
+                id: RequestId::draw(&Zero, &Zero),
+                route: Route::new("GET", "/v1/runs/{id}"),
+                status: None,
+                problem: None,
+                received: 1,
+                sent: 2,
+                whole: false,
+            },
+            Work::Decision {
+                action: Action::List,
+                permit: true,
+            },
+            Work::StoreRead { bytes: 3 },
+        ] {
+            metrics.done(&Finished {
+                done: Done { work, ok: true },
+                began: started,
+                took: Duration::from_millis(3),
+                traced: None,
+            });
+        }
         let text = metrics.write(&Gauges {
             entries: 7,
             ..Gauges::default()
@@ -440,6 +486,9 @@ mod tests {
         for line in [
             "custody_build_info{version=\"1.2.3\"} 1",
             "custody_ledger_entries 7",
+            "custody_http_requests_total{operation=\"GET /v1/runs/{id}\",status=\"none\"} 1",
+            "custody_decisions_total{action=\"list\",effect=\"permit\"} 1",
+            "custody_store_read_bytes_total 3",
             "process_start_time_seconds 1798761600.5",
             "custody_problems_total{kind=\"denied\"} 0",
         ] {

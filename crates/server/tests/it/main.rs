@@ -18,12 +18,14 @@ use custody_server::{Limits, Stopping};
 use custody_telemetry::{Format, Level, Settings, Telemetry, tell_panics};
 use custody_tls::{Authority, Name, Shown};
 use custody_types::Clock;
+use futures::{StreamExt, stream};
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1::handshake;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio_rustls::TlsConnector;
 
 const CANARY: &str = "c4n4ry";
@@ -56,19 +58,20 @@ fn telemetry(kept: &Kept) -> Telemetry {
     Telemetry::start(settings).unwrap()
 }
 
-/// A body that breaks off after its first piece.
-fn broken() -> Body {
-    let pieces = [
-        Ok(Bytes::from_static(b"one")),
-        Err(io::Error::other(CANARY)),
-    ];
-    Body::from_stream(futures::stream::iter(pieces))
+/// A body that breaks off after its first piece, once somebody has that.
+fn broken(taken: Arc<Notify>) -> Body {
+    let first = stream::once(async { Ok(Bytes::from_static(b"one")) });
+    let then = stream::once(async move {
+        taken.notified().await;
+        Err(io::Error::other(CANARY))
+    });
+    Body::from_stream(first.chain(then))
 }
 
-fn routes() -> Router {
+fn routes(taken: Arc<Notify>) -> Router {
     Router::new()
         .route("/piece", get(async || "a piece"))
-        .route("/broken", get(async || broken()))
+        .route("/broken", get(async move || broken(taken)))
         .route(
             "/fault",
             get(async || -> &'static str { panic!("{CANARY} is what the data says") }),
@@ -76,10 +79,7 @@ fn routes() -> Router {
 }
 
 /// Serves, does `work` with a way to ask, and ends.
-async fn served<F: Future<Output = ()>>(
-    observer: &Observer,
-    work: impl FnOnce(u16, Arc<rustls::ClientConfig>) -> F,
-) {
+async fn served<F: Future<Output = ()>>(observer: &Observer, work: impl FnOnce(Asking) -> F) {
     let authority = Authority::create("w", SystemClock::start().now())
         .unwrap()
         .authority;
@@ -89,52 +89,62 @@ async fn served<F: Future<Output = ()>>(
     let client = custody_tls::trusting(&authority.root()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
+    let taken = Arc::new(Notify::new());
     let (stopping, stopped) = Stopping::new();
     let serving = custody_server::serve(
         listener,
         Arc::new(config),
-        routes(),
+        routes(taken.clone()),
         Limits::default(),
         stopped,
         observer.clone(),
     );
     let serving = tokio::spawn(serving);
-    work(port, Arc::new(client)).await;
+    let config = Arc::new(client);
+    work(Asking {
+        port,
+        config,
+        taken,
+    })
+    .await;
     stopping.stop();
     serving.await.unwrap();
 }
 
-/// Asks on a connection of its own; returns the id of the request, and the body as far as it comes. Nothing: the other side
-/// went.
-async fn ask(
+/// Asks a server.
+struct Asking {
     port: u16,
     config: Arc<rustls::ClientConfig>,
-    path: &str,
-) -> Option<(String, Vec<u8>)> {
-    let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    let name = ServerName::try_from("localhost").unwrap();
-    let stream = TlsConnector::from(config)
-        .connect(name, stream)
-        .await
-        .unwrap();
-    let (mut sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
-    let connection = tokio::spawn(connection);
-    let request = http::Request::get(path).header("host", "localhost");
-    let request = request
-        .header("x-secret", CANARY)
-        .body(Empty::<Bytes>::new());
-    let mut answer = sender.send_request(request.unwrap()).await.ok()?;
-    let id = answer.headers()["custody-request-id"]
-        .to_str()
-        .unwrap()
-        .to_owned();
-    let mut body = Vec::new();
-    while let Some(Ok(frame)) = answer.frame().await {
-        body.extend_from_slice(frame.data_ref().unwrap());
+    /// Told that a piece of an answer was taken.
+    taken: Arc<Notify>,
+}
+
+impl Asking {
+    /// Asks on a connection of its own; returns the id of the request, and the body as far as it comes. Nothing: the other side
+    /// went.
+    async fn ask(&self, path: &str) -> Option<(String, Vec<u8>)> {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        let connector = TlsConnector::from(self.config.clone());
+        let stream = connector.connect(name, stream).await.unwrap();
+        let (mut sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let request = http::Request::get(path).header("host", "localhost");
+        let request = request
+            .header("x-secret", CANARY)
+            .body(Empty::<Bytes>::new());
+        let mut answer = sender.send_request(request.unwrap()).await.ok()?;
+        let id = answer.headers()["custody-request-id"].to_str().unwrap();
+        let id = id.to_owned();
+        let mut body = Vec::new();
+        while let Some(Ok(frame)) = answer.frame().await {
+            body.extend_from_slice(frame.data_ref().unwrap());
+            self.taken.notify_one();
+        }
+        drop(sender);
+        let _ = connection.await;
+        Some((id, body))
     }
-    drop(sender);
-    let _ = connection.await;
-    Some((id, body))
 }
 
 #[tokio::test]
@@ -142,25 +152,18 @@ async fn what_became_of_each_request_is_told_faults_by_their_place_alone() {
     let kept = Kept::default();
     let telemetry = telemetry(&kept);
     let observer = telemetry.observer().clone();
-    std::panic::set_hook(Box::new(|_| {}));
     tell_panics(observer.clone());
     let mut ids = Vec::new();
-    served(
-        &observer,
-        async |port, client: Arc<rustls::ClientConfig>| {
-            let (id, body) = ask(port, client.clone(), "/piece").await.unwrap();
-            assert_eq!(body, b"a piece");
+    served(&observer, async |server: Asking| {
+        for (path, expect) in [("/broken", "one"), ("/piece", "a piece")] {
+            let (id, body) = server.ask(path).await.unwrap();
+            assert_eq!(body, expect.as_bytes());
             ids.push(id);
-            let (id, body) = ask(port, client.clone(), "/broken").await.unwrap();
-            assert_eq!(body, b"one");
-            ids.push(id);
-            assert_eq!(ask(port, client.clone(), "/fault").await, None);
-            let (id, _) = ask(port, client, &format!("/{CANARY}?{CANARY}"))
-                .await
-                .unwrap();
-            ids.push(id);
-        },
-    )
+        }
+        assert_eq!(server.ask("/fault").await, None);
+        let none = format!("/{CANARY}?{CANARY}");
+        ids.push(server.ask(&none).await.unwrap().0);
+    })
     .await;
     let metrics = observer.metrics(&Gauges::default()).unwrap();
     drop(telemetry);
@@ -190,10 +193,10 @@ async fn what_became_of_each_request_is_told_faults_by_their_place_alone() {
     let at = fault["at"].as_str().unwrap();
     assert!(at.contains("crates/server/tests/it/main.rs:"), "{at}");
     let of = |id: &str| lines.iter().find(|line| line["request"] == id).unwrap();
-    assert_eq!(of(&ids[0])["sent_bytes"], 7);
-    assert_eq!(of(&ids[0]).get("whole"), None);
+    assert_eq!(of(&ids[1])["sent_bytes"], 7);
+    assert_eq!(of(&ids[1]).get("whole"), None);
     assert_eq!(
-        (&of(&ids[1])["sent_bytes"], &of(&ids[1])["whole"]),
+        (&of(&ids[0])["sent_bytes"], &of(&ids[0])["whole"]),
         (&3.into(), &false.into())
     );
     assert_eq!(of(&ids[2])["status"], 404);
