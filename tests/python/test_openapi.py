@@ -24,8 +24,8 @@ steps:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    """A server that has a version and a run."""
-    served = Served(tmp_path_factory.mktemp("openapi"))
+    """A server that has a version and a run, and counts no requests."""
+    served = Served(tmp_path_factory.mktemp("openapi"), "--budget-requests", "0", "--budget-strangers", "0")
     token = served.here("token", "create", "--for", "ada")["secret"]
     (served.folder / "project/rows.csv").write_text("id\n1\n2\n")
     (served.folder / "project/custody.yaml").write_text(ROWS)

@@ -21,12 +21,12 @@ use governor::{Quota, RateLimiter};
 use http::{HeaderValue, Response, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-/// How many requests a second strangers may make from one address, and how many at once.
-const OF_STRANGERS: (u32, u32) = (50, 1000);
 /// How many addresses of strangers are remembered.
 const MOST_ADDRESSES: usize = 10_000;
-/// For how many seconds' worth of requests an account may ask at once.
-const BURST_S: u32 = 10;
+/// How many requests come at once, as many as in so many seconds.
+const BURST_S: NonZeroU32 = NonZeroU32::new(10).unwrap();
+/// The same of strangers, who sign in by many steps, and may share an address.
+const BURST_OF_STRANGERS_S: NonZeroU32 = NonZeroU32::new(20).unwrap();
 
 type Limiter<K> = RateLimiter<K, HashMapStateStore<K>, MonotonicClock>;
 
@@ -39,15 +39,18 @@ pub struct Budget {
     pub concurrent: usize,
     /// How many bytes a second, in either direction. None: any number.
     pub bytes: Option<NonZeroU32>,
+    /// How many requests a second strangers may make from one address; twenty times as many at once. None: any number.
+    pub strangers: Option<NonZeroU32>,
 }
 
 impl Default for Budget {
-    /// 100 requests a second, 64 at the same time, any number of bytes.
+    /// 100 requests a second, 64 at the same time, any number of bytes; 50 requests a second of strangers.
     fn default() -> Self {
         Self {
             requests: NonZeroU32::new(100),
             concurrent: 64,
             bytes: None,
+            strangers: NonZeroU32::new(50),
         }
     }
 }
@@ -61,28 +64,26 @@ struct Inner {
     concurrent: usize,
     requests: Option<Limiter<String>>,
     bytes: Option<(NonZeroU32, Limiter<String>)>,
-    strangers: Limiter<IpAddr>,
+    strangers: Option<Limiter<IpAddr>>,
     open: Mutex<BTreeMap<String, usize>>,
 }
 
 impl Budgets {
     /// Gives each account `budget`.
     pub fn new(budget: Budget) -> Self {
-        let (often, at_once) = OF_STRANGERS;
-        let strangers = quota(
-            NonZeroU32::new(often).unwrap_or(NonZeroU32::MIN),
-            NonZeroU32::new(at_once).unwrap_or(NonZeroU32::MIN),
-        );
+        let within = |seconds: NonZeroU32| {
+            move |often: NonZeroU32| quota(often, often.saturating_mul(seconds))
+        };
         Self(Arc::new(Inner {
             concurrent: budget.concurrent,
-            requests: budget.requests.map(|often| {
-                let at_once = often.saturating_mul(NonZeroU32::new(BURST_S).unwrap_or(often));
-                limiter(quota(often, at_once))
-            }),
+            requests: budget.requests.map(within(BURST_S)).map(limiter),
             bytes: budget
                 .bytes
                 .map(|bytes| (bytes, limiter(quota(bytes, bytes)))),
-            strangers: limiter(strangers),
+            strangers: budget
+                .strangers
+                .map(within(BURST_OF_STRANGERS_S))
+                .map(limiter),
             open: Mutex::default(),
         }))
     }
@@ -92,7 +93,9 @@ impl Budgets {
     /// # Errors
     /// The answer where there were too many from the address.
     pub(crate) fn stranger(&self, address: IpAddr) -> Result<(), Box<Response<Body>>> {
-        let strangers = &self.0.strangers;
+        let Some(strangers) = &self.0.strangers else {
+            return Ok(());
+        };
         if strangers.len() > MOST_ADDRESSES {
             // Whose budget is full again is as one who never came.
             strangers.retain_recent();
@@ -266,9 +269,10 @@ mod tests {
             requests: NonZeroU32::new(1),
             concurrent: 20,
             bytes: None,
+            strangers: NonZeroU32::new(2),
         });
         let (ada, eve) = (session("ada"), session("eve"));
-        for _ in 0..BURST_S {
+        for _ in 0..10 {
             drop(budgets.admit(&ada).unwrap());
         }
         let late = budgets.admit(&ada).unwrap_err();
@@ -277,7 +281,7 @@ mod tests {
         assert!(budgets.admit(&eve).is_ok());
         let address = "2001:db8::1".parse().unwrap();
         let neighbour = "2001:db8::2:3:4:5".parse().unwrap();
-        for _ in 0..OF_STRANGERS.1 {
+        for _ in 0..40 {
             budgets.stranger(address).unwrap();
         }
         assert!(budgets.stranger(neighbour).is_err());
@@ -290,6 +294,7 @@ mod tests {
             requests: None,
             concurrent: 1,
             bytes: None,
+            strangers: None,
         });
         let ada = session("ada");
         let body = budgets.admit(&ada).unwrap().body(Body::from("text"));
@@ -304,6 +309,7 @@ mod tests {
             requests: None,
             concurrent: 1,
             bytes: NonZeroU32::new(1000),
+            strangers: None,
         });
         let (one, began) = (session("ada"), MonotonicClock.now());
         let text = vec![7; 1300];

@@ -125,6 +125,9 @@ pub(crate) struct Budgeted {
     /// Mebibytes a second, sent and received; 0: any number
     #[arg(long = "budget-mib", value_name = "NUMBER", default_value_t = 0)]
     pub(crate) mebibytes: u32,
+    /// Requests a second from an address by who is not known, twenty times as many at once; 0: any number
+    #[arg(long = "budget-strangers", value_name = "NUMBER", default_value_t = 50)]
+    pub(crate) strangers: u32,
 }
 
 /// How the server asks the identity providers that `settings.json` declares.

@@ -179,11 +179,13 @@ fn budget(args: &Serve) -> Budget {
         requests,
         concurrent,
         mebibytes,
+        strangers,
     } = args.budget;
     Budget {
         requests: NonZeroU32::new(requests),
         concurrent,
         bytes: NonZeroU32::new(mebibytes.saturating_mul(1 << 20)),
+        strangers: NonZeroU32::new(strangers),
     }
 }
 
