@@ -192,6 +192,8 @@ class Served:
     def page(self, place, body=None, **headers):
         """Ask the server once; return status, headers and text."""
         data = None if body is None else json.dumps(body).encode()
+        if data is not None:
+            headers["Content-Type"] = "application/json"
         url = place if place.startswith("https:") else self.address + place
         opener = urllib.request.build_opener(NoRedirect, urllib.request.HTTPSHandler(context=self.tls))
         try:
