@@ -363,6 +363,8 @@ impl<A: ActionMarker> Grant<A> {
                 .map_err(|error: custody_types::NameError| {
                     Problem::new(code::DOOR_012, error.to_string())
                 })?;
+        // CRASH: after it nobody is there yet who could be known by anything.
+        door.forget_known_before(&self.session, set.directory())?;
         let mut making = VersionBuilder::start_at(&door, artifact.project())?;
         for (name, text) in files {
             let path = name.parse().map_err(|error: custody_types::NameError| {
@@ -373,7 +375,7 @@ impl<A: ActionMarker> Grant<A> {
         let new = NewVersion::new(artifact, Kind::Policy, classification);
         making.finish_admin(self, new, facts)?;
         making.commit(None)?;
-        door.0.end_unbound(&set);
+        door.0.end_without_account(&set);
         let mut policies = write(&door.0.policies);
         *policies = set;
         *lock(&door.0.loaded) = door.0.last_named()?;

@@ -17,12 +17,12 @@ use custody_crypto::floe::{self, Parameters};
 use custody_crypto::totp::Authenticator;
 use custody_crypto::{Secret, aead, password};
 use custody_identity::{
-    Asserted, Attempts, Authentication, Guesser, IdentityError, Invitation, Method, Party,
-    Password, SignInRecord, SignIns, Token, TokenId,
+    Asserted, Attempts, Authentication, Directory, Guesser, IdentityError, Invitation, Method,
+    Party, Password, SignInRecord, SignIns, Token, TokenId,
 };
 use custody_ledger::{Outcome, Phase};
 use custody_policy::PolicySet;
-use custody_types::{Action, Actor, Digest, Problem, Purpose, Timestamp, code};
+use custody_types::{Action, Actor, ActorKind, Digest, Problem, Purpose, Timestamp, code};
 use custody_wire::{EnrolRequest, InviteReply, SessionReply, SignInRequest};
 
 use crate::act::{ActionMarker, Enrol, Invite, SignIn, SignOut};
@@ -230,16 +230,18 @@ impl Inner {
         sessions.ended.contains(session) || until.is_some_and(|until| shown.time <= *until)
     }
 
-    /// Ends the sessions that identity providers let in, where the account is not bound any more, or the provider is not
-    /// declared, by what was put in force now. They do not come back with it.
-    pub(crate) fn end_unbound(&self, policies: &PolicySet) {
+    /// Ends the sessions whose account may do nothing by what was put in force now; and those that identity providers let in,
+    /// where the account is not bound any more, or the provider is not declared. They do not come back with it.
+    pub(crate) fn end_without_account(&self, policies: &PolicySet) {
         let mut sessions = lock(&self.people.sessions);
-        let unbound = sessions.open.iter().filter(|(_, one)| {
+        let over = sessions.open.iter().filter(|(_, one)| {
+            let known = policies.directory().account(&Actor::user(&one.account));
             let said = one.asserted.as_ref();
-            said.is_some_and(|said| !is_bound(policies, &one.account, said))
+            known.is_none_or(|known| known.disabled)
+                || said.is_some_and(|said| !is_bound(policies, &one.account, said))
         });
-        let unbound: Vec<_> = unbound.map(|(id, _)| id.clone()).collect();
-        for id in unbound {
+        let over: Vec<_> = over.map(|(id, _)| id.clone()).collect();
+        for id in over {
             sessions.open.remove(&id);
             sessions.ended.insert(id);
         }
@@ -623,6 +625,36 @@ impl Door {
         asked?.finish()
     }
 
+    /// Takes back by what accounts were known that had the names of those that `directory` adds: who comes now is somebody else.
+    /// The caller has the turn to change who there is.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the session may not take it back, or the ledger does not take it.
+    pub(crate) fn forget_known_before(
+        &self,
+        session: &Session,
+        directory: &Directory,
+    ) -> Result<(), Problem> {
+        let inner = &self.0;
+        let known = inner.policies().directory().clone();
+        let is_new = |actor: &Actor| known.account(actor).is_none();
+        for actor in directory.actors().filter(is_new) {
+            self.forget_tokens(session, &actor)?;
+            let mut kept = inner.sign_ins()?;
+            if actor.kind == ActorKind::User && kept.people.remove(&actor.id).is_some() {
+                let grant = self.ask::<Invite>(session, ResourceRef::Identity);
+                let grant = grant.map_err(|problem| {
+                    problem.hint(format!(
+                        "somebody else was `{}` once and had a password, which whoever may invite takes back: have them add the account, or choose another name",
+                        actor.id
+                    ))
+                })?;
+                self.keep_sign_ins(grant, kept, &actor.id)?;
+            }
+        }
+        Ok(())
+    }
+
     fn keep_sign_ins<A: ActionMarker>(
         &self,
         grant: Grant<A>,
@@ -717,6 +749,46 @@ mod tests {
 
     fn is_let_in(door: &Door, token: &str) -> bool {
         door.sign_in(Some(token), NEAR, None).is_ok()
+    }
+
+    #[test]
+    fn who_comes_under_a_name_that_somebody_had_is_somebody_else() {
+        let (world, door, ada, session) = opened();
+        let owner = world.person("owner");
+        let who: Party = "ada".parse().unwrap();
+        let change = |change: Change| door.change_accounts(&owner, vec![change]).unwrap();
+        // What was disabled is enabled again with its password, and without its sessions.
+        change(Change::Disable { who: who.clone() });
+        change(Change::Enable { who: who.clone() });
+        assert!(!is_let_in(&door, &session.token));
+        let session = door.sign_in_person(&ada.sign_in(&world), NEAR).unwrap();
+        world.clock.advance(STEP);
+        let olga: Party = "olga".parse().unwrap();
+        let right = Right::Role(RoleBinding::everywhere("security_officer"));
+        change(Change::Add { who: olga.clone() });
+        change(Change::Grant {
+            who: olga,
+            right,
+            seconds: None,
+        });
+        change(Change::Remove { who: who.clone() });
+        // Who may not take a password back lets nobody in by it either.
+        let add = vec![Change::Add { who: who.clone() }];
+        let refused = door.change_accounts(&world.person("olga"), add);
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.code, code::DOOR_001);
+        assert!(refused.hint.unwrap().contains("choose another name"));
+        change(Change::Add { who: who.clone() });
+        assert!(!is_let_in(&door, &session.token));
+        let again = door.sign_in_person(&ada.sign_in(&world), NEAR);
+        assert_eq!(again.map(drop).unwrap_err().code, code::DOOR_025);
+        // Nor does an invitation count that was another's.
+        let invited = door.invite(&owner, &who).unwrap();
+        change(Change::Remove { who: who.clone() });
+        change(Change::Add { who });
+        world.clock.advance(STEP);
+        let with = door.enrol(&ada.enrol(&world, &invited.code), NEAR);
+        assert_eq!(with.map(drop).unwrap_err().code, code::DOOR_025);
     }
 
     #[test]
@@ -819,14 +891,15 @@ mod tests {
                     && entry.outcome == Some(Outcome::Denied))
         );
         // Disabled, she is nobody; what she had opened is of no use.
-        let session = door.sign_in_person(&good, NEAR).unwrap();
+        let opened = door.sign_in_person(&good, NEAR).unwrap();
+        let session = door.sign_in(Some(&opened.token), NEAR, None).unwrap();
         let who: Party = "ada".parse().unwrap();
         let disable = vec![Change::Disable { who: who.clone() }];
         door.change_accounts(&world.person("owner"), disable)
             .unwrap();
-        let session = door.sign_in(Some(&session.token), NEAR, None).unwrap();
-        let refused = door.ask::<ChangePolicy>(&session, ResourceRef::Policy);
-        assert_eq!(refused.map(drop).unwrap_err().code, code::DOOR_001);
+        assert!(!is_let_in(&door, &opened.token));
+        let over = door.ask::<ChangePolicy>(&session, ResourceRef::Policy);
+        assert_eq!(over.map(drop).unwrap_err().code, code::DOOR_019);
         world.clock.advance(STEP);
         let refused = door.sign_in_person(&ada.sign_in(&world), NEAR).unwrap_err();
         assert_eq!(refused.code, code::DOOR_025);

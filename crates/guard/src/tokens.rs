@@ -10,8 +10,8 @@ use std::sync::PoisonError;
 use custody_identity::{Authentication, Party, Token, TokenId, TokenRecord, Tokens};
 use custody_policy::Source;
 use custody_types::{
-    Action, ArtifactName, Classification, Digest, Kind, NameError, Problem, Purpose, Timestamp,
-    code,
+    Action, Actor, ArtifactName, Classification, Digest, Kind, NameError, Problem, Purpose,
+    Timestamp, code,
 };
 use custody_wire::{TokenReply, TokenView, TokensReply};
 
@@ -233,7 +233,7 @@ impl Door {
         {
             let policies = self.0.policies();
             let directory = policies.directory();
-            let is_unknown = |actor: custody_types::Actor| directory.account(&actor).is_none();
+            let is_unknown = |actor: Actor| directory.account(&actor).is_none();
             if party.actor().is_none_or(is_unknown) {
                 let error = custody_identity::IdentityError::Unknown(party);
                 return Err(identity_problem(&error, Some(directory)));
@@ -277,6 +277,32 @@ impl Door {
         };
         self.keep_tokens(grant, tokens, &id, &record)?;
         Ok(self.listed())
+    }
+
+    /// Takes back all tokens of an account. The caller has the turn to change who there is.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the session may not do it, or the ledger does not take it.
+    pub(crate) fn forget_tokens(&self, session: &Session, actor: &Actor) -> Result<(), Problem> {
+        loop {
+            let mut tokens = self
+                .0
+                .tokens
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .1
+                .clone();
+            let own = tokens
+                .tokens
+                .iter()
+                .find(|(_, record)| record.account.actor().as_ref() == Some(actor));
+            let Some((id, record)) = own.map(|(id, record)| (id.clone(), record.clone())) else {
+                return Ok(());
+            };
+            let grant = self.ask::<RevokeToken>(session, ResourceRef::Identity)?;
+            tokens.tokens.remove(&id);
+            self.keep_tokens(grant, tokens, &id, &record)?;
+        }
     }
 
     /// Lists the tokens that count, without their secrets.
@@ -343,7 +369,6 @@ fn view(id: &TokenId, record: &TokenRecord) -> TokenView {
 #[cfg(test)]
 mod tests {
     use custody_identity::{Change, Right, RoleBinding};
-    use custody_types::Actor;
 
     use super::*;
     use crate::act::{List, Write};
@@ -413,6 +438,26 @@ mod tests {
                 .tokens
                 .is_empty()
         );
+    }
+
+    #[test]
+    fn a_token_does_not_count_for_who_comes_under_the_name_later() {
+        let (world, door, made) = opened();
+        let owner = world.person("owner");
+        let second = door.create_token(&owner, token("ada")).unwrap();
+        let who: Party = "ada".parse().unwrap();
+        let change = |change: Change| door.change_accounts(&owner, vec![change]).unwrap();
+        change(Change::Remove { who: who.clone() });
+        change(Change::Add { who });
+        for door in [door.clone(), {
+            drop(door);
+            world.open()
+        }] {
+            for made in [&made, &second] {
+                let session = door.sign_in(Some(&made.secret), NEAR, None);
+                assert_eq!(session.map(drop).unwrap_err().code, code::DOOR_020);
+            }
+        }
     }
 
     #[test]
