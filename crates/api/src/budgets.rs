@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 
 use axum::body::Body;
 use bytes::Bytes;
-use custody_guard::Session;
+use custody_guard::{Session, counted_address};
 use custody_types::{Problem, code};
 use futures::StreamExt;
 use governor::clock::{Clock as _, MonotonicClock};
@@ -97,10 +97,11 @@ impl Budgets {
             return Ok(());
         };
         if strangers.len() > MOST_ADDRESSES {
-            // Whose budget is full again is as one who never came.
+            // Whose budget is full again is as one who never came. What is left is bounded by how many can ask in the seconds
+            // that it takes to fill one.
             strangers.retain_recent();
         }
-        let Err(late) = strangers.check_key(&network(address)) else {
+        let Err(late) = strangers.check_key(&counted_address(address)) else {
             return Ok(());
         };
         let wait = late.wait_time_from(MonotonicClock.now());
@@ -146,14 +147,6 @@ fn quota(often: NonZeroU32, at_once: NonZeroU32) -> Quota {
 
 fn limiter<K: std::hash::Hash + Eq + Clone>(quota: Quota) -> Limiter<K> {
     RateLimiter::new(quota, HashMapStateStore::default(), MonotonicClock)
-}
-
-/// Of an address of IPv6 its network of 64 bits counts, which one machine has.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 64 << 64).into()),
-        address @ IpAddr::V4(_) => address,
-    }
 }
 
 fn too_many(what: &str, wait: std::time::Duration) -> Response<Body> {

@@ -40,7 +40,7 @@ impl Gate {
     /// Returns it, and what answers at the socket.
     pub(crate) fn new() -> (Self, Router) {
         let opened = Arc::new(OnceLock::new());
-        // One is tried at a time; the next waits.
+        // One is tried at a time, and one waits.
         let (sender, attempts) = sync_channel(1);
         let behind = opened.clone();
         let router = Router::new().fallback(move |request: Request<Body>| {
@@ -125,9 +125,12 @@ async fn attempt(sender: SyncSender<Attempt>, request: Request<Body>) -> Answer 
         passphrase: Zeroizing::new(passphrase),
         answer,
     };
-    // Another is being tried; or the server ends.
+    // Others are being tried; or the server ends.
     sender.try_send(attempt).map_err(|_| sealed())?;
-    answered.await.unwrap_or_else(|_| Err(sealed()))
+    answered.await.unwrap_or_else(|_| {
+        let what = "it was not tried: another passphrase opened the server, or it ended";
+        Err(Problem::new(code::SERVE_006, what).hint("see what the server says"))
+    })
 }
 
 fn sealed() -> Problem {

@@ -50,7 +50,7 @@ mod view;
 pub use act::*;
 pub use break_glass::BREAK_GLASS;
 pub use candidate::{test_policies, validate_policies};
-pub use custody_identity::{Authentication, Credentials};
+pub use custody_identity::{Authentication, Credentials, counted_address};
 pub use custody_oidc::{Answer, Ask, Unreached, Web};
 pub use custody_policy::StepScope;
 pub use custody_store::Version;

@@ -11,12 +11,20 @@ const LONGEST: Duration = Duration::from_mins(15);
 /// How many are remembered; of more, those whose wait ends soonest are forgotten.
 const MOST: usize = 10_000;
 
-/// Where somebody tries from, and as whom. Of an address of IPv6 its network of 64 bits counts, which one machine has.
+/// Where somebody tries from ([`counted_address`]), and as whom.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Guesser {
     address: IpAddr,
     /// Of the name of the account, which may be as long as a stranger likes.
     account: Digest,
+}
+
+/// Returns for which address somebody counts who comes from `address`: of IPv6 its network of 64 bits, which one machine has.
+pub fn counted_address(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 64 << 64).into()),
+        address @ IpAddr::V4(_) => address,
+    }
 }
 
 impl Guesser {
@@ -33,15 +41,8 @@ impl Guesser {
 
     /// Names who tries from `address` to be `account`.
     pub fn new(address: IpAddr, account: &str) -> Self {
-        let address = match address.to_canonical() {
-            IpAddr::V6(address) => {
-                let network = u128::from(address) >> 64 << 64;
-                IpAddr::V6(network.into())
-            }
-            address @ IpAddr::V4(_) => address,
-        };
         Self {
-            address,
+            address: counted_address(address),
             account: Digest::of(account.as_bytes()),
         }
     }

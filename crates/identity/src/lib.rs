@@ -15,7 +15,7 @@ mod role;
 mod sign_in;
 mod token;
 
-pub use attempts::{Attempts, Guesser};
+pub use attempts::{Attempts, Guesser, counted_address};
 pub use authentication::{Authentication, Credentials, LOCAL, Method, REMOTE, ShownToken};
 pub use change::{Change, Right};
 pub use directory::{Account, Directory, Group, IdentityError, Party, Rights};

@@ -119,11 +119,17 @@ pub(crate) struct Budgeted {
     #[arg(
         long = "budget-concurrent",
         value_name = "NUMBER",
-        default_value_t = 64
+        default_value_t = 64,
+        value_parser = clap::value_parser!(u16).range(1..)
     )]
-    pub(crate) concurrent: usize,
-    /// Mebibytes a second, sent and received; 0: any number
-    #[arg(long = "budget-mib", value_name = "NUMBER", default_value_t = 0)]
+    pub(crate) concurrent: u16,
+    /// Mebibytes a second, sent and received, at most 4095; 0: any number
+    #[arg(
+        long = "budget-mib",
+        value_name = "NUMBER",
+        default_value_t = 0,
+        value_parser = clap::value_parser!(u32).range(..4096)
+    )]
     pub(crate) mebibytes: u32,
     /// Requests a second from an address by who is not known, twenty times as many at once; 0: any number
     #[arg(long = "budget-strangers", value_name = "NUMBER", default_value_t = 50)]

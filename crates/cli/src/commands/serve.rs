@@ -183,7 +183,7 @@ fn budget(args: &Serve) -> Budget {
     } = args.budget;
     Budget {
         requests: NonZeroU32::new(requests),
-        concurrent,
+        concurrent: concurrent.into(),
         bytes: NonZeroU32::new(mebibytes.saturating_mul(1 << 20)),
         strangers: NonZeroU32::new(strangers),
     }
