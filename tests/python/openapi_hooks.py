@@ -21,6 +21,9 @@ def archive(files):
 
 NAMES = strategies.from_regex(r"[a-z][a-z0-9_.]{0,20}", fullmatch=True)
 schemathesis.openapi.format("account", strategies.builds("{}{}".format, strategies.sampled_from(["", "service:", "group:"]), NAMES))
+# Of references half name what there is, so that what is behind the first look-up is asked too.
+NAMED = strategies.sampled_from(["demo/rows@1", "demo/rows", "demo/rows@latest"])
+schemathesis.openapi.format("reference", NAMED | strategies.from_regex(r"[a-z0-9][a-z0-9_-]{0,9}/[a-z0-9][a-z0-9_-]{0,9}(@[1-9][0-9]{0,3})?", fullmatch=True))
 FILES = strategies.dictionaries(NAMES, strategies.binary(max_size=200), max_size=3)
 schemathesis.openapi.media_type("application/x-tar", FILES.map(archive))
 

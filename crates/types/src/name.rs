@@ -303,7 +303,7 @@ pub enum Selector {
 /// `employment/model@production` or `employment/model@sha256:…`.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schemars(extend("pattern" = r"^[a-z0-9][a-z0-9_-]{0,62}/[a-z0-9][a-z0-9_-]{0,62}(@(latest|[1-9][0-9]{0,8}|[a-z][a-z0-9_-]{0,62}|sha256:[0-9a-f]{64}))?$"))]
+#[schemars(extend("pattern" = r"^[a-z0-9][a-z0-9_-]{0,62}/[a-z0-9][a-z0-9_-]{0,62}(@(latest|[1-9][0-9]{0,8}|[a-z][a-z0-9_-]{0,62}|sha256:[0-9a-f]{64}))?$", "format" = "reference"))]
 pub struct Reference {
     /// The artifact.
     pub artifact: ArtifactName,
